@@ -1,0 +1,168 @@
+"""The frozen values that travel on the topics.
+
+Knows what an interaction, an item, a request and a recommendation are.
+Does not know how they are encoded (``infra.codec``), stored or scored.
+
+Units: every ``*_ms`` is milliseconds since the Unix epoch. ``occurred_at_ms`` is event
+time, said by the producer; ``produced_at_ms`` is the Kafka record's timestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Kind(StrEnum):
+    """What a user did with an item."""
+
+    VIEW = "view"
+    CLICK = "click"
+    LIKE = "like"
+    DISLIKE = "dislike"
+    PURCHASE = "purchase"
+    PLAY = "play"
+
+
+POSITIVE_KINDS = frozenset({Kind.CLICK, Kind.LIKE, Kind.PURCHASE})
+PLAY_THRESHOLD = 0.5
+"""A play counts as accepted from this fraction on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One thing one user did with one item. Topic ``events``, key user_id."""
+
+    event_id: str
+    user_id: str
+    item_id: str
+    kind: Kind
+    occurred_at_ms: int
+    value: float | None = None  # play fraction in [0, 1], or a rating
+    impression_id: str | None = None  # shared by the views shown together, and their clicks
+    position: int | None = None  # 0-based slot in the impression
+    recommendation_id: str | None = None  # the recommendation it came from, if any
+
+    @property
+    def accepted(self) -> bool:
+        """Whether this is a positive outcome: click, like, purchase, or a long enough play."""
+        if self.kind is Kind.PLAY:
+            return (self.value or 0.0) >= PLAY_THRESHOLD
+        return self.kind in POSITIVE_KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One catalogue entry. Topic ``items``, key item_id; a null value removes it."""
+
+    item_id: str
+    title: str
+    text: str = ""
+    categories: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    available: bool = True
+
+
+class Source(NamedTuple):
+    """One partition of one source topic. ``topic`` is the short name: "events" or "items"."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+class SourceOffset(NamedTuple):
+    """Where an event stands in its topic."""
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserUpdate:
+    """ "This user's state changed": topic ``user-updates``, key user_id."""
+
+    user_id: str
+    item_id: str
+    kind: Kind
+    partition: int  # source partition and offset of the event
+    offset: int
+    occurred_at_ms: int
+    produced_at_ms: int
+    applied_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Hard constraints of a request: an item failing one is never returned."""
+
+    categories: tuple[str, ...] = ()  # any of these, when given
+    exclude_items: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)  # all of these, exactly
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An explicit wish for recommendations. Topic ``requests``, key user_id."""
+
+    request_id: str
+    user_id: str
+    requested_at_ms: int
+    k: int = 10
+    query: str | None = None
+    filters: Filters = Filters()
+    candidates: tuple[str, ...] = ()  # rank only these, when given
+    reply: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedItem:
+    item_id: str
+    probability: float  # calibrated P(accept | shown)
+    propensity: float = 1.0  # probability that the policy shows it in this list
+    reason: str = ""
+
+
+class Trigger(StrEnum):
+    USER_UPDATE = "user-update"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A ranked list and everything needed to say where it came from.
+
+    Topic ``recommendations``, key user_id. ``recommendation_id`` is made from the trigger,
+    so a repeated delivery carries the same id and a consumer can drop it.
+    """
+
+    recommendation_id: str
+    user_id: str
+    items: tuple[RecommendedItem, ...]
+    generation: str
+    trained_through: Mapping[str, int]  # source partition (as text) -> next offset not trained
+    trigger: Trigger
+    trigger_id: str  # "<partition>-<offset>" of the event, or the request_id
+    triggered_at_ms: int  # Kafka timestamp of the event or request
+    state_position: int  # next event offset of the user's partition that the state includes
+    served_at_ms: int
+    worker_id: str
+    reply: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A refused input, whole. Topic ``dead-letter``, key: the original key."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    code: str
+    reason: str
+    refused_at_ms: int

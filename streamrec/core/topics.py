@@ -1,0 +1,38 @@
+"""The topics by their short names, and how each is laid out.
+
+A topic's full name is ``STREAMREC_KAFKA_TOPIC_PREFIX`` + its short name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ITEMS = "items"
+EVENTS = "events"
+USER_UPDATES = "user-updates"
+REQUESTS = "requests"
+TRAINING_BATCHES = "training-batches"
+ADAPTERS = "adapters"
+RECOMMENDATIONS = "recommendations"
+DEAD_LETTER = "dead-letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """``one_partition`` topics are totally ordered: one log, one order, one truth."""
+
+    name: str
+    compacted: bool = False
+    one_partition: bool = False
+
+
+TOPICS = (
+    Topic(ITEMS, compacted=True),
+    Topic(EVENTS),
+    Topic(USER_UPDATES),
+    Topic(REQUESTS),
+    Topic(TRAINING_BATCHES, one_partition=True),
+    Topic(ADAPTERS, compacted=True, one_partition=True),
+    Topic(RECOMMENDATIONS),
+    Topic(DEAD_LETTER, one_partition=True),
+)

@@ -1,0 +1,113 @@
+"""Every error streamrec raises on purpose.
+
+    StreamrecError
+    ├── SettingsError            a setting is unknown or impossible; lists every problem
+    ├── UserError                the command line asked for something that cannot be done
+    ├── Refused                  one input is bad for good: it goes to the dead-letter topic
+    │   ├── Malformed            the bytes are not what they claim to be
+    │   ├── UnknownSchema        a fingerprint, schema id or framing nobody registered
+    │   ├── InvalidField         decoded, but a field is missing or absurd
+    │   └── TooLarge             more bytes than a message may have
+    ├── Unavailable              a dependency did not answer; carries retry_after_s
+    ├── PositionConflict         somebody else moved a source's position; carries the actual one
+    ├── SourceGap                events between the stored position and the log are gone
+    ├── RegistryConflict         the control log moved on; carries the revision found
+    ├── GenerationRefused        a generation directory failed a check; nothing was changed
+    └── EncoderUnavailable       the language model's weights cannot be found
+
+Permanent errors (``Refused`` and below) are kept with their reason; transient ones
+(``Unavailable``, ``PositionConflict``) are retried by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class StreamrecError(Exception):
+    """The root: catch this to catch everything streamrec raises on purpose."""
+
+
+class SettingsError(StreamrecError):
+    """One or more settings are unknown or impossible."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class UserError(StreamrecError):
+    """A command cannot be carried out; the message says what to do instead."""
+
+
+class Refused(StreamrecError):
+    """An input that no retry will make good.
+
+    ``code`` is a short stable name for counting; the message is for people.
+    """
+
+    code = "refused"
+
+
+class Malformed(Refused):
+    code = "malformed"
+
+
+class UnknownSchema(Refused):
+    code = "unknown-schema"
+
+
+class InvalidField(Refused):
+    code = "invalid-field"
+
+
+class TooLarge(Refused):
+    code = "too-large"
+
+
+class Unavailable(StreamrecError):
+    """A dependency did not answer. Try again in ``retry_after_s`` seconds."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class PositionConflict(StreamrecError):
+    """A commit expected one position of a source and found another."""
+
+    def __init__(self, source: str, expected: int, actual: int) -> None:
+        super().__init__(f"{source}: expected position {expected}, found {actual}")
+        self.source = source
+        self.expected = expected
+        self.actual = actual
+
+
+class SourceGap(StreamrecError):
+    """The log no longer holds the events right after the stored position."""
+
+    def __init__(self, source: str, position: int, first_available: int) -> None:
+        super().__init__(
+            f"{source}: state stands at offset {position} but the log starts at "
+            f"{first_available}; the events between are gone (retention or a recreated topic)"
+        )
+        self.source = source
+        self.position = position
+        self.first_available = first_available
+
+
+class RegistryConflict(StreamrecError):
+    """Somebody else changed the registry first. Look again, then decide again."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f"the registry is at revision {actual}, not {expected}")
+        self.expected = expected
+        self.actual = actual
+
+
+class GenerationRefused(StreamrecError):
+    """A generation failed a check before anything was changed."""
+
+
+class EncoderUnavailable(StreamrecError):
+    """The encoder's weights are neither at the path, in the hub, nor in a package."""

@@ -1,0 +1,201 @@
+"""What the stages ask of the outside world, as Protocols.
+
+The real things live in ``infra``, the fakes in ``tests/fakes``; one contract suite runs
+over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from streamrec.core.events import Source
+from streamrec.core.examples import Example, FloatArray
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        ...
+
+
+Record = Mapping[str, Any]
+"""A JSON-able mapping; the store turns it into bytes and back."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A message that must be published because of a commit. (offset, index) orders entries."""
+
+    offset: int
+    index: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """Everything one commit changes, all or nothing.
+
+    ``users`` are read one by one; ``rows`` are shared statistics (or catalogue items) that
+    readers mirror (``PartitionStore.read_rows``); ``updates`` and ``examples`` go to the
+    outboxes of the same names.
+    """
+
+    users: Mapping[str, Record] = field(default_factory=dict)
+    rows: Mapping[str, Record] = field(default_factory=dict)
+    updates: Sequence[OutboxEntry] = ()
+    examples: Sequence[OutboxEntry] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Rows of a source touched since some position."""
+
+    position: int  # ask for changes since this one next time
+    rows: Mapping[str, Record]
+
+
+class PartitionStore(Protocol):
+    """State that is a pure function of a source's log up to ``position``.
+
+    All keys of a source share a hash tag, so that one script can change them atomically
+    on Redis Cluster.
+
+    Raises (every method): Unavailable when the store does not answer.
+    """
+
+    def position(self, source: Source) -> int:
+        """The next offset to apply; 0 for a source never seen."""
+        ...
+
+    def commit(self, source: Source, expected: int, position: int, writes: Writes) -> None:
+        """Apply ``writes`` and move the source from ``expected`` to ``position``.
+
+        Raises PositionConflict, having changed nothing, when the source is elsewhere.
+        Repeating a commit whose answer was lost is safe: it raises PositionConflict with
+        ``actual == position``.
+        """
+        ...
+
+    def read_users(
+        self, source: Source, user_ids: Sequence[str]
+    ) -> tuple[int, list[Record | None]]:
+        """The source's position and the users' states at exactly that position."""
+        ...
+
+    def read_rows(self, source: Source, since: int) -> Changes:
+        """Rows changed by commits that moved the position beyond ``since`` (0: all rows)."""
+        ...
+
+    def outbox(self, source: Source, name: str, limit: int) -> list[OutboxEntry]:
+        """The oldest unpublished entries of the outbox ``updates`` or ``examples``."""
+        ...
+
+    def trim_outbox(self, source: Source, name: str, through: OutboxEntry) -> None:
+        """Forget entries up to and including ``through``: they were acknowledged."""
+        ...
+
+
+class Encoder(Protocol):
+    """Values to wire bytes; ``infra.codec`` is the real one."""
+
+    def encode(self, topic: str, value: object) -> bytes: ...
+
+
+class Publisher(Protocol):
+    """Sends to Kafka. Topics are short names ("dead-letter"); the prefix is a setting."""
+
+    def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        """Hand over a message; it is on its way, not yet acknowledged."""
+        ...
+
+    def flush(self) -> None:
+        """Return when everything handed over is acknowledged. Raises Unavailable."""
+        ...
+
+
+class RegistryStore(Protocol):
+    """Immutable generation directories by id."""
+
+    def put(self, generation: str, directory: Path) -> None:
+        """Copy a finished directory in; it becomes visible whole or not at all."""
+        ...
+
+    def get(self, generation: str) -> Path:
+        """A local directory holding the generation. Raises GenerationRefused if unknown."""
+        ...
+
+    def generations(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """What a worker says of itself, about once a second and at every change."""
+
+    worker_id: str
+    role: str  # "features" | "trainer" | "serving"
+    host: str
+    pid: int
+    started_at_ms: int
+    beat_at_ms: int
+    active: str | None = None  # generation in use
+    staged: str | None = None  # generation loaded and ready
+    refused: Mapping[str, str] = field(default_factory=dict)  # generation -> why
+    revision: int = 0  # control-log revision obeyed
+    gauges: Mapping[str, float] = field(default_factory=dict)  # counts, rates, ages
+
+
+class Fleet(Protocol):
+    """Who is alive and what they serve."""
+
+    def beat(self, status: WorkerStatus) -> None: ...
+
+    def leave(self, worker_id: str) -> None: ...
+
+    def workers(self) -> Iterator[WorkerStatus]:
+        """Workers that have said something lately."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LearnReport:
+    """What one call of ``Learner.learn`` did."""
+
+    examples: int
+    steps: int  # optimiser steps of the fast lane (head)
+    encoder_steps: int  # optimiser steps of the slow lane (encoder adapter)
+    losses: Mapping[str, float]  # mean loss by name, over the steps taken
+
+
+class Scorer(Protocol):
+    """Frozen weights of one generation that can score logged examples."""
+
+    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+        """P(accept | shown) of each example's candidates: one (C,) array each."""
+        ...
+
+
+class Learner(Protocol):
+    """The weights being trained, and everything needed to resume."""
+
+    def learn(self, examples: Sequence[Example]) -> LearnReport:
+        """Take the steps that these examples are due, replaying older ones beside them."""
+        ...
+
+    def snapshot(self) -> Scorer:
+        """An immutable copy of the current weights."""
+        ...
+
+    def write_generation(self, scorer: Scorer, directory: Path) -> None:
+        """Write the snapshot's weight files (adapter, head) in the generation layout."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Everything a resume needs: weights, optimisers, random state, replay memory."""
+        ...
+
+    def load(self, directory: Path) -> None:
+        """Resume from ``save``. Raises GenerationRefused when a file is missing or wrong."""
+        ...

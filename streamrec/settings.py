@@ -1,0 +1,229 @@
+"""The only reader of the environment.
+
+Every setting is one field below, read from ``STREAMREC_<GROUP>_<FIELD>``; ``load`` checks
+all of them and raises one ``SettingsError`` that lists every problem. Secrets can be given
+as ``STREAMREC_..._FILE`` naming a file, and never appear in ``describe``.
+"""
+
+from __future__ import annotations
+
+import os
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from streamrec.errors import SettingsError
+
+PREFIX = "STREAMREC_"
+
+
+def setting(default: Any, doc: str, *, secret: bool = False, least: float | None = None) -> Any:
+    """A field with its help text; ``least`` is the smallest value that makes sense."""
+    return field(default=default, metadata={"doc": doc, "secret": secret, "least": least})
+
+
+class SecurityProtocol(StrEnum):
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_PLAINTEXT = "SASL_PLAINTEXT"
+    SASL_SSL = "SASL_SSL"
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    bootstrap: str = setting("", "host:port[,host:port]; empty: start an embedded broker")
+    topic_prefix: str = setting("streamrec.", "put before every topic name")
+    partitions: int = setting(4, "partitions of the events topic when we create it", least=1)
+    replication: int = setting(1, "replication factor of topics we create", least=1)
+    max_message_bytes: int = setting(1_000_000, "a larger message is refused", least=1024)
+    security_protocol: SecurityProtocol = setting(SecurityProtocol.PLAINTEXT, "as Kafka's own")
+    sasl_mechanism: str = setting("", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    sasl_username: str = setting("", "SASL user")
+    sasl_password: str = setting("", "SASL password", secret=True)
+    ssl_cafile: str = setting("", "PEM file of the certificate authority")
+    ssl_certfile: str = setting("", "PEM file of the client certificate")
+    ssl_keyfile: str = setting("", "PEM file of the client key")
+    schema_registry_url: str = setting("", "Confluent-compatible registry, for framed values")
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSettings:
+    url: str = setting("", "redis://, rediss:// or unix://; empty: start an embedded one")
+    username: str = setting("", "ACL user")
+    password: str = setting("", "ACL password", secret=True)
+    ssl_cafile: str = setting("", "PEM file of the certificate authority (rediss://)")
+    key_prefix: str = setting("sr", "put before every key")
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    run_events: int = setting(500, "events folded and committed at once, at most", least=1)
+    attribution_window_s: float = setting(300.0, "event time a view waits for its click", least=0)
+    sampled_negatives: int = setting(
+        100, "items sampled beside a click without impression", least=1
+    )
+    batch_examples: int = setting(64, "a mini-batch is sent when it has this many", least=1)
+    batch_age_s: float = setting(0.5, "or when its first example is this old", least=0)
+    future_tolerance_s: float = setting(86_400.0, "an event further ahead is refused", least=0)
+    statistics_refresh_s: float = setting(1.0, "how often others' statistics are read", least=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    model: str = setting(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "hub id or path of the language model; the default falls back to packaged weights",
+    )
+    device: str = setting("auto", "auto, cpu or cuda")
+    dtype: str = setting("auto", "auto, float32 or bfloat16")
+    max_tokens: int = setting(32, "tokens of an item's text that are read", least=4)
+    threads: int = setting(0, "CPU threads of a worker; 0: torch decides", least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerSettings:
+    release_examples: int = setting(500, "a candidate is made after this many examples", least=1)
+    release_s: float = setting(15.0, "or after this many seconds with something learned", least=0)
+    gate_examples: int = setting(200, "fresh examples that judge a candidate", least=1)
+    gate_s: float = setting(10.0, "or this many seconds, with at least a tenth of them", least=0)
+    stage_timeout_s: float = setting(20.0, "a silent worker holds a swap up no longer", least=0)
+    checkpoint_s: float = setting(30.0, "seconds between checkpoints", least=0)
+    seed: int = setting(0, "seed of initialisation, sampling and replay", least=0)
+    tensorboard_dir: str = setting("", "write TensorBoard event files here")
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSettings:
+    k: int = setting(10, "items in a live recommendation", least=1)
+    batch_users: int = setting(64, "users ranked at once, at most", least=1)
+    statistics_refresh_s: float = setting(1.0, "how often item statistics are read", least=0.05)
+    keep_generations: int = setting(2, "generations kept warm beside the active one", least=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    state_dir: Path = setting(Path(".streamrec"), "registry, checkpoints, embedded servers")
+    registry_url: str = setting("", "directory or fsspec URL of generations; empty: in state_dir")
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    ingest: IngestSettings = IngestSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    serving: ServingSettings = ServingSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One setting as a person sees it."""
+
+    name: str
+    value: str
+    default: str
+    doc: str
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment.
+
+    Raises:
+        SettingsError: with every unknown name and impossible value.
+    """
+    source = os.environ if environ is None else environ
+    given = {k: v for k, v in source.items() if k.startswith(PREFIX)}
+    problems: list[str] = []
+    known: set[str] = set()
+    settings = _read(Settings, PREFIX, given, known, problems)
+    problems += [f"{name}: no such setting" for name in sorted(given.keys() - known)]
+    if problems:
+        raise SettingsError(problems)
+    return typing.cast(Settings, settings)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment that makes ``load`` return these settings again (for child processes)."""
+    return {
+        name: str(value) for name, value, spec in _walk(settings, PREFIX) if value != spec.default
+    }
+
+
+def describe(settings: Settings) -> list[Described]:
+    """Every setting with its value, secrets masked."""
+    rows = []
+    for name, value, spec in _walk(settings, PREFIX):
+        shown = "***" if spec.metadata["secret"] and value else str(value)
+        rows.append(Described(name, shown, str(spec.default), spec.metadata["doc"]))
+    return rows
+
+
+def _walk(group: Any, prefix: str) -> Iterator[tuple[str, Any, Field[Any]]]:
+    for spec in fields(group):
+        value, name = getattr(group, spec.name), prefix + spec.name.upper()
+        if "doc" in spec.metadata:
+            yield name, value, spec
+        else:
+            yield from _walk(value, name + "_")
+
+
+def _read(
+    group: type[Any], prefix: str, given: Mapping[str, str], known: set[str], problems: list[str]
+) -> Any:
+    hints = typing.get_type_hints(group)
+    values: dict[str, Any] = {}
+    for spec in fields(group):
+        name = prefix + spec.name.upper()
+        if "doc" not in spec.metadata:
+            values[spec.name] = _read(hints[spec.name], name + "_", given, known, problems)
+            continue
+        known |= {name, name + "_FILE"} if spec.metadata["secret"] else {name}
+        try:
+            text = _text(name, given)
+            if text is not None:
+                values[spec.name] = _parse(hints[spec.name], text, spec.metadata["least"])
+        except (ValueError, OSError) as error:
+            problems.append(f"{name}: {error}")
+    return group(**values)
+
+
+def _text(name: str, given: Mapping[str, str]) -> str | None:
+    if name + "_FILE" in given and name not in given:
+        return Path(given[name + "_FILE"]).read_text().strip()
+    return given.get(name)
+
+
+def _parse(kind: type[Any], text: str, least: float | None) -> Any:
+    if kind is bool:
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        if text.lower() not in words:
+            raise ValueError(f"{text!r} is neither true nor false")
+        return words[text.lower()]
+    if issubclass(kind, StrEnum) and text not in list(kind):
+        raise ValueError(f"{text!r} is none of {', '.join(kind)}")
+    names: Mapping[type[Any], str] = {int: "a whole number", float: "a number"}
+    convert: Callable[[str], Any] = kind
+    try:
+        value = convert(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not {names.get(kind, kind.__name__)}") from None
+    if least is not None and value < least:
+        raise ValueError(f"{text} is below {least:g}")
+    return value
+
+
+__all__ = [
+    "Described",
+    "EncoderSettings",
+    "IngestSettings",
+    "KafkaSettings",
+    "RedisSettings",
+    "SecurityProtocol",
+    "ServingSettings",
+    "Settings",
+    "TrainerSettings",
+    "describe",
+    "environment",
+    "load",
+]
