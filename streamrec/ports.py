@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from streamrec.core.events import Source
 from streamrec.core.examples import Example, FloatArray
+from streamrec.core.registry import ControlRecord
 
 
 class Clock(Protocol):
@@ -98,10 +99,22 @@ class PartitionStore(Protocol):
         ...
 
 
+EXAMPLE = "example"
+"""Not a topic: one example of a mini-batch, as an ``Encoder`` writes it into an outbox."""
+
+
 class Encoder(Protocol):
     """Values to wire bytes; ``infra.codec`` is the real one."""
 
     def encode(self, topic: str, value: object) -> bytes: ...
+
+
+class Codec(Encoder, Protocol):
+    """Values to wire bytes and back. Topics are short names, or ``EXAMPLE``."""
+
+    def decode(self, topic: str, data: bytes) -> Any:
+        """The value. Raises Refused, and nothing else, whatever the bytes."""
+        ...
 
 
 class Publisher(Protocol):
@@ -113,6 +126,30 @@ class Publisher(Protocol):
 
     def flush(self) -> None:
         """Return when everything handed over is acknowledged. Raises Unavailable."""
+        ...
+
+
+class ControlLog(Protocol):
+    """The one-partition log the workers obey. One instance belongs to one thread."""
+
+    def latest(self) -> ControlRecord | None:
+        """The newest accepted record, having read to the end. Raises Unavailable."""
+        ...
+
+    def poll(self, timeout_s: float) -> ControlRecord | None:
+        """Wait at most so long for news: the newest record accepted since the last read."""
+        ...
+
+    def append(self, record: ControlRecord) -> None:
+        """Write the record and see it accepted.
+
+        Raises RegistryConflict when another writer was first (the log has been repaired),
+        Unavailable when the log did not answer (the record may or may not be in it).
+        """
+        ...
+
+    def records(self) -> list[ControlRecord]:
+        """Every accepted record the log still holds, oldest first. Raises Unavailable."""
         ...
 
 

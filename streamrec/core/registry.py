@@ -1,0 +1,198 @@
+"""The adapter registry: which generation answers, as pure transitions over a log.
+
+Knows the states a release goes through (staged, champion, pinned), which steps are
+possible, and how readers of the control log agree on one state. Does not know where the
+log is kept (``infra.control_log``), what a generation holds, or how workers obey.
+
+Every record of the control log carries the whole state it leads to. A record is *accepted*
+when its revision is above the current one, in log order; anything else is ignored. A writer
+always writes the revision after the one it has read, so on a whole log this says "exactly
+the next revision": of two writers that read the same state, the first in the log wins and
+every reader sees it the same way. On a compacted log, where revisions are missing, the same
+rule still leads to the newest accepted state, provided that the log does not end in an
+ignored record: that is why a loser repairs (``repair``). docs/adr/0050 has the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from streamrec.errors import UserError
+
+HISTORY = 32
+"""Former champions remembered, so that a record stays small however long we run."""
+
+
+class Action(StrEnum):
+    """What a control record did."""
+
+    STAGE = "stage"  # workers load it and say so; nobody is served by it yet
+    ACTIVATE = "activate"
+    REJECT = "reject"
+    ROLLBACK = "rollback"
+    PIN = "pin"
+    UNPIN = "unpin"
+    REPAIR = "repair"  # the same state again, after a writer lost a race
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Somebody wants the champion to stay: the trainer learns and gates but does not activate."""
+
+    actor: str
+    reason: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryState:
+    """What the fleet should be serving. ``history`` holds former champions, newest last."""
+
+    revision: int = 0
+    champion: str | None = None
+    history: tuple[str, ...] = ()
+    staged: str | None = None
+    pin: Pin | None = None
+
+    @property
+    def previous(self) -> str | None:
+        """Where a rollback without a name goes."""
+        return self.history[-1] if self.history else None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRecord:
+    """One step, who took it and why, and the whole state after it. Topic ``adapters``."""
+
+    action: Action
+    actor: str
+    reason: str
+    at_ms: int
+    state: RegistryState
+    generation: str | None = None  # the one acted on
+    digest: str = ""  # of its manifest, when the writer knows it
+
+
+def stage(state: RegistryState, generation: str) -> RegistryState:
+    """Ask the workers to load ``generation``; it takes the place of one staged before.
+
+    Raises UserError when it is the champion already.
+    """
+    if generation == state.champion:
+        raise UserError(f"{generation} is the champion already; there is nothing to stage")
+    return _next(state, staged=generation)
+
+
+def promote(state: RegistryState, generation: str) -> RegistryState:
+    """Make the staged generation champion, the way the trainer does: never over a pin.
+
+    Raises UserError when the registry is pinned or something else is staged.
+    """
+    if state.pin is not None:
+        raise UserError(
+            f"{state.champion} is pinned by {state.pin.actor} ({state.pin.reason}); "
+            f"`streamrec adapters unpin`, or `streamrec adapters activate {generation}`"
+        )
+    if state.staged != generation:
+        raise UserError(f"{generation} is not staged ({state.staged or 'nothing'} is); stage it")
+    return _enthrone(state, generation)
+
+
+def activate(state: RegistryState, generation: str) -> RegistryState:
+    """Make ``generation`` champion, the way an operator does: whatever is staged or pinned.
+
+    Raises UserError when it is the champion already.
+    """
+    if generation == state.champion:
+        raise UserError(f"{generation} is the champion already; `streamrec adapters list`")
+    return replace(_enthrone(state, generation), pin=None)
+
+
+def reject(state: RegistryState, generation: str) -> RegistryState:
+    """Withdraw a candidate, staged or not.
+
+    Raises UserError for the champion, which has to be rolled back instead.
+    """
+    if generation == state.champion:
+        raise UserError(f"{generation} is the champion; `streamrec adapters rollback` first")
+    return _next(state, staged=None if state.staged == generation else state.staged)
+
+
+def rollback(state: RegistryState, by: Pin, to: str | None = None) -> RegistryState:
+    """Back to the previous champion, or to the former champion ``to``, and pin it there.
+
+    What served after it leaves the history, so that another rollback goes further back;
+    ``activate`` brings it forward again.
+
+    Raises UserError when there is no such former champion.
+    """
+    if not state.history:
+        raise UserError("there is no former champion to roll back to; `streamrec adapters list`")
+    if to is not None and to == state.champion:
+        raise UserError(f"{to} is the champion already; `streamrec adapters list`")
+    if to is not None and to not in state.history:
+        raise UserError(
+            f"{to} was never champion; `streamrec adapters activate {to}` if that is meant. "
+            f"Former champions, newest first: {', '.join(reversed(state.history))}"
+        )
+    target = to or state.history[-1]
+    place = len(state.history) - 1 - state.history[::-1].index(target)
+    staged = None if state.staged == target else state.staged
+    return _next(state, champion=target, history=state.history[:place], staged=staged, pin=by)
+
+
+def pin(state: RegistryState, by: Pin) -> RegistryState:
+    """Keep the champion until somebody unpins or activates.
+
+    Raises UserError when there is no champion, or it is pinned already.
+    """
+    if state.champion is None:
+        raise UserError("there is no champion to pin yet; wait for the first generation")
+    if state.pin is not None:
+        raise UserError(
+            f"{state.champion} is pinned already by {state.pin.actor} ({state.pin.reason}); "
+            "`streamrec adapters unpin` first"
+        )
+    return _next(state, pin=by)
+
+
+def unpin(state: RegistryState) -> RegistryState:
+    """Let the trainer activate again. Raises UserError when nothing is pinned."""
+    if state.pin is None:
+        raise UserError("nothing is pinned")
+    return _next(state, pin=None)
+
+
+def repair(state: RegistryState) -> RegistryState:
+    """The same state one revision on, so that the log ends in an accepted record again."""
+    return _next(state)
+
+
+def accepts(state: RegistryState, record: ControlRecord) -> bool:
+    """Whether a reader standing at ``state`` takes this record, the next one in the log."""
+    return record.state.revision > state.revision
+
+
+def advance(state: RegistryState, record: ControlRecord) -> RegistryState:
+    """The state after reading one more record."""
+    return record.state if accepts(state, record) else state
+
+
+def replay(records: Iterable[ControlRecord]) -> RegistryState:
+    """The state that these records, in log order, lead to."""
+    state = RegistryState()
+    for record in records:
+        state = advance(state, record)
+    return state
+
+
+def _enthrone(state: RegistryState, generation: str) -> RegistryState:
+    former = (*state.history, state.champion) if state.champion else state.history
+    staged = None if state.staged == generation else state.staged
+    return _next(state, champion=generation, history=former[-HISTORY:], staged=staged)
+
+
+def _next(state: RegistryState, **changes: object) -> RegistryState:
+    return replace(state, revision=state.revision + 1, **changes)  # type: ignore[arg-type]
