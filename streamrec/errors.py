@@ -12,6 +12,7 @@
     ├── PositionConflict         somebody else moved a source's position; carries the actual one
     ├── SourceGap                events between the stored position and the log are gone
     ├── RegistryConflict         the control log moved on; carries the revision found
+    ├── LeaseLost                another process has taken this one's turn
     ├── GenerationRefused        a generation directory failed a check; nothing was changed
     └── EncoderUnavailable       the language model's weights cannot be found
 
@@ -103,6 +104,10 @@ class RegistryConflict(StreamrecError):
         super().__init__(f"the registry is at revision {actual}, not {expected}")
         self.expected = expected
         self.actual = actual
+
+
+class LeaseLost(StreamrecError):
+    """Somebody else holds what this process held; it must stop and start again."""
 
 
 class GenerationRefused(StreamrecError):

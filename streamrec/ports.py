@@ -6,14 +6,15 @@ over both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from streamrec.core.events import Source
-from streamrec.core.examples import Example, FloatArray
+from streamrec.core.examples import Example, FloatArray, TrainingBatch
 from streamrec.core.registry import ControlRecord
+from streamrec.errors import Refused
 
 
 class Clock(Protocol):
@@ -236,3 +237,61 @@ class Learner(Protocol):
     def load(self, directory: Path) -> None:
         """Resume from ``save``. Raises GenerationRefused when a file is missing or wrong."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredBatch:
+    """One message of ``training-batches``; ``batch`` is a Refused where it could not be read."""
+
+    offset: int
+    key: bytes | None
+    data: bytes
+    batch: TrainingBatch | Refused
+
+
+class BatchFeed(Protocol):
+    """The topic ``training-batches`` in its one order, from wherever it is told to start.
+
+    Raises (every method): Unavailable when Kafka does not answer.
+    """
+
+    def seek(self, offset: int) -> int:
+        """Start at ``offset``, or at the first batch still kept after it: where that is.
+
+        Raises SourceGap when the topic ends before ``offset``: it was made anew.
+        """
+        ...
+
+    def poll(self, timeout_s: float, limit: int) -> list[DeliveredBatch]:
+        """The next batches, at most ``limit``; none if nothing came in time."""
+        ...
+
+    def lag(self) -> int:
+        """Batches in the topic that have not been polled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """``record`` is what was saved; ``directory`` holds the learner's files."""
+
+    record: Record
+    directory: Path
+
+
+class Checkpoints(Protocol):
+    """Places to resume from. The newest whole one counts."""
+
+    def save(self, record: Record, write: Callable[[Path], None]) -> None:
+        """Keep ``record`` and the files that ``write`` puts into a directory, or neither."""
+        ...
+
+    def newest(self) -> Checkpoint | None: ...
+
+
+class Scalars(Protocol):
+    """Curves for people: one point per step on each."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def close(self) -> None: ...
