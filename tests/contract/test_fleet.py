@@ -1,0 +1,78 @@
+"""One contract for every fleet: the fake and Redis, own and embedded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+
+from streamrec.errors import Unavailable
+from streamrec.infra.fleet import RedisFleet
+from streamrec.ports import Fleet, WorkerStatus
+from tests.fakes.fleet import FakeFleet
+
+STATUS = WorkerStatus(
+    "serving-1", "serving", "host", 7, 1000, 2000, "g1", "g2", {"g3": "digest"}, 4, {"lag": 1.5}
+)
+Forget = Callable[[float], None]
+
+
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("redis_url", marks=pytest.mark.redis_server),
+        pytest.param("embedded_redis", marks=pytest.mark.embedded),
+    ]
+)
+def fleet(request, fresh_prefix) -> Iterator[tuple[Fleet, Forget]]:
+    """A fleet whose members are forgotten after 0.3 s, and a way to let that time pass."""
+    if request.param == "fake":
+        fake = FakeFleet(ttl_s=0.3)
+        yield fake, lambda s: setattr(fake, "elapsed_s", fake.elapsed_s + s)
+    else:
+        with Redis.from_url(request.getfixturevalue(request.param)) as client:
+            yield RedisFleet(client, fresh_prefix.redis, ttl_s=0.3), time.sleep
+
+
+def test_nobody_is_there_at_first(fleet) -> None:
+    assert list(fleet[0].workers()) == []
+
+
+def test_a_status_comes_back_whole(fleet) -> None:
+    fleet[0].beat(STATUS)
+    assert list(fleet[0].workers()) == [STATUS]
+
+
+def test_the_newest_beat_counts_and_workers_come_by_id(fleet) -> None:
+    later = replace(STATUS, active="g2", staged=None)
+    for status in (STATUS, replace(STATUS, worker_id="features-1"), later):
+        fleet[0].beat(status)
+    assert [worker.worker_id for worker in fleet[0].workers()] == ["features-1", "serving-1"]
+    assert list(fleet[0].workers())[1] == later
+
+
+def test_who_leaves_is_gone_at_once(fleet) -> None:
+    fleet[0].beat(STATUS)
+    fleet[0].leave("serving-1")
+    fleet[0].leave("serving-1")
+    assert list(fleet[0].workers()) == []
+
+
+def test_who_falls_silent_is_gone_and_may_come_back(fleet) -> None:
+    members, let_pass = fleet
+    members.beat(STATUS)
+    let_pass(0.5)
+    assert list(members.workers()) == []
+    members.beat(STATUS)
+    assert list(members.workers()) == [STATUS]
+
+
+def test_an_unreachable_redis_is_unavailable() -> None:
+    with Redis(host="127.0.0.1", port=1) as client:
+        lost = RedisFleet(client)
+        for call in (lambda: lost.beat(STATUS), lambda: lost.leave("x"), lost.workers):
+            with pytest.raises(Unavailable, match="fleet"):
+                call()

@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import pytest
+
+from streamrec.core import registry
+from streamrec.core.registry import HISTORY, Action, ControlRecord, Pin, RegistryState
+from streamrec.errors import UserError
+
+PIN = Pin("ana", "clicks fell", 5)
+
+
+def after(*generations: str) -> RegistryState:
+    state = RegistryState()
+    for generation in generations:
+        state = registry.activate(state, generation)
+    return state
+
+
+def record(state: RegistryState, action: Action = Action.ACTIVATE) -> ControlRecord:
+    return ControlRecord(action, "ana", "because", 1, state, state.champion)
+
+
+def test_a_release_goes_from_staged_to_champion() -> None:
+    staged = registry.stage(after("g1"), "g2")
+    assert (staged.champion, staged.staged) == ("g1", "g2")
+    assert registry.promote(staged, "g2") == RegistryState(3, "g2", ("g1",))
+
+
+def test_every_transition_is_one_revision() -> None:
+    state = registry.stage(after("g1", "g2"), "g3")
+    for following in (
+        registry.stage(state, "g4"),
+        registry.promote(state, "g3"),
+        registry.activate(state, "g1"),
+        registry.reject(state, "g3"),
+        registry.rollback(state, PIN),
+        registry.pin(state, PIN),
+        registry.unpin(replace(state, pin=PIN)),
+        registry.repair(state),
+    ):
+        assert following.revision == state.revision + 1
+
+
+def test_rollbacks_go_further_back_each_time() -> None:
+    once = registry.rollback(after("g1", "g2", "g3"), PIN)
+    twice = registry.rollback(once, PIN)
+    assert (once.champion, once.history, once.pin) == ("g2", ("g1",), PIN)
+    assert (twice.champion, twice.history) == ("g1", ())
+
+
+def test_rollback_to_a_named_former_champion_forgets_what_came_after_it() -> None:
+    state = registry.rollback(after("g1", "g2", "g3", "g4"), PIN, to="g2")
+    assert (state.champion, state.history) == ("g2", ("g1",))
+
+
+def test_rollback_takes_the_latest_reign_of_a_generation() -> None:
+    state = registry.rollback(after("g1", "g2", "g1", "g3"), PIN, to="g1")
+    assert (state.champion, state.history) == ("g1", ("g1", "g2"))
+
+
+def test_activating_forward_after_a_rollback_unpins() -> None:
+    back = registry.rollback(after("g1", "g2"), PIN)
+    forward = registry.activate(back, "g2")
+    assert (forward.champion, forward.history, forward.pin) == ("g2", ("g1",), None)
+
+
+def test_history_stays_bounded() -> None:
+    state = after(*(f"g{n}" for n in range(HISTORY + 5)))
+    assert len(state.history) == HISTORY
+    assert state.history[-1] == f"g{HISTORY + 3}"
+
+
+def test_rejecting_the_staged_generation_unstages_it_and_no_other() -> None:
+    state = registry.stage(after("g1"), "g2")
+    assert registry.reject(state, "g2").staged is None
+    assert registry.reject(state, "g3").staged == "g2"
+
+
+@pytest.mark.parametrize(
+    ("impossible", "advice"),
+    [
+        (lambda s: registry.stage(s, "g2"), "nothing to stage"),
+        (lambda s: registry.activate(s, "g2"), "adapters list"),
+        (lambda s: registry.promote(s, "g9"), "stage it"),
+        (lambda s: registry.promote(replace(s, pin=PIN), "g3"), "pinned by ana .clicks fell"),
+        (lambda s: registry.reject(s, "g2"), "rollback"),
+        (lambda s: registry.rollback(replace(s, history=()), PIN), "no former champion"),
+        (lambda s: registry.rollback(s, PIN, to="g2"), "champion already"),
+        (lambda s: registry.rollback(s, PIN, to="g8"), "never champion.*newest first: g1"),
+        (lambda s: registry.pin(RegistryState(), PIN), "no champion"),
+        (lambda s: registry.pin(replace(s, pin=PIN), PIN), "pinned already"),
+        (registry.unpin, "nothing is pinned"),
+    ],
+)
+def test_impossible_steps_say_what_to_do(impossible, advice) -> None:
+    with pytest.raises(UserError, match=advice):
+        impossible(registry.stage(after("g1", "g2"), "g3"))
+
+
+def test_of_two_writers_at_one_revision_the_first_in_the_log_wins() -> None:
+    base = record(after("g1"))
+    ours, theirs = (record(registry.activate(base.state, g)) for g in ("g2", "g3"))
+    assert registry.replay([base, ours, theirs]).champion == "g2"
+    assert registry.replay([base, theirs, ours]).champion == "g3"
+
+
+def test_a_compacted_log_that_ends_in_a_repair_leads_to_the_accepted_state() -> None:
+    base = record(after("g1", "g2", "g3"))
+    stale = record(registry.activate(after("g1"), "g9"))  # its writer had not read on
+    repaired = record(registry.repair(base.state), Action.REPAIR)
+    whole = registry.replay([base, stale, repaired])
+    assert registry.replay([stale, repaired]) == whole
+    assert registry.replay([repaired]) == whole
+    assert whole.champion == "g3"
