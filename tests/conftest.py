@@ -1,0 +1,83 @@
+"""Fixtures every test may use: servers, and names nobody else uses.
+
+Servers live for the session and are shared; a test keeps to its own ``fresh_prefix``.
+A test that kills a server starts its own (``harness.servers``).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
+from tests.harness.servers import new_apache_kafka, new_redis_server
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Names unique to one test, for servers that many tests share."""
+
+    topic: str  # of topics: STREAMREC_KAFKA_TOPIC_PREFIX
+    redis: str  # of keys: STREAMREC_REDIS_KEY_PREFIX
+    group: str  # of consumer groups
+
+
+@pytest.fixture
+def fresh_prefix() -> Prefix:
+    token = uuid.uuid4().hex[:8]
+    return Prefix(topic=f"t{token}.", redis=f"t{token}", group=f"g{token}")
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap address of an Apache Kafka 4 node."""
+    server = new_apache_kafka(tmp_path_factory.mktemp("apache-kafka"))
+    server.start()
+    yield server.bootstrap
+    server.kill()  # nobody needs its data: no need to wait for a clean stop
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the machine's own redis-server."""
+    with new_redis_server(tmp_path_factory.mktemp("redis-server")) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def embedded_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap address of the broker that pip installed."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("embedded-kafka")) as server:
+        yield server.bootstrap
+
+
+@pytest.fixture(scope="session")
+def embedded_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the Redis that pip installed."""
+    with EmbeddedRedis(tmp_path_factory.mktemp("embedded-redis")) as server:
+        yield server.url
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("apache_kafka", marks=pytest.mark.apache_kafka),
+        pytest.param("embedded_kafka", marks=pytest.mark.embedded),
+    ]
+)
+def any_kafka(request: pytest.FixtureRequest) -> str:
+    """A bootstrap address; the test runs once per kind of broker."""
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("redis_url", marks=pytest.mark.redis_server),
+        pytest.param("embedded_redis", marks=pytest.mark.embedded),
+    ]
+)
+def any_redis(request: pytest.FixtureRequest) -> str:
+    """A Redis URL; the test runs once per kind of server."""
+    return str(request.getfixturevalue(request.param))

@@ -1,0 +1,50 @@
+"""The servers that integration tests run against, and why one may be missing.
+
+``REQUIRE_APACHE_KAFKA=1`` and ``REQUIRE_REDIS_SERVER=1`` turn a skip into a failure; CI
+sets both.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from streamrec.infra.apache_kafka import ApacheKafka, resolve_jars, why_not
+from streamrec.infra.embedded import EmbeddedRedis
+
+REPOSITORY = Path(__file__).parents[2]
+KAFKA_CACHE = REPOSITORY / ".cache" / "apache-kafka"
+
+
+class RedisServer(EmbeddedRedis):
+    """The machine's own redis-server, append-only file on."""
+
+    name = "redis-server"
+
+    def __init__(self, data_dir: Path, port: int | None = None) -> None:
+        super().__init__(data_dir, port, Path(shutil.which("redis-server") or "redis-server"))
+
+
+def new_apache_kafka(data_dir: Path, properties: dict[str, str] | None = None) -> ApacheKafka:
+    """A node of its own (about 250 MB), not started; skips where it cannot run."""
+    reason = why_not(KAFKA_CACHE)
+    if reason is not None:
+        skip_or_fail("REQUIRE_APACHE_KAFKA", f"{reason}: tests against Apache Kafka")
+    resolve_jars(KAFKA_CACHE)
+    return ApacheKafka(data_dir, KAFKA_CACHE, properties=properties)
+
+
+def new_redis_server(data_dir: Path) -> RedisServer:
+    """A server of its own, not started; skips where none is installed."""
+    if shutil.which("redis-server") is None:
+        skip_or_fail("REQUIRE_REDIS_SERVER", "redis-server not found: tests against real Redis")
+    return RedisServer(data_dir)
+
+
+def skip_or_fail(switch: str, what: str) -> None:
+    if os.environ.get(switch, "") not in {"", "0"}:
+        pytest.fail(f"{what} cannot run, but {switch} is set", pytrace=False)
+    pytest.skip(f"{what} are skipped")
