@@ -1,0 +1,114 @@
+"""What a process says of itself: log lines, and TensorBoard event files when asked.
+
+Knows formats. Does not know what is worth saying. Log lines go to stderr, one line each:
+
+    2026-05-01T10:00:00.123Z INFO    trainer-1 candidate g000012 accepted: ...
+
+A stack trace is printed at level DEBUG only; a user's mistake never needs one.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from streamrec.errors import UserError
+
+NOISY = ("kafka", "aiokafka", "faust", "mode", "transformers", "httpx", "urllib3", "filelock")
+"""Libraries that say at INFO what we would say at DEBUG."""
+
+
+class OneLine(logging.Formatter):
+    """Time, level, worker, message; a message of several lines is folded into one."""
+
+    def __init__(self, worker: str) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        message = " ⏎ ".join(record.getMessage().splitlines())
+        line = f"{when.replace('+00:00', 'Z')} {record.levelname:<7} {self._worker} {message}"
+        if record.exc_info and logging.getLogger().isEnabledFor(logging.DEBUG):
+            return f"{line}\n{self.formatException(record.exc_info)}"
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            return f"{line}: {type(error).__name__}: {' ⏎ '.join(str(error).splitlines())}"
+        return line
+
+
+def configure_logging(level: str, worker: str) -> None:
+    """Send every logger's lines to stderr in our format, replacing what was set up before.
+
+    Raises UserError when there is no such level.
+    """
+    levels = logging.getLevelNamesMapping()
+    if level.upper() not in levels:
+        raise UserError(f"log level {level!r} is none of DEBUG, INFO, WARNING, ERROR")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine(worker))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(levels[level.upper()])
+    quiet = max(levels[level.upper()], logging.WARNING)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.DEBUG if level.upper() == "DEBUG" else quiet)
+
+
+def peak_rss_mb() -> float:
+    """The most memory this process has had, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+class NoScalars:
+    """``ports.Scalars`` where nobody asked for curves."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class TensorBoardScalars:
+    """``ports.Scalars`` as TensorBoard event files in a directory.
+
+    Raises UserError when the package is missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415
+            from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
+            from tensorboard.summary.writer.event_file_writer import (  # noqa: PLC0415
+                EventFileWriter,
+            )
+        except ImportError as error:
+            raise UserError(
+                "STREAMREC_TRAINER_TENSORBOARD_DIR is set but tensorboard is not installed: "
+                "`pip install 'streamrec[tensorboard]'`, or unset it"
+            ) from error
+        self._event: Any = Event
+        self._summary: Any = Summary
+        self._writer: Any = EventFileWriter(str(directory))
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """One point on each named curve."""
+        points = [self._summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]
+        now_s = datetime.now(UTC).timestamp()
+        event = self._event(wall_time=now_s, step=step, summary=self._summary(value=points))
+        self._writer.add_event(event)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def open_scalars(directory: str) -> NoScalars | TensorBoardScalars:
+    """Event files under ``directory``; nothing when it is empty."""
+    return TensorBoardScalars(Path(directory)) if directory else NoScalars()
