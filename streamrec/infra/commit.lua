@@ -1,0 +1,40 @@
+-- Commit the effect of a run of a source partition: all of it, or nothing.
+--
+-- KEYS  position, rows, dirty, updates stream, examples stream, then one key per user
+-- ARGV  expected position, new position,
+--       n users,    n records                    (in the order of their keys)
+--       n rows,     n times (row, record)
+--       n updates,  n times (stream id, payload)
+--       n examples, n times (stream id, payload)
+-- Returns {1, new position}, or {0, found position} having changed nothing.
+
+local at = 2
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+
+local found = redis.call('GET', KEYS[1]) or '0'
+if found ~= ARGV[1] then
+  return {0, tonumber(found)}
+end
+
+for user = 1, tonumber(take()) do
+  redis.call('SET', KEYS[5 + user], take())
+end
+
+for _ = 1, tonumber(take()) do
+  local row, record = take(), take()
+  redis.call('HSET', KEYS[2], row, record)
+  redis.call('ZADD', KEYS[3], ARGV[2], row)
+end
+
+for stream = 4, 5 do
+  for _ = 1, tonumber(take()) do
+    local id, payload = take(), take()
+    redis.call('XADD', KEYS[stream], id, 'p', payload)
+  end
+end
+
+redis.call('SET', KEYS[1], ARGV[2])
+return {1, tonumber(ARGV[2])}

@@ -1,0 +1,282 @@
+"""kafka-python clients, configured from our settings.
+
+Knows how to connect, create topics, publish, consume and measure lag. Does not know what
+the bytes mean (``infra.codec``). The feature worker consumes by faust instead
+(``infra.faust_app``).
+
+Topics are short names ("events") everywhere but here; ``full_name`` puts the prefix on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource
+from kafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+)
+from kafka.partitioner.default import murmur2
+
+from streamrec.core.topics import EVENTS, TOPICS, Topic
+from streamrec.errors import TooLarge, Unavailable, UserError
+from streamrec.settings import KafkaSettings, SecurityProtocol
+
+BOOTSTRAP_TIMEOUT_MS = 10_000
+FLUSH_TIMEOUT_S = 30.0
+FRAME_BYTES = 4096
+"""Room beside the value for key, headers and batch: a limit on values is not one on records."""
+
+
+def full_name(settings: KafkaSettings, topic: str) -> str:
+    return settings.topic_prefix + topic
+
+
+def client_config(settings: KafkaSettings) -> dict[str, Any]:
+    """What every kafka-python client is started with, SASL and TLS included."""
+    config: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap.split(","),
+        "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
+        "security_protocol": settings.security_protocol.value,
+    }
+    if settings.security_protocol in (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL):
+        config |= {
+            "ssl_cafile": settings.ssl_cafile or None,
+            "ssl_certfile": settings.ssl_certfile or None,
+            "ssl_keyfile": settings.ssl_keyfile or None,
+        }
+    if settings.sasl_mechanism:
+        config |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password,
+        }
+    return config
+
+
+@contextmanager
+def kafka_errors(settings: KafkaSettings, doing: str) -> Iterator[None]:
+    """Turns kafka-python's errors into Unavailable, with what was being done."""
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        raise Unavailable(f"Kafka at {settings.bootstrap}: {doing}: {error}") from error
+
+
+def partition_for(user_id: str, partitions: int) -> int:
+    """The partition Kafka's default partitioner gives to a key (murmur2, as in Java)."""
+    found: int = (murmur2(user_id.encode()) & 0x7FFFFFFF) % partitions
+    return found
+
+
+class KafkaPublisher:
+    """``ports.Publisher``: idempotent, acknowledged by all replicas, lz4.
+
+    Raises (``publish`` and ``flush``): TooLarge when the broker's or our limit is passed,
+    Unavailable when Kafka does not acknowledge in time.
+    """
+
+    def __init__(self, settings: KafkaSettings, client_id: str, linger_ms: int = 5) -> None:
+        self._settings = settings
+        self._unacknowledged: list[Any] = []
+        with kafka_errors(settings, "connecting a producer"):
+            self._producer = KafkaProducer(
+                **client_config(settings),
+                client_id=client_id,
+                acks="all",
+                compression_type="lz4",
+                linger_ms=linger_ms,
+                max_block_ms=BOOTSTRAP_TIMEOUT_MS,
+                delivery_timeout_ms=int(FLUSH_TIMEOUT_S * 1000),
+                request_timeout_ms=10_000,
+                max_request_size=settings.max_message_bytes + FRAME_BYTES,
+                allow_auto_create_topics=False,
+            )
+
+    def publish(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """Hand over a message; it is on its way, not yet acknowledged."""
+        name = full_name(self._settings, topic)
+        with self._delivery(f"sending to {name}"):
+            sent = self._producer.send(
+                name, key=key, value=value, partition=partition, timestamp_ms=timestamp_ms
+            )
+        self._unacknowledged.append(sent)
+
+    def flush(self) -> None:
+        """Return when everything handed over is acknowledged."""
+        waiting, self._unacknowledged = self._unacknowledged, []
+        with self._delivery("waiting for acknowledgements"):
+            self._producer.flush(timeout=FLUSH_TIMEOUT_S)
+            for sent in waiting:
+                sent.get(timeout=FLUSH_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Send what is left, as far as that goes quickly, and let go."""
+        self._producer.close(timeout=5)
+
+    @contextmanager
+    def _delivery(self, doing: str) -> Iterator[None]:
+        with kafka_errors(self._settings, doing):
+            try:
+                yield
+            except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+                raise TooLarge(f"{doing}: {error}") from error
+
+
+def make_consumer(
+    settings: KafkaSettings,
+    topics: Sequence[str] = (),
+    *,
+    group: str | None = None,
+    client_id: str | None = None,
+    offset_reset: str = "earliest",
+    **overrides: Any,
+) -> KafkaConsumer:
+    """A consumer subscribed to short-named ``topics``; without ``group`` it is for ``assign``.
+
+    The group's name gets the topic prefix, so that two installations share a broker.
+    Raises Unavailable.
+    """
+    config = client_config(settings) | {
+        "group_id": None if group is None else full_name(settings, group),
+        "auto_offset_reset": offset_reset,
+        "enable_auto_commit": False,
+        "max_partition_fetch_bytes": max(1 << 20, settings.max_message_bytes + FRAME_BYTES),
+        "allow_auto_create_topics": False,
+    }
+    if client_id is not None:
+        config["client_id"] = client_id
+    with kafka_errors(settings, "connecting a consumer"):
+        consumer = KafkaConsumer(**config | overrides)
+        if group is not None and topics:
+            consumer.subscribe([full_name(settings, topic) for topic in topics])
+        elif topics:
+            consumer.assign(assignment(consumer, settings, topics))
+    return consumer
+
+
+def assignment(
+    consumer: KafkaConsumer, settings: KafkaSettings, topics: Sequence[str]
+) -> list[TopicPartition]:
+    """Every partition of the topics. Raises UserError for a topic that is not there."""
+    found = []
+    for topic in topics:
+        name = full_name(settings, topic)
+        partitions = consumer.partitions_for_topic(name)
+        if not partitions:
+            raise UserError(f"there is no topic {name}; `streamrec topics create` makes it")
+        found += [TopicPartition(name, partition) for partition in sorted(partitions)]
+    return found
+
+
+@contextmanager
+def admin_client(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
+    """An admin client for the length of a block. Raises Unavailable."""
+    with kafka_errors(settings, "administering topics"):
+        admin = KafkaAdminClient(**client_config(settings), client_id="streamrec-admin")
+        try:
+            yield admin
+        finally:
+            admin.close()
+
+
+def partition_counts(settings: KafkaSettings) -> dict[str, int]:
+    """Partitions of each of our topics that exists, by short name. Raises Unavailable."""
+    with admin_client(settings) as admin:
+        return _counts(admin, settings)
+
+
+def _counts(admin: KafkaAdminClient, settings: KafkaSettings) -> dict[str, int]:
+    existing = set(admin.list_topics())
+    ours = {full_name(settings, topic.name): topic.name for topic in TOPICS}
+    names = [name for name in ours if name in existing]
+    described = admin.describe_topics(names) if names else []
+    return {ours[topic["name"]]: len(topic["partitions"]) for topic in described}
+
+
+def create_topics(settings: KafkaSettings) -> list[str]:
+    """Create the topics that are missing; returns their full names.
+
+    Existing topics are left as they are, after a check that we can live with them.
+
+    Raises:
+        UserError: an existing topic is unusable: several partitions where the order must
+            be total, or an events topic that is compacted (its offsets must be contiguous).
+        Unavailable: Kafka does not answer, or refuses.
+    """
+    with admin_client(settings) as admin:
+        counts = _counts(admin, settings)
+        problems = [*_wrong_counts(settings, counts), *_compacted_events(admin, settings, counts)]
+        if problems:
+            raise UserError("; ".join(problems))
+        missing = {
+            full_name(settings, topic.name): _layout(settings, topic)
+            for topic in TOPICS
+            if topic.name not in counts
+        }
+        for name, layout in missing.items():  # one by one: another process may be creating too
+            try:
+                admin.create_topics({name: layout}, wait_for_metadata=True)
+            except TopicAlreadyExistsError:
+                admin.wait_for_topics([name])
+    return list(missing)
+
+
+def _layout(settings: KafkaSettings, topic: Topic) -> dict[str, Any]:
+    configs = {"max.message.bytes": str(settings.max_message_bytes + 2 * FRAME_BYTES)}
+    if topic.compacted:
+        configs["cleanup.policy"] = "compact"
+    return {
+        "num_partitions": 1 if topic.one_partition else settings.partitions,
+        "replication_factor": settings.replication,
+        "configs": configs,
+    }
+
+
+def _wrong_counts(settings: KafkaSettings, counts: Mapping[str, int]) -> list[str]:
+    return [
+        f"{full_name(settings, topic.name)} has {counts[topic.name]} partitions, but its order "
+        "must be total: recreate it with one"
+        for topic in TOPICS
+        if topic.one_partition and counts.get(topic.name, 1) != 1
+    ]
+
+
+def _compacted_events(
+    admin: KafkaAdminClient, settings: KafkaSettings, counts: Mapping[str, int]
+) -> list[str]:
+    if EVENTS not in counts:
+        return []
+    name = full_name(settings, EVENTS)
+    described = admin.describe_configs([ConfigResource("TOPIC", name, ["cleanup.policy"])])
+    if "compact" in str(described):
+        return [f"{name} is compacted, which removes events; set cleanup.policy=delete"]
+    return []
+
+
+def end_offsets(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+    """The next offset of every partition, by (short name, partition), for measuring lag.
+
+    Raises Unavailable; UserError for a topic that is not there.
+    """
+    consumer = make_consumer(settings, client_id="streamrec-lag")
+    try:
+        with kafka_errors(settings, "asking for end offsets"):
+            ends = consumer.end_offsets(assignment(consumer, settings, topics))
+    finally:
+        consumer.close()
+    prefix = len(settings.topic_prefix)
+    return {(tp.topic[prefix:], tp.partition): end for tp, end in ends.items()}

@@ -1,0 +1,162 @@
+"""One contract, three stores: the fake, Redis, Valkey."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from streamrec.core.events import Source
+from streamrec.errors import PositionConflict, Unavailable
+from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
+from streamrec.ports import Changes, OutboxEntry, Writes
+from streamrec.settings import RedisSettings
+from tests.fakes.store import FakePartitionStore
+
+EVENTS = Source("events", 0)
+
+
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("redis_url", marks=pytest.mark.redis_server),
+        pytest.param("embedded_redis", marks=pytest.mark.embedded),
+    ]
+)
+def store(request, fresh_prefix):
+    if request.param == "fake":
+        yield FakePartitionStore()
+        return
+    client = connect_redis(RedisSettings(url=request.getfixturevalue(request.param)))
+    yield RedisPartitionStore(client, fresh_prefix.redis)
+    client.close()
+
+
+def entry(offset: int, index: int = 0) -> OutboxEntry:
+    return OutboxEntry(offset, index, b"\x00\xffpayload%d" % offset)
+
+
+def test_a_new_source_stands_at_the_start(store):
+    assert store.position(EVENTS) == 0
+    assert store.read_users(EVENTS, ["u"]) == (0, [None])
+    assert store.read_rows(EVENTS, 0) == Changes(0, {})
+    assert store.outbox(EVENTS, "updates", 10) == []
+
+
+def test_a_commit_changes_everything_together(store):
+    writes = Writes(
+        users={"u1": {"n": 1, "é": [1.5, None]}, "u 2:{x}": {"n": 2}},
+        rows={"i/a": {"views": 0.1}, "c": {"t": 2**53}},
+        updates=[entry(0), entry(4)],
+        examples=[entry(4, 0), entry(4, 1)],
+    )
+    store.commit(EVENTS, 0, 5, writes)
+    assert store.position(EVENTS) == 5
+    users = store.read_users(EVENTS, ["u 2:{x}", "nobody", "u1"])
+    assert users == (5, [{"n": 2}, None, {"n": 1, "é": [1.5, None]}])
+    assert store.read_rows(EVENTS, 0) == Changes(5, writes.rows)
+    assert store.outbox(EVENTS, "updates", 10) == [entry(0), entry(4)]
+    assert store.outbox(EVENTS, "examples", 1) == [entry(4, 0)]
+
+
+def test_a_commit_from_another_position_changes_nothing(store):
+    store.commit(EVENTS, 0, 5, Writes(users={"u": {"n": 1}}))
+    with pytest.raises(PositionConflict) as conflict:
+        store.commit(EVENTS, 4, 9, Writes(users={"u": {"n": 9}}, updates=[entry(8)]))
+    assert (conflict.value.expected, conflict.value.actual) == (4, 5)
+    assert store.read_users(EVENTS, ["u"]) == (5, [{"n": 1}])
+    assert store.outbox(EVENTS, "updates", 10) == []
+
+
+def test_a_repeated_commit_is_recognised(store):
+    writes = Writes(updates=[entry(0)])
+    store.commit(EVENTS, 0, 5, writes)
+    with pytest.raises(PositionConflict) as conflict:
+        store.commit(EVENTS, 0, 5, writes)
+    assert conflict.value.actual == 5
+    assert store.outbox(EVENTS, "updates", 10) == [entry(0)]
+
+
+def test_sources_do_not_touch_each_other(store):
+    store.commit(EVENTS, 0, 5, Writes(users={"u": {"n": 1}}, rows={"r": {"a": 1}}))
+    for other in (Source("events", 1), Source("items", 0)):
+        assert store.position(other) == 0
+        assert store.read_users(other, ["u"]) == (0, [None])
+        assert store.read_rows(other, 0) == Changes(0, {})
+
+
+def test_rows_are_read_by_what_changed(store):
+    store.commit(EVENTS, 0, 5, Writes(rows={"a": {"v": 1}, "b": {"v": 1}}))
+    store.commit(EVENTS, 5, 9, Writes(rows={"b": {"v": 2}, "c": {"v": 2}}))
+    store.commit(EVENTS, 9, 12, Writes())
+    assert store.read_rows(EVENTS, 5) == Changes(12, {"b": {"v": 2}, "c": {"v": 2}})
+    assert store.read_rows(EVENTS, 9) == Changes(12, {})
+    assert store.read_rows(EVENTS, 0).rows.keys() == {"a", "b", "c"}
+
+
+def test_a_reader_ahead_of_a_store_that_fell_back_reads_everything(store):
+    store.commit(EVENTS, 0, 5, Writes(rows={"a": {"v": 1}}))
+    assert store.read_rows(EVENTS, 80) == Changes(5, {"a": {"v": 1}})
+
+
+def test_an_outbox_is_trimmed_through_an_entry(store):
+    entries = [entry(0), entry(3, 0), entry(3, 1), entry(7)]
+    store.commit(EVENTS, 0, 8, Writes(examples=entries, updates=entries))
+    store.trim_outbox(EVENTS, "examples", entry(3, 0))
+    assert store.outbox(EVENTS, "examples", 10) == entries[2:]
+    store.trim_outbox(EVENTS, "examples", entry(7))
+    assert store.outbox(EVENTS, "examples", 10) == []
+    assert store.outbox(EVENTS, "updates", 10) == entries
+    store.commit(EVENTS, 8, 9, Writes(examples=[entry(8)]))
+    assert store.outbox(EVENTS, "examples", 10) == [entry(8)]
+
+
+def test_of_two_writers_one_wins(store):
+    results = []
+
+    def write(name: str) -> None:
+        try:
+            store.commit(EVENTS, 0, 3, Writes(users={"u": {"by": name}}))
+            results.append(name)
+        except PositionConflict:
+            pass
+
+    threads = [threading.Thread(target=write, args=[str(n)]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 1
+    assert store.read_users(EVENTS, ["u"]) == (3, [{"by": results[0]}])
+
+
+def test_a_big_run_is_one_commit(store):
+    users = {f"u{n}": {"history": list(range(50))} for n in range(500)}
+    rows = {f"i/{n}": {"v": n} for n in range(4000)}
+    entries = [entry(n) for n in range(500)]
+    store.commit(EVENTS, 0, 500, Writes(users, rows, entries, entries))
+    assert store.read_rows(EVENTS, 0).rows == rows
+    assert store.read_users(EVENTS, list(users))[1] == list(users.values())
+    assert store.outbox(EVENTS, "examples", 1000) == entries
+
+
+def test_the_script_survives_a_flush_of_scripts(any_redis, fresh_prefix):
+    with connect_redis(RedisSettings(url=any_redis)) as client:
+        store = RedisPartitionStore(client, fresh_prefix.redis)
+        store.commit(EVENTS, 0, 1, Writes())
+        client.script_flush()
+        store.commit(EVENTS, 1, 2, Writes())
+        assert store.position(EVENTS) == 2
+        hash_tags = {
+            key.split(b"{")[1].split(b"}")[0] for key in client.scan_iter(f"{fresh_prefix.redis}:*")
+        }
+        assert hash_tags == {b"events-0"}
+
+
+def test_a_silent_server_is_unavailable():
+    with connect_redis(RedisSettings(url="redis://127.0.0.1:9")) as client:
+        store = RedisPartitionStore(client)
+        with pytest.raises(Unavailable, match=r"Redis: reading the position of events-0: .*127"):
+            store.position(EVENTS)
+        with pytest.raises(Unavailable, match="committing events-0"):
+            store.commit(EVENTS, 0, 1, Writes())
