@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -57,8 +57,15 @@ def listens(pid: int, port: int) -> bool:
     return any(s.status == psutil.CONN_LISTEN and s.laddr.port == port for s in sockets)
 
 
-def start_tethered(command: Sequence[str], log: Path, cwd: Path) -> subprocess.Popen[bytes]:
+def start_tethered(
+    command: Sequence[str],
+    log: Path,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
     """Start a command in its own process group, killed by the kernel when we die.
+
+    ``environment`` replaces ours when given.
 
     A terminal's Ctrl-C does not reach it: stopping it is its owner's job. The tie is to
     the *thread* that calls this, so call it from one that lives as long as the server.
@@ -71,6 +78,7 @@ def start_tethered(command: Sequence[str], log: Path, cwd: Path) -> subprocess.P
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=cwd,
+            env=environment,
             process_group=0,
         )
 

@@ -8,46 +8,35 @@ supervisor, which then stops the workers in order:
 1. ``SIGTERM`` to every worker: each finishes what it holds and leaves its groups.
 2. After a grace period ``SIGKILL`` to what is left, with everything it started.
 
-If the supervisor itself is killed, the kernel kills the workers (Linux: ``PDEATHSIG``). That
-signal is tied to the *thread* that started them, so ``start`` and ``watch`` belong to the
-thread that lives longest.
+If the supervisor itself is killed, the kernel kills the workers (``start_tethered``). That is
+tied to the *thread* that started them, so ``start`` and ``watch`` belong to the thread that
+lives longest.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from streamrec.infra.server_process import signal_group, start_tethered
 
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 SETTLED_S = 60.0
 """A worker that lived this long starts over with the shortest back-off."""
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def die_with_parent() -> None:
-    """Called in a child between fork and exec: be killed when the starting thread is gone."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run, under which name, with what added to the environment."""
+    """What to run, under which name; ``environment`` None: ours."""
 
     name: str
     command: Sequence[str]
     log: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -55,7 +44,7 @@ class _Running:
     program: Program
     process: subprocess.Popen[bytes]
     started_s: float
-    deaths: int = 0
+    deaths_in_a_row: int = 0
     restart_at_s: float | None = None
 
 
@@ -76,6 +65,7 @@ class Supervisor:
         self._on_death = on_death
         self._backoff_s = backoff_s
         self._workers: dict[str, _Running] = {}
+        self.deaths = 0  # of workers that were not asked to stop
 
     def start(self, program: Program) -> None:
         process = _spawn(program)
@@ -84,11 +74,6 @@ class Supervisor:
     def pids(self) -> dict[str, int]:
         """Process ids of the workers that run now."""
         return {n: w.process.pid for n, w in self._workers.items() if w.process.poll() is None}
-
-    @property
-    def deaths(self) -> int:
-        """How often a worker died without being asked to."""
-        return sum(worker.deaths for worker in self._workers.values())
 
     def watch(self) -> None:
         """Notice deaths, and restart what has waited long enough. Call about once a second."""
@@ -102,8 +87,9 @@ class Supervisor:
 
     def _note_death(self, worker: _Running, now_s: float) -> None:
         lived_s = now_s - worker.started_s
-        worker.deaths = 1 if lived_s > SETTLED_S else worker.deaths + 1
-        wait_s = self._backoff_s[min(worker.deaths, len(self._backoff_s)) - 1]
+        self.deaths += 1
+        worker.deaths_in_a_row = 1 if lived_s > SETTLED_S else worker.deaths_in_a_row + 1
+        wait_s = self._backoff_s[min(worker.deaths_in_a_row, len(self._backoff_s)) - 1]
         worker.restart_at_s = now_s + wait_s
         self._say(
             f"{worker.program.name} {_cause(worker.process.returncode)} after {lived_s:.1f} s; "
@@ -115,7 +101,7 @@ class Supervisor:
         """Stop every worker; returns when all are gone."""
         alive = [w.process for w in self._workers.values() if w.process.poll() is None]
         for process in alive:
-            _signal_group(process, signal.SIGTERM)
+            signal_group(process, signal.SIGTERM)
         deadline_s = time.monotonic() + grace_s
         for process in alive:
             try:
@@ -123,28 +109,14 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 self._say(f"process {process.pid} did not stop in {grace_s:g} s and is killed")
         for worker in self._workers.values():
-            _signal_group(worker.process, signal.SIGKILL)
+            signal_group(worker.process, signal.SIGKILL)
             worker.process.wait()
         self._workers.clear()
 
 
 def _spawn(program: Program) -> subprocess.Popen[bytes]:
     program.log.parent.mkdir(parents=True, exist_ok=True)
-    with program.log.open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - our own worker entry points
-            list(program.command),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=dict(program.environment) or None,
-            process_group=0,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl; exec follows at once
-        )
-
-
-def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, what)
+    return start_tethered(program.command, program.log, Path.cwd(), program.environment)
 
 
 def _cause(code: int) -> str:
