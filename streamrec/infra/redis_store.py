@@ -102,7 +102,7 @@ class RedisPartitionStore:
             *(self._key(source, f"out:{name}") for name in OUTBOXES),
             *(self._key(source, f"u:{user}") for user in writes.users),
         ]
-        arguments = [
+        arguments: list[Any] = [
             expected,
             position,
             len(writes.users),

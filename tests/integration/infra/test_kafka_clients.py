@@ -1,0 +1,112 @@
+"""Topics, publishing, consuming and lag, on Apache Kafka and on the embedded broker."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from kafka import KafkaAdminClient
+
+from streamrec.core.topics import TOPICS
+from streamrec.errors import TooLarge, UserError
+from streamrec.infra.kafka import (
+    KafkaPublisher,
+    create_topics,
+    end_offsets,
+    make_consumer,
+    partition_counts,
+    partition_for,
+)
+from streamrec.settings import KafkaSettings
+
+
+@pytest.fixture
+def kafka(any_kafka, fresh_prefix) -> KafkaSettings:
+    return KafkaSettings(bootstrap=any_kafka, topic_prefix=fresh_prefix.topic, partitions=3)
+
+
+def make_topic(kafka: KafkaSettings, topic: str, partitions: int, **configs: str) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    layout = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}
+    admin.create_topics({kafka.topic_prefix + topic: layout}, wait_for_metadata=True)
+    admin.close()
+
+
+def read(kafka: KafkaSettings, topic: str, count: int, **options):
+    consumer = make_consumer(kafka, [topic], **options)
+    found = []
+    for _ in range(60):
+        found += [record for records in consumer.poll(500).values() for record in records]
+        if len(found) >= count:
+            break
+    consumer.close()
+    return found
+
+
+def test_topics_are_created_once(kafka):
+    made = create_topics(kafka)
+    assert made == [kafka.topic_prefix + topic.name for topic in TOPICS]
+    assert create_topics(kafka) == []
+    counts = partition_counts(kafka)
+    assert counts == {topic.name: 1 if topic.one_partition else 3 for topic in TOPICS}
+
+
+def test_a_topic_that_cannot_work_is_named(kafka):
+    make_topic(kafka, "adapters", 2)
+    with pytest.raises(UserError, match="adapters has 2 partitions, but its order must be total"):
+        create_topics(kafka)
+
+
+@pytest.mark.apache_kafka
+def test_a_compacted_events_topic_is_refused(apache_kafka, fresh_prefix):
+    kafka = KafkaSettings(bootstrap=apache_kafka, topic_prefix=fresh_prefix.topic)
+    make_topic(kafka, "events", 2, **{"cleanup.policy": "compact"})
+    with pytest.raises(UserError, match="events is compacted"):
+        create_topics(kafka)
+
+
+def test_what_is_published_is_consumed_where_the_key_says(kafka):
+    create_topics(kafka)
+    publisher = KafkaPublisher(kafka, "test")
+    for number in range(50):
+        publisher.publish("events", b"u%d" % number, b"v%d" % number)
+    publisher.publish("events", b"u0", None, partition=2, timestamp_ms=1_700_000_000_000)
+    publisher.flush()
+    publisher.close()
+    assert sum(end for (topic, _), end in end_offsets(kafka, ["events"]).items()) == 51
+    found = read(kafka, "events", 51)
+    assert {r.value for r in found} == {None, *(b"v%d" % number for number in range(50))}
+    for record in found:
+        if record.value is None:
+            assert (record.partition, record.timestamp) == (2, 1_700_000_000_000)
+        else:
+            assert record.partition == partition_for(record.key.decode(), 3)
+    assert len(read(kafka, "events", 51, group="readers")) == 51
+
+
+def test_an_oversized_message_is_refused_and_its_neighbours_are_not(kafka):
+    create_topics(kafka)
+    publisher = KafkaPublisher(kafka, "test")
+    publisher.publish("events", b"u", b"before")
+    with pytest.raises(TooLarge):
+        publisher.publish("events", b"u", b"x" * 10_000_000)
+    publisher.publish("events", b"u", b"after")
+    publisher.flush()
+    publisher.close()
+    assert [record.value for record in read(kafka, "events", 2)] == [b"before", b"after"]
+
+
+@pytest.mark.apache_kafka
+def test_the_topics_own_limit_is_told_apart_from_silence(apache_kafka, fresh_prefix):
+    kafka = KafkaSettings(bootstrap=apache_kafka, topic_prefix=fresh_prefix.topic)
+    make_topic(kafka, "events", 1, **{"max.message.bytes": "2000"})
+    publisher = KafkaPublisher(kafka, "test")
+    publisher.publish("events", b"u", os.urandom(50_000))
+    with pytest.raises(TooLarge):
+        publisher.flush()
+    publisher.close()
+
+
+def test_a_missing_topic_is_named(kafka):
+    with pytest.raises(UserError, match=r"there is no topic .*requests; `streamrec topics create`"):
+        make_consumer(kafka, ["requests"])

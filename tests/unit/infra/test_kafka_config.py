@@ -1,0 +1,55 @@
+"""What the clients are told, and the partitioner they share with Java."""
+
+import pytest
+
+from streamrec.errors import Unavailable
+from streamrec.infra.kafka import KafkaPublisher, client_config, make_consumer, partition_for
+from streamrec.settings import KafkaSettings, SecurityProtocol
+
+
+@pytest.mark.parametrize(
+    ("key", "murmur2"),  # org.apache.kafka.common.utils.UtilsTest
+    [
+        ("21", -973932308),
+        ("foobar", -790332482),
+        ("a-little-bit-long-string", -985981536),
+        ("a-little-bit-longer-string", -1486304829),
+        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+        ("abc", 479470107),
+    ],
+)
+def test_partitions_are_those_of_the_java_client(key, murmur2):
+    for partitions in (1, 4, 7, 100):
+        assert partition_for(key, partitions) == (murmur2 & 0x7FFFFFFF) % partitions
+
+
+def test_sasl_over_tls():
+    settings = KafkaSettings(
+        bootstrap="a:1,b:2",
+        security_protocol=SecurityProtocol.SASL_SSL,
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_username="u",
+        sasl_password="p",
+        ssl_cafile="/ca.pem",
+    )
+    config = client_config(settings)
+    assert config["bootstrap_servers"] == ["a:1", "b:2"]
+    assert config["security_protocol"] == "SASL_SSL"
+    assert config["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert (config["sasl_plain_username"], config["sasl_plain_password"]) == ("u", "p")
+    assert config["ssl_cafile"] == "/ca.pem"
+    assert config["ssl_certfile"] is None
+
+
+def test_plaintext_says_nothing_of_secrets():
+    config = client_config(KafkaSettings(bootstrap="a:1"))
+    assert not [name for name in config if name.startswith(("ssl", "sasl"))]
+
+
+def test_a_silent_broker_is_unavailable(monkeypatch):
+    monkeypatch.setattr("streamrec.infra.kafka.BOOTSTRAP_TIMEOUT_MS", 500)
+    settings = KafkaSettings(bootstrap="127.0.0.1:9")
+    with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:9: connecting a producer"):
+        KafkaPublisher(settings, "test")
+    with pytest.raises(Unavailable, match="connecting a consumer"):
+        make_consumer(settings)
