@@ -31,6 +31,7 @@ class Action(StrEnum):
     STAGE = "stage"  # workers load it and say so; nobody is served by it yet
     ACTIVATE = "activate"
     REJECT = "reject"
+    HOLD = "hold"  # a good candidate waits: somebody pinned the champion
     ROLLBACK = "rollback"
     PIN = "pin"
     UNPIN = "unpin"
@@ -117,6 +118,16 @@ def reject(state: RegistryState, generation: str) -> RegistryState:
     """
     if generation == state.champion:
         raise UserError(f"{generation} is the champion; `streamrec adapters rollback` first")
+    return _next(state, staged=None if state.staged == generation else state.staged)
+
+
+def hold(state: RegistryState, generation: str) -> RegistryState:
+    """Note that a candidate passed its gate and was not activated, because of a pin.
+
+    Raises UserError when nothing is pinned.
+    """
+    if state.pin is None:
+        raise UserError(f"nothing is pinned; {generation} need not wait")
     return _next(state, staged=None if state.staged == generation else state.staged)
 
 
