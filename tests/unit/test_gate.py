@@ -1,0 +1,183 @@
+"""The gate lets equal and better candidates through and stops worse ones, noise or not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from streamrec.core import gate
+from streamrec.core.examples import Example, ExampleKind, FloatArray
+from streamrec.core.features import FEATURES
+from streamrec.core.gate import Accept, GateRules, Judged, Reject, compare, decide, judge
+
+AGE = FEATURES.index("age")
+RULES = GateRules()
+
+
+def example(
+    labels: list[float], *, kind: ExampleKind = ExampleKind.IMPRESSION, history: int = 5,
+    age_h: float = 1000.0,
+) -> Example:  # fmt: skip
+    n = len(labels)
+    stats_CF = np.zeros((n, len(FEATURES)), np.float32)
+    stats_CF[:, AGE] = np.log1p(age_h)
+    return Example(
+        0, 0, 0, kind, "u", 0, 0, tuple("abcdefgh"[:history]), tuple(map(str, range(n))),
+        np.array(labels, np.float32), stats_CF, np.zeros(n, np.float32),
+    )  # fmt: skip
+
+
+def p(*values: float) -> FloatArray:
+    return np.array(values, np.float32)
+
+
+def sigmoid(x: FloatArray) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-x)), np.float32)
+
+
+def trial(seed: int, examples: int, damage: float, jitter: float, **kinds: object) -> list[Judged]:
+    """A world with a true logit; the champion knows it with noise, the candidate a bit less.
+
+    ``jitter`` is what two equally good models differ by; ``damage`` what a worse one adds.
+    """
+    rng = np.random.default_rng(seed)
+    judged = []
+    for _ in range(examples):
+        truth_C = rng.normal(-1.5, 1.0, 10)
+        labels_C = (rng.random(10) < sigmoid(truth_C)).astype(np.float32)
+        shared_C = truth_C + rng.normal(0, 0.7, 10)
+        champion_C = sigmoid(shared_C + rng.normal(0, jitter, 10))
+        candidate_C = sigmoid(
+            (1 - damage) * (shared_C + rng.normal(0, jitter, 10))
+            + damage * rng.normal(-1.5, 1.2, 10)
+        )
+        one = example(labels_C.tolist(), **kinds)  # type: ignore[arg-type]
+        judged.append(judge(one, candidate_C, champion_C))
+    return judged
+
+
+def rejected(examples: int, damage: float, jitter: float, runs: int = 60) -> float:
+    verdicts = [
+        decide(compare(trial(seed, examples, damage, jitter), "g"), RULES) for seed in range(runs)
+    ]
+    return sum(isinstance(verdict, Reject) for verdict in verdicts) / runs
+
+
+def test_error_rates_are_those_of_the_decision_record() -> None:
+    """docs/adr/0061: equal candidates pass, bad ones do not, at 200 and at 20 examples."""
+    assert rejected(200, damage=0.0, jitter=0.1) <= 0.10
+    assert rejected(200, damage=0.0, jitter=0.3) <= 0.10
+    assert rejected(200, damage=0.5, jitter=0.1) >= 0.70
+    assert rejected(200, damage=1.0, jitter=0.1) >= 0.99
+    assert rejected(20, damage=0.0, jitter=0.1) <= 0.15
+    assert rejected(20, damage=1.0, jitter=0.1) >= 0.95
+
+
+def test_a_better_candidate_passes() -> None:
+    swapped = [
+        replace(j, reciprocal_ranks=_turn(j.reciprocal_ranks), losses=_turn(j.losses))
+        for j in trial(1, 200, 0.5, 0.1)
+    ]
+    assert isinstance(decide(compare(swapped, "g"), RULES), Accept)
+
+
+def _turn(pair: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if pair is None else (pair[1], pair[0])
+
+
+def test_scores_that_are_no_probabilities_reject() -> None:
+    one = example([1, 0])
+    for bad in (p(np.nan, 0.5), p(1.5, 0.5), p(0.5, -0.1), p(np.inf, 0.1)):
+        verdict = decide(compare([judge(one, bad, p(0.5, 0.5))], "g"), RULES)
+        assert isinstance(verdict, Reject)
+        assert "not probabilities" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("norm", [11.0, float("nan"), float("inf")])
+def test_exploding_weights_reject(norm: float) -> None:
+    judged = trial(0, 50, 0.0, 0.0)
+    verdict = decide(compare(judged, "g", {"update_norm/head": norm}), RULES)
+    assert isinstance(verdict, Reject)
+    assert "update_norm/head" in verdict.reasons[0]
+    assert isinstance(decide(compare(judged, "g", {"update_norm/head": 0.1}), RULES), Accept)
+
+
+def test_equal_scores_rank_last() -> None:
+    """A model that says the same of everything must not win by the order of the list."""
+    assert gate.reciprocal_rank(p(0.5, 0.5, 0.5, 0.5), p(1, 0, 0, 0)) == 0.25
+    assert gate.reciprocal_rank(p(0.9, 0.5, 0.1), p(0, 1, 0)) == 0.5
+    flat = [judge(example([1, 0, 0, 0]), p(*[0.3] * 4), p(0.6, 0.2, 0.2, 0.2)) for _ in range(40)]
+    assert isinstance(decide(compare(flat, "g"), RULES), Reject)
+
+
+def test_log_loss_and_calibration_by_hand() -> None:
+    assert gate.log_loss(p(0.8, 0.4), p(1, 0)) == pytest.approx(-(np.log(0.8) + np.log(0.6)) / 2)
+    assert np.isfinite(gate.log_loss(p(0.0, 1.0), p(1, 0)))
+    rates = np.repeat(np.float32([0.1, 0.5]), 100)
+    labels = np.concatenate([np.eye(10, dtype=np.float32)[0].repeat(1).tolist() * 10, [1, 0] * 50])
+    assert gate.expected_calibration_error(rates, labels.astype(np.float32)) < 0.06
+    assert gate.expected_calibration_error(rates + 0.3, labels.astype(np.float32)) > 0.25
+
+
+def test_overconfidence_is_caught_by_loss_not_by_rank() -> None:
+    judged = []
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        labels_C = np.zeros(10, np.float32)
+        labels_C[rng.integers(10)] = 1
+        champion_C = np.where(labels_C > 0, 0.2, 0.08).astype(np.float32)
+        judged.append(judge(example(labels_C.tolist()), np.minimum(champion_C * 4, 1), champion_C))
+    verdict = decide(compare(judged, "g"), RULES)
+    assert isinstance(verdict, Reject)
+    assert any(reason.startswith("log_loss") for reason in verdict.reasons)
+    assert any(reason.startswith("calibration") for reason in verdict.reasons)
+    assert not any(reason.startswith("mrr") for reason in verdict.reasons)
+
+
+def test_sampled_negatives_judge_the_ranking_only() -> None:
+    report = compare([judge(example([1, 0], kind=ExampleKind.NEXT_CLICK), p(1, 0), p(0, 1))], "g")
+    assert set(report.metrics) == {"mrr"}
+    assert report.metrics["mrr"].difference == 0.5
+
+
+def test_a_view_alone_judges_the_probability_only() -> None:
+    report = compare([judge(example([0], kind=ExampleKind.VIEW), p(0.1), p(0.4))], "g")
+    assert set(report.metrics) == {"log_loss", "calibration"}
+
+
+def test_a_loss_hidden_in_the_mean_is_found_in_its_slice() -> None:
+    good = [judge(example([1, 0, 0, 0]), p(0.6, 0.2, 0.2, 0.2), p(0.6, 0.2, 0.2, 0.2))] * 4000
+    fresh = example([1, 0, 0, 0], history=1, age_h=2.0)
+    bad = [judge(fresh, p(0.3, 0.6, 0.2, 0.2), p(0.5, 0.2, 0.2, 0.2))] * 40
+    verdict = decide(compare(good + bad, "g"), RULES)
+    assert isinstance(verdict, Reject)
+    assert {reason.split()[0] for reason in verdict.reasons} >= {"mrr/new_users", "mrr/new_items"}
+    few = decide(compare(good + bad[:20], "g"), RULES)  # too few to say anything
+    assert isinstance(few, Accept)
+
+
+def test_slices_name_new_users_and_newly_seen_accepted_items() -> None:
+    assert gate.slices_of(example([1, 0])) == ()
+    assert gate.slices_of(example([1, 0], history=2)) == ("new_users",)
+    assert gate.slices_of(example([1, 0], age_h=23.0)) == ("new_items",)
+    assert gate.slices_of(example([0, 0], age_h=0.0)) == ()  # nothing accepted
+
+
+def test_nothing_judged_is_accepted_with_empty_numbers() -> None:
+    verdict = decide(compare([], "g"), RULES)
+    assert isinstance(verdict, Accept)
+    assert "nothing to rank" in gate.summary(verdict.report)
+
+
+def test_the_record_is_json_whatever_the_numbers() -> None:
+    verdict = decide(compare(trial(2, 30, 1.0, 0.1), "g7", {"n": float("nan")}), RULES)
+    record = json.loads(json.dumps(gate.to_record(verdict), allow_nan=False))
+    assert record["accepted"] is False
+    assert record["champion"] == "g7"
+    assert record["norms"] == {"n": None}
+    assert record["metrics"]["mrr"]["n"] <= 30
+    single = compare([judge(example([1, 0]), p(0.6, 0.4), p(0.5, 0.4))], "g")
+    assert gate.to_record(decide(single, RULES))["metrics"]["mrr"]["standard_error"] is None
