@@ -1,0 +1,134 @@
+"""Settings that can be connected to, and the clients made from them.
+
+Shared by commands and workers. Loads neither torch nor faust.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from streamrec import settings as reader
+from streamrec.core import topics
+from streamrec.core.catalogue import item_from_record
+from streamrec.core.events import Item, Source
+from streamrec.errors import UserError
+from streamrec.infra import servers_file
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.codec import Codec
+from streamrec.infra.control_log import KafkaControlLog
+from streamrec.infra.fleet import RedisFleet
+from streamrec.infra.kafka import KafkaPublisher, client_config, partition_counts
+from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.registry_store import open_registry
+from streamrec.ports import RegistryStore
+from streamrec.settings import Settings
+from streamrec.stages.release import ReleaseDesk
+
+
+def located(settings: Settings | None = None) -> Settings:
+    """Settings whose Kafka and Redis can be connected to.
+
+    Configured addresses stand; otherwise those of a running ``streamrec up`` are taken.
+
+    Raises:
+        SettingsError: a setting is unknown or impossible.
+        UserError: nothing is configured and nothing runs.
+    """
+    settings = settings or reader.load()
+    kafka, redis = settings.kafka, settings.redis
+    if kafka.bootstrap and redis.url:
+        return settings
+    running = servers_file.read(settings.state_dir)
+    if running is None:
+        raise UserError(_nowhere(settings))
+    return replace(
+        settings,
+        kafka=replace(kafka, bootstrap=kafka.bootstrap or running.kafka_bootstrap),
+        redis=replace(redis, url=redis.url or running.redis_url),
+    )
+
+
+def _nowhere(settings: Settings) -> str:
+    missing = " and ".join(
+        name
+        for name, value in (
+            ("STREAMREC_KAFKA_BOOTSTRAP", settings.kafka.bootstrap),
+            ("STREAMREC_REDIS_URL", settings.redis.url),
+        )
+        if not value
+    )
+    return (
+        f"{missing} not configured and no `streamrec up` running in {settings.state_dir}: "
+        f"start one, or set {missing}"
+    )
+
+
+def codec(settings: Settings) -> Codec:
+    """The codec of every topic."""
+    return Codec(settings.kafka.max_message_bytes, settings.kafka.schema_registry_url)
+
+
+def publisher(settings: Settings, client_id: str) -> KafkaPublisher:
+    """A connected producer; close it. Raises Unavailable."""
+    return KafkaPublisher(settings.kafka, client_id)
+
+
+def control_log(settings: Settings) -> KafkaControlLog:
+    """The log that the workers obey; a context manager that connects at first use."""
+    return KafkaControlLog(
+        client_config(settings.kafka), codec(settings), settings.kafka.topic_prefix
+    )
+
+
+def registry_store(settings: Settings) -> RegistryStore:
+    """Where generations are kept."""
+    url = settings.registry_url or str((settings.state_dir / "registry").absolute())
+    return open_registry(url, settings.state_dir / "registry-cache")
+
+
+def fleet(settings: Settings) -> RedisFleet:
+    """Who is alive. Raises Unavailable when Redis does not answer."""
+    return RedisFleet(connect_redis(settings.redis), settings.redis.key_prefix)
+
+
+def partition_store(settings: Settings) -> RedisPartitionStore:
+    """State by source partition. Connects at first use."""
+    return RedisPartitionStore(connect_redis(settings.redis), settings.redis.key_prefix)
+
+
+def catalogue_items(settings: Settings) -> dict[str, Item]:
+    """Every item the feature workers have applied, by id. Raises Unavailable."""
+    store = partition_store(settings)
+    partitions = partition_counts(settings.kafka).get(topics.ITEMS, 0)
+    found: dict[str, Item] = {}
+    for partition in range(partitions):
+        rows = store.read_rows(Source(topics.ITEMS, partition), since=0).rows
+        found |= {item_id: item_from_record(record) for item_id, record in rows.items()}
+    return found
+
+
+@contextmanager
+def release_desk(settings: Settings) -> Iterator[ReleaseDesk]:
+    """Changes to the registry in the name of whoever runs this command."""
+    with control_log(settings) as control:
+        yield ReleaseDesk(
+            control,
+            fleet(settings),
+            registry_store(settings),
+            SystemClock(),
+            operator(),
+            stage_timeout_s=settings.trainer.stage_timeout_s,
+        )
+
+
+def operator() -> str:
+    """Who runs this command, for the control log."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for its user
+        name = "somebody"
+    return f"{name}@{socket.gethostname()}"
