@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from streamrec.core.events import Source
+from streamrec.core.catalogue import Catalogue
+from streamrec.core.events import Request, Source, UserUpdate
 from streamrec.core.examples import Example, FloatArray, TrainingBatch
+from streamrec.core.features import FeatureMaker
 from streamrec.core.registry import ControlRecord
+from streamrec.core.user_state import UserState
 from streamrec.errors import Refused
 
 
@@ -194,6 +197,99 @@ class Fleet(Protocol):
 
     def workers(self) -> Iterator[WorkerStatus]:
         """Workers that have said something lately."""
+        ...
+
+
+class ServingModel(Protocol):
+    """One generation, whole and checked, ready to rank.
+
+    Its weights never change. Its item vectors follow the catalogue; one call of
+    ``probabilities`` sees one state of them. Shapes: B users, N catalogue rows known to
+    ``live``, K <= N of them that have vectors.
+    """
+
+    @property
+    def generation(self) -> str: ...
+
+    @property
+    def trained_through(self) -> Mapping[str, int]:
+        """Source partition (as text) -> next offset it was not trained on."""
+        ...
+
+    def probabilities(
+        self, users: Sequence[UserState], live: FeatureMaker, now_ms: int
+    ) -> FloatArray:
+        """P(accept | shown) of catalogue rows 0..K-1 for each user: (B, K) float32."""
+        ...
+
+    def query_similarities(self, queries: Sequence[str]) -> FloatArray:
+        """Cosine of each text with catalogue rows 0..K-1: (len(queries), K) float32."""
+        ...
+
+
+class HotSwap(Protocol):
+    """The generations a serving worker holds in memory. Safe to call from several threads."""
+
+    @property
+    def active(self) -> ServingModel | None: ...
+
+    def stage(self, generation: str, directory: Path, catalogue: Catalogue) -> None:
+        """Check and load it whole and encode the catalogue, beside what is active.
+
+        May take seconds; repeating it for a warm generation is free. Raises GenerationRefused.
+        """
+        ...
+
+    def is_warm(self, generation: str) -> bool:
+        """Whether ``activate`` would succeed at once."""
+        ...
+
+    def activate(self, generation: str) -> None:
+        """Flip one reference. Raises GenerationRefused when it is not warm."""
+        ...
+
+    def keep(self, generations: Sequence[str]) -> None:
+        """Forget warm generations that are neither named here nor active."""
+        ...
+
+    def ensure(self, catalogue: Catalogue) -> int:
+        """Encode new and changed items for every warm generation; returns how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One message of ``user-updates`` or ``requests``; Refused where it could not be read."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    data: bytes
+    value: UserUpdate | Request | Refused
+
+
+class TriggerFeed(Protocol):
+    """What asks for recommendations, shared out among the serving workers.
+
+    Raises (every method): Unavailable when Kafka does not answer.
+    """
+
+    def poll(self, timeout_s: float, limit: int) -> list[Delivered]:
+        """The next messages, at most ``limit``; none if nothing came in time."""
+        ...
+
+    def stay(self, timeout_s: float) -> None:
+        """Wait, staying a member of the group, without taking messages."""
+        ...
+
+    def commit(self) -> None:
+        """Everything polled so far is answered."""
+        ...
+
+    def lag(self) -> int:
+        """Messages of our partitions that have not been polled."""
         ...
 
 
