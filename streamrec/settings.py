@@ -71,6 +71,27 @@ class IngestSettings:
     statistics_refresh_s: float = setting(1.0, "how often others' statistics are read", least=0.05)
 
 
+class Adapter(StrEnum):
+    """What of the language model is trained (``model.peft_menu``)."""
+
+    LORA = "lora"
+    DORA = "dora"
+    ADALORA = "adalora"
+    IA3 = "ia3"
+    PREFIX = "prefix"
+    LAST_LAYERS = "last-layers"  # full fine-tuning of the last ``layers`` ones
+    FULL = "full"  # full fine-tuning of all of them
+    NONE = "none"  # head only
+
+
+class Pooling(StrEnum):
+    """How a text's token vectors become one vector."""
+
+    AUTO = "auto"  # mean, or the last token of a causal model
+    MEAN = "mean"
+    LAST = "last"
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
     model: str = setting(
@@ -80,6 +101,14 @@ class EncoderSettings:
     device: str = setting("auto", "auto, cpu or cuda")
     dtype: str = setting("auto", "auto, float32 or bfloat16")
     max_tokens: int = setting(32, "tokens of an item's text that are read", least=4)
+    pooling: Pooling = setting(Pooling.AUTO, "auto, mean, or last (token)")
+    adapter: Adapter = setting(
+        Adapter.LORA, "lora, dora, adalora, ia3, prefix, last-layers, full or none (head only)"
+    )
+    layers: int = setting(2, "the adapter changes this many of the last layers", least=1)
+    rank: int = setting(8, "rank of lora, dora and adalora; length of a prefix", least=1)
+    alpha: float = setting(16.0, "the low-rank change is scaled by alpha / rank", least=0)
+    cache_mb: int = setting(256, "memory for activations below the adapted layers", least=0)
     threads: int = setting(0, "CPU threads of a worker; 0: torch decides", least=0)
 
 
@@ -214,10 +243,12 @@ def _parse(kind: type[Any], text: str, least: float | None) -> Any:
 
 
 __all__ = [
+    "Adapter",
     "Described",
     "EncoderSettings",
     "IngestSettings",
     "KafkaSettings",
+    "Pooling",
     "RedisSettings",
     "SecurityProtocol",
     "ServingSettings",

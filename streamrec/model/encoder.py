@@ -1,0 +1,309 @@
+"""Item text to vector: a frozen language model with a small trainable adapter.
+
+Knows texts and vectors. Does not know items, users, or what the vectors are compared to.
+
+Several ``TextEncoder`` objects can stand on one frozen base (``with_adapter``): the one in
+training, the champion's, the one being staged. They share every frozen weight and the
+activations below the adapted layers, and nothing that changes: one may be loaded with new
+weights while another encodes.
+
+Shapes: B, N texts, T tokens (padded on the right), D dimensions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from streamrec.errors import EncoderUnavailable, GenerationRefused
+from streamrec.model.cached_layers import ActivationCache, cut, padded, same_output
+from streamrec.model.peft_menu import WEIGHTS_FILE, Adapted, adapt, state_digest
+from streamrec.model.pooling import default_pooling, pooled
+from streamrec.model.weights import find_weights
+from streamrec.settings import Adapter, EncoderSettings, Pooling
+
+BATCH_TEXTS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What all encoders over one frozen model share. Nothing in it depends on an adapter."""
+
+    name: str
+    digest: str
+    dim: int
+    pooling: Pooling
+    max_tokens: int
+    device: torch.device
+    tokenizer: Any
+    tokenizer_lock: threading.Lock
+    lower: nn.Module | None  # None: the model runs whole
+    cache: ActivationCache
+
+    def tokens(self, texts: Sequence[str]) -> list[Tensor]:
+        """Token ids (T_i,) of each text; at least one token, at most ``max_tokens``."""
+        with self.tokenizer_lock:
+            ids = self.tokenizer(
+                list(texts),
+                truncation=True,
+                max_length=self.max_tokens,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+            )["input_ids"]
+        filler = self.tokenizer.eos_token_id or 0
+        return [torch.tensor(row or [filler], device=self.device) for row in ids]
+
+    @torch.no_grad()
+    def activations(self, texts: Sequence[str]) -> list[Tensor]:
+        """What enters the lowest adapted layer, (T_i, H) of each text; computed once."""
+        assert self.lower is not None  # noqa: S101 - callers look first
+        rows = self.cache.get(texts)
+        missing = sorted({text for text, row in zip(texts, rows, strict=True) if row is None})
+        if missing:
+            ids_BT, mask_BT = padded(self.tokens(missing))
+            hidden_BTH = self.lower(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+            lengths = mask_BT.sum(dim=1).tolist()
+            fresh = {
+                text: hidden_TH[:length].clone()
+                for text, hidden_TH, length in zip(missing, hidden_BTH, lengths, strict=True)
+            }
+            for text, row_TH in fresh.items():
+                self.cache.put(text, row_TH)
+            rows = [
+                fresh[text] if row is None else row for text, row in zip(texts, rows, strict=True)
+            ]
+        return [row for row in rows if row is not None]
+
+
+class TextEncoder:
+    """Texts to unit vectors, with one adapter's weights."""
+
+    def __init__(self, base: Base, adapted: Adapted) -> None:
+        self._base = base
+        self._adapted = adapted
+        self._lock = threading.Lock()  # adapter weights do not change under an encode()
+        halves = cut(adapted.transformer, adapted.first_adapted) if base.lower else None
+        self._upper = halves.upper if halves else None
+        self._upper_dtype = _dtype_of(self._upper or adapted.transformer)
+
+    @property
+    def dim(self) -> int:
+        return self._base.dim
+
+    @property
+    def base_name(self) -> str:
+        """The base model as the settings name it."""
+        return self._base.name
+
+    @property
+    def base_digest(self) -> str:
+        """sha256 of the frozen base's weights."""
+        return self._base.digest
+
+    @property
+    def encoder_version(self) -> str:
+        """Two encoders with the same version give the same vectors (up to rounding)."""
+        base = self._base
+        parts = (
+            base.digest,
+            base.pooling,
+            str(base.max_tokens),
+            state_digest(self.adapter_state()),
+        )
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors (N, D), float32, on the CPU, without gradients; any number of texts."""
+        vectors_ND = torch.zeros(len(texts), self.dim)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        for start in range(0, len(order), BATCH_TEXTS):
+            chosen = order[start : start + BATCH_TEXTS]
+            with torch.no_grad(), self._lock:
+                vectors_ND[chosen] = self._vectors([texts[i] for i in chosen]).cpu()
+        return vectors_ND
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors (B, D), float32, on the encoder's device, with gradients through the
+        adapter. One batch: the caller chooses its size."""
+        return self._vectors(texts)
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        return self._adapted.parameters()
+
+    def adapter_state(self) -> dict[str, Tensor]:
+        """Copies of the adapter's tensors under PEFT's file names."""
+        with self._lock:
+            return self._adapted.state()
+
+    def load_adapter_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take these weights. Raises GenerationRefused, unchanged, when they do not fit."""
+        with self._lock:
+            self._adapted.load_state(state)
+
+    def with_adapter(self, state: Mapping[str, Tensor] | None = None) -> TextEncoder:
+        """Another encoder over the same frozen base: same adapter method, own weights.
+
+        Raises:
+            GenerationRefused: ``state`` does not fit; without one, our weights are copied.
+        """
+        with self._lock:
+            twin = TextEncoder(self._base, self._adapted.twin())
+        if state is not None:
+            twin.load_adapter_state(state)
+        return twin
+
+    def save_adapter(self, directory: Path) -> None:
+        """Write PEFT's ``adapter_config.json`` and ``adapter_model.safetensors``."""
+        with self._lock:
+            self._adapted.save(directory, self._base.name)
+
+    def load_adapter(self, directory: Path) -> None:
+        """Take the weights of ``adapter_model.safetensors``.
+
+        Raises:
+            GenerationRefused: the file is missing, damaged or does not fit; unchanged then.
+        """
+        self.load_adapter_state(read_adapter(directory))
+
+    @property
+    def cached_texts(self) -> int:
+        """Texts whose activations are kept; 0 for a model that runs whole."""
+        return len(self._base.cache)
+
+    @property
+    def cached_bytes(self) -> int:
+        return self._base.cache.bytes
+
+    @property
+    def splits(self) -> bool:
+        """Whether the layers below the adapter are cached."""
+        return self._upper is not None
+
+    def _vectors(self, texts: Sequence[str]) -> Tensor:
+        if not texts:
+            return torch.zeros(0, self.dim, device=self._base.device)
+        if self._upper is not None:
+            hidden_BTH, mask_BT = padded(self._base.activations(texts))
+            hidden_BTH = hidden_BTH.to(self._upper_dtype)
+            out = self._upper(inputs_embeds=hidden_BTH, attention_mask=mask_BT)
+        else:
+            ids_BT, mask_BT = padded(self._base.tokens(texts))
+            out = self._adapted.root(input_ids=ids_BT, attention_mask=mask_BT)
+        return pooled(out.last_hidden_state, mask_BT, self._base.pooling)
+
+
+def load_encoder(settings: EncoderSettings) -> TextEncoder:
+    """The base model of the settings with a fresh adapter, ready to encode.
+
+    Raises:
+        EncoderUnavailable: the weights cannot be found or read.
+        SettingsError: the adapter cannot be put on this model.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    weights = find_weights(settings.model)
+    device = _device(settings.device)
+    try:
+        config = transformers.AutoConfig.from_pretrained(weights.directory, local_files_only=True)
+        whole = settings.adapter in (Adapter.FULL, Adapter.PREFIX)
+        loader = (
+            transformers.AutoModelForTextEncoding
+            if config.is_encoder_decoder
+            else transformers.AutoModel
+        )
+        model = loader.from_pretrained(
+            weights.directory,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32 if whole else _dtype(settings.dtype, device),
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            weights.directory, local_files_only=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise EncoderUnavailable(f"{settings.model} cannot be read: {error}") from error
+    return build_encoder(
+        model, tokenizer, settings, name=weights.name, digest=weights.digest, device=device
+    )
+
+
+def build_encoder(
+    model: Any,
+    tokenizer: Any,
+    settings: EncoderSettings,
+    *,
+    name: str,
+    digest: str,
+    device: torch.device | None = None,
+) -> TextEncoder:
+    """An encoder around a loaded transformer, which it takes over.
+
+    Raises:
+        SettingsError: the adapter cannot be put on this model.
+    """
+    device = device or torch.device("cpu")
+    config = model.config
+    model = model.eval().to(device)
+    adapted = adapt(model, settings)
+    halves = cut(adapted.transformer, adapted.first_adapted) if adapted.first_adapted else None
+    if halves is not None and not same_output(adapted.transformer, halves):
+        halves = None
+    if settings.adapter is Adapter.LAST_LAYERS:
+        (halves.upper if halves else adapted.transformer).float()
+    adapted.root.eval()  # no dropout: activations are cached and versions compared
+    pooling = settings.pooling
+    base = Base(
+        name=name,
+        digest=digest,
+        dim=int(config.hidden_size),
+        pooling=default_pooling(config.model_type) if pooling is Pooling.AUTO else pooling,
+        max_tokens=settings.max_tokens,
+        device=device,
+        tokenizer=tokenizer,
+        tokenizer_lock=threading.Lock(),
+        lower=halves.lower if halves else None,
+        cache=ActivationCache(settings.cache_mb << 20),
+    )
+    return TextEncoder(base, adapted)
+
+
+def read_adapter(directory: Path) -> dict[str, Tensor]:
+    """The tensors of an adapter directory. Raises GenerationRefused if they cannot be read."""
+    try:
+        return load_file(str(directory / WEIGHTS_FILE))
+    except (OSError, SafetensorError) as error:
+        raise GenerationRefused(f"{directory / WEIGHTS_FILE} cannot be read: {error}") from error
+
+
+def _device(wish: str) -> torch.device:
+    if wish == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wish)
+
+
+def _dtype(wish: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively; emulated, it is slower than float32."""
+    if wish != "auto":
+        return torch.bfloat16 if wish == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu.get_capabilities()
+        native = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return torch.bfloat16 if native else torch.float32
+
+
+def _dtype_of(module: nn.Module) -> torch.dtype:
+    return next(iter(p.dtype for p in module.parameters()), torch.float32)

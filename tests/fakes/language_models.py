@@ -1,0 +1,74 @@
+"""Language models small enough to build in a test: random weights, real architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import transformers
+
+from streamrec.model.encoder import TextEncoder, build_encoder
+from streamrec.settings import EncoderSettings
+
+WIDTH, DEPTH = 32, 4
+
+
+class WordTokenizer:
+    """One token per word, from its letters; what ``Base.tokens`` needs of a tokenizer."""
+
+    eos_token_id = 1
+
+    def __call__(
+        self, texts: Sequence[str], *, truncation: bool, max_length: int, **_: object
+    ) -> dict[str, list[list[int]]]:
+        assert truncation
+        rows = [[2 + sum(map(ord, word)) % 90 for word in text.split()] for text in texts]
+        return {"input_ids": [row[:max_length] for row in rows]}
+
+
+def tiny_model(family: str, seed: int = 0) -> Any:
+    shape = {"hidden_size": WIDTH, "num_hidden_layers": DEPTH, "num_attention_heads": 4}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if family == "bert":
+            return transformers.BertModel(
+                transformers.BertConfig(vocab_size=97, intermediate_size=64, **shape)
+            )
+        if family in {"llama", "qwen2"}:
+            config, model = {
+                "llama": (transformers.LlamaConfig, transformers.LlamaModel),
+                "qwen2": (transformers.Qwen2Config, transformers.Qwen2Model),
+            }[family]
+            return model(
+                config(vocab_size=97, intermediate_size=64, num_key_value_heads=2, **shape)
+            )
+        if family == "gpt2":
+            return transformers.GPT2Model(
+                transformers.GPT2Config(vocab_size=97, n_embd=WIDTH, n_layer=DEPTH, n_head=4)
+            )
+        assert family == "t5"
+        return transformers.T5EncoderModel(
+            transformers.T5Config(
+                vocab_size=97, d_model=WIDTH, d_kv=8, d_ff=64, num_layers=DEPTH, num_heads=4
+            )
+        )
+
+
+def tiny_encoder(family: str = "bert", seed: int = 0, **settings: Any) -> TextEncoder:
+    return build_encoder(
+        tiny_model(family, seed),
+        WordTokenizer(),
+        EncoderSettings(**settings),
+        name=f"tiny-{family}",
+        digest=f"{seed:064d}",
+    )
+
+
+def stir(encoder: TextEncoder, seed: int = 1, size: float = 0.3) -> dict[str, torch.Tensor]:
+    """Adapter weights as if trained: the encoder's own plus noise."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: tensor + size * torch.randn(tensor.shape, generator=generator)
+        for name, tensor in encoder.adapter_state().items()
+    }
