@@ -179,6 +179,12 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The whole environment of a worker process that shall have exactly these settings."""
+    others = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+    return others | environment(settings)
+
+
 def describe(settings: Settings) -> list[Described]:
     """Every setting with its value, secrets masked."""
     rows = []
@@ -254,6 +260,7 @@ __all__ = [
     "ServingSettings",
     "Settings",
     "TrainerSettings",
+    "child_environment",
     "describe",
     "environment",
     "load",

@@ -1,0 +1,146 @@
+"""The whole loop on this host: servers where none is configured, topics, and workers.
+
+``streamrec up`` is this and nothing else; the demo plays a stream through it.
+
+Start:
+
+1. The broker and the Redis that are not configured, with data under the state directory.
+2. ``servers.json``, so that commands in another terminal find them.
+3. Topics.
+4. Workers, each its own process.
+
+Stop, in the opposite order: workers finish what they hold while their servers still answer.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from kafka.errors import KafkaError
+
+from streamrec import settings as reader
+from streamrec.errors import UserError
+from streamrec.infra import servers_file
+from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
+from streamrec.infra.kafka import create_topics, full_name
+from streamrec.infra.kafka_probe import evict_dead_members
+from streamrec.infra.server_process import ServerProcess
+from streamrec.infra.servers_file import Servers
+from streamrec.infra.supervisor import Program, Supervisor
+from streamrec.settings import Settings
+
+FEATURES, TRAINER, SERVING = "features", "trainer", "serving"
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How many workers of each role."""
+
+    features: int = 1
+    trainer: int = 1
+    serving: int = 1
+
+    def names(self) -> list[tuple[str, str]]:
+        """(role, worker id) of each."""
+        counts = ((FEATURES, self.features), (TRAINER, self.trainer), (SERVING, self.serving))
+        return [(role, f"{role}-{n}") for role, count in counts for n in range(1, count + 1)]
+
+
+class LocalLoop:
+    """A context manager; call ``watch`` about once a second while it runs.
+
+    Start it from a thread that lives as long as the loop: servers and workers are killed
+    when that thread ends without stopping them.
+    """
+
+    def __init__(self, settings: Settings, crew: Crew, say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self._crew = crew
+        self._say = say
+        self._stack = ExitStack()
+        self._servers: list[ServerProcess] = []
+        self._supervisor = Supervisor(say, on_death=self._forget_member)
+
+    def __enter__(self) -> Self:
+        """Raises UserError when a loop runs here already, Unavailable when a server fails."""
+        running = servers_file.read(self.settings.state_dir)
+        if running is not None:
+            raise UserError(
+                f"a loop runs in {self.settings.state_dir} already (process {running.pid}); stop "
+                "it, or set STREAMREC_STATE_DIR to another directory"
+            )
+        with ExitStack() as stack:
+            self._start_servers(stack)
+            self._say(f"Kafka at {self.settings.kafka.bootstrap}, Redis at {_shown(self.settings)}")
+            create_topics(self.settings.kafka)
+            stack.callback(self._supervisor.stop)
+            for role, name in self._crew.names():
+                self._supervisor.start(self._program(role, name))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def watch(self) -> None:
+        """Restart workers that died. Raises Unavailable when a server of ours died."""
+        self._supervisor.watch()
+        for server in self._servers:
+            if not server.running:
+                self._say(f"{server.name} died; starting it again on the same data")
+                server.start()
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name, servers included."""
+        return {s.name: s.pid for s in self._servers if s.running} | self._supervisor.pids()
+
+    @property
+    def deaths(self) -> int:
+        """Workers that died and were started again."""
+        return self._supervisor.deaths
+
+    @property
+    def log_dir(self) -> Path:
+        return self.settings.state_dir / "logs"
+
+    def _start_servers(self, stack: ExitStack) -> None:
+        given, data = self.settings, self.settings.state_dir / "embedded"
+        kafka, redis = given.kafka, given.redis
+        if not kafka.bootstrap:
+            broker = stack.enter_context(EmbeddedKafka(data))
+            self._servers.append(broker)
+            kafka = replace(kafka, bootstrap=broker.bootstrap)
+        if not redis.url:
+            store = stack.enter_context(EmbeddedRedis(data))
+            self._servers.append(store)
+            redis = replace(redis, url=store.url)
+        self.settings = replace(given, kafka=kafka, redis=redis)
+        servers_file.write(given.state_dir, Servers(kafka.bootstrap, redis.url, os.getpid()))
+        stack.callback(servers_file.remove, given.state_dir, os.getpid())
+
+    def _program(self, role: str, name: str) -> Program:
+        command = [sys.executable, "-m", f"workers.{role}", name]
+        log = self.log_dir / f"{name}.log"
+        return Program(name, command, log, reader.child_environment(self.settings))
+
+    def _forget_member(self, name: str) -> None:
+        """The embedded broker keeps a dead member's partitions until it is told."""
+        if not any(isinstance(server, EmbeddedKafka) for server in self._servers):
+            return
+        kafka = self.settings.kafka
+        alive = list(self._supervisor.pids())
+        for group in (FEATURES, SERVING):
+            try:
+                evict_dead_members(kafka.bootstrap, full_name(kafka, group), alive)
+            except KafkaError as error:
+                self._say(f"{name} could not be removed from its group: {error!r}")
+
+
+def _shown(settings: Settings) -> str:
+    return settings.redis.url.rpartition("@")[2].removeprefix("redis://")
