@@ -391,3 +391,41 @@ class Scalars(Protocol):
     def write(self, step: int, values: Mapping[str, float]) -> None: ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a generation comes from: what its manifest says beside names and digests."""
+
+    sequence: int
+    parent: str | None  # the generation whose training this one continues
+    offsets: Mapping[int, tuple[int, int]]  # source partition -> [from, to) since the parent
+    holes: Mapping[int, Sequence[tuple[int, int]]]  # parts of them that were never trained
+    training_batches: tuple[int, int]  # [from, to) of that topic, since the parent
+    examples: int  # trained since the parent
+    gate: Record | None  # the report and decision (``core.gate.to_record``)
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A finished generation directory. ``digest`` is its manifest's."""
+
+    generation: str
+    digest: str
+
+
+class Generations(Protocol):
+    """Weight files to generation directories and back (``model.generation``)."""
+
+    def seal(self, directory: Path, provenance: Provenance) -> Sealed:
+        """Write the manifest over the weight files in ``directory``: it is finished."""
+        ...
+
+    def scorer(self, directory: Path) -> Scorer:
+        """Load a finished one. Raises GenerationRefused when a check fails."""
+        ...
+
+    def norms(self, directory: Path, champion: Path | None) -> Mapping[str, float]:
+        """How far its weights are from the champion's: ``update_norm/<file>``, relative."""
+        ...
