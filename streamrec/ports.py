@@ -203,9 +203,9 @@ class Fleet(Protocol):
 class ServingModel(Protocol):
     """One generation, whole and checked, ready to rank.
 
-    Its weights never change. Its item vectors follow the catalogue; one call of
-    ``probabilities`` sees one state of them. Shapes: B users, N catalogue rows known to
-    ``live``, K <= N of them that have vectors.
+    Its weights never change. Its item vectors follow the catalogue (``HotSwap.ensure``);
+    one call sees one state of them. Shapes: B users, Q texts, N catalogue rows that
+    ``features`` was made of.
     """
 
     @property
@@ -216,14 +216,18 @@ class ServingModel(Protocol):
         """Source partition (as text) -> next offset it was not trained on."""
         ...
 
-    def probabilities(
-        self, users: Sequence[UserState], live: FeatureMaker, now_ms: int
+    def rank(
+        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
     ) -> FloatArray:
-        """P(accept | shown) of catalogue rows 0..K-1 for each user: (B, K) float32."""
+        """Scores (B, N) of every catalogue row for each user; more is better."""
         ...
 
-    def query_similarities(self, queries: Sequence[str]) -> FloatArray:
-        """Cosine of each text with catalogue rows 0..K-1: (len(queries), K) float32."""
+    def probability(self, scores: FloatArray) -> FloatArray:
+        """P(accept | shown) of scores, of any shape; keeps their order."""
+        ...
+
+    def query_similarities(self, queries: Sequence[str], rows: int) -> FloatArray:
+        """Cosine of each text with the first ``rows`` catalogue rows: (Q, rows)."""
         ...
 
 
