@@ -118,6 +118,7 @@ class TextEncoder:
             base.digest,
             base.pooling,
             str(base.max_tokens),
+            self._adapted.signature,
             state_digest(self.adapter_state()),
         )
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]

@@ -7,7 +7,8 @@ Two indexes agree if and only if their ``key`` does: encoder version and centre.
 is learned once, from the first ``CENTRE_ITEMS`` items or more, and then never moves; a
 generation carries it (``centre``) so that serving ranks exactly what the trainer trained.
 
-One thread builds (``ensure``); any number read ``vectors`` meanwhile and see whole rows.
+Threads may build (``ensure``, one at a time) while any number read ``view``: they see whole
+rows, of one centre.
 
 Shapes: N catalogue rows, D dimensions.
 """
@@ -15,6 +16,8 @@ Shapes: N catalogue rows, D dimensions.
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +82,7 @@ class ItemIndex:
     def __init__(self, encoder: TextEncoder, centre: Tensor | None = None) -> None:
         """``centre``: (D,) of a published generation; without it, it is learned here."""
         self._encoder = encoder
+        self._building = threading.Lock()
         self.encoder_version = encoder.encoder_version
         self._fixed = centre is not None
         self._texts: list[str] = []  # what each row was encoded from
@@ -109,6 +113,10 @@ class ItemIndex:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def encode_queries(self, texts: Sequence[str]) -> Tensor:
+        """Texts as vectors to compare with ``vectors``: (len(texts), D), centred, unit length."""
+        return centred(self._encoder.encode(texts), self.centre)
+
     def ensure(self, catalogue: Rows) -> int:
         """Encode rows that are missing or whose text changed; returns how many.
 
@@ -116,6 +124,10 @@ class ItemIndex:
             GenerationRefused: the encoder gives values that are not finite, or its adapter
                 has changed since this index was made; the index is as it was.
         """
+        with self._building:
+            return self._ensure(catalogue)
+
+    def _ensure(self, catalogue: Rows) -> int:
         version = catalogue.version
         if version == self._seen_version:
             return 0

@@ -48,6 +48,7 @@ class Adapted:
     root: Any
     transformer: nn.Module
     first_adapted: int
+    signature: str  # settings that change what the same weights mean
 
     def parameters(self) -> list[nn.Parameter]:
         return [p for p in self.root.parameters() if p.requires_grad]
@@ -75,7 +76,7 @@ class Adapted:
         tensors = [*self.root.parameters(), *self.root.buffers()]
         shared = {id(t): t for t in tensors if id(t) not in trainable}
         root = copy.deepcopy(self.root, memo=dict(shared))
-        return Adapted(self.adapter, root, _inside(root), self.first_adapted)
+        return Adapted(self.adapter, root, _inside(root), self.first_adapted, self.signature)
 
     def save(self, directory: Path, base_name: str) -> None:
         """``adapter_config.json`` and ``adapter_model.safetensors``, as PEFT lays them out."""
@@ -169,20 +170,23 @@ def adapt(model: Any, settings: EncoderSettings) -> Adapted:
     first = len(layers) - settings.layers
     adapter = settings.adapter
     if adapter is Adapter.NONE:
-        return Adapted(adapter, model, model, len(layers))
+        return Adapted(adapter, model, model, len(layers), adapter)
     if adapter is Adapter.FULL:
         model.requires_grad_(True)
-        return Adapted(adapter, model, model, 0)
+        return Adapted(adapter, model, model, 0, adapter)
     if adapter is Adapter.LAST_LAYERS:
         for layer in layers[first:]:
             layer.requires_grad_(True)
-        return Adapted(adapter, model, model, first)
+        return Adapted(adapter, model, model, first, adapter)
     config = _config(settings, str(model.config.model_type), layers_name, first, len(layers))
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         root = peft.get_peft_model(model, config)
-    return Adapted(adapter, root, _inside(root), 0 if adapter is Adapter.PREFIX else first)
+    signature = f"{adapter} r={settings.rank} alpha={settings.alpha:g} layers={settings.layers}"
+    return Adapted(
+        adapter, root, _inside(root), 0 if adapter is Adapter.PREFIX else first, signature
+    )
 
 
 def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
