@@ -1,0 +1,82 @@
+"""When a mini-batch is cut, and which source offsets it covers.
+
+Knows counts, sizes and ages. Does not know where examples come from, nor the clock: time is
+handed in.
+
+A batch is cut when it is full (by count or by bytes) or its first example is old enough.
+Batches of a partition tile its offsets: one's ``from_offset`` is the ``to_offset`` of the
+one before. The first after a takeover starts at 0, because nobody remembers where the last
+one ended: covering too much is harmless, a hole would be an alarm.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from streamrec.core.examples import Example, TrainingBatch
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """A batch holds at most so many examples and bytes; its first waits at most so long."""
+
+    examples: int
+    bytes: int
+    age_ms: int
+
+
+class _Waiting(NamedTuple):
+    example: Example
+    size_bytes: int
+    since_ms: int
+
+
+class Batcher:
+    """Examples of one source partition that are not yet in a batch."""
+
+    def __init__(self, partition: int, feature_set: str, rules: BatchRules) -> None:
+        self._partition = partition
+        self._feature_set = feature_set
+        self._rules = rules
+        self._waiting: deque[_Waiting] = deque()
+        self._covered_through = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, example: Example, size_bytes: int, now_ms: int) -> None:
+        """``size_bytes``: what it adds to a message. Examples come in order."""
+        self._waiting.append(_Waiting(example, size_bytes, now_ms))
+
+    def cut(self, now_ms: int, position: int, *, everything: bool = False) -> list[TrainingBatch]:
+        """Batches that are full or old enough; with ``everything``, all that wait.
+
+        ``position`` is the next source offset: all events before it have had their say.
+        """
+        batches = []
+        while self._waiting:
+            count, full = self._fitting()
+            old = now_ms - self._waiting[0].since_ms >= self._rules.age_ms
+            if not (full or old or everything):
+                break
+            taken = tuple(self._waiting.popleft().example for _ in range(count))
+            through = self._waiting[0].example.offset if self._waiting else position
+            batches.append(
+                TrainingBatch(
+                    self._partition, self._covered_through, through, self._feature_set, taken
+                )
+            )
+            self._covered_through = through
+        return batches
+
+    def _fitting(self) -> tuple[int, bool]:
+        """How many examples the next batch takes (at least one), and whether that fills it."""
+        count = size = 0
+        for waiting in self._waiting:
+            size += waiting.size_bytes
+            if count and (count == self._rules.examples or size > self._rules.bytes):
+                return count, True
+            count += 1
+        return count, count >= self._rules.examples
