@@ -1,0 +1,133 @@
+"""Following the control log in one serving worker.
+
+Knows which generations should be in memory, which one should answer, and what to tell the
+fleet about it. Does not know what a generation is or how the log is read.
+
+Three threads meet here: one hears records, one loads (slow), one serves and flips between
+micro-batches. A generation that cannot be loaded changes nothing: the worker keeps what it
+has and says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from streamrec.core.catalogue import Catalogue
+from streamrec.core.registry import ControlRecord, RegistryState
+from streamrec.errors import GenerationRefused
+from streamrec.ports import HotSwap, RegistryStore, ServingModel
+
+log = logging.getLogger(__name__)
+
+
+class Obedience:
+    """What the log wants, and how far this worker has come."""
+
+    def __init__(
+        self,
+        store: RegistryStore,
+        swap: HotSwap,
+        catalogue: Catalogue,
+        *,
+        keep: int,
+    ) -> None:
+        """``keep``: former champions kept warm."""
+        self._store = store
+        self._swap = swap
+        self._catalogue = catalogue
+        self._keep = keep
+        self._changed: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()
+        self._wanted = RegistryState()
+        self._refused: dict[str, str] = {}
+        self._left: str | None = None  # answered before the active one: the way forward again
+        self._obeyed = 0
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Call this whenever the fleet should hear from us at once; it must not block."""
+        self._changed = changed
+
+    def hear(self, record: ControlRecord) -> None:
+        """Take note of the newest record. A generation named again gets another chance."""
+        with self._lock:
+            self._wanted = record.state
+            if record.generation is not None:
+                self._refused.pop(record.generation, None)
+        revision = record.state.revision
+        log.info("revision %d: %s %s, %s", revision, record.action, record.generation, record.actor)
+        self._changed()
+
+    def prepare(self) -> None:
+        """Load what should be warm, forget the rest, encode new and changed items.
+
+        Raises Unavailable when the registry store does not answer.
+        """
+        wanted = self._warm_list()
+        for generation in wanted:
+            if generation not in self._refused and not self._swap.is_warm(generation):
+                self._load(generation)
+        self._swap.keep(wanted)
+        self._swap.ensure(self._catalogue)
+        with self._lock:
+            self._refused = {name: why for name, why in self._refused.items() if name in wanted}
+
+    def flip(self) -> bool:
+        """Let the champion answer from here on, if it is loaded. Call between micro-batches."""
+        with self._lock:
+            champion, active = self._wanted.champion, self._swap.active
+            if champion is None or (active is not None and active.generation == champion):
+                return False
+            if not self._swap.is_warm(champion):
+                return False
+            self._swap.activate(champion)
+            self._left = active.generation if active else None
+        self._changed()
+        log.info("%s answers now, after %s", champion, self._left or "nothing")
+        return True
+
+    @property
+    def active(self) -> ServingModel | None:
+        """What answers now: take it once per micro-batch."""
+        return self._swap.active
+
+    @property
+    def wanted(self) -> RegistryState:
+        with self._lock:
+            return self._wanted
+
+    def report(self) -> dict[str, Any]:
+        """The part of ``WorkerStatus`` that is about generations."""
+        with self._lock:
+            wanted, active = self._wanted, self._swap.active
+            generation = active.generation if active else None
+            if wanted.champion in (None, generation) or wanted.champion in self._refused:
+                self._obeyed = wanted.revision
+            warm = wanted.staged is not None and self._swap.is_warm(wanted.staged)
+            return {
+                "active": generation,
+                "staged": wanted.staged if warm else None,
+                "refused": dict(self._refused),
+                "revision": self._obeyed,
+            }
+
+    def _warm_list(self) -> list[str]:
+        """Most urgent first."""
+        with self._lock:
+            state, left = self._wanted, self._left
+        former = state.history[::-1][: self._keep]
+        names = [state.champion, state.staged, *former, left]
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    def _load(self, generation: str) -> None:
+        try:
+            self._swap.stage(generation, self._store.get(generation), self._catalogue)
+        except GenerationRefused as error:
+            with self._lock:
+                self._refused[generation] = str(error)
+            log.error("%s is refused, nothing changes here: %s", generation, error)  # noqa: TRY400
+        else:
+            log.info("%s is loaded and ready", generation)
+        self._changed()

@@ -1,0 +1,249 @@
+"""Answering triggers: one micro-batch, one generation, one published list for each.
+
+Knows what asks for a list, who gets which items, and what a list must say about itself.
+Does not know Kafka, Redis, torch, or which generation should be active (``stages.obey``).
+
+A micro-batch, in this order:
+
+1. Take the active generation, once.
+2. Read the users' states. The update that triggered us was published after its commit, so
+   the state includes its event.
+3. Rank under one view of catalogue and statistics.
+4. Publish every answer and wait for the acknowledgements.
+5. Only then does the caller commit the triggers' offsets.
+
+A crash before 5 answers again, with the same ``recommendation_id``.
+
+Several updates of one user in a micro-batch are answered once, for the latest: the list
+would be the same. Every request is answered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamrec.core import topics
+from streamrec.core.catalogue import IntArray
+from streamrec.core.eligibility import NO_FILTERS, eligible
+from streamrec.core.events import (
+    Filters,
+    Recommendation,
+    RecommendedItem,
+    Request,
+    Source,
+    Trigger,
+    UserUpdate,
+)
+from streamrec.core.examples import FloatArray
+from streamrec.core.user_state import NEW_USER, UserState
+from streamrec.errors import Refused
+from streamrec.ports import Delivered, ServingModel
+from streamrec.stages.mirror import Mirror, View
+from streamrec.stages.raw import Edges, RawRecord, Refusals
+
+log = logging.getLogger(__name__)
+
+QUERY_WEIGHT = 10.0
+"""Score that a cosine of 1 with the query text is worth beside the user's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One list that has to be made."""
+
+    user_id: str
+    trigger: Trigger
+    trigger_id: str
+    triggered_at_ms: int
+    k: int
+    filters: Filters = NO_FILTERS
+    candidates: tuple[str, ...] = ()
+    query: str | None = None
+
+    @property
+    def recommendation_id(self) -> str:
+        """Made from the trigger, so that answering twice can be seen."""
+        return f"{self.trigger}:{self.trigger_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a micro-batch did."""
+
+    recommendations: tuple[Recommendation, ...] = ()
+    coalesced: int = 0  # updates answered by a later one of the same user
+    dead_letters: int = 0
+    skipped: int = 0  # updates without a list, because there is nothing to recommend
+
+
+class Server:
+    """Turns delivered triggers into published recommendations."""
+
+    def __init__(self, edges: Edges, mirror: Mirror, *, worker_id: str, k: int) -> None:
+        """``k``: items in a list that nobody asked a number for."""
+        self._edges = edges
+        self._mirror = mirror
+        self._refusals = Refusals(edges)
+        self._worker_id = worker_id
+        self._k = k
+
+    def serve(self, batch: Sequence[Delivered], model: ServingModel) -> Served:
+        """Answer a micro-batch. Raises Unavailable; serving it again is then right."""
+        wishes, coalesced = self._wishes(batch)
+        answers = self._answers(wishes, model) if wishes else []
+        for answer in answers:
+            self._send(answer)
+        if answers:
+            self._edges.publisher.flush()
+        dead_letters = self._bury(batch)
+        return Served(tuple(answers), coalesced, dead_letters, len(wishes) - len(answers))
+
+    def _wishes(self, batch: Sequence[Delivered]) -> tuple[list[Wish], int]:
+        latest: dict[str, Wish] = {}
+        requests: list[Wish] = []
+        updates = 0
+        for message in batch:
+            match message.value:
+                case UserUpdate() as update:
+                    updates += 1
+                    latest[update.user_id] = self._of_update(update)
+                case Request() as request:
+                    requests.append(_of_request(request, message.timestamp_ms))
+        return [*requests, *latest.values()], updates - len(latest)
+
+    def _of_update(self, update: UserUpdate) -> Wish:
+        return Wish(
+            user_id=update.user_id,
+            trigger=Trigger.USER_UPDATE,
+            trigger_id=f"{update.partition}-{update.offset}",
+            triggered_at_ms=update.produced_at_ms,
+            k=self._k,
+        )
+
+    def _answers(self, wishes: Sequence[Wish], model: ServingModel) -> list[Recommendation]:
+        states = self._states(wish.user_id for wish in wishes)
+        index = {user: at for at, user in enumerate(states)}
+        with self._mirror.view() as view:
+            users = [state for _, state in states.values()]
+            now_ms = [max(view.watermark_ms, user.last_seen_ms) for user in users]
+            scores_UN = model.rank(users, now_ms, view.features)
+            cosines = self._cosines(wishes, model, scores_UN.shape[1])
+            chosen = [
+                _choose(
+                    wish, states[wish.user_id][1], scores_UN[index[wish.user_id]], cosine_N, view
+                )
+                for wish, cosine_N in zip(wishes, cosines, strict=True)
+            ]
+            lists = [_listed(rows, scores, model, view) for rows, scores in chosen]
+        served_at_ms = self._edges.clock.now_ms()
+        return [
+            self._answer(wish, items, model, states[wish.user_id][0], served_at_ms)
+            for wish, items in zip(wishes, lists, strict=True)
+            if items or wish.trigger is Trigger.REQUEST
+        ]
+
+    def _cosines(
+        self, wishes: Sequence[Wish], model: ServingModel, rows: int
+    ) -> list[FloatArray | None]:
+        """How close each item is to what the wish's text asks for; None without a text."""
+        queries = [wish.query for wish in wishes if wish.query]
+        found = iter(model.query_similarities(queries, rows) if queries else ())
+        return [next(found) if wish.query else None for wish in wishes]
+
+    def _states(self, user_ids: Iterable[str]) -> dict[str, tuple[int, UserState]]:
+        """Position and state of every user, each partition read at one moment."""
+        by_partition: dict[int, list[str]] = defaultdict(list)
+        for user in dict.fromkeys(user_ids):
+            by_partition[self._edges.partition_of(user)].append(user)
+        states = {}
+        for partition, users in by_partition.items():
+            position, records = self._edges.store.read_users(
+                Source(topics.EVENTS, partition), users
+            )
+            for user, record in zip(users, records, strict=True):
+                state = NEW_USER if record is None else UserState.from_record(record)
+                states[user] = position, state
+        return states
+
+    def _answer(
+        self,
+        wish: Wish,
+        items: tuple[RecommendedItem, ...],
+        model: ServingModel,
+        position: int,
+        served_at_ms: int,
+    ) -> Recommendation:
+        return Recommendation(
+            recommendation_id=wish.recommendation_id,
+            user_id=wish.user_id,
+            items=items,
+            generation=model.generation,
+            trained_through=model.trained_through,
+            trigger=wish.trigger,
+            trigger_id=wish.trigger_id,
+            triggered_at_ms=wish.triggered_at_ms,
+            state_position=position,
+            served_at_ms=served_at_ms,
+            worker_id=self._worker_id,
+        )
+
+    def _send(self, answer: Recommendation) -> None:
+        data = self._edges.codec.encode(topics.RECOMMENDATIONS, answer)
+        self._edges.publisher.publish(topics.RECOMMENDATIONS, answer.user_id.encode(), data)
+
+    def _bury(self, batch: Sequence[Delivered]) -> int:
+        """Refused messages go to the dead letters; how many."""
+        refused = [(m, m.value) for m in batch if isinstance(m.value, Refused)]
+        for message, reason in refused:
+            source = Source(message.topic, message.partition)
+            log.warning("%s@%d goes to the dead letters: %s", source, message.offset, reason)
+            record = RawRecord(message.offset, message.timestamp_ms, message.key, message.data)
+            self._refusals.publish(source, [(record, reason)])
+        return len(refused)
+
+
+def _of_request(request: Request, timestamp_ms: int) -> Wish:
+    return Wish(
+        user_id=request.user_id,
+        trigger=Trigger.REQUEST,
+        trigger_id=request.request_id,
+        triggered_at_ms=timestamp_ms,
+        k=request.k,
+        filters=request.filters,
+        candidates=request.candidates,
+        query=request.query,
+    )
+
+
+def _choose(
+    wish: Wish, state: UserState, scores_N: FloatArray, cosine_N: FloatArray | None, view: View
+) -> tuple[IntArray, FloatArray]:
+    """The best eligible rows, best first, and their scores before the text had its say.
+
+    Of equals the one first in the catalogue. A score that is not a number is never shown.
+    """
+    allowed_N = eligible(
+        view.catalogue, len(scores_N), state.consumed, wish.filters, wish.candidates
+    )
+    keys_N = scores_N if cosine_N is None else scores_N + QUERY_WEIGHT * cosine_N
+    able = np.flatnonzero(allowed_N & np.isfinite(keys_N))
+    if len(able) > wish.k:
+        able = np.sort(able[np.argpartition(-keys_N[able], wish.k - 1)[: wish.k]])
+    best: IntArray = able[np.argsort(-keys_N[able], kind="stable")].astype(np.int32)
+    return best, scores_N[best]
+
+
+def _listed(
+    rows: IntArray, scores: FloatArray, model: ServingModel, view: View
+) -> tuple[RecommendedItem, ...]:
+    return tuple(
+        RecommendedItem(item_id, float(probability))
+        for item_id, probability in zip(
+            view.catalogue.ids(rows), model.probability(scores), strict=True
+        )
+    )
