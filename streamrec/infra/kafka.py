@@ -25,6 +25,7 @@ from kafka.partitioner.default import murmur2
 
 from streamrec.core.topics import EVENTS, TOPICS, Topic
 from streamrec.errors import TooLarge, Unavailable, UserError
+from streamrec.infra.kafka_joins import finish_joins
 from streamrec.settings import KafkaSettings, SecurityProtocol
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
@@ -162,6 +163,7 @@ def make_consumer(
     with kafka_errors(settings, "connecting a consumer"):
         consumer = KafkaConsumer(**config | overrides)
         if group is not None and topics:
+            finish_joins(consumer)
             consumer.subscribe([full_name(settings, topic) for topic in topics])
         elif topics:
             consumer.assign(assignment(consumer, settings, topics))
@@ -219,8 +221,7 @@ def create_topics(settings: KafkaSettings) -> list[str]:
     """
     with admin_client(settings) as admin:
         counts = _counts(admin, settings)
-        problems = [*_wrong_counts(settings, counts), *_compacted_events(admin, settings, counts)]
-        if problems:
+        if problems := _problems(admin, settings, counts):
             raise UserError("; ".join(problems))
         missing = {
             full_name(settings, topic.name): _layout(settings, topic)
@@ -233,6 +234,18 @@ def create_topics(settings: KafkaSettings) -> list[str]:
             except TopicAlreadyExistsError:
                 admin.wait_for_topics([name])
     return list(missing)
+
+
+def layout_problems(settings: KafkaSettings) -> list[str]:
+    """What makes existing topics unusable; missing ones are no problem. Raises Unavailable."""
+    with admin_client(settings) as admin:
+        return _problems(admin, settings, _counts(admin, settings))
+
+
+def _problems(
+    admin: KafkaAdminClient, settings: KafkaSettings, counts: Mapping[str, int]
+) -> list[str]:
+    return [*_wrong_counts(settings, counts), *_compacted_events(admin, settings, counts)]
 
 
 def _layout(settings: KafkaSettings, topic: Topic) -> dict[str, Any]:
@@ -280,3 +293,15 @@ def end_offsets(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[st
         consumer.close()
     prefix = len(settings.topic_prefix)
     return {(tp.topic[prefix:], tp.partition): end for tp, end in ends.items()}
+
+
+def group_offsets(settings: KafkaSettings, group: str) -> dict[tuple[str, int], int]:
+    """Where a consumer group stands, by (short name, partition). Raises Unavailable."""
+    name, prefix = full_name(settings, group), len(settings.topic_prefix)
+    with admin_client(settings) as admin:
+        committed = admin.list_group_offsets(name).get(name, {})
+    return {
+        (tp.topic[prefix:], tp.partition): found.offset
+        for tp, found in committed.items()
+        if tp.topic.startswith(settings.topic_prefix)
+    }
