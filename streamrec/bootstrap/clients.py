@@ -86,8 +86,12 @@ def control_log(settings: Settings) -> KafkaControlLog:
 
 def registry_store(settings: Settings) -> RegistryStore:
     """Where generations are kept."""
-    url = settings.registry_url or str((settings.state_dir / "registry").absolute())
-    return open_registry(url, settings.state_dir / "registry-cache")
+    return open_registry(registry_url(settings), settings.state_dir / "registry-cache")
+
+
+def registry_url(settings: Settings) -> str:
+    """A path or an fsspec URL."""
+    return settings.registry_url or str((settings.state_dir / "registry").absolute())
 
 
 def fleet(settings: Settings) -> RedisFleet:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from streamrec.core import topics
-from streamrec.errors import Refused
+from streamrec.errors import Malformed, Refused
 from streamrec.ports import Codec, Publisher
 
 FLUSH_EVERY = 2_000
@@ -51,6 +51,8 @@ def send_lines(
         if not text:
             continue
         try:
+            if not text.startswith(b"{"):
+                raise Malformed("not a JSON object; every line must be one")
             value = codec.decode(topic, text)
             data = codec.encode(topic, value)
         except Refused as error:

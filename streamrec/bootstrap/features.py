@@ -1,0 +1,161 @@
+"""The feature worker: Kafka's events and items into Redis, mini-batches out.
+
+Wires ``stages.ingest`` to faust, kafka-python and Redis. Waits for whatever is not there
+yet, and says so; loads no torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from streamrec.bootstrap import clients
+from streamrec.core import topics
+from streamrec.core.batching import BatchRules
+from streamrec.core.fold import FoldRules
+from streamrec.errors import Unavailable
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.faust_app import Feed, FeedRules, make_app, run_app
+from streamrec.infra.kafka import KafkaPublisher, full_name, partition_counts, partition_for
+from streamrec.infra.telemetry import configure_logging
+from streamrec.ports import Fleet, WorkerStatus
+from streamrec.settings import KafkaSettings, Settings
+from streamrec.stages.ingest import Ingest, IngestRules
+from streamrec.stages.ingest_events import EventsRules
+from streamrec.stages.raw import Edges
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BEAT_S = 1.0
+RETRY_S = 2.0
+
+
+def run(settings: Settings, worker_id: str) -> None:
+    """Work until SIGTERM or SIGINT, then finish what is in hand.
+
+    Raises SourceGap when a log no longer holds what the state needs.
+    """
+    configure_logging(settings.log_level, worker_id)
+    asyncio.run(_run(settings, worker_id))
+
+
+def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRules:
+    """Settings as the stage wants them. ``partitions`` of "items" and "events"."""
+    ingest = settings.ingest
+    return IngestRules(
+        partitions=partitions,
+        events=EventsRules(
+            fold=FoldRules(
+                partitions=partitions[topics.EVENTS],
+                attribution_window_ms=int(ingest.attribution_window_s * 1000),
+                sampled_negatives=ingest.sampled_negatives,
+            ),
+            batch=BatchRules(
+                examples=ingest.batch_examples,
+                bytes=settings.kafka.max_message_bytes - 1024,  # room for the batch's own fields
+                age_ms=int(ingest.batch_age_s * 1000),
+            ),
+            future_tolerance_ms=int(ingest.future_tolerance_s * 1000),
+        ),
+        refresh_ms=int(ingest.statistics_refresh_s * 1000),
+    )
+
+
+async def _run(settings: Settings, worker_id: str) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    partitions = await _patiently(stop, partial(_partitions, settings.kafka))
+    publisher = await _patiently(stop, partial(KafkaPublisher, settings.kafka, worker_id))
+    if partitions is None or publisher is None:
+        return
+    edges = Edges(
+        clients.partition_store(settings),
+        publisher,
+        clients.codec(settings),
+        SystemClock(),
+        partial(partition_for, partitions=partitions[topics.EVENTS]),
+    )
+    ingest = Ingest(edges, ingest_rules(settings, partitions))
+    feed = Feed(settings.kafka, ingest, FeedRules(partitions, settings.ingest.run_events))
+    app = make_app(settings.kafka, worker_id, feed, settings.state_dir / "faust" / worker_id)
+    beating = asyncio.ensure_future(_beat(clients.fleet(settings), worker_id, ingest, feed))
+    try:
+        await run_app(app, stop)
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+        await asyncio.to_thread(publisher.close)
+
+
+def _partitions(kafka: KafkaSettings) -> dict[str, int]:
+    counts = partition_counts(kafka)
+    for topic in (topics.ITEMS, topics.EVENTS):
+        if topic not in counts:
+            raise Unavailable(
+                f"there is no topic {full_name(kafka, topic)}; `streamrec topics create` makes it",
+                RETRY_S,
+            )
+    return counts
+
+
+async def _patiently(stop: asyncio.Event, attempt: Callable[[], T]) -> T | None:
+    """Try until it works; None when stopped before."""
+    while not stop.is_set():
+        try:
+            return await asyncio.to_thread(attempt)
+        except Unavailable as error:
+            log.warning("waiting: %s", error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), error.retry_after_s)
+    return None
+
+
+async def _beat(fleet: Fleet, worker_id: str, ingest: Ingest, feed: Feed) -> None:
+    """Say that we are alive and what we have done, until cancelled."""
+    clock = SystemClock()
+    started_ms, silent = clock.now_ms(), False
+    last_ms, last_applied, rate = started_ms, 0.0, 0.0
+    try:
+        while True:
+            now_ms, gauges = clock.now_ms(), ingest.counts.gauges()
+            if now_ms > last_ms:
+                rate = (gauges["events_applied"] - last_applied) / (now_ms - last_ms) * 1000
+            last_ms, last_applied = now_ms, gauges["events_applied"]
+            gauges |= {
+                "rate": rate,
+                "lag": float(sum(feed.lag.values())),
+                "partitions": float(len(feed.lag)),
+                "watermark_ms": float(ingest.watermark_ms),
+            }
+            status = WorkerStatus(
+                worker_id,
+                "features",
+                socket.gethostname(),
+                os.getpid(),
+                started_ms,
+                now_ms,
+                gauges=gauges,
+            )
+            try:
+                await asyncio.to_thread(fleet.beat, status)
+                silent = False
+            except Unavailable as error:
+                if not silent:
+                    log.warning("nobody hears that this worker is alive: %s", error)
+                silent = True
+            await asyncio.sleep(BEAT_S)
+    finally:
+        with suppress(Unavailable):
+            fleet.leave(worker_id)

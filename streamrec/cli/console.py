@@ -1,0 +1,74 @@
+"""How commands speak: results on stdout, everything else on stderr, JSON where asked.
+
+Knows tables, lines and numbers for people. Knows nothing of the project.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script to read.")]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def say(line: str) -> None:
+    """One line of progress, out of the way of results."""
+    err.print(Text(line), soft_wrap=True)
+
+
+def complain(problems: Iterable[str]) -> None:
+    """What went wrong, one line each."""
+    for problem in problems:
+        err.print(Text.assemble(("error: ", "bold red"), problem), soft_wrap=True)
+
+
+def print_json(value: Any, *, one_line: bool = False) -> None:
+    """To stdout, with nothing around it."""
+    text = json.dumps(value, ensure_ascii=False, indent=None if one_line else 2)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table of text; a column whose name ends in ``>`` is numbers, set to the right."""
+    made = Table(title=title or None, title_justify="left", title_style="bold", box=None)
+    for column in columns:
+        right = column.endswith(">")
+        made.add_column(column.rstrip(">"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(_shown(cell)) for cell in row))
+    return made
+
+
+def ago(age_ms: float) -> str:
+    """An age for people: "0.4 s", "3 min", "2 h", "5 d"."""
+    seconds = max(0.0, age_ms / 1000)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def _shown(cell: object) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    if isinstance(cell, float):
+        return f"{cell:,.1f}" if abs(cell) >= 10 else f"{cell:.3g}"
+    return str(cell)

@@ -1,0 +1,270 @@
+"""``doctor``: what is unreachable or misconfigured, and what to do about it.
+
+Each check looks at one thing and says one line. A check that cannot be made because an
+earlier one failed is left out: its problem is named already.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import typer
+from rich.text import Text
+
+from streamrec.cli.console import JsonOption, out, print_json
+from streamrec.errors import EncoderUnavailable, SettingsError, StreamrecError, UserError
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from streamrec.settings import Settings
+
+OLDEST_REDIS = 7
+SKEW_MS = 2_000
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    NOTE = "note"  # works, but somebody should know
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    what: str
+    verdict: Verdict
+    detail: str
+    remedy: str = ""
+
+
+_STYLES = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.PROBLEM: "bold red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to ``app``."""
+    app.command(rich_help_panel="Watch")(doctor)
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Check everything the loop needs, and say what to do about what is wrong.
+
+    Settings, Kafka and its topics, Redis, the registry, the language model's weights, the
+    workers. The exit code is 1 when there is a problem.
+
+    \b
+    streamrec doctor
+    streamrec doctor --json | jq '.[] | select(.verdict == "problem")'
+    """
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    if as_json:
+        print_json([{**asdict(f), "verdict": f.verdict.value} for f in findings])
+    if any(finding.verdict is Verdict.PROBLEM for finding in findings):
+        raise typer.Exit(1)
+
+
+def _show(finding: Finding) -> None:
+    style = _STYLES[finding.verdict]
+    line = Text.assemble(
+        (f"{finding.verdict.value:<8}", style), (f"{finding.what:<12}", "bold"), finding.detail
+    )
+    out.print(line, soft_wrap=True)
+    if finding.remedy:
+        out.print(Text(f"{'':20}{finding.remedy}"), soft_wrap=True)
+
+
+def examine() -> Iterator[Finding]:
+    """Every finding, as it is made."""
+    from streamrec import settings as reader
+    from streamrec.bootstrap import clients
+
+    try:
+        settings = reader.load()
+    except SettingsError as error:
+        for problem in error.problems:
+            yield Finding("settings", Verdict.PROBLEM, problem, "`streamrec settings` lists them")
+        return
+    changed = sum(row.value != row.default for row in reader.describe(settings))
+    yield Finding("settings", Verdict.OK, f"{changed} differ from their defaults")
+    yield from _guarded("weights", _weights, settings)
+    yield from _guarded("registry", _registry, settings)
+    try:
+        located = clients.located(settings)
+    except UserError as error:
+        yield Finding("servers", Verdict.PROBLEM, str(error))
+        return
+    kafka = list(_guarded("Kafka", _kafka, located))
+    yield from kafka
+    redis = list(_guarded("Redis", _redis, located))
+    yield from redis
+    if _fine(redis):
+        yield from _guarded("workers", _workers, located)
+    if _fine(kafka):
+        yield from _guarded("champion", _champion, located)
+
+
+def _fine(findings: list[Finding]) -> bool:
+    return all(finding.verdict is not Verdict.PROBLEM for finding in findings)
+
+
+def _guarded(
+    what: str, check: Callable[[Settings], Iterator[Finding]], settings: Settings
+) -> Iterator[Finding]:
+    """A check's findings; an error on the way is one more."""
+    try:
+        yield from check(settings)
+    except StreamrecError as error:
+        yield Finding(what, Verdict.PROBLEM, str(error))
+
+
+def _weights(settings: Settings) -> Iterator[Finding]:
+    from streamrec.model.weights import find_weights
+
+    try:
+        found = find_weights(settings.encoder.model)
+    except EncoderUnavailable as error:
+        yield Finding("weights", Verdict.PROBLEM, str(error))
+        return
+    yield Finding("weights", Verdict.OK, f"{found.name}, sha256 {found.digest[:12]}…")
+
+
+def _registry(settings: Settings) -> Iterator[Finding]:
+    """A file can be written, read and removed where generations go."""
+    import fsspec
+
+    from streamrec.bootstrap.clients import registry_url
+
+    url = registry_url(settings)
+    try:
+        filesystem, root = fsspec.core.url_to_fs(url)
+        probe = f"{root}/.doctor-{uuid.uuid4().hex}"
+        filesystem.makedirs(root, exist_ok=True)
+        filesystem.pipe_file(probe, b"ok")
+        filesystem.rm_file(probe)
+    except (OSError, ValueError, ImportError) as error:
+        yield Finding(
+            "registry",
+            Verdict.PROBLEM,
+            f"{url} cannot be written: {error}",
+            "STREAMREC_REGISTRY_URL names another place; all workers must reach it",
+        )
+        return
+    yield Finding("registry", Verdict.OK, f"{url} can be written")
+
+
+def _kafka(settings: Settings) -> Iterator[Finding]:
+    from streamrec.core.topics import TOPICS
+    from streamrec.infra.kafka import full_name, layout_problems, partition_counts
+
+    kafka = settings.kafka
+    counts = partition_counts(kafka)
+    yield Finding("Kafka", Verdict.OK, f"{kafka.bootstrap} answers ({kafka.security_protocol})")
+    missing = [full_name(kafka, topic.name) for topic in TOPICS if topic.name not in counts]
+    problems = layout_problems(kafka)
+    if missing:
+        yield Finding(
+            "topics", Verdict.PROBLEM, f"missing: {', '.join(missing)}", "`streamrec topics create`"
+        )
+    for problem in problems:
+        yield Finding("topics", Verdict.PROBLEM, problem)
+    if not missing and not problems:
+        partitions = counts["events"]
+        yield Finding("topics", Verdict.OK, f"all {len(TOPICS)} there, events in {partitions}")
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    from streamrec.infra.redis_store import connect_redis, redis_errors
+
+    with redis_errors("asking who it is"), connect_redis(settings.redis) as client:
+        info = client.info()
+        yield from _redis_version(info)
+        yield from _redis_durability(info)
+        yield from _redis_clock(client)
+
+
+def _redis_version(info: dict[str, object]) -> Iterator[Finding]:
+    version = str(info.get("valkey_version") or info.get("redis_version", "?"))
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    major = str(info.get("redis_version", "0")).split(".")[0]
+    if major.isdigit() and int(major) < OLDEST_REDIS:
+        remedy = f"run Redis {OLDEST_REDIS} or later, or Valkey"
+        yield Finding("Redis", Verdict.PROBLEM, f"version {version} is too old", remedy)
+    else:
+        yield Finding("Redis", Verdict.OK, f"{name} {version} answers")
+
+
+def _redis_durability(info: dict[str, object]) -> Iterator[Finding]:
+    if not info.get("aof_enabled"):
+        yield Finding(
+            "Redis",
+            Verdict.NOTE,
+            "no append-only file: a restart of Redis loses user state and positions",
+            "CONFIG SET appendonly yes (events are then folded again only from the last second)",
+        )
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if info.get("maxmemory") and policy != "noeviction":
+        yield Finding(
+            "Redis",
+            Verdict.PROBLEM,
+            f"maxmemory-policy {policy} may evict user state",
+            "CONFIG SET maxmemory-policy noeviction",
+        )
+
+
+def _redis_clock(client: Redis) -> Iterator[Finding]:
+    from streamrec.infra.clock import SystemClock
+
+    seconds, microseconds = client.time()
+    skew_ms = abs(SystemClock().now_ms() - (seconds * 1000 + microseconds // 1000))
+    if skew_ms > SKEW_MS:
+        detail = f"its clock and ours differ by {skew_ms / 1000:.1f} s"
+        yield Finding("Redis", Verdict.NOTE, detail, "latencies shown are off; run NTP")
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    from streamrec.bootstrap import clients
+    from streamrec.bootstrap.local_loop import FEATURES, SERVING, TRAINER
+
+    workers = list(clients.fleet(settings).workers())
+    alive = Counter(worker.role for worker in workers)
+    for role in (FEATURES, TRAINER, SERVING):
+        if alive[role]:
+            yield Finding("workers", Verdict.OK, f"{role}: {alive[role]} alive")
+        else:
+            remedy = f"`streamrec worker {role}`, or `streamrec up` for all of them"
+            yield Finding("workers", Verdict.PROBLEM, f"{role}: none alive", remedy)
+    for worker in workers:
+        for generation, why in worker.refused.items():
+            yield Finding(
+                "workers", Verdict.PROBLEM, f"{worker.worker_id} refuses {generation}: {why}"
+            )
+
+
+def _champion(settings: Settings) -> Iterator[Finding]:
+    from streamrec.bootstrap import clients
+
+    with clients.control_log(settings) as control:
+        latest = control.latest()
+    champion = latest.state.champion if latest else None
+    if latest is None or champion is None:
+        yield Finding("champion", Verdict.NOTE, "none yet", "the trainer makes the first one")
+        return
+    if champion not in clients.registry_store(settings).generations():
+        remedy = "`streamrec adapters activate` another, or bring the directory back"
+        yield Finding("champion", Verdict.PROBLEM, f"{champion} is not in the registry", remedy)
+        return
+    pin = latest.state.pin
+    yield Finding("champion", Verdict.OK, champion)
+    if pin:
+        detail = f"pinned by {pin.actor}: {pin.reason or 'no reason given'}"
+        yield Finding("champion", Verdict.NOTE, detail, "`streamrec adapters unpin` lifts it")

@@ -1,0 +1,127 @@
+"""``worker …`` and ``up``: the processes of the loop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from streamrec.cli.console import say
+
+RUN = "Run"
+IdOption = Annotated[
+    str, typer.Option("--id", help="Name of this worker, unique; default: role, host, pid.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to ``app``."""
+    app.command(rich_help_panel=RUN)(up)
+    worker = typer.Typer(
+        help="Run one worker process, on any host that reaches Kafka and Redis.",
+        no_args_is_help=True,
+    )
+    worker.command("features")(worker_features)
+    worker.command("trainer")(worker_trainer)
+    worker.command("serving")(worker_serving)
+    app.add_typer(worker, name="worker", rich_help_panel=RUN)
+
+
+def up(
+    *,
+    features: Annotated[int, typer.Option(min=0, help="Feature workers.")] = 1,
+    serving: Annotated[int, typer.Option(min=0, help="Serving workers.")] = 1,
+    trainer: Annotated[bool, typer.Option(help="Whether to learn.")] = True,
+) -> None:
+    """Run the whole loop on this host until Ctrl-C.
+
+    Uses the configured Kafka and Redis. What is not configured is started here: a small
+    Kafka-protocol broker and a Redis, with their data under the state directory. A worker
+    that dies is started again. Logs: .streamrec/logs/*.log
+
+    \b
+    streamrec up
+    streamrec up --features 2 --serving 2
+    STREAMREC_KAFKA_BOOTSTRAP=kafka:9092 STREAMREC_REDIS_URL=redis://redis:6379/0 streamrec up
+    """
+    from streamrec.bootstrap.local_loop import Crew, LocalLoop
+    from streamrec.settings import load
+
+    settings, crew = load(), Crew(features=features, trainer=int(trainer), serving=serving)
+    with stopped_by_signals():
+        with LocalLoop(settings, crew, say) as loop:
+            names = ", ".join(name for _, name in crew.names())
+            say(f"started {names}; logs in {loop.log_dir}")
+            say("in another terminal: streamrec status; here, Ctrl-C stops everything")
+            try:
+                while True:
+                    loop.watch()
+                    time.sleep(0.5)
+            except KeyboardInterrupt:
+                say("stopping …")
+        say("stopped")
+
+
+def worker_features(*, id: IdOption = "") -> None:
+    """Fold events and items into Redis; cut mini-batches for the trainer.
+
+    Run as many as the topic `events` has partitions, at most.
+
+    \b
+    streamrec worker features
+    """
+    from streamrec.bootstrap import clients, features
+
+    features.run(clients.located(), id or _default_id("features"))
+
+
+def worker_trainer(*, id: IdOption = "") -> None:
+    """Learn from mini-batches; make, judge and release generations.
+
+    One at a time: a second one waits for its turn.
+
+    \b
+    streamrec worker trainer
+    """
+    from streamrec.bootstrap import clients, trainer
+
+    trainer.run(clients.located(), id or _default_id("trainer"))
+
+
+def worker_serving(*, id: IdOption = "") -> None:
+    """Rank the catalogue for users whose state changed, and for requests.
+
+    \b
+    streamrec worker serving
+    """
+    from streamrec.bootstrap import clients, serving
+
+    serving.run(clients.located(), id or _default_id("serving"))
+
+
+def _default_id(role: str) -> str:
+    return f"{role}-{socket.gethostname()}-{os.getpid()}"
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the block the way Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    former = {number: signal.signal(number, interrupt) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)

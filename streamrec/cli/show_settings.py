@@ -1,0 +1,41 @@
+"""``settings``: every setting, its value and what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from streamrec.cli.console import JsonOption, out, print_json, table
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to ``app``."""
+    app.command("settings", rich_help_panel="Watch")(show_settings)
+
+
+def show_settings(
+    *,
+    as_json: JsonOption = False,
+    changed: Annotated[bool, typer.Option(help="Only those that are not the default.")] = False,
+) -> None:
+    """List every setting: environment variable, value now, and what it means.
+
+    Secrets are masked; `NAME_FILE` instead of `NAME` reads a secret from a file.
+
+    \b
+    streamrec settings --changed
+    """
+    from streamrec import settings as reader
+
+    rows = [
+        row for row in reader.describe(reader.load()) if not changed or row.value != row.default
+    ]
+    if as_json:
+        print_json([{"name": r.name, "value": r.value, "doc": r.doc} for r in rows])
+        return
+    shown = [
+        (row.name, row.value or "(empty)", "" if row.value == row.default else "*", row.doc)
+        for row in rows
+    ]
+    out.print(table("", ["setting", "value", "", "meaning"], shown))

@@ -1,0 +1,170 @@
+"""``request`` and ``recommendations tail``: what comes out of the loop."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streamrec.cli.console import JsonOption, ago, out, print_json, say, table
+from streamrec.core import topics
+from streamrec.core.events import Filters, Item, Recommendation, Request
+from streamrec.errors import UserError
+
+if TYPE_CHECKING:
+    from streamrec.infra.follower import Follower
+
+FEED = "Feed and ask"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to ``app``."""
+    app.command("request", rich_help_panel=FEED)(request)
+    group = typer.Typer(help="Read what is recommended.", no_args_is_help=True)
+    group.command("tail")(tail)
+    app.add_typer(group, name="recommendations", rich_help_panel=FEED)
+
+
+def request(
+    user: Annotated[str, typer.Argument(help="Who is asking; may be unknown.")],
+    *,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=1000, help="Items wanted.")] = 10,
+    query: Annotated[str, typer.Option(help="Text the items should match.")] = "",
+    category: Annotated[list[str] | None, typer.Option(help="Any of these categories.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Never these items.")] = None,
+    candidate: Annotated[list[str] | None, typer.Option(help="Rank only these items.")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the answer.")] = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for recommendations and print the answer.
+
+    The request goes to the topic `requests`; the answer is read from `recommendations`.
+
+    \b
+    streamrec request ann
+    streamrec request ann -k 5 --query "a quiet film" --category Drama
+    streamrec request ann --candidate 12 --candidate 42
+    """
+    from streamrec.bootstrap import clients
+    from streamrec.infra.clock import SystemClock
+    from streamrec.infra.follower import Follower
+
+    settings, asked = (
+        clients.located(),
+        Request(
+            request_id=f"cli-{uuid.uuid4().hex[:12]}",
+            user_id=user,
+            requested_at_ms=SystemClock().now_ms(),
+            k=k,
+            query=query or None,
+            filters=Filters(categories=tuple(category or ()), exclude_items=tuple(exclude or ())),
+            candidates=tuple(candidate or ()),
+        ),
+    )
+    codec = clients.codec(settings)
+    publisher = clients.publisher(settings, "streamrec-cli")
+    try:
+        with Follower(settings.kafka, codec, [topics.RECOMMENDATIONS], "streamrec-cli") as answers:
+            data = codec.encode(topics.REQUESTS, asked)
+            publisher.publish(topics.REQUESTS, user.encode(), data)
+            publisher.flush()
+            answer = _answer(answers, asked.request_id, wait)
+    finally:
+        publisher.close()
+    if answer is None:
+        raise UserError(
+            f"no answer within {wait:g} s; is a serving worker up? `streamrec status` tells"
+        )
+    if as_json:
+        print_json(as_fields(answer))
+    else:
+        _show(answer, clients.catalogue_items(settings))
+
+
+def _answer(answers: Follower, request_id: str, wait_s: float) -> Recommendation | None:
+    deadline = time.monotonic() + wait_s
+    while (left_s := deadline - time.monotonic()) > 0:
+        for message in answers.poll(min(left_s, 0.5)):
+            found = message.value
+            if isinstance(found, Recommendation) and found.trigger_id == request_id:
+                return found
+    return None
+
+
+def _show(answer: Recommendation, items: Mapping[str, Item]) -> None:
+    rows = [
+        (
+            place,
+            item.item_id,
+            _title(items.get(item.item_id)),
+            f"{item.probability:.1%}",
+            item.reason,
+        )
+        for place, item in enumerate(answer.items, start=1)
+    ]
+    columns = ["#>", "item", "title", "P(accept)>", "why"]
+    if not any(item.reason for item in answer.items):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]  # type: ignore[misc]
+    title = f"for {answer.user_id} by {answer.generation}"
+    out.print(table(title, columns, rows))
+    if answer.reply:
+        out.print(answer.reply, markup=False)
+    if not answer.items:
+        say("nothing fits: the catalogue is empty, or the filters leave nothing")
+    say(f"answered in {ago(answer.served_at_ms - answer.triggered_at_ms)} by {answer.worker_id}")
+
+
+def _title(item: Item | None) -> str:
+    return item.title if item else ""
+
+
+def tail(
+    user: Annotated[str, typer.Option(help="Only this user's.")] = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Stop after so many.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Print recommendations as they are published; Ctrl-C ends it.
+
+    \b
+    streamrec recommendations tail --user ann
+    streamrec recommendations tail --json | jq .generation
+    """
+    from streamrec.bootstrap import clients
+    from streamrec.infra.follower import Follower
+
+    settings = clients.located()
+    codec, printed = clients.codec(settings), 0
+    with Follower(settings.kafka, codec, [topics.RECOMMENDATIONS], "streamrec-cli") as follower:
+        while not limit or printed < limit:
+            for message in follower.poll(1.0):
+                found = message.value
+                if not isinstance(found, Recommendation) or user not in ("", found.user_id):
+                    continue
+                _print_one(found, as_json)
+                printed += 1
+                if printed == limit:
+                    break
+
+
+def _print_one(found: Recommendation, as_json: bool) -> None:
+    if as_json:
+        print_json(as_fields(found), one_line=True)
+        return
+    ids: Sequence[str] = [item.item_id for item in found.items]
+    waited_ms = found.served_at_ms - found.triggered_at_ms
+    out.print(
+        f"{found.user_id}  {found.generation}  {waited_ms} ms after {found.trigger} "
+        f"{found.trigger_id}:  {' '.join(ids)}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def as_fields(found: Recommendation) -> dict[str, Any]:
+    """A recommendation as JSON fields, named as in its schema."""
+    from dataclasses import asdict
+
+    return {**asdict(found), "trigger": found.trigger.value}
