@@ -6,6 +6,7 @@ Shared by commands and workers. Loads neither torch nor faust.
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,3 +137,8 @@ def operator() -> str:
     except (KeyError, OSError):  # a container without an entry for its user
         name = "somebody"
     return f"{name}@{socket.gethostname()}"
+
+
+def default_worker_id(role: str) -> str:
+    """Unique on all hosts as long as the process lives."""
+    return f"{role}-{socket.gethostname()}-{os.getpid()}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,7 +76,7 @@ def worker_features(*, id: IdOption = "") -> None:
     """
     from streamrec.bootstrap import clients, features
 
-    features.run(clients.located(), id or _default_id("features"))
+    features.run(clients.located(), id or clients.default_worker_id("features"))
 
 
 def worker_trainer(*, id: IdOption = "") -> None:
@@ -91,7 +89,7 @@ def worker_trainer(*, id: IdOption = "") -> None:
     """
     from streamrec.bootstrap import clients, trainer
 
-    trainer.run(clients.located(), id or _default_id("trainer"))
+    trainer.run(clients.located(), id or clients.default_worker_id("trainer"))
 
 
 def worker_serving(*, id: IdOption = "") -> None:
@@ -102,11 +100,7 @@ def worker_serving(*, id: IdOption = "") -> None:
     """
     from streamrec.bootstrap import clients, serving
 
-    serving.run(clients.located(), id or _default_id("serving"))
-
-
-def _default_id(role: str) -> str:
-    return f"{role}-{socket.gethostname()}-{os.getpid()}"
+    serving.run(clients.located(), id or clients.default_worker_id("serving"))
 
 
 @contextmanager

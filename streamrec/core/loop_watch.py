@@ -27,10 +27,10 @@ from streamrec.core.list_quality import ListQuality
 from streamrec.core.registry import Action, ControlRecord
 
 
-def percentiles(values: Sequence[float], *wanted: int) -> dict[str, float]:
-    """``{"p50": ..., "p95": ...}``; empty when there are no values."""
+def percentiles(values: Sequence[float], *wanted: int) -> dict[str, float | None]:
+    """``{"p50": ..., "p95": ...}``; None where there are no values."""
     if not len(values):
-        return {}
+        return {f"p{p}": None for p in wanted}
     found = np.percentile(np.asarray(values, dtype=np.float64), wanted)
     return {f"p{p}": round(float(value), 3) for p, value in zip(wanted, found, strict=True)}
 

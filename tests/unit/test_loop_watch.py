@@ -125,6 +125,6 @@ def test_generations_by_what_became_of_them() -> None:
     )
 
 
-def test_percentiles_of_nothing_are_absent() -> None:
-    assert percentiles([], 50) == {}
+def test_percentiles_of_nothing_are_none() -> None:
+    assert percentiles([], 50) == {"p50": None}
     assert percentiles([1, 2, 3], 50, 95) == {"p50": 2.0, "p95": 2.9}
