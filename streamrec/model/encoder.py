@@ -25,14 +25,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from streamrec.errors import EncoderUnavailable, GenerationRefused
+from streamrec.errors import EncoderUnavailable, GenerationRefused, SettingsError
 from streamrec.model.cached_layers import ActivationCache, cut, padded, same_output
-from streamrec.model.peft_menu import WEIGHTS_FILE, Adapted, adapt, state_digest
+from streamrec.model.peft_menu import WEIGHTS_FILE, Adapted, adapt, problems, state_digest
 from streamrec.model.pooling import default_pooling, pooled
 from streamrec.model.weights import find_weights
 from streamrec.settings import Adapter, EncoderSettings, Pooling
 
 BATCH_TEXTS = 128
+ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5"})
+WHOLE = frozenset({Adapter.FULL, Adapter.PREFIX})
+"""Adapters that reach every layer: nothing is left to cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,21 +217,23 @@ def load_encoder(settings: EncoderSettings) -> TextEncoder:
         torch.set_num_threads(settings.threads)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    weights = find_weights(settings.model)
     device = _device(settings.device)
+    dtype = _dtype(settings.dtype, device)
+    if settings.adapter in WHOLE:
+        dtype = torch.float32  # what is trained, or sums with it, is kept exact
+    weights = find_weights(settings.model)
     try:
         config = transformers.AutoConfig.from_pretrained(weights.directory, local_files_only=True)
-        whole = settings.adapter in (Adapter.FULL, Adapter.PREFIX)
+        found = problems(settings, config)
+        if found:
+            raise SettingsError(found)
         loader = (
-            transformers.AutoModelForTextEncoding
-            if config.is_encoder_decoder
+            transformers.AutoModelForTextEncoding  # the encoder half
+            if config.model_type in ENCODER_DECODERS
             else transformers.AutoModel
         )
         model = loader.from_pretrained(
-            weights.directory,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32 if whole else _dtype(settings.dtype, device),
+            weights.directory, local_files_only=True, use_safetensors=True, dtype=dtype
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             weights.directory, local_files_only=True
@@ -291,11 +296,19 @@ def read_adapter(directory: Path) -> dict[str, Tensor]:
 def _device(wish: str) -> torch.device:
     if wish == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wish.partition(":")[0] not in {"cpu", "cuda"}:
+        raise SettingsError([f"STREAMREC_ENCODER_DEVICE: {wish!r} is none of auto, cpu, cuda"])
+    if wish != "cpu" and not torch.cuda.is_available():
+        raise SettingsError([f"STREAMREC_ENCODER_DEVICE={wish}, but torch sees no GPU; use auto"])
     return torch.device(wish)
 
 
 def _dtype(wish: str, device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively; emulated, it is slower than float32."""
+    if wish not in {"auto", "float32", "bfloat16"}:
+        raise SettingsError(
+            [f"STREAMREC_ENCODER_DTYPE: {wish!r} is none of auto, float32, bfloat16"]
+        )
     if wish != "auto":
         return torch.bfloat16 if wish == "bfloat16" else torch.float32
     if device.type == "cuda":

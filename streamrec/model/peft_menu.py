@@ -21,6 +21,7 @@ from typing import Any
 
 import peft
 import torch
+from peft.tuners.lora import LoraLayer
 from peft.utils import constants
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -31,6 +32,7 @@ from streamrec.settings import Adapter, EncoderSettings
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 LOW_RANK = frozenset({Adapter.LORA, Adapter.DORA, Adapter.ADALORA})
+TRAINED_WHOLE = frozenset({Adapter.LAST_LAYERS, Adapter.FULL})
 ADALORA_STEPS = 100_000
 """AdaLoRA must be told how long it will train; a stream has no end, so: long."""
 
@@ -141,6 +143,16 @@ def problems(settings: EncoderSettings, config: Any) -> list[str]:
             f"STREAMREC_ENCODER_RANK={settings.rank} is above the model's width, "
             f"{config.hidden_size}: train in full instead"
         )
+    if adapter in TRAINED_WHOLE and settings.dtype == "bfloat16":
+        found.append(
+            f"STREAMREC_ENCODER_DTYPE=bfloat16 with {adapter}: a step smaller than 1/256 of a "
+            "weight would be rounded away; use auto"
+        )
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest and settings.max_tokens > longest:
+        found.append(
+            f"STREAMREC_ENCODER_MAX_TOKENS={settings.max_tokens}, but {family} reads {longest}"
+        )
     if adapter is Adapter.IA3 and not _targets(adapter, family):
         found.append(f"ia3 does not know which modules to scale in {family}; use lora")
     if adapter is Adapter.PREFIX and family not in PREFIX_FAMILIES:
@@ -183,6 +195,11 @@ def adapt(model: Any, settings: EncoderSettings) -> Adapted:
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         root = peft.get_peft_model(model, config)
+        if adapter is Adapter.LORA:  # PEFT has drawn in the base's dtype: draw again, in float32
+            torch.manual_seed(0)
+            for module in root.modules():
+                if isinstance(module, LoraLayer):
+                    module.reset_lora_parameters("default", init_lora_weights=True)
     signature = f"{adapter} r={settings.rank} alpha={settings.alpha:g} layers={settings.layers}"
     return Adapted(
         adapter, root, _inside(root), 0 if adapter is Adapter.PREFIX else first, signature

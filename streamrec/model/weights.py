@@ -80,7 +80,7 @@ def _file_digest(path: Path, _mtime_ns: int, _size: int) -> str:
 
 def _local(name: str) -> Path | None:
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return path
     if name.startswith((".", "/", "~")):
         raise EncoderUnavailable(f"{name} is not a directory with a language model in it")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from streamrec.model.encoder import TextEncoder, build_encoder
 from streamrec.settings import EncoderSettings
@@ -45,7 +49,14 @@ def tiny_model(family: str, seed: int = 0) -> Any:
             )
         if family == "gpt2":
             return transformers.GPT2Model(
-                transformers.GPT2Config(vocab_size=97, n_embd=WIDTH, n_layer=DEPTH, n_head=4)
+                transformers.GPT2Config(
+                    vocab_size=97,
+                    n_embd=WIDTH,
+                    n_layer=DEPTH,
+                    n_head=4,
+                    bos_token_id=1,
+                    eos_token_id=1,
+                )
             )
         assert family == "t5"
         return transformers.T5EncoderModel(
@@ -53,6 +64,21 @@ def tiny_model(family: str, seed: int = 0) -> Any:
                 vocab_size=97, d_model=WIDTH, d_kv=8, d_ff=64, num_layers=DEPTH, num_heads=4
             )
         )
+
+
+def save_tiny_model(family: str, directory: Path, seed: int = 0) -> Path:
+    """Weights and a word-level tokenizer, as a hub snapshot would hold them."""
+    model = tiny_model(family, seed)
+    if family == "t5":  # the hub holds both halves
+        model = transformers.T5Model(transformers.T5Config(**model.config.to_dict()))
+    model.save_pretrained(directory)
+    words = ["[PAD]", "[UNK]", *(f"word{n}" for n in range(90))]
+    tokenizer = Tokenizer(WordLevel({word: n for n, word in enumerate(words)}, "[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]"
+    ).save_pretrained(directory)
+    return directory
 
 
 def tiny_encoder(family: str = "bert", seed: int = 0, **settings: Any) -> TextEncoder:
