@@ -1,0 +1,71 @@
+# Everything there is to do with streamrec; `make` alone lists it.
+# Needs Python 3.11 (PYTHON=...) and make. CI, pre-commit and people call the same targets.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV := $(BIN)/uv
+UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements-dev.lock)
+COMPILE := $(UV) pip compile pyproject.toml --quiet --extra tensorboard --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock"
+SOURCES := streamrec workers tests benchmarks
+export UV_NO_PROGRESS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lint format types contracts deps bench lock jars
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: $(STAMP) ## .venv with exactly the locked versions, and streamrec in it
+
+$(STAMP): pyproject.toml requirements-dev.lock Makefile
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "$(PYTHON) not found: install Python 3.11, or name one: make install PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
+	@$(UV) --version 2>/dev/null | grep -q "^uv $(UV_VERSION) " || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(UV) pip sync --python $(BIN)/python --require-hashes --quiet requirements-dev.lock
+	$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet --editable .
+	@touch $@
+
+demo: install ## the whole loop on a public stream, with embedded Kafka and Redis
+	$(BIN)/streamrec demo
+
+test: install ## every test; those that need Java or redis-server say so when they skip
+	$(BIN)/pytest
+
+check: lint types contracts deps test ## everything CI runs
+
+lint: install ## ruff: rules and format
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+format: install ## rewrite the sources in ruff's format
+	$(BIN)/ruff check --fix --quiet $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+contracts: install ## import contracts: layers, a pure core
+	$(BIN)/lint-imports
+
+deps: install ## deptry: declared and imported packages agree
+	$(BIN)/deptry streamrec workers
+
+bench: install ## the benchmarks; each prints its ratio
+	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+lock: $(VENV)/bin/uv ## resolve the dependencies anew and write the locks
+	$(COMPILE) --upgrade --output-file requirements.lock
+	$(COMPILE) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+jars: install ## fetch Apache Kafka's jars for the tests, ahead of time
+	$(BIN)/python -c "from tests.harness.servers import *; resolve_jars(KAFKA_CACHE)"
+
+$(VENV)/bin/uv:
+	$(MAKE) install
