@@ -53,6 +53,7 @@ class Obedience:
     def hear(self, record: ControlRecord) -> None:
         """Take note of the newest record. A generation named again gets another chance."""
         with self._lock:
+            self._settle()
             self._wanted = record.state
             if record.generation is not None:
                 self._refused.pop(record.generation, None)
@@ -101,17 +102,22 @@ class Obedience:
     def report(self) -> dict[str, Any]:
         """The part of ``WorkerStatus`` that is about generations."""
         with self._lock:
+            self._settle()
             wanted, active = self._wanted, self._swap.active
-            generation = active.generation if active else None
-            if wanted.champion in (None, generation) or wanted.champion in self._refused:
-                self._obeyed = wanted.revision
             warm = wanted.staged is not None and self._swap.is_warm(wanted.staged)
             return {
-                "active": generation,
+                "active": active.generation if active else None,
                 "staged": wanted.staged if warm else None,
                 "refused": dict(self._refused),
                 "revision": self._obeyed,
             }
+
+    def _settle(self) -> None:
+        """The revision counts as obeyed once its champion answers, or never can."""
+        champion, active = self._wanted.champion, self._swap.active
+        answers = active is not None and active.generation == champion
+        if answers or champion is None or champion in self._refused:
+            self._obeyed = self._wanted.revision
 
     def _warm_list(self) -> list[str]:
         """Most urgent first."""

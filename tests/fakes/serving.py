@@ -1,0 +1,130 @@
+"""Models, swaps and triggers in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from streamrec.core.catalogue import Catalogue
+from streamrec.core.examples import FloatArray
+from streamrec.core.features import FeatureMaker
+from streamrec.core.user_state import UserState
+from streamrec.errors import GenerationRefused, Unavailable
+from streamrec.ports import Delivered
+
+
+class FakeModel:
+    """Scores an item by its id (``scores``, 0 where not named); probability is its sigmoid."""
+
+    def __init__(
+        self, generation: str, catalogue: Catalogue, scores: Mapping[str, float] | None = None
+    ) -> None:
+        self.generation = generation
+        self.trained_through: Mapping[str, int] = {"0": 7}
+        self.scores = dict(scores or {})
+        self.similar: dict[str, dict[str, float]] = {}  # query -> item id -> cosine
+        self.asked: list[tuple[tuple[str, ...], int]] = []  # (history, now_ms) of every user
+        self._catalogue = catalogue
+
+    def rank(
+        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+    ) -> FloatArray:
+        self.asked += [(user.history, at) for user, at in zip(users, now_ms, strict=True)]
+        row = self._by_row(self.scores, len(features.item_NI))
+        return np.tile(row, (len(users), 1))
+
+    def probability(self, scores: FloatArray) -> FloatArray:
+        return np.asarray(1 / (1 + np.exp(-scores)), np.float32)
+
+    def query_similarities(self, queries: Sequence[str], rows: int) -> FloatArray:
+        return np.stack([self._by_row(self.similar.get(q, {}), rows) for q in queries])
+
+    def _by_row(self, values: Mapping[str, float], rows: int) -> FloatArray:
+        ids = [self._catalogue.item(row).item_id for row in range(rows)]
+        return np.array([values.get(item_id, 0.0) for item_id in ids], np.float32)
+
+
+@dataclass
+class FakeHotSwap:
+    """``refuses``: generation -> why it cannot be loaded."""
+
+    catalogue: Catalogue
+    refuses: dict[str, str] = field(default_factory=dict)
+    warm: dict[str, FakeModel] = field(default_factory=dict)
+    active: FakeModel | None = None
+    staged: list[str] = field(default_factory=list)  # loads, in order
+    ensured: int = 0
+    hold: threading.Event = field(default_factory=threading.Event)  # cleared: loading hangs
+
+    def __post_init__(self) -> None:
+        self.hold.set()
+
+    def stage(self, generation: str, directory: Path, catalogue: Catalogue) -> None:
+        self.hold.wait(10)
+        if generation in self.refuses:
+            raise GenerationRefused(self.refuses[generation])
+        self.staged.append(generation)
+        self.warm[generation] = FakeModel(generation, self.catalogue)
+
+    def is_warm(self, generation: str) -> bool:
+        return generation in self.warm
+
+    def activate(self, generation: str) -> None:
+        if generation not in self.warm:
+            raise GenerationRefused(f"{generation} is not warm")
+        self.active = self.warm[generation]
+
+    def keep(self, generations: Sequence[str]) -> None:
+        kept = {*generations, self.active.generation if self.active else ""}
+        self.warm = {name: model for name, model in self.warm.items() if name in kept}
+
+    def ensure(self, catalogue: Catalogue) -> int:
+        self.ensured += 1
+        return 0
+
+
+class FakeTriggerFeed:
+    """A queue with a commit position; ``restart`` gives back what was not committed."""
+
+    def __init__(self) -> None:
+        self.messages: list[Delivered] = []
+        self.down = False
+        self.position = 0
+        self.committed = 0
+        self.closed = False
+        self._news = threading.Condition()
+
+    def send(self, *messages: Delivered) -> None:
+        with self._news:
+            self.messages += messages
+            self._news.notify_all()
+
+    def poll(self, timeout_s: float, limit: int) -> list[Delivered]:
+        self._reachable()
+        with self._news:
+            self._news.wait_for(lambda: self.lag() > 0, timeout_s)
+            handed = self.messages[self.position : self.position + limit]
+            self.position += len(handed)
+        return handed
+
+    def stay(self, timeout_s: float) -> None:
+        self._reachable()
+        threading.Event().wait(timeout_s)
+
+    def commit(self) -> None:
+        self._reachable()
+        self.committed = self.position
+
+    def lag(self) -> int:
+        return len(self.messages) - self.position
+
+    def restart(self) -> None:
+        self.position = self.committed
+
+    def _reachable(self) -> None:
+        if self.down:
+            raise Unavailable("Kafka is away", 0.01)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streamrec.core import registry
+from streamrec.core.catalogue import Catalogue
+from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.stages.obey import Obedience
+from tests.fakes.registry import FakeRegistryStore
+from tests.fakes.serving import FakeHotSwap
+
+PIN = Pin("ana", "x", 1)
+
+
+class Worker:
+    """An ``Obedience`` that hears what a registry decides."""
+
+    def __init__(self, tmp_path: Path, keep: int = 2) -> None:
+        self.store = FakeRegistryStore(tmp_path / "registry")
+        self.finished = tmp_path / "finished"
+        self.finished.mkdir()
+        (self.finished / "manifest.json").write_text("{}")
+        for n in range(1, 8):
+            self.store.put(f"g{n}", self.finished)
+        self.swap = FakeHotSwap(Catalogue())
+        self.obedience = Obedience(self.store, self.swap, self.swap.catalogue, keep=keep)
+        self.changes = 0
+        self.obedience.on_change(self._count)
+        self.state = RegistryState()
+
+    def _count(self) -> None:
+        self.changes += 1
+
+    def hear(self, action: Action, state: RegistryState, generation: str | None) -> None:
+        self.state = state
+        self.obedience.hear(ControlRecord(action, "ana", "x", 1, state, generation))
+
+    def release(self, *generations: str) -> None:
+        """Stage, load, activate, flip: a whole release of each."""
+        for generation in generations:
+            self.hear(Action.STAGE, registry.stage(self.state, generation), generation)
+            self.obedience.prepare()
+            self.hear(Action.ACTIVATE, registry.promote(self.state, generation), generation)
+            self.obedience.flip()
+            self.obedience.prepare()
+
+    @property
+    def active(self) -> str | None:
+        return self.swap.active.generation if self.swap.active else None
+
+
+@pytest.fixture
+def worker(tmp_path) -> Worker:
+    return Worker(tmp_path)
+
+
+def test_a_staged_generation_is_loaded_and_does_not_answer_yet(worker) -> None:
+    worker.release("g1")
+    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    assert worker.obedience.report()["staged"] is None
+    worker.obedience.prepare()
+    assert not worker.obedience.flip()
+    report = worker.obedience.report()
+    assert (report["active"], report["staged"], report["revision"]) == ("g1", "g2", 3)
+
+
+def test_activation_flips_once_and_says_so(worker) -> None:
+    worker.release("g1")
+    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    worker.obedience.prepare()
+    worker.hear(Action.ACTIVATE, registry.promote(worker.state, "g2"), "g2")
+    assert worker.obedience.report()["revision"] == 3  # heard, but not obeyed before the flip
+    before = worker.changes
+    assert worker.obedience.flip()
+    assert not worker.obedience.flip()
+    assert worker.changes == before + 1
+    assert worker.obedience.report() == {
+        "active": "g2",
+        "staged": None,
+        "refused": {},
+        "revision": 4,
+    }
+
+
+def test_a_rollback_needs_no_loading(worker) -> None:
+    worker.release("g1", "g2", "g3")
+    loads = list(worker.swap.staged)
+    worker.hear(Action.ROLLBACK, registry.rollback(worker.state, PIN), "g2")
+    assert worker.obedience.flip()
+    assert worker.active == "g2"
+    worker.obedience.prepare()
+    worker.hear(Action.ACTIVATE, registry.activate(worker.state, "g3"), "g3")
+    assert worker.obedience.flip()  # and neither does going forward again
+    assert worker.active == "g3"
+    assert worker.swap.staged == loads
+
+
+def test_a_late_starter_loads_the_champion_first_then_what_it_may_go_back_to(worker) -> None:
+    state = RegistryState(9, "g4", ("g1", "g2", "g3"), staged="g5")
+    worker.hear(Action.STAGE, state, "g5")
+    worker.obedience.prepare()
+    assert worker.swap.staged == ["g4", "g5", "g3", "g2"]
+    worker.obedience.flip()
+    assert worker.obedience.report()["active"] == "g4"
+    assert worker.obedience.report()["revision"] == 9
+
+
+def test_no_more_generations_are_kept_than_wanted(tmp_path) -> None:
+    worker = Worker(tmp_path, keep=1)
+    worker.release("g1", "g2", "g3", "g4")
+    assert set(worker.swap.warm) == {"g3", "g4"}
+
+
+def test_a_refused_generation_keeps_the_champion_and_names_the_reason(worker) -> None:
+    worker.swap.refuses["g2"] = "wrong base model"
+    worker.release("g1", "g2")
+    report = worker.obedience.report()
+    assert report["active"] == "g1"
+    assert report["refused"] == {"g2": "wrong base model"}
+    assert report["revision"] == worker.state.revision  # as far as it will ever come
+
+
+def test_a_generation_nobody_has_keeps_the_champion(worker) -> None:
+    worker.release("g1")
+    worker.hear(Action.STAGE, registry.stage(worker.state, "g99"), "g99")
+    worker.obedience.prepare()
+    assert worker.active == "g1"
+    assert "not in the registry" in worker.obedience.report()["refused"]["g99"]
+
+
+def test_a_generation_named_again_is_tried_again(worker) -> None:
+    worker.swap.refuses["g2"] = "half-written"
+    worker.release("g1")
+    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    worker.obedience.prepare()
+    worker.obedience.prepare()
+    del worker.swap.refuses["g2"]
+    worker.obedience.prepare()
+    assert worker.obedience.report()["refused"]  # not by itself
+    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    worker.obedience.prepare()
+    assert worker.obedience.report()["staged"] == "g2"
+    assert worker.obedience.report()["refused"] == {}
+
+
+def test_a_refusal_is_forgotten_when_nobody_wants_the_generation_any_more(worker) -> None:
+    worker.swap.refuses["g2"] = "wrong base model"
+    worker.release("g1")
+    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    worker.obedience.prepare()
+    worker.hear(Action.REJECT, registry.reject(worker.state, "g2"), "g3")
+    worker.obedience.prepare()
+    assert worker.obedience.report()["refused"] == {}
+
+
+def test_a_pin_changes_nothing_but_the_revision(worker) -> None:
+    worker.release("g1")
+    worker.hear(Action.PIN, registry.pin(worker.state, PIN), "g1")
+    assert not worker.obedience.flip()
+    assert worker.obedience.report()["revision"] == 3

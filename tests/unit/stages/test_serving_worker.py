@@ -1,0 +1,238 @@
+"""The threads of a serving worker, over fakes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from streamrec.core import registry
+from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.errors import Unavailable
+from streamrec.ports import WorkerStatus
+from streamrec.stages.obey import Obedience
+from streamrec.stages.serving_worker import Parts, ServingWorker
+from tests.fakes.control import SharedLog
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.registry import FakeRegistryStore
+from tests.fakes.serving import FakeHotSwap, FakeTriggerFeed
+from tests.unit.stages.serving import Counter, items, request, shown, update
+
+
+class World(Counter):
+    """A worker's surroundings; ``worker`` runs one."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        super().__init__()
+        self.add_items(*items("a", "b", "c"))
+        self.feed = FakeTriggerFeed()
+        self.log = SharedLog()
+        self.writer = self.log.reader()
+        self.fleet = FakeFleet()
+        self.registry = FakeRegistryStore(tmp_path / "registry")
+        finished = tmp_path / "finished"
+        finished.mkdir()
+        (finished / "manifest.json").write_text("{}")
+        for n in range(1, 5):
+            self.registry.put(f"g{n}", finished)
+        self.swap = FakeHotSwap(self.mirror.catalogue)
+        self.stop = threading.Event()
+
+    def decide(self, action: Action, step: Callable[[RegistryState], RegistryState]) -> None:
+        latest = self.writer.latest()
+        state = step(latest.state if latest else RegistryState())
+        self.writer.append(ControlRecord(action, "ana", "x", 1, state, state.champion))
+
+    def activate(self, generation: str) -> None:
+        self.decide(Action.ACTIVATE, lambda state: registry.activate(state, generation))
+
+    def make(self) -> ServingWorker:
+        obedience = Obedience(self.registry, self.swap, self.mirror.catalogue, keep=2)
+        parts = Parts(
+            self.feed,
+            self.log.reader(),
+            self.fleet,
+            self.clock,
+            self.mirror,
+            obedience,
+            self.server,
+        )
+        identity = WorkerStatus("serving-1", "serving", "host", 7, 1, 1)
+        return ServingWorker(parts, identity, self.stop, batch_users=64, refresh_s=0.02)
+
+    @contextmanager
+    def worker(self) -> Iterator[threading.Thread]:
+        self.stop.clear()
+        thread = threading.Thread(target=self.make().run)
+        thread.start()
+        try:
+            yield thread
+        finally:
+            self.stop.set()
+            thread.join(20)
+            assert not thread.is_alive()
+
+    def status(self) -> WorkerStatus | None:
+        return next(self.fleet.workers(), None)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "never happened"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def world(tmp_path) -> World:
+    return World(tmp_path)
+
+
+def test_without_a_generation_nothing_is_taken_and_nothing_is_lost(world, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    world.feed.send(request("u1", "r1"), update("u2"))
+    with world.worker():
+        until(lambda: "waiting for a first generation" in caplog.text)
+        assert world.feed.position == 0
+        world.activate("g1")
+        until(lambda: world.feed.committed == 2)
+    assert {a.trigger_id for a in world.published} == {"r1", "0-5"}
+    assert {a.generation for a in world.published} == {"g1"}
+
+
+def test_a_late_starter_finds_the_champion_in_the_log(world) -> None:
+    for generation in ("g1", "g2", "g3"):
+        world.activate(generation)
+    with world.worker():
+        world.feed.send(request("u1"))
+        until(lambda: world.published)
+    assert world.published[0].generation == "g3"
+
+
+def test_swaps_and_rollbacks_are_obeyed_and_told(world) -> None:
+    world.activate("g1")
+    world.activate("g2")
+    with world.worker():
+        until(lambda: (s := world.status()) and s.active == "g2")
+        world.decide(Action.ROLLBACK, lambda s: registry.rollback(s, Pin("ana", "x", 1)))
+        until(lambda: (s := world.status()) and s.active == "g1" and s.revision == 3)
+        world.feed.send(request("u1"))
+        until(lambda: world.published)
+        until(lambda: (s := world.status()) and s.gauges["published"] == 1)
+    assert world.published[0].generation == "g1"
+    gauges = [beat.gauges for beat in world.fleet.beats][-1]
+    assert gauges["swaps"] == 2
+    assert gauges["items"] == 3
+    assert gauges["swap_pause_max_ms"] >= gauges["swap_pause_ms"] > 0
+
+
+def test_answering_goes_on_while_a_generation_loads(world) -> None:
+    world.activate("g1")
+    with world.worker():
+        until(lambda: (s := world.status()) and s.active == "g1")
+        world.swap.hold.clear()
+        world.decide(Action.STAGE, lambda s: registry.stage(s, "g2"))
+        world.feed.send(request("u1", "meanwhile"))
+        until(lambda: world.published)
+        assert not world.swap.is_warm("g2")
+        world.swap.hold.set()
+        until(lambda: (s := world.status()) and s.staged == "g2")
+    assert world.published[0].generation == "g1"
+
+
+def test_offsets_are_committed_only_after_the_answers_are_acknowledged(world) -> None:
+    world.activate("g1")
+    acknowledged: list[int] = []
+    commit = world.feed.commit
+
+    def watched() -> None:
+        acknowledged.append(len(world.published))
+        commit()
+
+    world.feed.commit = watched  # type: ignore[method-assign]
+    with world.worker():
+        world.feed.send(request("u1", "r1"))
+        until(lambda: world.feed.committed == 1)
+    assert acknowledged == [1]
+
+
+@pytest.mark.parametrize("what", ["store", "publisher", "feed", "fleet", "log"])
+def test_what_is_away_is_waited_for_and_nothing_is_lost(world, what, caplog) -> None:
+    world.activate("g1")
+    gone = Outage(world, what)
+    with world.worker():
+        until(lambda: (s := world.status()) and s.active == "g1")
+        gone.start()
+        world.feed.send(*(request("u1", f"r{n}", n) for n in range(3)), update("u2"))
+        until(lambda: "away" in caplog.text)
+        gone.end()
+        until(lambda: world.feed.committed == 4)
+        world.activate("g2")
+        until(lambda: (s := world.status()) and s.active == "g2")
+    assert {a.trigger_id for a in world.published} == {"r0", "r1", "r2", "0-5"}
+    warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert all(record.exc_info is None for record in warnings)
+
+
+def test_a_new_item_is_recommended_without_a_restart(world) -> None:
+    world.activate("g1")
+    with world.worker():
+        until(lambda: (s := world.status()) and s.active == "g1")
+        world.swap.active.scores["new"] = 9.0
+        world.add_items(*items("new"))
+        until(lambda: world.mirror.catalogue.row("new") is not None)
+        world.feed.send(request("u1"))
+        until(lambda: world.published)
+    assert shown(world.published[0])[0] == "new"
+    assert world.swap.ensured > 0
+
+
+def test_a_stopped_worker_leaves_the_fleet_and_another_takes_over(world) -> None:
+    world.activate("g1")
+    with world.worker():
+        world.feed.send(request("u1", "r1"))
+        until(lambda: world.feed.committed == 1)
+    assert world.status() is None
+    world.feed.send(request("u1", "r2"))
+    world.feed.restart()
+    with world.worker():
+        until(lambda: world.feed.committed == 2)
+    assert [a.trigger_id for a in world.published] == ["r1", "r2"]
+
+
+def test_something_unforeseen_in_a_thread_ends_the_worker(world, caplog) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("a bug")
+
+    world.mirror.refresh = broken
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        world.make().run()
+    assert "mirror failed" in caplog.text
+
+
+class Outage:
+    """Makes one of the surroundings raise Unavailable for a while."""
+
+    def __init__(self, world: World, what: str) -> None:
+        self._owner, self._name = {
+            "store": (world.store, "read_users"),
+            "publisher": (world.publisher, "flush"),
+            "feed": (world.feed, "down"),
+            "fleet": (world.fleet, "down"),
+            "log": (world.log, "down"),
+        }[what]
+        self._whole = getattr(self._owner, self._name)
+
+    def start(self) -> None:
+        def away(*_: object) -> None:
+            raise Unavailable("it is away", 0.01)
+
+        setattr(self._owner, self._name, True if self._name == "down" else away)
+
+    def end(self) -> None:
+        setattr(self._owner, self._name, self._whole)
