@@ -61,7 +61,7 @@ class Player:
         """
         behind_s = elapsed_s - self._forgiven_s - self._sent / self._rate
         self._forgiven_s += max(0.0, behind_s - BURST_S)
-        due = int(min(behind_s, BURST_S) * self._rate)
+        due = int(min(behind_s, BURST_S) * self._rate + 1e-6)  # 0.1 s at 100/s is 10, not 9.99
         for event in self._interactions[self._sent : self._sent + due]:
             data = self._codec.encode(topics.EVENTS, event)
             self._publisher.publish(topics.EVENTS, event.user_id.encode(), data)

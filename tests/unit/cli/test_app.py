@@ -1,0 +1,133 @@
+"""What a person sees: help everywhere, one clear line for a mistake, never a stack trace."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+from streamrec import __version__
+from streamrec.cli.app import app, main
+from streamrec.cli.console import ago
+
+
+@pytest.fixture(autouse=True)
+def nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("STREAMREC_KAFKA_BOOTSTRAP", "STREAMREC_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STREAMREC_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["streamrec", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(command, TyperGroup):
+        for name, inner in command.commands.items():
+            yield from commands(inner, (*path, name))
+
+
+@pytest.mark.parametrize("path", [*commands(typer.main.get_command(app))], ids=" ".join)
+def test_every_command_has_help_with_more_than_its_name(path, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, *path, "--help") == 0
+    assert len(capsys.readouterr().out.split()) > 15
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["adapters", "list"],
+        ["adapters", "rollback"],
+        ["request", "ann"],
+        ["events", "send", "-"],
+        ["recommendations", "tail"],
+        ["topics", "create"],
+        ["worker", "features"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_configured_and_nothing_running(arguments, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, *arguments) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "no `streamrec up` running" in shown.err
+    assert "STREAMREC_KAFKA_BOOTSTRAP" in shown.err
+    assert len(shown.err.splitlines()) == 1
+
+
+def test_a_wrong_setting_is_named_and_every_problem_is_listed(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("STREAMREC_SERVING_K", "many")
+    monkeypatch.setenv("STREAMREC_SREVING_K", "1")
+    assert run(monkeypatch, "settings") == 2
+    shown = capsys.readouterr().err
+    assert "STREAMREC_SERVING_K: 'many' is not a whole number" in shown
+    assert "STREAMREC_SREVING_K: no such setting" in shown
+
+
+def test_a_wrong_option_exits_2(monkeypatch, capsys) -> None:
+    assert run(monkeypatch, "status", "--nonsense") == 2
+    assert "--nonsense" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there(monkeypatch, capsys) -> None:
+    assert run(monkeypatch, "items", "load", "/no/such/file") == 1
+    assert "/no/such/file: No such file" in capsys.readouterr().err
+
+
+def test_version(monkeypatch, capsys) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out.strip() == f"streamrec {__version__}"
+
+
+def test_settings_as_json_mask_secrets(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("STREAMREC_REDIS_PASSWORD", "hunter2")
+    monkeypatch.setenv("STREAMREC_SERVING_K", "7")
+    assert run(monkeypatch, "settings", "--json", "--changed") == 0
+    text = capsys.readouterr().out
+    values = {row["name"]: row["value"] for row in json.loads(text)}
+    assert values["STREAMREC_SERVING_K"] == "7"
+    assert values["STREAMREC_REDIS_PASSWORD"] == "***"
+    assert "hunter2" not in text
+
+
+def test_ctrl_c_is_quiet_and_exits_130(monkeypatch, capsys) -> None:
+    def interrupted(*_args: object, **_kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("streamrec.settings.describe", interrupted)
+    assert run(monkeypatch, "settings") == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_help_does_not_load_what_it_does_not_need() -> None:
+    code = (
+        "import sys; sys.argv = ['streamrec', '--help']\n"
+        "from streamrec.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'kafka', 'redis', 'faust', 'numpy'} & set(sys.modules)\n"
+        "sys.stderr.write(','.join(sorted(heavy)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "shown"),
+    [(-5, "0.0 s"), (1_234, "1.2 s"), (59_000, "59 s"), (200_000, "3 min"), (9e6, "2 h")],
+)
+def test_ages(age_ms: float, shown: str) -> None:
+    assert ago(age_ms) == shown
