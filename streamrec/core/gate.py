@@ -175,6 +175,13 @@ def summary(report: GateReport) -> str:
     return f"{', '.join(parts) or 'nothing to rank'} on {report.examples} examples"
 
 
+def reason(verdict: Accept | Reject) -> str:
+    """What was decided on, for a log and the control log."""
+    if isinstance(verdict, Reject):
+        return "; ".join(verdict.reasons)
+    return summary(verdict.report)
+
+
 def reciprocal_rank(scores_C: FloatArray, labels_C: FloatArray) -> float:
     """1 / rank of the best accepted candidate, ties against it (Voorhees 1999)."""
     best = scores_C[labels_C > 0].max()

@@ -122,13 +122,14 @@ class Ledger:
 
     def since_parent(self) -> dict[int, Span]:
         """``[from, to)`` by partition: the hull of what the next generation learned from."""
-        return {p: Span(m.spans[0].start, m.spans[-1].end) for p, m in self._dirty()}
+        return {p: _hull(mark) for p, mark in sorted(self.partitions.items())}
 
     def holes_since_parent(self) -> dict[int, tuple[Span, ...]]:
         return {p: m.holes for p, m in sorted(self.partitions.items()) if m.holes}
 
-    def _dirty(self) -> list[tuple[int, Watermark]]:
-        return [(p, m) for p, m in sorted(self.partitions.items()) if m.spans]
+    @property
+    def lost(self) -> int:
+        return sum(mark.lost for mark in self.partitions.values())
 
     def _mark(self, batch: TrainingBatch) -> Watermark:
         start = Watermark(Position(batch.from_offset, 0))
@@ -150,6 +151,19 @@ def subtract(later: Ledger, taken: Ledger) -> Ledger:
         marks[partition] = replace(
             mark, spans=_from(mark.spans, start), holes=_from(mark.holes, start)
         )
+    return Ledger(marks)
+
+
+def give_up(later: Ledger, before: Ledger) -> Ledger:
+    """``later`` when what was learned since ``before`` is forgotten: one hole per partition."""
+    marks = {}
+    for partition, mark in later.partitions.items():
+        start = Position(_hull(mark).start, 0)
+        kept = before.partitions.get(partition, Watermark(start))
+        hole = Span(kept.position.offset, mark.position.offset)
+        holes = _extend(kept.holes, hole)
+        lost = kept.lost + hole.end - hole.start
+        marks[partition] = replace(kept, position=mark.position, holes=holes, lost=lost)
     return Ledger(marks)
 
 
@@ -211,6 +225,12 @@ def _check(batch: TrainingBatch) -> None:
 def _hole(mark: Watermark, batch: TrainingBatch) -> Span | None:
     missing = Span(mark.position.offset, batch.from_offset)
     return missing if missing.end > missing.start else None
+
+
+def _hull(mark: Watermark) -> Span:
+    """From the first offset owed an account to where the partition stands."""
+    starts = [span.start for span in (*mark.spans[:1], *mark.holes[:1])]
+    return Span(min([mark.position.offset, *starts]), mark.position.offset)
 
 
 def _place(example: Example) -> Position:

@@ -1,0 +1,101 @@
+"""The champion, as the control log has it, with weights to compare candidates to.
+
+Knows who is champion, whether it is pinned, and the scorers of the last few generations.
+Does not change the registry.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from streamrec.core.registry import Pin, RegistryState
+from streamrec.errors import GenerationRefused
+from streamrec.ports import ControlLog, Generations, RegistryStore, Scorer
+from streamrec.stages.trial import Champion
+
+log = logging.getLogger(__name__)
+
+WARM = 3
+"""Scorers kept in memory: the champion, the one before, and the one on its way."""
+
+
+class ChampionWatch:
+    """Follows the control log. For one thread.
+
+    A champion that cannot be loaded is no reason to stop learning: candidates are then
+    compared with ``untrained``, the ranker as it is without any training.
+    """
+
+    def __init__(
+        self,
+        control: ControlLog,
+        store: RegistryStore,
+        generations: Generations,
+        untrained: Scorer,
+    ) -> None:
+        self.state = RegistryState()
+        self._wanted = self.state  # as read; obeyed once the store has answered
+        self.champion = Champion(None, untrained)
+        self._control = control
+        self._store = store
+        self._generations = generations
+        self._untrained = untrained
+        self._warm: dict[str, Scorer] = {}
+
+    @property
+    def pin(self) -> Pin | None:
+        return self.state.pin
+
+    def know(self, generation: str, scorer: Scorer) -> None:
+        """A generation made here need not be loaded when it becomes champion."""
+        self._warm.pop(generation, None)
+        self._warm[generation] = scorer
+        for old in [g for g in self._warm if g != self.champion.generation][:-WARM]:
+            del self._warm[old]
+
+    def start(self) -> None:
+        """Read the log to its end. Raises Unavailable."""
+        latest = self._control.latest()
+        self._wanted = latest.state if latest else RegistryState()
+        self._obey(self._wanted)
+
+    def poll(self) -> bool:
+        """Take in what was decided since; whether the champion is another. Raises Unavailable."""
+        news = self._control.poll(0.0)
+        if news is not None:
+            self._wanted = news.state
+        return self._wanted != self.state and self._obey(self._wanted)
+
+    def _obey(self, state: RegistryState) -> bool:
+        """Raises Unavailable, having changed nothing, when the store is away."""
+        changed = state.champion != self.champion.generation
+        if changed:
+            self.champion = Champion(state.champion, self._scorer(state.champion))
+        if state.pin != self.state.pin:
+            log.info("%s", _said(state))
+        self.state = state
+        return changed
+
+    def _scorer(self, generation: str | None) -> Scorer:
+        if generation is None:
+            return self._untrained
+        if generation not in self._warm:
+            try:
+                self.know(generation, self._generations.scorer(self._store.get(generation)))
+            except GenerationRefused:
+                log.exception(
+                    "champion %s cannot be loaded: candidates are compared with the untrained "
+                    "ranker; `streamrec adapters activate` another one",
+                    generation,
+                )
+                return self._untrained
+        return self._warm[generation]
+
+
+def _said(state: RegistryState) -> str:
+    if state.pin is None:
+        return "unpinned: candidates that pass are activated again"
+    return (
+        f"{state.champion} is pinned by {state.pin.actor} ({state.pin.reason}): "
+        "learning and judging go on, nothing is activated"
+    )

@@ -1,0 +1,511 @@
+"""The trainer: learn from mini-batches, judge candidates, release them, never stop.
+
+Knows the order of things. Does not know tensors (``Learner``), Kafka (``BatchFeed``), what
+makes an example new (``core.watermarks``) or a candidate good (``core.gate``).
+
+What the learner knows at an offset of ``training-batches`` is a function of the batches
+before it: each is learned by one call, in log order. Candidates, trials, checkpoints and
+crashes do not change it. A round:
+
+1. Confirm that this process may train (the lease).
+2. Follow the control log: another champion, a pin. A trial starts again against it.
+3. Take in how a release in the background ended.
+4. Mirror the catalogue, then take in batches, in log order. For each:
+   a. refuse another feature set, or what cannot be read: dead letter, a hole in the ledger;
+   b. drop examples that were trained before;
+   c. while a candidate is on trial, score the fresh ones with it and the champion;
+   d. learn them;
+   e. move ledger and position on;
+   f. decide the trial when it has seen enough: release, or file with the reasons;
+   g. freeze the next candidate when it is due and nothing is on trial or on its way.
+5. Look at 3, 4f and 4g again: time alone can make them due.
+6. Write a checkpoint when it is due.
+
+A crash at any point resumes from the newest checkpoint, where learner, ledger and position
+belong together: nothing is lost or learned twice (tests/unit/test_train_crashes.py). What
+is decided outside survives by itself: the champion is in the control log, generations are
+in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from streamrec.core import gate, watermarks
+from streamrec.core.examples import Example, TrainingBatch
+from streamrec.core.gate import GateRules, Reject
+from streamrec.core.watermarks import Ledger
+from streamrec.errors import GenerationRefused, InvalidField, Refused, Unavailable
+from streamrec.ports import (
+    BatchFeed,
+    Checkpoints,
+    Clock,
+    DeliveredBatch,
+    Generations,
+    Learner,
+    LearnReport,
+    Provenance,
+    RegistryStore,
+    Scalars,
+)
+from streamrec.stages.champion import ChampionWatch
+from streamrec.stages.release import Outcome
+from streamrec.stages.release_line import Outgoing, Released, ReleaseLine
+from streamrec.stages.trial import Candidate, Trial
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_FORMAT = 1
+BATCHES_AT_ONCE = 16
+"""Batches of one round: more would keep steps 1 to 3 waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When things are due. ``feature_set``: batches of another one are refused."""
+
+    feature_set: str
+    release_examples: int = 500
+    release_s: float = 15.0
+    gate_examples: int = 200
+    gate_s: float = 10.0
+    checkpoint_s: float = 30.0
+    rules: GateRules = field(default_factory=GateRules)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The edges a trainer works with. ``work`` is a directory of its own."""
+
+    feed: BatchFeed
+    learner: Learner
+    checkpoints: Checkpoints
+    generations: Generations
+    store: RegistryStore
+    champions: ChampionWatch
+    line: ReleaseLine
+    clock: Clock
+    scalars: Scalars
+    work: Path
+    refuse: Callable[[DeliveredBatch, Refused], None]  # to the dead-letter topic; Unavailable
+    mirror: Callable[[], object] = lambda: None  # bring the catalogue up to date
+    may_train: Callable[[], object] = lambda: None  # raises LeaseLost, Unavailable
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this process has done since it started."""
+
+    examples: int = 0
+    steps: int = 0
+    encoder_steps: int = 0
+    candidates: int = 0
+    activated: int = 0
+    held: int = 0
+    rejected: int = 0
+    seen_again: int = 0
+    refused_batches: int = 0
+    lost_offsets: int = 0
+    diverged: int = 0
+    lag: int = 0
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a checkpoint says beside the learner's files."""
+
+    next_batch: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
+    sequence: int = 1  # of the next candidate
+    parent: str | None = None
+    parent_batch: int = 0  # training-batches the parent had learned
+    parent_trained: int = 0  # examples it had learned
+    waiting: int = 0  # examples learned since the last candidate
+    steps: int = 0  # optimiser steps, ever
+
+    def to_record(self) -> dict[str, Any]:
+        return {
+            "format": CHECKPOINT_FORMAT,
+            "next_batch": self.next_batch,
+            "ledger": watermarks.to_record(self.ledger),
+            "sequence": self.sequence,
+            "parent": self.parent,
+            "parent_batch": self.parent_batch,
+            "parent_trained": self.parent_trained,
+            "waiting": self.waiting,
+            "steps": self.steps,
+        }
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> Progress:
+        """Raises GenerationRefused for a checkpoint of another format."""
+        fields = dict(record)
+        if fields.pop("format", None) != CHECKPOINT_FORMAT:
+            raise GenerationRefused(
+                f"the checkpoint is not of format {CHECKPOINT_FORMAT}: move the directory of "
+                "checkpoints away to start untrained"
+            )
+        return Progress(**fields | {"ledger": watermarks.from_record(fields["ledger"])})
+
+
+class Trainer:
+    """One trainer, from ``start`` through ``round`` after ``round`` to ``checkpoint``."""
+
+    def __init__(self, parts: Parts, rhythm: Rhythm) -> None:
+        self.counts = Counts()
+        self.progress = Progress()
+        self._parts = parts
+        self._rhythm = rhythm
+        self._trial: Trial | None = None
+        self._pending: deque[DeliveredBatch] = deque()
+        self._candidate_ms = self._checkpoint_ms = 0
+
+    # -- starting ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Resume from the newest checkpoint, or begin untrained.
+
+        1. Read the champion from the control log.
+        2. Without one, send the untrained generation out as the first: start from strength.
+           The learner still is untrained here, whatever the checkpoint holds.
+        3. Load the checkpoint; go to its place in the feed.
+        4. Keep a checkpoint from now on: a diverging learner has somewhere to go back to.
+
+        Raises:
+            Unavailable: try again; nothing was learned.
+            GenerationRefused: the checkpoint does not fit this learner.
+            SourceGap: the topic of mini-batches was made anew.
+        """
+        parts = self._parts
+        self._candidate_ms = self._checkpoint_ms = parts.clock.now_ms()
+        parts.champions.start()
+        if parts.champions.champion.generation is None and not parts.line.busy:
+            self._send_first()
+        saved = parts.checkpoints.newest()
+        if saved is not None:
+            parts.learner.load(saved.directory)
+            self.progress = Progress.from_record(saved.record)
+        sequence = max(self.progress.sequence, _last_sequence(parts.store.generations()) + 1)
+        self.progress = replace(self.progress, sequence=sequence)
+        self._pending.clear()
+        parts.feed.seek(self.progress.next_batch)
+        log.info(
+            "%s at mini-batch %d with %d examples trained; champion: %s",
+            "resuming" if saved else "beginning untrained",
+            self.progress.next_batch,
+            self.progress.ledger.trained,
+            parts.champions.champion.generation or "none yet",
+        )
+        if saved is None:
+            self.checkpoint()
+
+    def _send_first(self) -> None:
+        scorer = self._parts.learner.snapshot()
+        first = Candidate(0, scorer, Ledger(), 0, self._parts.clock.now_ms())
+        directory = self._weights_of(first)
+        provenance = Provenance(0, None, {}, {}, (0, 0), 0, None, first.made_at_ms)
+        self._send(first, directory, provenance, "untrained: the first champion", accepted=True)
+
+    # -- a round ----------------------------------------------------------------------
+
+    def round(self, timeout_s: float) -> int:
+        """One round (see the module); returns the number of examples learned.
+
+        Raises:
+            Unavailable: a dependency is away; call again later, nothing is lost.
+            LeaseLost, SourceGap: this process must not go on.
+        """
+        self._parts.may_train()
+        self._follow_champion()
+        self._take_in_release()
+        self._parts.mirror()
+        learned = self._take_in_batches(timeout_s)
+        self._judge()
+        if self._due(self._checkpoint_ms, self._rhythm.checkpoint_s):
+            self.checkpoint()
+        return learned
+
+    def checkpoint(self) -> None:
+        """Keep learner, ledger and position, together."""
+        self._parts.checkpoints.save(self.progress.to_record(), self._parts.learner.save)
+        self._checkpoint_ms = self._parts.clock.now_ms()
+
+    @property
+    def stage(self) -> str:
+        """What the candidate, if any, is doing: for the log and the fleet."""
+        if self._trial is not None:
+            number, seen = self._trial.candidate.sequence, self._trial.examples
+            return f"candidate {number} on trial, {seen} examples"
+        return "releasing" if self._parts.line.busy else "learning"
+
+    # -- steps 2 and 3 ----------------------------------------------------------------
+
+    def _follow_champion(self) -> None:
+        champions = self._parts.champions
+        if not champions.poll():
+            return
+        log.info("champion is now %s", champions.champion.generation)
+        if self._trial is not None:
+            self._trial.restart(champions.champion)
+            log.info("candidate %d is judged anew", self._trial.candidate.sequence)
+
+    def _take_in_release(self) -> None:
+        released = self._parts.line.finished()
+        if released is None:
+            return
+        sealed, outcome = released.outgoing.sealed, released.outcome
+        if outcome is Outcome.ACTIVATED:
+            self.counts.activated += 1
+            log.info("%s activated: %s", sealed.generation, released.reason)
+        elif outcome is Outcome.HELD:
+            self.counts.held += 1
+            log.info("%s passed but is not activated: %s", sealed.generation, released.reason)
+        elif outcome is Outcome.REFUSED:
+            self.counts.rejected += 1
+            log.error("%s refused by the workers: %s", sealed.generation, released.reason)
+        if outcome in (Outcome.ACTIVATED, Outcome.HELD):
+            self._becomes_parent(released)
+            self._follow_champion()
+
+    def _becomes_parent(self, released: Released) -> None:
+        """What the generation learned is accounted for; the next one owes what came after."""
+        candidate = released.outgoing.candidate
+        self.progress = replace(
+            self.progress,
+            ledger=watermarks.subtract(self.progress.ledger, candidate.ledger),
+            parent=released.outgoing.sealed.generation,
+            parent_batch=candidate.next_batch,
+            parent_trained=candidate.ledger.trained,
+        )
+        self.checkpoint()
+
+    # -- step 4 -----------------------------------------------------------------------
+
+    def _take_in_batches(self, timeout_s: float) -> int:
+        if not self._pending:
+            self._pending.extend(self._parts.feed.poll(timeout_s, BATCHES_AT_ONCE))
+        before = self.counts.examples
+        while self._pending:  # one leaves only when it has been dealt with
+            self._take_in(self._pending[0])
+            self._pending.popleft()
+            self._judge()
+        return self.counts.examples - before
+
+    def _take_in(self, delivered: DeliveredBatch) -> None:
+        batch = delivered.batch
+        if isinstance(batch, Refused):
+            self._refuse(delivered, batch, None)
+            return
+        if batch.feature_set != self._rhythm.feature_set:
+            self._refuse(delivered, self._wrong_set(batch), batch)
+            return
+        try:
+            ledger, intake = self.progress.ledger.admit(batch)
+        except InvalidField as problem:
+            self._refuse(delivered, problem, batch)
+            return
+        if intake.hole is not None:
+            self.counts.lost_offsets += intake.hole.end - intake.hole.start
+            log.error(
+                "events %d to %d of partition %d never arrived as mini-batches: not trained",
+                intake.hole.start,
+                intake.hole.end - 1,
+                batch.partition,
+            )
+        self.counts.seen_again += intake.seen_again
+        if intake.fresh and not self._learn(intake.fresh):
+            self._diverged(delivered, batch)
+            return
+        self.progress = replace(
+            self.progress,
+            ledger=ledger,
+            next_batch=delivered.offset + 1,
+            waiting=self.progress.waiting + len(intake.fresh),
+        )
+
+    def _learn(self, fresh: Sequence[Example]) -> bool:
+        """Score, then learn; whether all losses are finite."""
+        if self._trial is not None:
+            self._trial.watch(fresh)
+        report = self._parts.learner.learn(fresh)
+        if not all(map(math.isfinite, report.losses.values())):
+            return False
+        self._count(report)
+        return True
+
+    def _count(self, report: LearnReport) -> None:
+        self.counts.examples += report.examples
+        self.counts.steps += report.steps
+        self.counts.encoder_steps += report.encoder_steps
+        if report.losses:
+            self.counts.losses = report.losses
+            self._parts.scalars.write(
+                self.progress.ledger.trained + report.examples,
+                {f"loss/{name}": loss for name, loss in report.losses.items()},
+            )
+        self.progress = replace(self.progress, steps=self.progress.steps + report.steps)
+
+    def _refuse(
+        self, delivered: DeliveredBatch, reason: Refused, batch: TrainingBatch | None
+    ) -> None:
+        self._parts.refuse(delivered, reason)
+        self.counts.refused_batches += 1
+        log.warning("mini-batch %d refused: %s", delivered.offset, reason)
+        ledger = self.progress.ledger
+        if batch is not None:
+            ledger, hole = ledger.skip(batch)
+            self.counts.lost_offsets += hole.end - hole.start if hole else 0
+        self.progress = replace(self.progress, ledger=ledger, next_batch=delivered.offset + 1)
+
+    def _wrong_set(self, batch: TrainingBatch) -> Refused:
+        return InvalidField(
+            f"its features are of set {batch.feature_set}, this trainer knows "
+            f"{self._rhythm.feature_set}: run feature workers and trainer at one version"
+        )
+
+    def _diverged(self, delivered: DeliveredBatch, batch: TrainingBatch) -> None:
+        """A loss is not a number: back to the checkpoint's weights, never again these batches.
+
+        What was learned since the checkpoint is given up with it: it becomes a hole.
+        """
+        saved = self._parts.checkpoints.newest()
+        if saved is None:
+            raise GenerationRefused("the learner diverged and no checkpoint can be read")
+        self._parts.learner.load(saved.directory)
+        before = Progress.from_record(saved.record)
+        ledger, _ = self.progress.ledger.skip(batch)
+        given_up = watermarks.give_up(ledger, before.ledger)
+        lost = given_up.lost - self.progress.ledger.lost
+        self.counts.diverged += 1
+        self.counts.lost_offsets += lost
+        self._trial = None
+        self.progress = replace(
+            self.progress, ledger=given_up, next_batch=delivered.offset + 1, steps=before.steps
+        )
+        log.error(
+            "a loss of mini-batch %d is not a number: back to the weights of the last "
+            "checkpoint; %d offsets since then are given up",
+            delivered.offset,
+            lost,
+        )
+        self.checkpoint()
+
+    # -- steps 4f and 4g --------------------------------------------------------------
+
+    def _judge(self) -> None:
+        self._take_in_release()
+        self._decide_trial()
+        self._make_candidate()
+
+    def _decide_trial(self) -> None:
+        trial, rhythm = self._trial, self._rhythm
+        now_ms = self._parts.clock.now_ms()
+        if trial is None or not trial.due(now_ms, rhythm.gate_examples, rhythm.gate_s):
+            return
+        candidate = trial.candidate
+        directory = self._weights_of(candidate)
+        norms = self._parts.generations.norms(directory, self._champion_directory())
+        verdict = trial.verdict(rhythm.rules, norms)
+        rejected = isinstance(verdict, Reject)
+        reason = gate.reason(verdict)
+        log.info(
+            "candidate %d %s: %s", candidate.sequence, "rejected" if rejected else "passes", reason
+        )
+        self._write_gate(verdict.report)
+        self._trial = None
+        self.counts.rejected += rejected
+        self._send(
+            candidate,
+            directory,
+            self._provenance(candidate, gate.to_record(verdict)),
+            reason,
+            accepted=not rejected,
+        )
+
+    def _make_candidate(self) -> None:
+        progress = self.progress
+        idle = self._trial is None and not self._parts.line.busy
+        enough = progress.waiting >= self._rhythm.release_examples
+        late = progress.waiting > 0 and self._due(self._candidate_ms, self._rhythm.release_s)
+        champion = self._parts.champions.champion
+        if not idle or champion.generation is None or not (enough or late):
+            return
+        self._candidate_ms = self._parts.clock.now_ms()
+        candidate = Candidate(
+            progress.sequence,
+            self._parts.learner.snapshot(),
+            progress.ledger,
+            progress.next_batch,
+            self._candidate_ms,
+        )
+        self._trial = Trial(candidate, champion)
+        self.counts.candidates += 1
+        self.progress = replace(progress, sequence=progress.sequence + 1, waiting=0)
+        log.info("candidate %d on trial against %s", candidate.sequence, champion.generation)
+
+    def _weights_of(self, candidate: Candidate) -> Path:
+        directory = self._parts.work / f"candidate-{candidate.sequence:06d}"
+        _empty(directory)
+        self._parts.learner.write_generation(candidate.scorer, directory)
+        return directory
+
+    def _champion_directory(self) -> Path | None:
+        generation = self._parts.champions.champion.generation
+        try:
+            return self._parts.store.get(generation) if generation else None
+        except (GenerationRefused, Unavailable) as error:
+            log.warning("%s: how far the weights moved is not judged", error)
+            return None
+
+    def _provenance(self, candidate: Candidate, report: Mapping[str, Any]) -> Provenance:
+        ledger, progress = candidate.ledger, self.progress
+        return Provenance(
+            sequence=candidate.sequence,
+            parent=progress.parent,
+            offsets=dict(ledger.since_parent()),
+            holes=dict(ledger.holes_since_parent()),
+            training_batches=(progress.parent_batch, candidate.next_batch),
+            examples=max(0, ledger.trained - progress.parent_trained),
+            gate=report,
+            created_at_ms=candidate.made_at_ms,
+        )
+
+    def _send(
+        self,
+        candidate: Candidate,
+        directory: Path,
+        provenance: Provenance,
+        reason: str,
+        *,
+        accepted: bool,
+    ) -> None:
+        sealed = self._parts.generations.seal(directory, provenance)
+        self._parts.champions.know(sealed.generation, candidate.scorer)
+        self._parts.line.submit(Outgoing(sealed, directory, candidate, reason, accepted))
+
+    def _write_gate(self, report: gate.GateReport) -> None:
+        points = {f"gate/{name}": m.difference for name, m in report.metrics.items()}
+        self._parts.scalars.write(self.progress.ledger.trained, points)
+
+    def _due(self, since_ms: int, seconds: float) -> bool:
+        return self._parts.clock.now_ms() - since_ms >= seconds * 1000
+
+
+def _last_sequence(generations: Sequence[str]) -> int:
+    """The highest number among ids like g000012-1a2b3c4d; 0 when there is none."""
+    numbers = [name[1:].split("-")[0] for name in generations if name.startswith("g")]
+    return max((int(number) for number in numbers if number.isdigit()), default=0)
+
+
+def _empty(directory: Path) -> None:
+    """An empty directory; what a crash left in it is gone."""
+    for path in sorted(directory.rglob("*"), reverse=True) if directory.exists() else ():
+        path.rmdir() if path.is_dir() else path.unlink()
+    directory.mkdir(parents=True, exist_ok=True)

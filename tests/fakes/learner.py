@@ -1,0 +1,102 @@
+"""A learner whose weights are the list of what it learned, and whose skill is scripted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from streamrec.core.examples import Example, FloatArray
+from streamrec.errors import GenerationRefused
+from streamrec.ports import LearnReport, Provenance, Scorer, Sealed
+
+Identity = tuple[int, int, int]
+
+
+def identity(example: Example) -> Identity:
+    return (example.partition, example.offset, example.index)
+
+
+class FakeScorer:
+    """Gives the accepted candidates ``skill`` and the others 1 - ``skill``."""
+
+    def __init__(self, learned: Sequence[Identity], skill: float) -> None:
+        self.learned = list(learned)
+        self.skill = skill
+        self.scored: list[Identity] = []
+
+    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+        self.scored += map(identity, examples)
+        return [
+            np.where(e.labels_C > 0, self.skill, 1 - self.skill).astype(np.float32)
+            for e in examples
+        ]
+
+
+class FakeLearner:
+    """``skill_of`` says how good the weights are after so many examples.
+
+    A call of ``learn`` with an example whose identity is in ``poison`` gives a NaN loss and
+    ruins the weights.
+    """
+
+    def __init__(self, skill_of: Callable[[int], float] = lambda n: 0.7) -> None:
+        self.learned: list[Identity] = []
+        self.calls: list[list[Identity]] = []
+        self.poison: set[Identity] = set()
+        self.ruined = False
+        self._skill_of = skill_of
+
+    def learn(self, examples: Sequence[Example]) -> LearnReport:
+        ids = [identity(e) for e in examples]
+        self.calls.append(ids)
+        self.learned += ids
+        self.ruined |= bool(self.poison & set(ids))
+        loss = float("nan") if self.ruined else 1.0 / len(self.learned)
+        return LearnReport(len(ids), 1, 0, {"rank": loss})
+
+    def snapshot(self) -> FakeScorer:
+        return FakeScorer(self.learned, self._skill_of(len(self.learned)))
+
+    def write_generation(self, scorer: Scorer, directory: Path) -> None:
+        assert isinstance(scorer, FakeScorer)
+        text = json.dumps({"learned": scorer.learned, "skill": scorer.skill})
+        (directory / "weights.json").write_text(text)
+
+    def save(self, directory: Path) -> None:
+        text = json.dumps({"learned": self.learned, "ruined": self.ruined})
+        (directory / "learner.json").write_text(text)
+
+    def load(self, directory: Path) -> None:
+        state = json.loads((directory / "learner.json").read_text())
+        self.learned = [(p, o, i) for p, o, i in state["learned"]]
+        self.ruined = state["ruined"]
+
+
+class FakeGenerations:
+    """``ports.Generations`` over what ``FakeLearner`` writes. ``update_norm`` is scripted."""
+
+    def __init__(self) -> None:
+        self.update_norm = 0.1
+        self.unloadable: set[str] = set()
+
+    def seal(self, directory: Path, provenance: Provenance) -> Sealed:
+        weights = (directory / "weights.json").read_text()
+        generation = f"g{provenance.sequence:06d}-{abs(hash(weights)) % 16**8:08x}"
+        manifest = json.dumps(asdict(provenance) | {"generation": generation})
+        (directory / "manifest.json").write_text(manifest)
+        return Sealed(generation, f"digest of {generation}")
+
+    def scorer(self, directory: Path) -> FakeScorer:
+        manifest = json.loads((directory / "manifest.json").read_text())
+        if manifest["generation"] in self.unloadable:
+            raise GenerationRefused(f"{manifest['generation']}: a file was changed")
+        weights = json.loads((directory / "weights.json").read_text())
+        return FakeScorer([(p, o, i) for p, o, i in weights["learned"]], weights["skill"])
+
+    def norms(self, directory: Path, champion: Path | None) -> Mapping[str, float]:
+        assert (directory / "weights.json").is_file()
+        return {"update_norm/head": self.update_norm} if champion else {}

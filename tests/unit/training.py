@@ -1,0 +1,168 @@
+"""A whole trainer over fakes, for the tests of the stage."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.features import FEATURES
+from streamrec.errors import Refused
+from streamrec.infra.checkpoints import DirectoryCheckpoints
+from streamrec.ports import DeliveredBatch
+from streamrec.stages.champion import ChampionWatch
+from streamrec.stages.release import ReleaseDesk
+from streamrec.stages.release_line import ReleaseLine
+from streamrec.stages.train import Parts, Rhythm, Trainer
+from tests.fakes.control import SharedLog
+from tests.fakes.feed import FakeBatchFeed
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.learner import FakeGenerations, FakeLearner
+from tests.fakes.registry import FakeRegistryStore
+
+SET = "features-1"
+
+
+@dataclass
+class ManualClock:
+    ms: int = 1_000_000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def pass_s(self, seconds: float) -> None:
+        self.ms += int(seconds * 1000)
+
+
+class StepExecutor(Executor):
+    """Runs what is submitted when the test says so, or at once."""
+
+    def __init__(self, *, at_once: bool = True) -> None:
+        self.at_once = at_once
+        self._waiting: list[Callable[[], None]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except Exception as error:
+                future.set_exception(error)
+
+        self._waiting.append(run)
+        if self.at_once:
+            self.step()
+        return future
+
+    def step(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for run in waiting:
+            run()
+
+
+class NotedScalars:
+    def __init__(self) -> None:
+        self.points: list[tuple[int, dict[str, float]]] = []
+
+    def write(self, step: int, values: Any) -> None:
+        self.points.append((step, dict(values)))
+
+    def close(self) -> None: ...
+
+
+def example(partition: int, offset: int, index: int = 0) -> Example:
+    return Example(
+        partition, offset, index, ExampleKind.IMPRESSION, f"u{offset}", 0, 0,
+        ("x", "y", "z", "w"), ("a", "b", "c", "d"), np.array([0, 1, 0, 0], np.float32),
+        np.full((4, len(FEATURES)), 9.0, np.float32), np.zeros(4, np.float32),
+    )  # fmt: skip
+
+
+def batches(count: int, size: int = 10, partition: int = 0, start: int = 0) -> list[TrainingBatch]:
+    """Consecutive batches of one partition: one example per event."""
+    return [
+        TrainingBatch(
+            partition, at, at + size, SET, [example(partition, o) for o in range(at, at + size)]
+        )
+        for at in range(start, start + count * size, size)
+    ]
+
+
+@dataclass
+class World:
+    """What survives a crash of the trainer: topics, registry, checkpoints."""
+
+    root: Path
+    feed: FakeBatchFeed = field(default_factory=FakeBatchFeed)
+    control: SharedLog = field(default_factory=SharedLog)
+    fleet: FakeFleet = field(default_factory=FakeFleet)
+    clock: ManualClock = field(default_factory=ManualClock)
+    generations: FakeGenerations = field(default_factory=FakeGenerations)
+    scalars: NotedScalars = field(default_factory=NotedScalars)
+    dead_letters: list[tuple[int, str]] = field(default_factory=list)
+    skill_of: Callable[[int], float] = lambda n: 0.7
+    rhythm: Rhythm = field(
+        default_factory=lambda: Rhythm(
+            SET, release_examples=50, release_s=1e9, gate_examples=20, gate_s=1e9, checkpoint_s=1e9
+        )
+    )
+
+    @property
+    def store(self) -> FakeRegistryStore:
+        return FakeRegistryStore(self.root / "registry")
+
+    @property
+    def checkpoints(self) -> DirectoryCheckpoints:
+        return DirectoryCheckpoints(self.root / "checkpoints")
+
+    def desk(self, actor: str = "operator") -> ReleaseDesk:
+        return ReleaseDesk(
+            self.control.reader(), self.fleet, self.store, self.clock, actor,
+            stage_timeout_s=0.0, sleep=self.clock.pass_s,
+        )  # fmt: skip
+
+    def trainer(self, executor: StepExecutor | None = None) -> tuple[Trainer, FakeLearner]:
+        """A new process, not started."""
+        learner = FakeLearner(self.skill_of)
+        store, stop = self.store, threading.Event()
+        line = ReleaseLine(self.desk("trainer"), store, executor or StepExecutor(), stop)
+        champions = ChampionWatch(
+            self.control.reader(), store, self.generations, learner.snapshot()
+        )
+        parts = Parts(
+            self.feed, learner, self.checkpoints, self.generations, store, champions, line,
+            self.clock, self.scalars, self.root / "work", self.refuse,
+        )  # fmt: skip
+        return Trainer(parts, self.rhythm), learner
+
+    def refuse(self, delivered: DeliveredBatch, reason: Refused) -> None:
+        self.dead_letters.append((delivered.offset, str(reason)))
+
+    @property
+    def champion(self) -> str | None:
+        return self.control.entries[-1].state.champion if self.control.entries else None
+
+    @property
+    def actions(self) -> list[str]:
+        return [entry.action.value for entry in self.control.entries]
+
+    def manifest(self, generation: str) -> dict[str, Any]:
+        import json
+
+        text = (self.store.get(generation) / "manifest.json").read_text()
+        return dict(json.loads(text))
+
+
+def drain(trainer: Trainer, world: World) -> None:
+    """Rounds until everything has been taken in, and then some for what follows from it."""
+    while world.feed.lag():
+        trainer.round(0)
+    for _ in range(3):
+        trainer.round(0)
