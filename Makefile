@@ -10,7 +10,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements-dev.lock)
 COMPILE := $(UV) pip compile pyproject.toml --quiet --extra tensorboard --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock"
-SOURCES := streamrec workers tests benchmarks
+SOURCES := $(wildcard streamrec workers tests benchmarks schemas)
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help

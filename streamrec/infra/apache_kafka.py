@@ -119,7 +119,8 @@ class ApacheKafka(ServerProcess):
             _run(
                 [
                     *(*self._java(), "kafka.tools.StorageTool", "format", "--standalone"),
-                    *("--cluster-id", cluster_id, "--config", str(self._config)),
+                    f"--cluster-id={cluster_id}",  # an id may begin with a dash
+                    *("--config", str(self._config)),
                 ],
                 FORMAT_S,
                 "Apache Kafka could not format its storage",
