@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -20,7 +20,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a scrip
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
-out = Console(highlight=False)
+PIPED_WIDTH = 160
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 
@@ -45,9 +47,10 @@ def print_json(value: Any, *, one_line: bool = False) -> None:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table of text; a column whose name ends in ``>`` is numbers, set to the right."""
     made = Table(title=title or None, title_justify="left", title_style="bold", box=None)
-    for column in columns:
-        right = column.endswith(">")
-        made.add_column(column.rstrip(">"), justify="right" if right else "left", overflow="fold")
+    for place, column in enumerate(columns):
+        justify: Literal["right", "left"] = "right" if column.endswith(">") else "left"
+        name = column.rstrip(">")
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(_shown(cell)) for cell in row))
     return made

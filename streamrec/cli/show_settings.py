@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamrec.cli.console import JsonOption, out, print_json, table
+
+if TYPE_CHECKING:
+    from streamrec.settings import Described
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +22,12 @@ def register(app: typer.Typer) -> None:
 def show_settings(
     *,
     as_json: JsonOption = False,
-    changed: Annotated[bool, typer.Option(help="Only those that are not the default.")] = False,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only those that are not the default.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As the table in docs/configuration.md.")
+    ] = False,
 ) -> None:
     """List every setting: environment variable, value now, and what it means.
 
@@ -31,6 +41,9 @@ def show_settings(
     rows = [
         row for row in reader.describe(reader.load()) if not changed or row.value != row.default
     ]
+    if markdown:
+        sys.stdout.write(as_markdown(rows))
+        return
     if as_json:
         print_json([{"name": r.name, "value": r.value, "doc": r.doc} for r in rows])
         return
@@ -39,3 +52,13 @@ def show_settings(
         for row in rows
     ]
     out.print(table("", ["setting", "value", "", "meaning"], shown))
+
+
+def as_markdown(rows: Iterable[Described]) -> str:
+    """Names, defaults and meanings as a Markdown table."""
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    for row in rows:
+        default = f"`{row.default}`" if row.default else ""
+        doc = row.doc.replace("|", r"\|")
+        lines.append(f"| `{row.name}` | {default} | {doc} |")
+    return "\n".join(lines) + "\n"
