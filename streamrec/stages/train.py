@@ -10,7 +10,7 @@ crashes do not change it. A round:
 1. Confirm that this process may train (the lease).
 2. Follow the control log: another champion, a pin. A trial starts again against it.
 3. Take in how a release in the background ended.
-4. Mirror the catalogue, then take in batches, in log order. For each:
+4. Take in batches, in log order, with the catalogue as it is by now. For each:
    a. refuse another feature set, or what cannot be read: dead letter, a hole in the ledger;
    b. drop examples that were trained before;
    c. while a candidate is on trial, score the fresh ones with it and the champion;
@@ -22,7 +22,7 @@ crashes do not change it. A round:
 6. Write a checkpoint when it is due.
 
 A crash at any point resumes from the newest checkpoint, where learner, ledger and position
-belong together: nothing is lost or learned twice (tests/unit/test_train_crashes.py). What
+belong together: nothing is lost or learned twice (tests/unit/stages/test_train_crashes.py). What
 is decided outside survives by itself: the champion is in the control log, generations are
 in the store.
 """
@@ -172,7 +172,7 @@ class Trainer:
     def start(self) -> None:
         """Resume from the newest checkpoint, or begin untrained.
 
-        1. Read the champion from the control log.
+        1. Mirror the catalogue; read the champion from the control log.
         2. Without one, send the untrained generation out as the first: start from strength.
            The learner still is untrained here, whatever the checkpoint holds.
         3. Load the checkpoint; go to its place in the feed.
@@ -185,6 +185,7 @@ class Trainer:
         """
         parts = self._parts
         self._candidate_ms = self._checkpoint_ms = parts.clock.now_ms()
+        parts.mirror()
         parts.champions.start()
         if parts.champions.champion.generation is None and not parts.line.busy:
             self._send_first()
@@ -225,7 +226,6 @@ class Trainer:
         self._parts.may_train()
         self._follow_champion()
         self._take_in_release()
-        self._parts.mirror()
         learned = self._take_in_batches(timeout_s)
         self._judge()
         if self._due(self._checkpoint_ms, self._rhythm.checkpoint_s):
@@ -291,6 +291,8 @@ class Trainer:
     def _take_in_batches(self, timeout_s: float) -> int:
         if not self._pending:
             self._pending.extend(self._parts.feed.poll(timeout_s, BATCHES_AT_ONCE))
+        if self._pending:  # after the poll: items are stored before examples name them
+            self._parts.mirror()
         before = self.counts.examples
         while self._pending:  # one leaves only when it has been dealt with
             self._take_in(self._pending[0])

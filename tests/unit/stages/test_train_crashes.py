@@ -21,7 +21,7 @@ from streamrec.stages.release import ReleaseDesk
 from streamrec.stages.release_line import ReleaseLine
 from streamrec.stages.train import Parts, Trainer
 from tests.fakes.learner import FakeLearner
-from tests.unit.training import SET, StepExecutor, World, batches, drain, example
+from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
     generations: Any = fate.wrap(world.generations, "generations")
     desk = ReleaseDesk(
         fate.wrap(world.control.reader(), "control"), world.fleet, store, world.clock, "trainer",
-        stage_timeout_s=0.0, sleep=world.clock.pass_s,
+        stage_timeout_s=0.0, sleep=world.pass_s,
     )  # fmt: skip
     parts = Parts(
         feed=fate.wrap(world.feed, "feed"),

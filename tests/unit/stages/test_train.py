@@ -13,7 +13,7 @@ from streamrec.core.examples import TrainingBatch
 from streamrec.core.registry import Action
 from streamrec.errors import GenerationRefused, LeaseLost, Malformed, SourceGap, Unavailable
 from streamrec.stages.train import Trainer
-from tests.unit.training import SET, StepExecutor, World, batches, drain, example
+from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_time_makes_a_candidate_and_ends_a_trial(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.rhythm = replace(world.rhythm, release_s=15.0, gate_s=10.0)
     trainer = started(world)
-    world.clock.pass_s(20)
+    world.pass_s(20)
     trainer.round(0)
     assert trainer.stage == "learning"  # nothing learned: nothing to release
     world.feed.log += batches(1)
@@ -147,7 +147,7 @@ def test_time_makes_a_candidate_and_ends_a_trial(tmp_path: Path) -> None:
     assert trainer.stage.startswith("candidate 1 on trial")
     world.feed.log += batches(1, size=1, start=10)
     drain(trainer, world)
-    world.clock.pass_s(11)
+    world.pass_s(11)
     drain(trainer, world)
     assert trainer.stage == "candidate 1 on trial, 1 examples"  # a tenth of 20 is 2
     world.feed.log += batches(1, size=1, start=11)

@@ -20,6 +20,7 @@ from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.release import ReleaseDesk
 from streamrec.stages.release_line import ReleaseLine
 from streamrec.stages.train import Parts, Rhythm, Trainer
+from tests.fakes.clock import FakeClock
 from tests.fakes.control import SharedLog
 from tests.fakes.feed import FakeBatchFeed
 from tests.fakes.fleet import FakeFleet
@@ -27,17 +28,6 @@ from tests.fakes.learner import FakeGenerations, FakeLearner
 from tests.fakes.registry import FakeRegistryStore
 
 SET = "features-1"
-
-
-@dataclass
-class ManualClock:
-    ms: int = 1_000_000
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def pass_s(self, seconds: float) -> None:
-        self.ms += int(seconds * 1000)
 
 
 class StepExecutor(Executor):
@@ -103,7 +93,7 @@ class World:
     feed: FakeBatchFeed = field(default_factory=FakeBatchFeed)
     control: SharedLog = field(default_factory=SharedLog)
     fleet: FakeFleet = field(default_factory=FakeFleet)
-    clock: ManualClock = field(default_factory=ManualClock)
+    clock: FakeClock = field(default_factory=FakeClock)
     generations: FakeGenerations = field(default_factory=FakeGenerations)
     scalars: NotedScalars = field(default_factory=NotedScalars)
     dead_letters: list[tuple[int, str]] = field(default_factory=list)
@@ -122,10 +112,13 @@ class World:
     def checkpoints(self) -> DirectoryCheckpoints:
         return DirectoryCheckpoints(self.root / "checkpoints")
 
+    def pass_s(self, seconds: float) -> None:
+        self.clock.pass_ms(int(seconds * 1000))
+
     def desk(self, actor: str = "operator") -> ReleaseDesk:
         return ReleaseDesk(
             self.control.reader(), self.fleet, self.store, self.clock, actor,
-            stage_timeout_s=0.0, sleep=self.clock.pass_s,
+            stage_timeout_s=0.0, sleep=self.pass_s,
         )  # fmt: skip
 
     def trainer(self, executor: StepExecutor | None = None) -> tuple[Trainer, FakeLearner]:
