@@ -1,0 +1,41 @@
+"""Finished generations with random heads over a tiny language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from streamrec.core.features import FEATURE_SET
+from streamrec.core.manifest import Manifest
+from streamrec.model.encoder import TextEncoder
+from streamrec.model.generation import write_manifest, write_weights
+from streamrec.model.head import Head
+
+
+def new_generation(
+    directory: Path,
+    encoder: TextEncoder,
+    sequence: int,
+    *,
+    parent: str | None = None,
+    adapter: dict[str, torch.Tensor] | None = None,
+) -> str:
+    """Write one into ``directory`` and return its id. Another ``adapter``: another encoder
+    version, whose catalogue must be encoded anew."""
+    encoder = encoder.with_adapter(adapter)
+    head = Head(torch.Generator().manual_seed(sequence))
+    head.outer_M.data.normal_(generator=torch.Generator().manual_seed(sequence))
+    directory.mkdir(parents=True)
+    write_weights(directory, encoder, head.state_dict(), torch.zeros(encoder.dim))
+    draft = Manifest(
+        generation="",
+        parent=parent,
+        encoder_version=encoder.encoder_version,
+        base_model=encoder.base_name,
+        base_digest=encoder.base_digest,
+        feature_set=FEATURE_SET,
+        created_at_ms=sequence,
+        offsets={"0": (0, sequence)},
+    )
+    return write_manifest(directory, sequence, draft).generation
