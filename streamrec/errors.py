@@ -85,12 +85,20 @@ class PositionConflict(StreamrecError):
 
 
 class SourceGap(StreamrecError):
-    """The log no longer holds the events right after the stored position."""
+    """The log and the state no longer fit together; going on would lose events silently."""
 
-    def __init__(self, source: str, position: int, first_available: int) -> None:
+    def __init__(
+        self, source: str, position: int, first_available: int, end: int | None = None
+    ) -> None:
+        what = (
+            f"the log starts at {first_available}; the events between are gone (retention)"
+            if end is None
+            else f"the log ends at {end}; it was recreated, or lost its tail"
+        )
         super().__init__(
-            f"{source}: state stands at offset {position} but the log starts at "
-            f"{first_available}; the events between are gone (retention or a recreated topic)"
+            f"{source}: state stands at offset {position} but {what}. Restore the topic, or "
+            f"delete the keys *:{{{source}}}:* in Redis to build this partition's state anew "
+            "from what the log holds"
         )
         self.source = source
         self.position = position

@@ -46,6 +46,7 @@ class KafkaSettings:
     ssl_cafile: str = setting("", "PEM file of the certificate authority")
     ssl_certfile: str = setting("", "PEM file of the client certificate")
     ssl_keyfile: str = setting("", "PEM file of the client key")
+    session_timeout_s: float = setting(10.0, "a silent worker's partitions move on", least=1)
     schema_registry_url: str = setting("", "Confluent-compatible registry, for framed values")
 
 
@@ -118,6 +119,15 @@ class TrainerSettings:
     release_s: float = setting(15.0, "or after this many seconds with something learned", least=0)
     gate_examples: int = setting(200, "fresh examples that judge a candidate", least=1)
     gate_s: float = setting(10.0, "or this many seconds, with at least a tenth of them", least=0)
+    gate_ranking_limit: float = setting(
+        0.05, "a candidate this far below the champion's reciprocal rank is rejected", least=0
+    )
+    gate_loss_limit_ratio: float = setting(
+        0.15, "or this part above its log loss, whatever the noise", least=0
+    )
+    gate_max_update_norm: float = setting(
+        10.0, "or with weights this many times their norm away from the champion's", least=0
+    )
     stage_timeout_s: float = setting(20.0, "a silent worker holds a swap up no longer", least=0)
     checkpoint_s: float = setting(30.0, "seconds between checkpoints", least=0)
     seed: int = setting(0, "seed of initialisation, sampling and replay", least=0)

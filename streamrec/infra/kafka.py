@@ -295,6 +295,25 @@ def end_offsets(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[st
     return {(tp.topic[prefix:], tp.partition): end for tp, end in ends.items()}
 
 
+def log_bounds(
+    settings: KafkaSettings, topics: Sequence[str]
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """First available and next offset of every partition, by (short name, partition).
+
+    Raises Unavailable; UserError for a topic that is not there.
+    """
+    consumer = make_consumer(settings, client_id="streamrec-bounds")
+    try:
+        with kafka_errors(settings, "asking for offsets"):
+            partitions = assignment(consumer, settings, topics)
+            firsts = consumer.beginning_offsets(partitions)
+            ends = consumer.end_offsets(partitions)
+    finally:
+        consumer.close()
+    prefix = len(settings.topic_prefix)
+    return {(tp.topic[prefix:], tp.partition): (firsts[tp], ends[tp]) for tp in partitions}
+
+
 def group_offsets(settings: KafkaSettings, group: str) -> dict[tuple[str, int], int]:
     """Where a consumer group stands, by (short name, partition). Raises Unavailable."""
     name, prefix = full_name(settings, group), len(settings.topic_prefix)

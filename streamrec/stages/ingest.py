@@ -18,6 +18,7 @@ from streamrec.core import topics
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Source
 from streamrec.core.statistics import Statistics
+from streamrec.ports import Writes
 from streamrec.stages.ingest_events import EventsPartition, EventsRules
 from streamrec.stages.ingest_items import ItemsPartition
 from streamrec.stages.raw import Counts, Edges, Memory, RawRecord
@@ -91,6 +92,15 @@ class Ingest:
         partition.take_over()
         self.partitions[source] = partition
         return partition.position
+
+    def start_at(self, source: Source, position: int) -> None:
+        """Let a partition that has never been read begin where its log begins.
+
+        Of a compacted topic, also skip what compaction took away.
+        """
+        partition = self.partitions[source]
+        self._edges.store.commit(source, partition.position, position, Writes())
+        partition.position = position
 
     def release(self, source: Source) -> None:
         """Forget a partition: somebody else has it now, or its memory is in doubt."""
