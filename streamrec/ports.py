@@ -358,7 +358,7 @@ class BatchFeed(Protocol):
     def seek(self, offset: int) -> int:
         """Start at ``offset``, or at the first batch still kept after it: where that is.
 
-        Raises SourceGap when the topic ends before ``offset``: it was made anew.
+        Raises UserError when the topic ends before ``offset``: it was made anew.
         """
         ...
 

@@ -8,8 +8,8 @@ Losing the place is never silent:
 
 - the log begins later (retention was faster than the trainer): reading goes on at its
   first batch, and the watermarks name the source offsets that are missing;
-- the log ends earlier (the topic was made anew): ``SourceGap``. Going on from its first
-  batch would look like a re-send of what was trained, and be dropped.
+- the log ends earlier (the topic was made anew): an error. Going on from its first batch
+  would look like a re-send of what was trained, and be dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kafka.errors import OffsetOutOfRangeError
 
 from streamrec.core.examples import TrainingBatch
 from streamrec.core.topics import TRAINING_BATCHES
-from streamrec.errors import Malformed, Refused, SourceGap
+from streamrec.errors import Malformed, Refused, UserError
 from streamrec.infra.kafka import full_name, kafka_errors, make_consumer
 from streamrec.ports import Codec, DeliveredBatch
 from streamrec.settings import KafkaSettings
@@ -43,15 +43,18 @@ class KafkaBatchFeed:
     def seek(self, offset: int) -> int:
         """Start at ``offset``, or at the first batch still kept after it: where that is.
 
-        Raises SourceGap when the topic ends before ``offset``, Unavailable, UserError when
-        there is no such topic.
+        Raises Unavailable, UserError when there is no such topic or it ends before ``offset``.
         """
         reader = self._reader()
         with kafka_errors(self._settings, f"asking where {self._partition.topic} begins"):
             first = int(reader.beginning_offsets([self._partition])[self._partition])
             end = int(reader.end_offsets([self._partition])[self._partition])
         if offset > end:
-            raise SourceGap(self._partition.topic, offset, first)
+            raise UserError(
+                f"the trainer has learned {self._partition.topic} up to {offset}, but it ends at "
+                f"{end}: it was made anew. Restore it, or move the directory `checkpoints` in "
+                "STREAMREC_STATE_DIR away to begin untrained"
+            )
         if first > offset:
             log.error(
                 "%s begins at %d, the trainer stands at %d: the batches between are gone "
@@ -65,7 +68,7 @@ class KafkaBatchFeed:
     def poll(self, timeout_s: float, limit: int) -> list[DeliveredBatch]:
         """The next batches, at most ``limit``; none if nothing came in time.
 
-        Raises Unavailable, SourceGap when retention or a recreated topic took the place away.
+        Raises Unavailable, UserError when the topic was made anew meanwhile.
         """
         reader = self._reader()
         try:

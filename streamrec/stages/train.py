@@ -181,7 +181,7 @@ class Trainer:
         Raises:
             Unavailable: try again; nothing was learned.
             GenerationRefused: the checkpoint does not fit this learner.
-            SourceGap: the topic of mini-batches was made anew.
+            UserError: the topic of mini-batches was made anew.
         """
         parts = self._parts
         self._candidate_ms = self._checkpoint_ms = parts.clock.now_ms()
@@ -221,7 +221,7 @@ class Trainer:
 
         Raises:
             Unavailable: a dependency is away; call again later, nothing is lost.
-            LeaseLost, SourceGap: this process must not go on.
+            LeaseLost, UserError: this process must not go on.
         """
         self._parts.may_train()
         self._follow_champion()
@@ -413,8 +413,7 @@ class Trainer:
             return
         candidate = trial.candidate
         directory = self._weights_of(candidate)
-        norms = self._parts.generations.norms(directory, self._champion_directory())
-        verdict = trial.verdict(rhythm.rules, norms)
+        verdict = trial.verdict(rhythm.rules, self._norms(directory))
         rejected = isinstance(verdict, Reject)
         reason = gate.reason(verdict)
         log.info(
@@ -458,13 +457,15 @@ class Trainer:
         self._parts.learner.write_generation(candidate.scorer, directory)
         return directory
 
-    def _champion_directory(self) -> Path | None:
+    def _norms(self, directory: Path) -> Mapping[str, float]:
+        """How far the weights are from the champion's; nothing if those cannot be read."""
         generation = self._parts.champions.champion.generation
         try:
-            return self._parts.store.get(generation) if generation else None
+            champion = self._parts.store.get(generation) if generation else None
+            return self._parts.generations.norms(directory, champion)
         except (GenerationRefused, Unavailable) as error:
-            log.warning("%s: how far the weights moved is not judged", error)
-            return None
+            log.warning("how far the weights moved is not judged: %s", error)
+            return {}
 
     def _provenance(self, candidate: Candidate, report: Mapping[str, Any]) -> Provenance:
         ledger, progress = candidate.ledger, self.progress

@@ -105,7 +105,7 @@ class TrainingWorker:
         self._lag = 0
 
     def run(self) -> None:
-        """See the module. Raises LeaseLost, SourceGap, GenerationRefused."""
+        """See the module. Raises LeaseLost, UserError, GenerationRefused."""
         self._beat_thread.start()
         try:
             if self._patiently(self._acquire):
@@ -118,16 +118,23 @@ class TrainingWorker:
             raise self._beat_thread.error
 
     def _train(self) -> None:
-        trainer, lease = self._parts.trainer, self._parts.lease
         try:
             if not self._patiently(self._start):
                 return
             while not self._stop.is_set():
                 self._turn()
-            trainer.checkpoint()
-            log.info("checkpoint written at mini-batch %d", trainer.progress.next_batch)
+            self._last_checkpoint()
         finally:
-            lease.release()
+            self._parts.lease.release()
+
+    def _last_checkpoint(self) -> None:
+        try:
+            self._parts.lease.confirm()
+        except Unavailable as error:
+            log.warning("no last checkpoint (%s): the next start learns a little again", error)
+            return
+        self._parts.trainer.checkpoint()
+        log.info("checkpoint written at mini-batch %d", self._parts.trainer.progress.next_batch)
 
     def _acquire(self) -> bool:
         other = self._parts.lease.try_acquire()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamrec.core.examples import TrainingBatch
-from streamrec.errors import Refused, SourceGap, Unavailable
+from streamrec.errors import Refused, Unavailable, UserError
 from streamrec.ports import DeliveredBatch
 
 
@@ -19,7 +19,7 @@ class FakeBatchFeed:
     def seek(self, offset: int) -> int:
         self._reachable()
         if offset > len(self.log):
-            raise SourceGap("training-batches", offset, self.begins)
+            raise UserError("the topic was made anew")
         self._position = max(offset, self.begins)
         return self._position
 

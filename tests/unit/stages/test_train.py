@@ -11,7 +11,7 @@ import pytest
 
 from streamrec.core.examples import TrainingBatch
 from streamrec.core.registry import Action
-from streamrec.errors import GenerationRefused, LeaseLost, Malformed, SourceGap, Unavailable
+from streamrec.errors import GenerationRefused, LeaseLost, Malformed, Unavailable, UserError
 from streamrec.stages.train import Trainer
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
@@ -316,7 +316,7 @@ def test_a_feed_made_anew_stops_aloud(tmp_path: Path) -> None:
     drain(trainer, world)
     trainer.checkpoint()
     world.feed.log.clear()
-    with pytest.raises(SourceGap):
+    with pytest.raises(UserError, match="made anew"):
         world.trainer()[0].start()
 
 

@@ -1,0 +1,196 @@
+"""The trainer, put together. Loads torch and the language model."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from typing import Any, TypeVar
+
+from streamrec.bootstrap import clients
+from streamrec.core import topics
+from streamrec.core.events import Source
+from streamrec.core.features import FEATURE_SET
+from streamrec.core.gate import GateRules
+from streamrec.errors import Refused, Unavailable
+from streamrec.infra.batch_feed import KafkaBatchFeed
+from streamrec.infra.checkpoints import DirectoryCheckpoints
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.fleet import RedisFleet
+from streamrec.infra.kafka import full_name, partition_counts, partition_for
+from streamrec.infra.lease import RedisLease
+from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.telemetry import configure_logging, open_scalars, peak_rss_mb
+from streamrec.model.encoder import load_encoder
+from streamrec.model.index import ItemIndex
+from streamrec.model.learner import OnlineLearner
+from streamrec.model.sealing import ModelGenerations
+from streamrec.ports import DeliveredBatch, Learner, WorkerStatus
+from streamrec.settings import Settings, TrainerSettings
+from streamrec.stages.champion import ChampionWatch
+from streamrec.stages.raw import Edges, RawRecord, Refusals
+from streamrec.stages.release import ReleaseDesk
+from streamrec.stages.release_line import ReleaseLine
+from streamrec.stages.train import Parts, Rhythm, Trainer
+from streamrec.stages.training_worker import TRAINER, CatalogueMirror, TrainingWorker, WorkerParts
+
+log = logging.getLogger(__name__)
+
+NEEDED = (topics.EVENTS, topics.ITEMS, topics.TRAINING_BATCHES, topics.ADAPTERS, topics.DEAD_LETTER)
+RETRY_S = 2.0
+
+Made = TypeVar("Made")
+
+
+def run(settings: Settings, worker_id: str) -> None:
+    """Work until SIGTERM or SIGINT, then write a checkpoint and return.
+
+    Raises:
+        EncoderUnavailable, SettingsError: the language model cannot be made.
+        UserError: an impossible log level, TensorBoard missing, mini-batches made anew.
+        LeaseLost, GenerationRefused: it must not go on; the message says why.
+    """
+    configure_logging(settings.log_level, worker_id)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run_trainer(settings, worker_id, stop)
+
+
+def run_trainer(settings: Settings, worker_id: str, stop: threading.Event) -> None:
+    """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
+    scalars = open_scalars(settings.trainer.tensorboard_dir)
+    partitions = _patiently(lambda: _partitions(settings), stop)
+    publisher = _patiently(lambda: clients.publisher(settings, worker_id), stop)
+    if partitions is None or publisher is None:
+        return
+    with ExitStack() as stack:
+        stack.callback(scalars.close)
+        stack.callback(publisher.close)
+        clock, codec = SystemClock(), clients.codec(settings)
+        redis = stack.enter_context(connect_redis(settings.redis))
+        prefix = settings.redis.key_prefix
+        fleet = RedisFleet(redis, prefix)
+        feed = KafkaBatchFeed(settings.kafka, codec, worker_id)
+        stack.callback(feed.close)
+        state = RedisPartitionStore(redis, prefix)
+        mirror = CatalogueMirror(state, partitions[topics.ITEMS])
+        learner, generations = _model(settings, mirror)
+        store = clients.registry_store(settings)
+        champions = ChampionWatch(
+            stack.enter_context(clients.control_log(settings)),
+            store,
+            generations,
+            learner.snapshot(),
+        )
+        desk = ReleaseDesk(
+            stack.enter_context(clients.control_log(settings)),
+            fleet,
+            store,
+            clock,
+            worker_id,
+            stage_timeout_s=settings.trainer.stage_timeout_s,
+            sleep=partial(_sleep, stop),
+        )
+        releases = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="release"))
+        line = ReleaseLine(desk, store, releases, stop)
+        lease = RedisLease(redis, prefix, TRAINER, worker_id)
+        partition_of = partial(partition_for, partitions=partitions[topics.EVENTS])
+        refusals = Refusals(Edges(state, publisher, codec, clock, partition_of))
+        trainer = Trainer(
+            Parts(
+                feed=feed,
+                learner=learner,
+                checkpoints=DirectoryCheckpoints(settings.state_dir / "checkpoints"),
+                generations=generations,
+                store=store,
+                champions=champions,
+                line=line,
+                clock=clock,
+                scalars=scalars,
+                work=settings.state_dir / "candidates",
+                refuse=partial(_refuse, refusals),
+                mirror=mirror.refresh,
+                may_train=lease.confirm,
+            ),
+            rhythm(settings.trainer),
+        )
+        identity = WorkerStatus(
+            worker_id, TRAINER, socket.gethostname(), os.getpid(), clock.now_ms(), clock.now_ms()
+        )
+        parts = WorkerParts(trainer, champions, feed, lease, fleet, clock, scalars, peak_rss_mb)
+        TrainingWorker(parts, identity, stop).run()
+    log.info("stopped")
+
+
+def rhythm(settings: TrainerSettings) -> Rhythm:
+    """Settings as the stage wants them."""
+    return Rhythm(
+        feature_set=FEATURE_SET,
+        release_examples=settings.release_examples,
+        release_s=settings.release_s,
+        gate_examples=settings.gate_examples,
+        gate_s=settings.gate_s,
+        checkpoint_s=settings.checkpoint_s,
+        rules=GateRules(
+            ranking_limit=settings.gate_ranking_limit,
+            loss_limit_ratio=settings.gate_loss_limit_ratio,
+            max_update_norm=settings.gate_max_update_norm,
+        ),
+    )
+
+
+def recorded(settings: Settings) -> dict[str, Any]:
+    """The settings that a generation's manifest keeps: what shaped it, no secret, no host."""
+    encoder, trainer = asdict(settings.encoder), asdict(settings.trainer)
+    for name in ("device", "threads", "cache_mb"):
+        encoder.pop(name, None)
+    trainer.pop("tensorboard_dir", None)
+    return {"encoder": encoder, "trainer": trainer, "ingest": asdict(settings.ingest)}
+
+
+def _model(settings: Settings, mirror: CatalogueMirror) -> tuple[Learner, ModelGenerations]:
+    encoder = load_encoder(settings.encoder)
+    index = ItemIndex(encoder)
+    learner = OnlineLearner(mirror.catalogue, index, settings.trainer.seed)
+    generations = ModelGenerations(encoder, mirror.catalogue, recorded(settings), lambda: [index])
+    return learner, generations
+
+
+def _partitions(settings: Settings) -> Mapping[str, int]:
+    counts = partition_counts(settings.kafka)
+    missing = [full_name(settings.kafka, name) for name in NEEDED if name not in counts]
+    if missing:
+        raise Unavailable(
+            f"no topic {', '.join(missing)}: `streamrec topics create` makes them", RETRY_S
+        )
+    return counts
+
+
+def _refuse(refusals: Refusals, delivered: DeliveredBatch, reason: Refused) -> None:
+    record = RawRecord(delivered.offset, 0, delivered.key, delivered.data)
+    refusals.publish(Source(topics.TRAINING_BATCHES, 0), [(record, reason)])
+
+
+def _sleep(stop: threading.Event, seconds: float) -> None:
+    """For the thread that releases: a stop ends its waiting at once."""
+    if stop.wait(seconds):
+        raise Unavailable("stopping")
+
+
+def _patiently(make: Callable[[], Made], stop: threading.Event) -> Made | None:
+    """Make it, waiting for what is away; None when told to stop meanwhile."""
+    while not stop.is_set():
+        try:
+            return make()
+        except Unavailable as error:
+            log.warning("%s; trying until it is there", error)
+            stop.wait(max(RETRY_S, error.retry_after_s))
+    return None
