@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -152,11 +153,14 @@ def _champion_line(champion: Champion | None, now_ms: int) -> Text:
 
 
 def _gauges(worker: WorkerStatus) -> str:
-    """What a worker measures of itself, short."""
-    shown = [
-        f"{name.replace('_', ' ')} {value:,.4g}" for name, value in worker.gauges.items() if value
-    ]
-    return ", ".join(shown)
+    """What a worker measures of itself, short; what is zero is left out."""
+    return ", ".join(_gauge(name, value) for name, value in worker.gauges.items() if value)
+
+
+def _gauge(name: str, value: float) -> str:
+    if name == "watermark_ms":
+        return f"event time {datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{name.replace('_', ' ')} {round(value, 1):,g}"
 
 
 def _rates(before: Snapshot, after: Snapshot) -> dict[str, float]:

@@ -1,0 +1,91 @@
+"""The ``streamrec`` command as a person runs it: a process with an environment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from streamrec import settings as reader
+
+COMMAND = [sys.executable, "-m", "streamrec"]
+
+
+class CommandLine:
+    """Runs commands with only these ``STREAMREC_`` variables set."""
+
+    def __init__(self, variables: Mapping[str, object], directory: Path) -> None:
+        settings = reader.load({name: str(value) for name, value in variables.items()})
+        few_threads = {"OMP_NUM_THREADS": "1"}
+        self.environment = reader.child_environment(settings) | few_threads
+        self.directory = directory
+
+    def run(
+        self, *arguments: str, stdin: str = "", timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            input=stdin,
+            env=self.environment,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def json(self, *arguments: str, timeout_s: float = 60) -> Any:
+        """What a command prints with ``--json``; it must succeed."""
+        done = self.run(*arguments, "--json", timeout_s=timeout_s)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that runs until it is stopped; killed at the end if it is still there."""
+        log = self.directory / f"{arguments[0]}.out"
+        with (
+            log.open("w") as out,
+            subprocess.Popen(
+                [*COMMAND, *arguments],
+                env=self.environment,
+                cwd=self.directory,
+                stdout=out,
+                stderr=out,
+                text=True,
+            ) as process,
+        ):
+            try:
+                yield process
+            except BaseException:
+                sys.stdout.write(log.read_text())
+                for path in sorted(self.directory.rglob("logs/*.log")):
+                    sys.stdout.write(f"--- {path.name}\n{path.read_text()[-3_000:]}")
+                raise
+            finally:
+                process.kill()
+
+
+def eventually(condition: Callable[[], Any], within_s: float, what: str = "") -> Any:
+    """The condition's value as soon as it is true."""
+    deadline = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what or condition}"
+        time.sleep(0.2)
+    return found
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    """Whether none of them runs any more (a zombie does not run)."""
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)

@@ -1,0 +1,93 @@
+"""``streamrec up`` on its own servers: found by other commands, stopped without a trace."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.harness.command_line import CommandLine, descendants, eventually, gone
+
+pytestmark = [pytest.mark.embedded]
+
+CREW = ("up", "--no-trainer", "--serving", "0", "--features", "2")
+CLICK = (
+    '{"event_id": "1", "user_id": "ann", "item_id": "42", "kind": "click", '
+    '"occurred_at": "2026-03-01T12:00:00Z"}\n'
+)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> CommandLine:
+    return CommandLine({}, tmp_path)
+
+
+def workers(shell: CommandLine) -> list[str]:
+    done = shell.run("status", "--json")
+    return [] if done.returncode else [w["worker_id"] for w in json.loads(done.stdout)["workers"]]
+
+
+def both_up(shell: CommandLine) -> bool:
+    return workers(shell) == ["features-1", "features-2"]
+
+
+def applied(shell: CommandLine) -> bool:
+    flows = {flow["topic"]: flow for flow in shell.json("status")["topics"]}
+    return flows["events"]["lag"] == 0 and flows["user-updates"]["written"] == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+def test_other_commands_find_it_and_it_stops_cleanly(shell: CommandLine, how) -> None:
+    with shell.started(*CREW) as up:
+        eventually(lambda: both_up(shell), 60, "two feature workers")
+        started = descendants(up.pid)
+        assert shell.run("events", "send", "-", stdin=CLICK).returncode == 0
+        eventually(lambda: applied(shell), 20, "the click is folded")
+        second = shell.run("up")
+        assert second.returncode == 1
+        assert "runs in .streamrec already" in second.stderr
+        up.send_signal(how)
+        assert up.wait(40) == 0
+        assert gone(started)
+    assert not (shell.directory / ".streamrec" / "servers.json").exists()
+    assert shell.run("status").returncode == 1
+
+
+def test_killed_outright_it_leaves_nothing_and_keeps_the_data(shell: CommandLine) -> None:
+    with shell.started(*CREW) as up:
+        eventually(lambda: both_up(shell), 60, "two feature workers")
+        assert shell.run("events", "send", "-", stdin=CLICK).returncode == 0
+        eventually(lambda: applied(shell), 20, "the click is folded")
+        started = descendants(up.pid)
+        assert len(started) >= 4, "two servers, two workers"
+        up.kill()
+        eventually(lambda: gone(started), 10, "the kernel has killed the rest")
+    with shell.started(*CREW) as up:
+        eventually(lambda: both_up(shell), 60, "two feature workers again")
+        flows = {flow["topic"]: flow for flow in shell.json("status")["topics"]}
+        assert flows["events"]["read"] == 1
+        up.send_signal(signal.SIGTERM)
+        up.wait(40)
+
+
+def test_a_killed_worker_is_started_again_and_its_partitions_are_taken_over(shell) -> None:
+    with shell.started(*CREW) as up:
+        eventually(lambda: both_up(shell), 60, "two feature workers")
+        (victim,) = (p for p in descendants(up.pid) if "features-1" in p.cmdline())
+        victim.send_signal(signal.SIGKILL)
+        said = shell.directory / "up.out"
+        eventually(lambda: "features-1 was killed by SIGKILL" in said.read_text(), 10)
+        eventually(
+            lambda: any(
+                "features-1" in p.cmdline() for p in descendants(up.pid) if p.pid != victim.pid
+            ),
+            20,
+        )
+        assert shell.run("events", "send", "-", stdin=CLICK).returncode == 0
+        eventually(lambda: applied(shell), 60, "the click is folded")
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(40) == 0
+    assert psutil.pid_exists(up.pid) is False
