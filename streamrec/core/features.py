@@ -62,6 +62,7 @@ AFFINITY_DECAY = 0.93
 PAIR_DECAY = 0.8
 PAIR_ITEMS = 12
 """How many of the user's last items are asked for companions."""
+DENSE_CATEGORIES = 256
 PAIR_PRIOR = 2.0
 """Weight added to a row's total: a companion seen once is not yet a certainty."""
 
@@ -102,7 +103,9 @@ class FeatureMaker:
         self._catalogue = catalogue
         self._categories_NM = catalogue.categories
         self._category_weight_NM = _category_weights(self._categories_NM, catalogue.category_count)
+        self._membership_NK = self._membership()
         self._category_share_K = self._shares_of_categories()
+        self._category_share_N = self._mean_over_categories(self._category_share_K)
         self._pair_totals_N = statistics.pair_totals()
         self.item_NI = self._item_features()
 
@@ -139,6 +142,26 @@ class FeatureMaker:
         out[known_T, 2:] = self._companions(history_rows, rows, request)
         return out
 
+    def catalogue_pair_features(self, histories: Sequence[tuple[str, ...]]) -> FloatArray:
+        """``pair_features`` of every catalogue row for every history. (B, P, N) float32."""
+        n, history_rows = len(self._catalogue), [self._catalogue.rows(h) for h in histories]
+        out_BPN = np.zeros((len(histories), len(PAIR_FEATURES), n), np.float32)
+        if not n:
+            return out_BPN
+        tastes_BK = np.stack([self._taste(h) for h in history_rows])
+        everyone_N = np.log(self._category_share_N + np.float32(0.05))
+        for out_PN, taste_K in zip(out_BPN, tastes_BK, strict=True):
+            if taste_K.max() > 0:
+                out_PN[0] = self._mean_over_categories(taste_K)
+                np.log(out_PN[0] + np.float32(0.05), out=out_PN[1])
+                out_PN[1] -= everyone_N
+        cell_E, values_ES = self._companion_cells(history_rows, n)
+        cells, slot_E = np.unique(cell_E, return_inverse=True)
+        for s in range(4):
+            sums = np.bincount(slot_E, values_ES[:, s], minlength=len(cells))
+            out_BPN[cells // n, 2 + s, cells % n] = np.log1p(100.0 * sums)
+        return out_BPN
+
     def _affinity(
         self,
         history_rows: Sequence[NDArray[np.int32]],
@@ -148,7 +171,7 @@ class FeatureMaker:
         tastes_BK = np.stack([self._taste(h) for h in history_rows])
         categories_TM, weights_TM = self._categories_NM[rows_T], self._category_weight_NM[rows_T]
         own = (tastes_BK[request_T[:, None], categories_TM] * weights_TM).sum(1)
-        everyone = (self._category_share_K[categories_TM] * weights_TM).sum(1)
+        everyone = self._category_share_N[rows_T]
         lift = np.log((own + 0.05) / (everyone + 0.05))
         has_taste = (tastes_BK.max(1) > 0)[request_T]
         return np.stack([own, np.where(has_taste, lift, 0.0)], axis=1).astype(np.float32)
@@ -227,23 +250,37 @@ class FeatureMaker:
             np.where(seen, 0.0, 1.0),
             np.where(taken, np.log1p(hours_since[1]), LONG_AGO),
             self._mean_over_categories(self._category_rates()),
-            np.log1p(100.0 * self._mean_over_categories(self._category_share_K)),
+            np.log1p(100.0 * self._category_share_N),
         ]
         return np.stack(columns, axis=1).astype(np.float32)
 
+    def _membership(self) -> FloatArray | None:
+        """Weight of each category in each item, dense: a product then beats many gathers."""
+        n, k = len(self._catalogue), self._catalogue.category_count
+        if k > DENSE_CATEGORIES:
+            return None
+        dense_NK = np.zeros((n, k + 1), np.float32)
+        dense_NK[np.arange(n)[:, None], self._categories_NM] = self._category_weight_NM
+        return dense_NK
+
     def _per_category(self, values_N: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum of an item column by category, (K + 1,); the padding category gets 0."""
+        """Sum of an item column by category, shared out over an item's own. (K + 1,)."""
+        if self._membership_NK is not None:
+            return np.asarray(values_N.astype(np.float32) @ self._membership_NK, np.float64)
+        weighted = values_N[:, None] * self._category_weight_NM
         k = self._catalogue.category_count
-        weighted = values_N[:, None] * (self._category_weight_NM > 0)
         sums = np.bincount(self._categories_NM.ravel(), weighted.ravel(), minlength=k + 1)
         return np.asarray(sums, np.float64)
 
+    def _mean_over_categories(self, values_K: NDArray[np.floating[Any]]) -> FloatArray:
+        if self._membership_NK is not None:
+            return np.asarray(self._membership_NK @ values_K.astype(np.float32))
+        means_N = (values_K[self._categories_NM] * self._category_weight_NM).sum(1)
+        return np.asarray(means_N, np.float32)
+
     def _shares_of_categories(self) -> NDArray[np.float64]:
-        accepts = self._statistics.counts().accepts_ND[:, 1]
-        weighted = accepts[:, None] * self._category_weight_NM
-        k = self._catalogue.category_count
-        sums = np.bincount(self._categories_NM.ravel(), weighted.ravel(), minlength=k + 1)
-        return np.asarray(sums / max(accepts.sum(), 1.0))
+        accepts_N = self._statistics.counts().accepts_ND[:, 1]
+        return self._per_category(accepts_N) / max(float(accepts_N.sum()), 1.0)
 
     def _category_rates(self) -> NDArray[np.float64]:
         counts = self._statistics.counts()
@@ -253,9 +290,6 @@ class FeatureMaker:
         lift = np.log(((accepts_K + RATE_PRIOR * overall) / (views_K + RATE_PRIOR)) / overall)
         lift[-1] = 0.0
         return np.asarray(lift)
-
-    def _mean_over_categories(self, values_K: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((values_K[self._categories_NM] * self._category_weight_NM).sum(1))
 
 
 def _rate(accepts: float, views: float) -> float:

@@ -152,6 +152,10 @@ class PartitionFold:
         for user_id in list(self._users)[: max(0, len(self._users) - keep)]:
             del self._users[user_id]
 
+    def features(self) -> FeatureMaker:
+        """Features from the statistics as they stand."""
+        return self._prepare()[0]
+
     # -- folding ----------------------------------------------------------------------
 
     def apply(self, run: Sequence[Located], now_ms: int) -> FoldResult:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamrec.core.catalogue import Catalogue, item_from_record, item_record
@@ -81,6 +81,7 @@ def cut_logs(draw: st.DrawFn) -> tuple[list[Located], list[int]]:
     return log, sorted(c for c in cuts if c < len(log))
 
 
+@settings(deadline=None, max_examples=60)
 @given(cut_logs(), st.booleans())
 def test_cutting_the_log_elsewhere_changes_no_bit(
     cut_log: tuple[list[Located], list[int]], takeover: bool
@@ -96,6 +97,7 @@ def test_cutting_the_log_elsewhere_changes_no_bit(
         assert np.isfinite(ours.stats_CF).all()
 
 
+@settings(deadline=None, max_examples=60)
 @given(cut_logs())
 def test_the_mirror_of_a_log_is_the_same_however_its_rows_arrive(
     cut_log: tuple[list[Located], list[int]],
@@ -111,12 +113,14 @@ def test_the_mirror_of_a_log_is_the_same_however_its_rows_arrive(
     np.testing.assert_array_equal(outcome.statistics.pair_totals(), late.pair_totals())
 
 
+@settings(deadline=None, max_examples=60)
 @given(logs())
 def test_user_records_round_trip(log: list[Located]) -> None:
     for record in Outcome(log, [], takeover=False).users.values():
         assert UserState.from_record(record).to_record() == record
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.builds(
         Item,
