@@ -17,23 +17,22 @@ import os
 import shutil
 import time
 import uuid
-from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.local_loop import Crew, LocalLoop
-from streamrec.core import topics
-from streamrec.core.events import Source
 from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.memory import PeakMemory
 from streamrec.demo.panel import Panels
 from streamrec.demo.player import Player
+from streamrec.demo.ready import Readiness, load_catalogue
 from streamrec.demo.rollback import RollbackTimes, show_rollback
 from streamrec.demo.screen import Screen
 from streamrec.demo.summary import Facts, summarize
+from streamrec.demo.swaps import SwapPauses
 from streamrec.demo.watcher import FOLLOWED, HELD_BACK_MS, Watcher, manifest_offsets
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
@@ -118,6 +117,7 @@ class Play:
         self._codec = clients.codec(self._settings)
         self._fleet = clients.fleet(self._settings)
         self._memory = PeakMemory()
+        self._pauses = SwapPauses()
         self._facts = Facts(dataset=stream.name, rate=options.rate)
 
     def __enter__(self) -> Play:
@@ -150,45 +150,28 @@ class Play:
             self._screen.say("interrupted; stopping …")
         self._watcher.release(self._clock.now_ms())
         self._facts.worker_restarts = self._loop.deaths
+        self._facts.swap_pauses_ms = self._pauses.pauses_ms
         first_ms = self._watcher.loop.first_recommendation_ms
         if first_ms is not None:
             self._facts.first_recommendation_after_s = (first_ms - self._started_ms) / 1000
         return summarize(self._watcher.loop, self._memory, self._facts)
 
     def _load_catalogue(self) -> None:
-        for item in self._stream.items:
-            data = self._codec.encode(topics.ITEMS, item)
-            self._publisher.publish(topics.ITEMS, item.item_id.encode(), data)
-        self._publisher.flush()
+        load_catalogue(self._stream.items, self._codec, self._publisher)
         self._screen.say(f"{len(self._stream.items):,} films sent to the topic items")
 
     def _await_workers(self) -> None:
         """Raises Unavailable when they are not ready in time."""
         self._screen.say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
+        readiness = Readiness(self._settings, self._options.crew, len(self._stream.items))
         deadline_s = time.monotonic() + READY_WITHIN_S
-        while missing := self._missing():
+        while missing := readiness.missing():
             if time.monotonic() > deadline_s:
                 raise Unavailable(f"not ready after {READY_WITHIN_S:g} s: {missing}")
             self._tick()
             self._watch()
         self._facts.ready_after_s = time.monotonic() - self._started_s
         self._screen.say(f"everything is ready after {self._facts.ready_after_s:.0f} s")
-
-    def _missing(self) -> str:
-        """What is not ready yet; empty when everything is."""
-        workers = list(self._fleet.workers())
-        alive = Counter(worker.role for worker in workers)
-        wanted = Counter(role for role, _ in self._options.crew.names())
-        if absent := wanted - alive:
-            return "no beat yet from " + ", ".join(f"{n} {role}" for role, n in absent.items())
-        if any(w.role == "serving" and w.active is None for w in workers):
-            return "a serving worker has no generation yet"
-        store = clients.partition_store(self._settings)
-        partitions = self._settings.kafka.partitions
-        applied = sum(store.position(Source(topics.ITEMS, p)) for p in range(partitions))
-        if applied < len(self._stream.items):
-            return f"{applied:,} of {len(self._stream.items):,} films are in the catalogue"
-        return ""
 
     def _play(self) -> None:
         options = self._options
@@ -235,9 +218,11 @@ class Play:
             self._screen.show(self._panels.panel(), self._panels.line())
 
     def _tick(self) -> None:
-        """Once a second: restarts and memory."""
+        """Once a second: restarts, memory, swaps."""
         if time.monotonic() - self._ticked_s < TICK_S:
             return
         self._ticked_s = time.monotonic()
         self._loop.watch()
         self._memory.sample({"demo": os.getpid()} | self._loop.pids())
+        with suppress(Unavailable):  # Redis is away for a moment: the next look will do
+            self._pauses.sample(self._fleet.workers())

@@ -11,7 +11,9 @@ from streamrec.core.loop_watch import LoopWatch
 from streamrec.demo.memory import PeakMemory
 from streamrec.demo.panel import Panels
 from streamrec.demo.summary import Facts, in_words, summarize
+from streamrec.demo.swaps import SwapPauses
 from streamrec.demo.watcher import Watcher
+from streamrec.ports import WorkerStatus
 
 PATHS = [
     "events.produced",
@@ -105,3 +107,14 @@ def test_peak_memory_keeps_the_highest_sum_of_one_moment() -> None:
     assert found.peak_mb["me"] > 10
     assert found.peak_mb["gone"] == 0
     assert found.total_mb >= found.peak_mb["me"]
+
+
+def test_swap_pauses_are_taken_once_for_each_swap() -> None:
+    def told(swaps: int, pause_ms: float) -> WorkerStatus:
+        gauges = {"swaps": float(swaps), "swap_pause_ms": pause_ms}
+        return WorkerStatus("s1", "serving", "h", 1, 0, 0, gauges=gauges)
+
+    pauses = SwapPauses()
+    for status in (told(1, 0.3), told(1, 0.3), told(2, 0.5), told(2, 0.5)):
+        pauses.sample([status, WorkerStatus("f1", "features", "h", 2, 0, 0)])
+    assert pauses.pauses_ms == [0.3, 0.5]

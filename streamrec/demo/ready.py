@@ -1,0 +1,48 @@
+"""Getting a started loop to where a stream can be played: catalogue in, everybody ready."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.local_loop import SERVING, Crew
+from streamrec.core import topics
+from streamrec.core.events import Item, Source
+from streamrec.infra.kafka import partition_counts
+from streamrec.ports import Codec, Publisher
+from streamrec.settings import Settings
+
+
+def load_catalogue(items: Sequence[Item], codec: Codec, publisher: Publisher) -> None:
+    """Send every item; returns when all are acknowledged. Raises Unavailable."""
+    for item in items:
+        publisher.publish(topics.ITEMS, item.item_id.encode(), codec.encode(topics.ITEMS, item))
+    publisher.flush()
+
+
+class Readiness:
+    """Asks whether a stream can be played now."""
+
+    def __init__(self, settings: Settings, crew: Crew, items: int) -> None:
+        self._fleet = clients.fleet(settings)
+        self._store = clients.partition_store(settings)
+        self._crew = crew
+        self._items = items
+        self._partitions = partition_counts(settings.kafka)[topics.ITEMS]
+
+    def missing(self) -> str:
+        """What is not ready yet; empty when everything is. Raises Unavailable."""
+        workers = list(self._fleet.workers())
+        wanted = Counter(role for role, _ in self._crew.names())
+        if absent := wanted - Counter(worker.role for worker in workers):
+            return "no beat yet from " + ", ".join(f"{n} {role}" for role, n in absent.items())
+        if any(worker.role == SERVING and worker.active is None for worker in workers):
+            return "a serving worker has no generation yet"
+        applied = sum(
+            self._store.position(Source(topics.ITEMS, partition))
+            for partition in range(self._partitions)
+        )
+        if applied < self._items:
+            return f"{applied:,} of {self._items:,} items are in the catalogue"
+        return ""
