@@ -28,14 +28,12 @@ import numpy as np
 
 from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.features import FEATURES
+from streamrec.core.prequential import Calibration, Impressions
 
 NEW_USER_HISTORY = 3
 """A user with fewer accepted items is new."""
 NEW_ITEM_HOURS = 24.0
 """An accepted item that was first seen less long ago is new."""
-FLOOR = 1e-6
-"""Probabilities are kept this far from 0 and 1 in a logarithm."""
-BINS = 10
 
 _AGE = FEATURES.index("age")
 
@@ -60,9 +58,7 @@ class Judged:
     """What one fresh example says about candidate and champion."""
 
     reciprocal_ranks: tuple[float, float] | None  # None where there is nothing to rank
-    losses: tuple[float, float] | None  # None where labels were sampled, not shown
-    probabilities: tuple[FloatArray, FloatArray] | None  # of shown items, for calibration
-    labels_C: FloatArray | None
+    calibrations: tuple[Calibration, Calibration] | None  # None where labels were sampled
     slices: tuple[str, ...]
     finite: bool  # of the candidate's scores
 
@@ -102,18 +98,18 @@ class Reject:
 
 def judge(example: Example, candidate_C: FloatArray, champion_C: FloatArray) -> Judged:
     """Compare two predictions, P(accept | shown) of each candidate, with what came of it."""
-    labels_C = example.labels_C
-    slices = slices_of(example)
+    labels_C, slices = example.labels_C, slices_of(example)
     if not _sound(candidate_C):
-        return Judged(None, None, None, None, slices, finite=False)
-    ranks = None
-    if 0 < labels_C.sum() < len(labels_C):
-        ranks = reciprocal_rank(candidate_C, labels_C), reciprocal_rank(champion_C, labels_C)
-    if example.kind is ExampleKind.NEXT_CLICK:  # sampled negatives: no real click rate
-        return Judged(ranks, None, None, None, slices, finite=True)
-    losses = log_loss(candidate_C, labels_C), log_loss(champion_C, labels_C)
+        return Judged(None, None, slices, finite=False)
+    if not _sound(champion_C):  # nothing to be compared with; a sound candidate replaces it
+        return Judged(None, None, slices, finite=True)
     both = candidate_C, champion_C
-    return Judged(ranks, losses, both, labels_C, slices, finite=True)
+    ours, theirs = (Impressions().add(p_C, labels_C) for p_C in both)
+    ranks = (ours.reciprocal, theirs.reciprocal) if ours.n else None
+    if example.kind is ExampleKind.NEXT_CLICK:  # sampled negatives: no real click rate
+        return Judged(ranks, None, slices, finite=True)
+    ours_p, theirs_p = (Calibration().add(p_C, labels_C) for p_C in both)
+    return Judged(ranks, (ours_p, theirs_p), slices, finite=True)
 
 
 def slices_of(example: Example) -> tuple[str, ...]:
@@ -182,29 +178,9 @@ def reason(verdict: Accept | Reject) -> str:
     return summary(verdict.report)
 
 
-def reciprocal_rank(scores_C: FloatArray, labels_C: FloatArray) -> float:
-    """1 / rank of the best accepted candidate, ties against it (Voorhees 1999)."""
-    best = scores_C[labels_C > 0].max()
-    return 1.0 / (1 + int((scores_C[labels_C <= 0] >= best).sum()))
-
-
-def log_loss(probabilities_C: FloatArray, labels_C: FloatArray) -> float:
-    """Mean binary cross-entropy, in nats."""
-    p = np.clip(probabilities_C.astype(np.float64), FLOOR, 1 - FLOOR)
-    return float(-np.mean(labels_C * np.log(p) + (1 - labels_C) * np.log1p(-p)))
-
-
-def expected_calibration_error(probabilities_N: FloatArray, labels_N: FloatArray) -> float:
-    """Mean of |click rate - predicted| over ``BINS`` equally filled bins (Nguyen 2015)."""
-    order = np.argsort(probabilities_N, kind="stable")
-    parts = np.array_split(order, min(BINS, len(order)))
-    gaps = [abs(float((labels_N[b] - probabilities_N[b]).mean())) * len(b) for b in parts]
-    return sum(gaps) / len(order)
-
-
 def _metrics(judged: Sequence[Judged], suffix: str) -> dict[str, Compared]:
     ranks = [one.reciprocal_ranks for one in judged if one.reciprocal_ranks]
-    losses = [one.losses for one in judged if one.losses]
+    losses = [_losses(*one.calibrations) for one in judged if one.calibrations]
     found = {"mrr": _paired(ranks, 1.0), "log_loss": _paired(losses, -1.0)}
     return {name + suffix: m for name, m in found.items() if m is not None}
 
@@ -221,20 +197,22 @@ def _paired(pairs: Sequence[tuple[float, float]], sign: float) -> Compared | Non
     return Compared(float(means[0]), float(means[1]), float(d_N.mean()), error, n)
 
 
+def _losses(candidate: Calibration, champion: Calibration) -> tuple[float, float]:
+    return candidate.log_loss / candidate.n, champion.log_loss / champion.n
+
+
 def _calibration(judged: Iterable[Judged]) -> dict[str, Compared]:
     """Expected calibration error of both over all shown candidates."""
-    shown = [(j.probabilities, j.labels_C) for j in judged if j.probabilities is not None]
-    labels = [labels for _, labels in shown if labels is not None]
-    if not labels:
+    candidate, champion = Calibration(), Calibration()
+    for ours, theirs in (one.calibrations for one in judged if one.calibrations):
+        candidate, champion = candidate + ours, champion + theirs
+    n = candidate.n
+    if not n:
         return {}
-    labels_N = np.concatenate(labels)
-    candidate, champion = (
-        expected_calibration_error(np.concatenate([p[i] for p, _ in shown if p]), labels_N)
-        for i in (0, 1)
-    )
-    rate, n = float(labels_N.mean()), len(labels_N)
+    rate = float(candidate.accepted_B.sum()) / n
     error = math.sqrt(rate * (1 - rate) / n)  # of one click rate: the scale of the noise
-    return {"calibration": Compared(candidate, champion, champion - candidate, error, n)}
+    ours_ece, theirs_ece = candidate.report()["ece"], champion.report()["ece"]
+    return {"calibration": Compared(ours_ece, theirs_ece, theirs_ece - ours_ece, error, n)}
 
 
 def _absolute(report: GateReport, rules: GateRules) -> list[str]:

@@ -78,14 +78,14 @@ def test_error_rates_are_those_of_the_decision_record() -> None:
 
 def test_a_better_candidate_passes() -> None:
     swapped = [
-        replace(j, reciprocal_ranks=_turn(j.reciprocal_ranks), losses=_turn(j.losses))
+        replace(
+            j,
+            reciprocal_ranks=j.reciprocal_ranks and j.reciprocal_ranks[::-1],
+            calibrations=j.calibrations and j.calibrations[::-1],
+        )
         for j in trial(1, 200, 0.5, 0.1)
     ]
     assert isinstance(decide(compare(swapped, "g"), RULES), Accept)
-
-
-def _turn(pair: tuple[float, float] | None) -> tuple[float, float] | None:
-    return None if pair is None else (pair[1], pair[0])
 
 
 def test_scores_that_are_no_probabilities_reject() -> None:
@@ -94,6 +94,11 @@ def test_scores_that_are_no_probabilities_reject() -> None:
         verdict = decide(compare([judge(one, bad, p(0.5, 0.5))], "g"), RULES)
         assert isinstance(verdict, Reject)
         assert "not probabilities" in verdict.reasons[0]
+
+
+def test_a_broken_champion_is_replaced() -> None:
+    verdict = decide(compare([judge(example([1, 0]), p(0.5, 0.5), p(np.nan, 0.5))], "g"), RULES)
+    assert isinstance(verdict, Accept)
 
 
 @pytest.mark.parametrize("norm", [11.0, float("nan"), float("inf")])
@@ -105,21 +110,21 @@ def test_exploding_weights_reject(norm: float) -> None:
     assert isinstance(decide(compare(judged, "g", {"update_norm/head": 0.1}), RULES), Accept)
 
 
-def test_equal_scores_rank_last() -> None:
+def test_equal_scores_do_not_win() -> None:
     """A model that says the same of everything must not win by the order of the list."""
-    assert gate.reciprocal_rank(p(0.5, 0.5, 0.5, 0.5), p(1, 0, 0, 0)) == 0.25
-    assert gate.reciprocal_rank(p(0.9, 0.5, 0.1), p(0, 1, 0)) == 0.5
     flat = [judge(example([1, 0, 0, 0]), p(*[0.3] * 4), p(0.6, 0.2, 0.2, 0.2)) for _ in range(40)]
-    assert isinstance(decide(compare(flat, "g"), RULES), Reject)
+    verdict = decide(compare(flat, "g"), RULES)
+    assert isinstance(verdict, Reject)
+    assert verdict.report.metrics["mrr"].candidate == 0.25
 
 
-def test_log_loss_and_calibration_by_hand() -> None:
-    assert gate.log_loss(p(0.8, 0.4), p(1, 0)) == pytest.approx(-(np.log(0.8) + np.log(0.6)) / 2)
-    assert np.isfinite(gate.log_loss(p(0.0, 1.0), p(1, 0)))
-    rates = np.repeat(np.float32([0.1, 0.5]), 100)
-    labels = np.concatenate([np.eye(10, dtype=np.float32)[0].repeat(1).tolist() * 10, [1, 0] * 50])
-    assert gate.expected_calibration_error(rates, labels.astype(np.float32)) < 0.06
-    assert gate.expected_calibration_error(rates + 0.3, labels.astype(np.float32)) > 0.25
+def test_the_numbers_by_hand() -> None:
+    report = compare([judge(example([1, 0]), p(0.8, 0.4), p(0.5, 0.5))], "g")
+    ours, theirs = -(np.log(0.8) + np.log(0.6)) / 2, -np.log(0.5)
+    assert report.metrics["log_loss"].candidate == pytest.approx(ours)
+    assert report.metrics["log_loss"].difference == pytest.approx(theirs - ours)
+    assert report.metrics["mrr"].difference == 0.5
+    assert report.metrics["calibration"].champion == pytest.approx(0.0)
 
 
 def test_overconfidence_is_caught_by_loss_not_by_rank() -> None:
