@@ -9,15 +9,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from streamrec import settings as reader
-from streamrec.core.events import Interaction, Item
+from streamrec.bootstrap.features import ingest_rules
+from streamrec.core.events import Interaction, Item, Source
+from streamrec.core.watermarks import Ledger
 from streamrec.infra.codec import Codec
-from streamrec.infra.kafka import KafkaPublisher, make_consumer
+from streamrec.infra.kafka import KafkaPublisher, end_offsets, make_consumer, partition_for
 from streamrec.settings import Settings
+from streamrec.stages.ingest import Ingest
+from streamrec.stages.raw import Edges, RawRecord
+from tests.fakes.clock import FakeClock
+from tests.fakes.publisher import FakePublisher
+from tests.fakes.store import FakePartitionStore
+from tests.fakes.streams import ITEMS
 
 CODEC = Codec()
+PARTITIONS = 3
 
 
 class FeatureWorker:
@@ -112,3 +122,86 @@ def read_topic(settings: Settings, topic: str, idle_s: float = 1.0) -> list:
         found += [record for records in consumer.poll(200).values() for record in records]
     consumer.close()
     return sorted(found, key=lambda record: (record.partition, record.offset))
+
+
+def catalogue() -> list[Item]:
+    return [Item(item_id, f"Title {item_id}", categories=("a",)) for item_id in ITEMS]
+
+
+def lag(settings, store) -> int:
+    ends = end_offsets(settings.kafka, ["items", "events"])
+    return sum(end - store.position(Source(*tp)) for tp, end in ends.items())
+
+
+def settled(settings, store) -> bool:
+    if lag(settings, store):
+        return False
+    return not any(
+        store.outbox(Source("events", p), name, 1)
+        for p in range(PARTITIONS)
+        for name in ("updates", "examples")
+    )
+
+
+def wait_settled(settings, store, workers, timeout_s=40.0) -> None:
+    wait_until(
+        lambda: settled(settings, store),
+        timeout_s,
+        lambda: f"lag {lag(settings, store)}\n" + "\n".join(w.said() for w in workers),
+    )
+
+
+def single_pass(settings) -> FakePartitionStore:
+    """What one process that never died makes of the same log."""
+    store, publisher = FakePartitionStore(), FakePublisher()
+    rules = ingest_rules(settings, {"items": PARTITIONS, "events": PARTITIONS})
+    owner = partial(partition_for, partitions=PARTITIONS)
+    ingest = Ingest(Edges(store, publisher, CODEC, FakeClock(), owner), rules)
+    for topic in ("items", "events"):
+        for record in read_topic(settings, topic):
+            source = Source(topic, record.partition)
+            if source not in ingest.partitions:
+                ingest.take_over(source)
+            raw = RawRecord(record.offset, record.timestamp, record.key, record.value)
+            ingest.ingest(source, [raw])
+    return store
+
+
+def without_features(record):
+    """A user's record less the logged features: they depend on how the log was cut into runs."""
+    if record is None:
+        return None
+    pending = [{k: v for k, v in shown.items() if k != "f"} for shown in record["p"]]
+    return {**record, "p": pending}
+
+
+def assert_same_state(settings, store, expected: FakePartitionStore) -> None:
+    for partition in range(PARTITIONS):
+        source = Source("events", partition)
+        users = sorted(expected.partitions[source].users)
+        _, found = store.read_users(source, users)
+        _, wanted = expected.read_users(source, users)
+        assert dict(zip(users, map(without_features, found), strict=True)) == dict(
+            zip(users, map(without_features, wanted), strict=True)
+        )
+        assert store.read_rows(source, 0) == expected.read_rows(source, 0)
+
+
+def trained(settings) -> dict[tuple[int, int, int], int]:
+    """Examples as a trainer takes them: each once, no hole."""
+    ledger, counts = Ledger(), {}
+    for record in read_topic(settings, "training-batches"):
+        ledger, intake = ledger.admit(CODEC.decode("training-batches", record.value))
+        assert intake.hole is None
+        for example in intake.fresh:
+            key = (example.partition, example.offset, example.index)
+            counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+def expected_examples(expected: FakePartitionStore) -> set[tuple[int, int, int]]:
+    return {
+        (source.partition, entry.offset, entry.index)
+        for source, partition in expected.partitions.items()
+        for entry in partition.outboxes["examples"]
+    }

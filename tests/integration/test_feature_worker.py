@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
-from streamrec.core.events import Interaction, Item, Kind, Source
-from streamrec.core.watermarks import Ledger
+from streamrec.core.events import Interaction, Kind, Source
 from streamrec.infra.codec import Codec
 from streamrec.infra.fleet import RedisFleet
-from streamrec.infra.kafka import (
-    KafkaPublisher,
-    create_topics,
-    end_offsets,
-    partition_for,
-)
+from streamrec.infra.kafka import KafkaPublisher, create_topics, partition_for
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.settings import KafkaSettings, RedisSettings, Settings
-from streamrec.stages.ingest import Ingest, IngestRules
-from streamrec.stages.ingest_events import EventsRules
-from streamrec.stages.raw import Edges, RawRecord
-from tests.fakes.clock import FakeClock
-from tests.fakes.publisher import FakePublisher
-from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import ITEMS, START_MS, interactions
 from tests.harness.feature_worker import (
+    PARTITIONS,
+    assert_same_state,
+    catalogue,
+    expected_examples,
     feature_workers,
     read_topic,
     send_events,
     send_items,
-    wait_until,
+    single_pass,
+    trained,
+    wait_settled,
 )
 
 CODEC = Codec()
-PARTITIONS = 3
 
 
 @pytest.fixture(
@@ -79,93 +71,6 @@ def store(settings):
     client.close()
 
 
-def catalogue() -> list[Item]:
-    return [Item(item_id, f"Title {item_id}", categories=("a",)) for item_id in ITEMS]
-
-
-def lag(settings, store) -> int:
-    ends = end_offsets(settings.kafka, ["items", "events"])
-    return sum(end - store.position(Source(*tp)) for tp, end in ends.items())
-
-
-def settled(settings, store) -> bool:
-    if lag(settings, store):
-        return False
-    return not any(
-        store.outbox(Source("events", p), name, 1)
-        for p in range(PARTITIONS)
-        for name in ("updates", "examples")
-    )
-
-
-def wait_settled(settings, store, workers, timeout_s=40.0) -> None:
-    wait_until(
-        lambda: settled(settings, store),
-        timeout_s,
-        lambda: f"lag {lag(settings, store)}\n" + "\n".join(w.said() for w in workers),
-    )
-
-
-def single_pass(settings) -> FakePartitionStore:
-    """What one process that never died makes of the same log."""
-    store, publisher = FakePartitionStore(), FakePublisher()
-    from streamrec.bootstrap.features import ingest_rules
-
-    rules: IngestRules = ingest_rules(settings, {"items": PARTITIONS, "events": PARTITIONS})
-    assert isinstance(rules.events, EventsRules)
-    owner = partial(partition_for, partitions=PARTITIONS)
-    ingest = Ingest(Edges(store, publisher, CODEC, FakeClock(), owner), rules)
-    for topic in ("items", "events"):
-        for record in read_topic(settings, topic):
-            source = Source(topic, record.partition)
-            if source not in ingest.partitions:
-                ingest.take_over(source)
-            raw = RawRecord(record.offset, record.timestamp, record.key, record.value)
-            ingest.ingest(source, [raw])
-    return store
-
-
-def without_features(record):
-    """A user's record less the logged features: they depend on how the log was cut into runs."""
-    if isinstance(record, dict):
-        return {k: without_features(v) for k, v in record.items() if k not in {"f", "stats"}}
-    if isinstance(record, list):
-        return [without_features(v) for v in record if not isinstance(v, float)]
-    return record
-
-
-def assert_same_state(settings, store, expected: FakePartitionStore) -> None:
-    for partition in range(PARTITIONS):
-        source = Source("events", partition)
-        users = sorted(expected.partitions[source].users)
-        _, found = store.read_users(source, users)
-        _, wanted = expected.read_users(source, users)
-        assert dict(zip(users, map(without_features, found), strict=True)) == dict(
-            zip(users, map(without_features, wanted), strict=True)
-        )
-        assert store.read_rows(source, 0) == expected.read_rows(source, 0)
-
-
-def trained(settings) -> dict[tuple[int, int, int], int]:
-    """Examples as a trainer takes them: each once, no hole."""
-    ledger, counts = Ledger(), {}
-    for record in read_topic(settings, "training-batches"):
-        ledger, intake = ledger.admit(CODEC.decode("training-batches", record.value))
-        assert intake.hole is None
-        for example in intake.fresh:
-            key = (example.partition, example.offset, example.index)
-            counts[key] = counts.get(key, 0) + 1
-    return counts
-
-
-def expected_examples(expected: FakePartitionStore) -> set[tuple[int, int, int]]:
-    return {
-        (source.partition, entry.offset, entry.index)
-        for source, partition in expected.partitions.items()
-        for entry in partition.outboxes["examples"]
-    }
-
-
 def test_events_become_state_updates_and_batches(settings, publisher, store, tmp_path):
     send_items(publisher, catalogue())
     events = interactions(400, seed=11, users=30)
@@ -184,6 +89,7 @@ def test_events_become_state_updates_and_batches(settings, publisher, store, tmp
     assert_same_state(settings, store, expected)
     examples = trained(settings)
     assert len(examples) > 100
+    assert examples.keys() == expected_examples(expected)
     assert set(examples.values()) == {1}
     updates = [CODEC.decode("user-updates", r.value) for r in read_topic(settings, "user-updates")]
     assert len({(u.partition, u.offset) for u in updates}) == len(updates) > 100
