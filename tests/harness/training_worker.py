@@ -1,0 +1,192 @@
+"""Trainers as OS processes over a small installation, and the mini-batches they learn from."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from streamrec.bootstrap import clients
+from streamrec.core import watermarks
+from streamrec.core.catalogue import item_record
+from streamrec.core.events import Item, Source
+from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.features import FEATURE_SET, FEATURES
+from streamrec.core.registry import RegistryState
+from streamrec.core.watermarks import Ledger
+from streamrec.infra.checkpoints import DirectoryCheckpoints
+from streamrec.infra.kafka import create_topics
+from streamrec.ports import WorkerStatus, Writes
+from streamrec.settings import Settings, child_environment
+
+ITEMS = [Item(f"item{n}", f"word{n} word{n % 7}", categories=(f"c{n % 3}",)) for n in range(40)]
+CANDIDATES = 8
+
+
+def example(partition: int, offset: int, index: int = 0) -> Example:
+    """An impression whose accepted item shares a word with the history and is popular."""
+    rng = np.random.default_rng([partition, offset, index])
+    shown = rng.choice(len(ITEMS), CANDIDATES, replace=False)
+    accepted = int(rng.integers(CANDIDATES))
+    stats_CF = rng.normal(0, 1, (CANDIDATES, len(FEATURES))).astype(np.float32)
+    stats_CF[accepted] += 0.5
+    labels_C = np.zeros(CANDIDATES, np.float32)
+    labels_C[accepted] = 1
+    return Example(
+        partition=partition,
+        offset=offset,
+        index=index,
+        kind=ExampleKind.IMPRESSION,
+        user_id=f"user{offset % 11}",
+        shown_at_ms=1_767_000_000_000 + offset,
+        produced_at_ms=1_767_000_000_000 + offset,
+        history=tuple(f"item{(shown[accepted] + 7 * n) % len(ITEMS)}" for n in range(offset % 5)),
+        candidates=tuple(f"item{n}" for n in shown),
+        labels_C=labels_C,
+        stats_CF=stats_CF,
+        log_q_C=np.zeros(CANDIDATES, np.float32),
+    )
+
+
+@dataclass
+class Stream:
+    """The examples of several partitions, sent as consecutive batches."""
+
+    partitions: int = 2
+    size: int = 16
+
+    def __post_init__(self) -> None:
+        self.sent = dict.fromkeys(range(self.partitions), 0)
+
+    def batch(self, partition: int, start: int, stop: int) -> TrainingBatch:
+        examples = [example(partition, offset) for offset in range(start, stop)]
+        return TrainingBatch(partition, start, stop, FEATURE_SET, examples)
+
+    def next_batches(self, count: int) -> list[TrainingBatch]:
+        found = []
+        for number in range(count):
+            partition = number % self.partitions
+            start = self.sent[partition]
+            self.sent[partition] = start + self.size
+            found.append(self.batch(partition, start, start + self.size))
+        return found
+
+    def checksums(self) -> dict[int, tuple[int, int]]:
+        """(examples, checksum) that a ledger must show when each was trained exactly once."""
+        return {
+            p: (n, sum(watermarks.checksum(example(p, o)) for o in range(n)) % 2**64)
+            for p, n in self.sent.items()
+        }
+
+
+class Installation:
+    """Topics, a catalogue and a registry; trainers on demand."""
+
+    def __init__(self, settings: Settings, scratch: Path, stack: ExitStack) -> None:
+        self.settings, self.scratch, self._stack = settings, scratch, stack
+        create_topics(settings.kafka)
+        self.codec = clients.codec(settings)
+        self.fleet = clients.fleet(settings)
+        self.registry = clients.registry_store(settings)
+        self.desk = stack.enter_context(clients.release_desk(settings))
+        self.publisher = clients.publisher(settings, "test")
+        stack.callback(self.publisher.close)
+        store, source = clients.partition_store(settings), Source("items", 0)
+        store.commit(source, 0, 1, Writes(rows={i.item_id: item_record(i) for i in ITEMS}))
+
+    def send(self, batches: list[TrainingBatch]) -> None:
+        for batch in batches:
+            key = str(batch.partition).encode()
+            self.send_raw(key, self.codec.encode("training-batches", batch))
+        self.publisher.flush()
+
+    def send_raw(self, key: bytes, data: bytes) -> None:
+        self.publisher.publish("training-batches", key, data)
+
+    def trainer(self, name: str) -> TrainerProcess:
+        process = TrainerProcess(self.settings, name, self.scratch / f"{name}.log")
+        self._stack.callback(process.end)
+        process.start()
+        return process
+
+    @property
+    def state(self) -> RegistryState:
+        return self.desk.state()
+
+    def status(self, name: str) -> WorkerStatus | None:
+        return next((w for w in self.fleet.workers() if w.worker_id == name), None)
+
+    def ledger(self) -> Ledger:
+        """Of the newest checkpoint."""
+        saved = DirectoryCheckpoints(self.settings.state_dir / "checkpoints").newest()
+        return watermarks.from_record(saved.record["ledger"]) if saved else Ledger()
+
+
+class TrainerProcess:
+    """One ``python -m workers.trainer``; its log is a file."""
+
+    def __init__(self, settings: Settings, name: str, log: Path) -> None:
+        self.name, self._settings, self._log = name, settings, log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "workers.trainer", self.name],
+                env=child_environment(self._settings) | {"OMP_NUM_THREADS": "1"},
+                stdout=out,
+                stderr=out,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self, timeout_s: float = 30) -> int:
+        """SIGTERM; the exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout_s)
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        if self.running:
+            self.kill()
+
+    def until(self, condition: Callable[[], object], within_s: float = 60) -> None:
+        """Wait; on failure the log is shown, and a dead process is not waited for."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            if time.monotonic() > deadline or not self.running:
+                raise AssertionError(f"{self.name} never got there:\n{self.log[-6000:]}")
+            time.sleep(0.05)
+
+
+@contextmanager
+def installation(settings: Settings, scratch: Path) -> Iterator[Installation]:
+    with ExitStack() as stack:
+        yield Installation(settings, scratch, stack)

@@ -1,0 +1,116 @@
+"""Mini-batches from a real broker, by position; losing the place is never silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from kafka import TopicPartition
+
+from streamrec.core.examples import TrainingBatch
+from streamrec.errors import Refused, Unavailable, UserError
+from streamrec.infra.batch_feed import KafkaBatchFeed
+from streamrec.infra.codec import Codec
+from streamrec.infra.kafka import KafkaPublisher, admin_client, create_topics
+from streamrec.ports import DeliveredBatch
+from streamrec.settings import KafkaSettings
+from tests.harness.training_worker import Stream
+
+CODEC = Codec()
+
+
+@pytest.fixture
+def kafka(any_kafka, fresh_prefix) -> KafkaSettings:
+    settings = KafkaSettings(bootstrap=any_kafka, topic_prefix=fresh_prefix.topic)
+    create_topics(settings)
+    return settings
+
+
+@pytest.fixture
+def feed(kafka: KafkaSettings) -> Iterator[KafkaBatchFeed]:
+    feed = KafkaBatchFeed(kafka, CODEC, "test")
+    yield feed
+    feed.close()
+
+
+def send(kafka: KafkaSettings, *values: bytes) -> None:
+    publisher = KafkaPublisher(kafka, "test")
+    for value in values:
+        publisher.publish("training-batches", b"0", value)
+    publisher.flush()
+    publisher.close()
+
+
+def encoded(count: int) -> list[bytes]:
+    return [CODEC.encode("training-batches", b) for b in Stream(partitions=1).next_batches(count)]
+
+
+def read(feed: KafkaBatchFeed, count: int) -> list[DeliveredBatch]:
+    found: list[DeliveredBatch] = []
+    for _ in range(100):
+        found += feed.poll(0.2, 3)
+        if len(found) >= count:
+            return found
+    pytest.fail(f"only {len(found)} batches came")
+
+
+def test_batches_come_in_order_from_wherever_one_starts(kafka, feed) -> None:
+    send(kafka, *encoded(7))
+    assert feed.seek(2) == 2
+    assert feed.lag() == 5
+    found = read(feed, 5)
+    assert [one.offset for one in found] == [2, 3, 4, 5, 6]
+    assert all(isinstance(one.batch, TrainingBatch) for one in found)
+    assert [one.batch.from_offset for one in found] == [32, 48, 64, 80, 96]
+    assert len(found[0].batch.examples) == 16
+    assert feed.lag() == 0
+    assert feed.poll(0.05, 3) == []
+    assert feed.seek(6) == 6
+    assert [one.offset for one in read(feed, 1)] == [6]
+
+
+def test_what_cannot_be_read_is_handed_over_with_its_bytes(kafka, feed) -> None:
+    good = encoded(2)
+    send(kafka, good[0], b"\xc3\x01garbage", good[1])
+    feed.seek(0)
+    found = read(feed, 3)
+    assert isinstance(found[1].batch, Refused)
+    assert found[1].data == b"\xc3\x01garbage"
+    assert isinstance(found[2].batch, TrainingBatch)
+
+
+def test_a_topic_that_ends_before_our_place_was_made_anew(kafka, feed) -> None:
+    send(kafka, *encoded(2))
+    with pytest.raises(UserError, match="made anew"):
+        feed.seek(9)
+
+
+@pytest.mark.apache_kafka
+def test_batches_that_retention_took_are_said_and_skipped(
+    apache_kafka, fresh_prefix, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = KafkaSettings(bootstrap=apache_kafka, topic_prefix=fresh_prefix.topic)
+    create_topics(settings)
+    send(settings, *encoded(6))
+    feed = KafkaBatchFeed(settings, CODEC, "test")
+    feed.seek(0)
+    read(feed, 1)
+    with admin_client(settings) as admin:
+        topic = TopicPartition(fresh_prefix.topic + "training-batches", 0)
+        admin.delete_records({topic: 4})
+    late = KafkaBatchFeed(settings, CODEC, "test")
+    assert late.seek(4) == 4
+    with admin_client(settings) as admin:
+        admin.delete_records({topic: 5})
+    assert [one.offset for one in read(late, 1)] == [5]  # taken away between seek and poll
+    late.close()
+    assert feed.seek(1) == 5
+    assert any("retention" in line for line in caplog.messages)
+    assert [one.offset for one in read(feed, 1)] == [5]
+    feed.close()
+
+
+def test_no_broker_is_unavailable() -> None:
+    feed = KafkaBatchFeed(KafkaSettings(bootstrap="127.0.0.1:1"), CODEC, "test")
+    with pytest.raises(Unavailable):
+        feed.seek(0)
