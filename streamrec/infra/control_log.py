@@ -28,6 +28,7 @@ from kafka.errors import KafkaError
 from streamrec.core import registry, topics
 from streamrec.core.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Refused, RegistryConflict, Unavailable
+from streamrec.infra.kafka_connect import connect
 from streamrec.ports import Codec
 
 log = logging.getLogger(__name__)
@@ -153,8 +154,11 @@ class KafkaControlLog:
 
     def _reader(self) -> Any:
         if self._consumer is None:
-            consumer = KafkaConsumer(
-                **self._config, enable_auto_commit=False, auto_offset_reset="earliest"
+            consumer = connect(
+                KafkaConsumer,
+                **self._config,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
             )
             consumer.assign([self._partition])
             consumer.seek(self._partition, 0)

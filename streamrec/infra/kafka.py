@@ -25,6 +25,7 @@ from kafka.partitioner.default import murmur2
 
 from streamrec.core.topics import EVENTS, TOPICS, Topic
 from streamrec.errors import TooLarge, Unavailable, UserError
+from streamrec.infra.kafka_connect import connect
 from streamrec.infra.kafka_joins import finish_joins
 from streamrec.settings import KafkaSettings, SecurityProtocol
 
@@ -161,7 +162,7 @@ def make_consumer(
     if client_id is not None:
         config["client_id"] = client_id
     with kafka_errors(settings, "connecting a consumer"):
-        consumer = KafkaConsumer(**config | overrides)
+        consumer = connect(KafkaConsumer, **config | overrides)
         if group is not None and topics:
             finish_joins(consumer)
             consumer.subscribe([full_name(settings, topic) for topic in topics])
@@ -188,7 +189,7 @@ def assignment(
 def admin_client(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
     """An admin client for the length of a block. Raises Unavailable."""
     with kafka_errors(settings, "administering topics"):
-        admin = KafkaAdminClient(**client_config(settings), client_id="streamrec-admin")
+        admin = connect(KafkaAdminClient, **client_config(settings), client_id="streamrec-admin")
         try:
             yield admin
         finally:

@@ -14,6 +14,8 @@ from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError
 
+from streamrec.infra.kafka_connect import connect
+
 REQUEST_MS = 5_000
 _BROKER_CHATTER = logging.getLogger("kafka")
 
@@ -58,7 +60,7 @@ def evict_dead_members(bootstrap: str, group: str, alive_client_ids: Collection[
 
 @contextmanager
 def admin_client(bootstrap: str) -> Iterator[Any]:
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_MS)
+    admin = connect(KafkaAdminClient, bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_MS)
     try:
         yield admin
     finally:
