@@ -1,0 +1,266 @@
+"""Recommendations per second against bare torch top-k, and what a swap costs.
+
+    python -m benchmarks.serving [--items 10000] [--seconds 5] [--batch 64]
+
+Three figures from one run, over the same item vectors, without Kafka:
+
+    bare      cosine of one user vector with every item, torch.topk: nothing else
+    ranking   the model of a generation: text similarities, live statistics, head
+    serving   a whole micro-batch: states read and parsed, ranked, filtered, encoded
+
+Users have histories of up to 50 items and statistics of a folded stream. Then generations
+are staged and swapped in while micro-batches go on: the pause is the time the serving loop
+stands still for the flip, and the first micro-batch after it is shown beside the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from streamrec.core.catalogue import Catalogue, item_record
+from streamrec.core.events import Interaction, Item, Kind, Request, Source
+from streamrec.core.fold import FoldRules, Located, PartitionFold
+from streamrec.core.registry import Action, ControlRecord, RegistryState
+from streamrec.core.statistics import Statistics
+from streamrec.core.user_state import UserState
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.codec import Codec
+from streamrec.infra.registry_store import DirectoryRegistry
+from streamrec.model.encoder import TextEncoder
+from streamrec.model.generation import Generation
+from streamrec.model.hotswap import HotSwap
+from streamrec.model.index import ItemIndex
+from streamrec.model.served import ServedGeneration, head_expectations
+from streamrec.ports import Delivered, Writes
+from streamrec.stages.mirror import Mirror
+from streamrec.stages.obey import Obedience
+from streamrec.stages.raw import Edges
+from streamrec.stages.serve import Server
+from tests.fakes.language_models import tiny_encoder
+from tests.fakes.store import FakePartitionStore
+from tests.harness.generations import new_generation
+
+DIM = 384
+USERS = 2_000
+EVENTS = 40_000
+K = 10
+START_MS = 1_767_323_045_000
+
+
+class NoPublisher:
+    """Kafka has its own benchmarks."""
+
+    def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+class RandomIndex(ItemIndex):
+    """Random unit vectors instead of encoded texts: the same work for whoever ranks."""
+
+    def __init__(self, encoder: TextEncoder, items: int) -> None:
+        super().__init__(encoder)
+        vectors = torch.randn(items, DIM, generator=torch.Generator().manual_seed(0))
+        self._random_ND = torch.nn.functional.normalize(vectors, dim=-1)
+
+    @property
+    def vectors(self) -> torch.Tensor:
+        return self._random_ND
+
+    def ensure(self, catalogue: object) -> int:
+        del catalogue
+        return 0
+
+
+class RandomSwap(HotSwap[ServedGeneration]):
+    """Every generation ranks by the same random vectors."""
+
+    index: RandomIndex
+
+    def _index_for(self, read: Generation) -> ItemIndex:
+        del read
+        return self.index
+
+
+def fill(store: FakePartitionStore, items: int) -> None:
+    """A catalogue and a folded stream, as the feature workers would have left them."""
+    rng = np.random.default_rng(0)
+    catalogue = Catalogue()
+    rows = {
+        f"i{n}": item_record(Item(f"i{n}", f"item {n}", categories=(f"c{n % 20}", f"d{n % 7}")))
+        for n in range(items)
+    }
+    catalogue.apply_rows(rows)
+    store.commit(Source("items", 0), 0, 1, Writes(rows=rows))
+    fold = PartitionFold(0, FoldRules(sampled_negatives=1), catalogue, Statistics(catalogue))
+    popular = rng.zipf(1.3, EVENTS) % items
+    users = rng.integers(USERS, size=EVENTS)
+    users_out: dict[str, dict] = {}
+    rows_out: dict[str, dict] = {}
+    for start in range(0, EVENTS, 500):
+        run = [
+            Located(
+                at,
+                START_MS + at * 1000,
+                Interaction(
+                    f"e{at}", f"u{users[at]}", f"i{popular[at]}", Kind.CLICK, START_MS + at * 1000
+                ),
+            )
+            for at in range(start, min(start + 500, EVENTS))
+        ]
+        fold.put_users({user: users_out.get(user) for user in fold.missing_users(run)})
+        result = fold.apply(run, START_MS)
+        users_out |= result.users
+        rows_out |= result.rows
+    store.commit(Source("events", 0), 0, EVENTS, Writes(users=users_out, rows=rows_out))
+
+
+def measured(work: Callable[[int], int], seconds: float) -> tuple[float, float]:
+    """Runs ``work(turn)``, which returns how many lists it made, for so long.
+
+    Lists per second, and milliseconds of processor time for each: the second says the same
+    on a machine that has other things to do.
+    """
+    work(0)
+    done, turn, start, busy = 0, 1, time.perf_counter(), time.process_time()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        done += work(turn)
+        turn += 1
+    return done / elapsed, (time.process_time() - busy) / done * 1000
+
+
+class Bench:
+    def __init__(self, items: int, batch: int, scratch: Path) -> None:
+        self.batch, self.scratch = batch, scratch
+        self.store = FakePartitionStore()
+        fill(self.store, items)
+        self.mirror = Mirror(self.store, {"events": 1, "items": 1})
+        self.mirror.refresh()
+        self.encoder = tiny_encoder()
+        self.registry = DirectoryRegistry(scratch / "registry")
+        catalogue = self.mirror.catalogue
+        self.swap = RandomSwap(
+            self.encoder,
+            head_expectations(self.encoder),
+            lambda read, index: ServedGeneration(read, index, catalogue),
+        )
+        self.swap.index = RandomIndex(self.encoder, items)
+        self.vectors_ND = self.swap.index.vectors
+        self.obedience = Obedience(self.registry, self.swap, self.mirror.catalogue, keep=2)
+        edges = Edges(self.store, NoPublisher(), Codec(), SystemClock(), lambda _: 0)
+        self.server = Server(edges, self.mirror, worker_id="bench", k=K)
+        self.users = [f"u{n}" for n in range(USERS)]
+        self.state = RegistryState()
+
+    def requests(self, turn: int) -> list[Delivered]:
+        start = turn * self.batch
+        names = [self.users[(start + n) % USERS] for n in range(self.batch)]
+        return [
+            Delivered(
+                "requests", 0, start + n, START_MS, None, b"", Request(f"r{start + n}", name, 0, K)
+            )
+            for n, name in enumerate(names)
+        ]
+
+    def release(self, sequence: int) -> None:
+        """Everything of a swap but the flip, as the loader thread does it."""
+        directory = self.scratch / f"made-{sequence}"
+        generation = new_generation(directory, self.encoder, sequence)
+        self.registry.put(generation, directory)
+        former = (*self.state.history, self.state.champion) if self.state.champion else ()
+        staged = RegistryState(
+            sequence * 2, self.state.champion, self.state.history, staged=generation
+        )
+        self.obedience.hear(ControlRecord(Action.STAGE, "b", "", 0, staged, generation))
+        self.obedience.prepare()
+        self.state = RegistryState(sequence * 2 + 1, generation, former[-3:])
+        self.obedience.hear(ControlRecord(Action.ACTIVATE, "b", "", 0, self.state, generation))
+
+    def bare(self, turn: int) -> int:
+        users_BD = self.vectors_ND[(torch.arange(self.batch) * 97 + turn) % len(self.vectors_ND)]
+        torch.topk(users_BD @ self.vectors_ND.T, K)
+        return self.batch
+
+    def ranking(self, turn: int) -> int:
+        names = [self.users[(turn * self.batch + n) % USERS] for n in range(self.batch)]
+        _, records = self.store.read_users(Source("events", 0), names)
+        states = [UserState.from_record(r) if r else UserState() for r in records]
+        model = self.swap.active
+        with self.mirror.view() as view:
+            scores = model.rank(states, [view.watermark_ms] * len(states), view.features)
+        np.argpartition(-scores, K, axis=1)
+        return self.batch
+
+    def serving(self, turn: int) -> int:
+        return len(self.server.serve(self.requests(turn), self.swap.active).recommendations)
+
+    def swaps(self, count: int) -> tuple[list[float], list[float], list[float]]:
+        """Pauses, first micro-batches after a flip, and all other micro-batches, in ms."""
+        pauses, firsts, others = [], [], []
+        finished = threading.Event()
+
+        def releases() -> None:
+            for sequence in range(100, 100 + count):
+                self.release(sequence)
+                while self.swap.active.generation != self.state.champion:
+                    time.sleep(0.001)
+                time.sleep(0.05)
+            finished.set()
+
+        thread = threading.Thread(target=releases)
+        thread.start()
+        turn = 0
+        while not finished.is_set():
+            start = time.perf_counter()
+            flipped = self.obedience.flip()
+            if flipped:
+                pauses.append((time.perf_counter() - start) * 1000)
+            start = time.perf_counter()
+            self.serving(turn)
+            (firsts if flipped else others).append((time.perf_counter() - start) * 1000)
+            turn += 1
+        thread.join()
+        return pauses, firsts, others
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--swaps", type=int, default=100)
+    given = parser.parse_args()
+    print(f"{given.items} items x {DIM}, micro-batches of {given.batch}, k {K}, "
+          f"{torch.get_num_threads()} threads")  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench(given.items, given.batch, Path(scratch))
+        bench.release(1)
+        bench.obedience.flip()
+        bare_rate, bare_ms = measured(bench.bare, given.seconds)
+        print(f"{'bare':8} {bare_rate:8.0f} lists/s, {bare_ms:.3f} ms processor time each")
+        for work in (bench.ranking, bench.serving):
+            rate, each_ms = measured(work, given.seconds)
+            print(
+                f"{work.__name__:8} {rate:8.0f} lists/s, {each_ms:.3f} ms; ratio to bare top-k "
+                f"{rate / bare_rate:.3f} ({bare_ms / each_ms:.3f} by processor time)"
+            )
+        pauses, firsts, others = bench.swaps(given.swaps)
+    for name, times_ms in (
+        ("swap pause", pauses),
+        ("micro-batch", others),
+        ("first after a swap", firsts),
+    ):
+        p50, p99 = np.percentile(times_ms, (50, 99))
+        print(f"{name:18} p50 {p50:8.3f} ms, p99 {p99:8.3f} ms ({len(times_ms)} measured)")
+
+
+if __name__ == "__main__":
+    main()
