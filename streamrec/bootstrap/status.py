@@ -5,13 +5,13 @@ Knows where each number lives. Does not know how they are shown.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streamrec.bootstrap import clients
 from streamrec.core import topics
 from streamrec.core.events import Source
+from streamrec.core.manifest import Manifest
 from streamrec.core.registry import ControlRecord
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.infra.clock import SystemClock
@@ -102,16 +102,15 @@ class Observer:
             return Champion(record)
         try:
             path = self._registry.get(generation) / "manifest.json"
-            manifest = json.loads(path.read_text())
+            manifest = Manifest.from_json(path.read_text())
         except (GenerationRefused, OSError):
             return Champion(record)
-        through = {int(p): span[1] for p, span in manifest["offsets"].items()}
         missing = sum(
-            max(0, position - through.get(partition, 0))
+            max(0, position - manifest.trained_through.get(str(partition), 0))
             for (topic, partition), position in applied.items()
             if topic == topics.EVENTS
         )
-        return Champion(record, manifest["created_at_ms"], missing)
+        return Champion(record, manifest.created_at_ms, missing)
 
 
 def _flow(

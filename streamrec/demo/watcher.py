@@ -8,13 +8,13 @@ read after it can overtake. Does not know what the messages amount to (``core.lo
 from __future__ import annotations
 
 import heapq
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction
 from streamrec.core.loop_watch import LoopWatch
+from streamrec.core.manifest import Manifest
 from streamrec.core.registry import ControlRecord, RegistryState, accepts
 from streamrec.errors import GenerationRefused, Refused
 from streamrec.infra.follower import Follower, Seen
@@ -39,11 +39,10 @@ def manifest_offsets(store: RegistryStore) -> TrainedThrough:
 
     def trained_through(generation: str) -> Mapping[str, int]:
         try:
-            manifest = json.loads((store.get(generation) / "manifest.json").read_text())
+            text = (store.get(generation) / "manifest.json").read_text()
+            return Manifest.from_json(text).trained_through
         except (GenerationRefused, OSError):
             return {}
-        spans: Mapping[str, tuple[int, int]] = manifest["offsets"]
-        return {partition: span[1] for partition, span in spans.items()}
 
     return trained_through
 

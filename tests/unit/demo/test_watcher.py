@@ -15,6 +15,7 @@ from streamrec.core.events import (
     Trigger,
     UserUpdate,
 )
+from streamrec.core.manifest import Manifest
 from streamrec.core.registry import Action, ControlRecord, RegistryState
 from streamrec.demo.watcher import HELD_BACK_MS, Watcher, manifest_offsets
 from streamrec.errors import Malformed
@@ -110,10 +111,12 @@ def test_a_control_record_that_lost_its_race_is_ignored() -> None:
     assert len(watcher.records) == 1
 
 
-def test_trained_through_is_the_end_of_each_span_of_the_manifest(tmp_path: Path) -> None:
+def test_trained_through_is_what_the_manifest_says(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
-    (made / "manifest.json").write_text('{"offsets": {"0": [5, 9], "3": [0, 2]}}')
+    spans = {"0": (5, 9), "3": (0, 2)}
+    manifest = Manifest("g1", None, "e", "base", "d", "f", 0, offsets=spans)
+    (made / "manifest.json").write_text(manifest.to_json())
     store = DirectoryRegistry(tmp_path / "registry")
     store.put("g1", made)
     trained_through = manifest_offsets(store)

@@ -1,0 +1,154 @@
+"""How generations, control records and confirmations look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from streamrec.cli.console import ago, table
+from streamrec.core.manifest import Manifest
+from streamrec.core.registry import ControlRecord, RegistryState
+
+if TYPE_CHECKING:
+    from streamrec.stages.fleet_watch import SwapReport
+
+
+def fates(state: RegistryState, records: Iterable[ControlRecord]) -> dict[str, str]:
+    """What became of each generation that the control log knows; the last word counts."""
+    found = {record.generation: record.action.value for record in records if record.generation}
+    found |= dict.fromkeys(state.history, "former champion")
+    if state.staged:
+        found[state.staged] = "staged"
+    if state.champion:
+        found[state.champion] = "champion, pinned" if state.pin else "champion"
+    return found
+
+
+def listing(
+    manifests: Mapping[str, Manifest | None], fate: Mapping[str, str], now_ms: int
+) -> RenderableType:
+    """One line a generation."""
+    rows = [
+        (
+            name,
+            fate.get(name, "candidate"),
+            manifest.parent if manifest else "?",
+            ago(now_ms - manifest.created_at_ms) if manifest else "?",
+            trained_events(manifest) if manifest else "?",
+            verdict(manifest.gate) if manifest else "its manifest cannot be read",
+        )
+        for name, manifest in manifests.items()
+    ]
+    columns = ["generation", "state", "parent", "age>", "events>", "gate"]
+    return table("", columns, rows) if rows else Text("no generation yet")
+
+
+def trained_events(manifest: Manifest) -> int:
+    """Source events it was trained on since its parent."""
+    return sum(to - start for start, to in manifest.offsets.values())
+
+
+def verdict(gate: Mapping[str, Any] | None) -> str:
+    """The gate's decision in a few words."""
+    if gate is None:
+        return "the first one: nothing to be compared with"
+    if not gate["accepted"]:
+        return "; ".join(gate["reasons"])
+    metric = gate["metrics"].get("mrr")
+    if metric is None:
+        return f"accepted on {gate['examples']} examples"
+    return (
+        f"accepted: MRR {metric['candidate']:.3f} against {metric['champion']:.3f} "
+        f"on {gate['examples']} examples"
+    )
+
+
+def detail(manifest: Manifest, records: Sequence[ControlRecord]) -> RenderableType:
+    """Everything about one generation."""
+    offsets = ", ".join(f"{p}: {start}-{to}" for p, (start, to) in sorted(manifest.offsets.items()))
+    facts = [
+        ("parent", manifest.parent),
+        ("made", moment(manifest.created_at_ms)),
+        ("events", f"{trained_events(manifest):,} since its parent ({offsets or 'none'})"),
+        ("base model", f"{manifest.base_model} ({manifest.base_digest[:12]}…)"),
+        ("encoder", manifest.encoder_version),
+        ("files", ", ".join(f"{name} {digest[:8]}" for name, digest in manifest.files.items())),
+        ("gate", verdict(manifest.gate)),
+    ]
+    parts: list[RenderableType] = [table(manifest.generation, ["", ""], facts)]
+    if manifest.gate and manifest.gate["metrics"]:
+        parts += [Text(), _metrics(manifest.gate)]
+    if records:
+        rows = [(moment(r.at_ms), r.action.value, r.actor, r.reason) for r in records]
+        parts += [Text(), table("control log", ["when", "what", "who", "why"], rows)]
+    return Group(*parts)
+
+
+def _metrics(gate: Mapping[str, Any]) -> RenderableType:
+    rows = [
+        (
+            name,
+            _shown(m["candidate"]),
+            _shown(m["champion"]),
+            _shown(m["difference"]),
+            _shown(m["standard_error"]),
+            m["n"],
+        )
+        for name, m in gate["metrics"].items()
+    ]
+    columns = ["metric", "candidate>", "champion>", "better by>", "±>", "examples>"]
+    return table(f"judged against {gate['champion']}", columns, rows)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def moment(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def record_fields(record: ControlRecord) -> dict[str, Any]:
+    """A control record as JSON fields."""
+    return {
+        "action": record.action.value,
+        "actor": record.actor,
+        "reason": record.reason,
+        "at_ms": record.at_ms,
+        "revision": record.state.revision,
+    }
+
+
+def swap_fields(report: SwapReport) -> dict[str, Any]:
+    """A swap as JSON fields."""
+    return {
+        "generation": report.generation,
+        "revision": report.revision,
+        "confirmed_ms": dict(report.confirmed_ms),
+        "refused": dict(report.refused),
+        "silent": list(report.silent),
+        "problem": report.problem,
+    }
+
+
+def swap_words(report: SwapReport, verb: str) -> list[str]:
+    """Who confirmed, and who did not."""
+    if report.complete and not report.confirmed_ms:
+        return [f"{verb} {report.generation}; no serving worker is up, the next ones will obey"]
+    if report.complete:
+        return [
+            f"{verb} {report.generation}; confirmed by all {len(report.confirmed_ms)} serving "
+            f"workers after {report.took_ms} ms"
+        ]
+    lines = [f"{verb} {report.generation}, but not everywhere:"]
+    for worker, why in report.refused.items():
+        lines.append(f"  {worker} refuses it and keeps what it has: {why}")
+    for worker in report.silent:
+        lines.append(f"  {worker} has not confirmed; `streamrec status` tells when it does")
+    if report.problem:
+        lines.append(f"  who has confirmed is not known: {report.problem}")
+    return lines
