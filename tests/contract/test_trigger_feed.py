@@ -1,0 +1,165 @@
+"""One contract for every trigger feed: the fake, Apache Kafka, the embedded broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from streamrec.core.events import Kind, Request, UserUpdate
+from streamrec.errors import Refused
+from streamrec.infra.codec import Codec
+from streamrec.infra.kafka import KafkaPublisher, create_topics
+from streamrec.infra.trigger_feed import KafkaTriggerFeed
+from streamrec.ports import Delivered, TriggerFeed
+from streamrec.settings import KafkaSettings
+from tests.fakes.serving import FakeTriggerFeed
+
+CODEC = Codec()
+REQUEST = Request("r1", "ana", 1_767_323_044_000, k=4)
+UPDATE = UserUpdate("ana", "i1", Kind.CLICK, 1, 7, 10, 20, 30)
+
+
+class FakeTopic:
+    def __init__(self) -> None:
+        self._feed = FakeTriggerFeed()
+
+    def send(self, topic: str, value: bytes) -> None:
+        try:
+            decoded = CODEC.decode(topic, value)
+        except Refused as refused:
+            decoded = refused
+        offset = sum(message.topic == topic for message in self._feed.messages)
+        self._feed.send(Delivered(topic, 0, offset, 1, b"ana", value, decoded))
+
+    def member(self) -> TriggerFeed:
+        self._feed.restart()
+        return self._feed
+
+    def dies(self) -> None:
+        """The member is gone; what it had not committed is another's."""
+
+
+class KafkaTopic:
+    def __init__(self, bootstrap: str, prefix: str, stack: ExitStack) -> None:
+        self._settings = KafkaSettings(bootstrap=bootstrap, topic_prefix=prefix, partitions=1)
+        create_topics(self._settings)
+        self._publisher = KafkaPublisher(self._settings, "test")
+        stack.callback(self._publisher.close)
+        self._stack = stack
+
+    def send(self, topic: str, value: bytes) -> None:
+        self._publisher.publish(topic, b"ana", value)
+        self._publisher.flush()
+
+    def member(self) -> TriggerFeed:
+        self._feed = KafkaTriggerFeed(self._settings, CODEC, "serving-1")
+        self._stack.callback(self._feed.close)
+        return self._feed
+
+    def dies(self) -> None:
+        self._feed.close()
+
+
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("apache_kafka", marks=pytest.mark.apache_kafka),
+        pytest.param("embedded_kafka", marks=pytest.mark.embedded),
+    ]
+)
+def topic(request, fresh_prefix) -> Iterator[FakeTopic | KafkaTopic]:
+    with ExitStack() as stack:
+        if request.param == "fake":
+            yield FakeTopic()
+        else:
+            yield KafkaTopic(request.getfixturevalue(request.param), fresh_prefix.topic, stack)
+
+
+def take(feed: TriggerFeed, count: int, limit: int = 100) -> list[Delivered]:
+    """Exactly so many messages, and no more than ``limit`` at once."""
+    taken: list[Delivered] = []
+    deadline = time.monotonic() + 30
+    while len(taken) < count:
+        assert time.monotonic() < deadline, f"{len(taken)} of {count} came"
+        polled = feed.poll(0.1, limit)
+        assert len(polled) <= limit
+        taken += polled
+    assert len(taken) == count
+    return taken
+
+
+def send_requests(topic: FakeTopic | KafkaTopic, *names: str) -> None:
+    for name in names:
+        topic.send("requests", CODEC.encode("requests", replace(REQUEST, request_id=name)))
+
+
+def names(messages: list[Delivered]) -> list[str]:
+    return [message.value.request_id for message in messages]
+
+
+def test_both_topics_come_decoded_and_with_their_coordinates(topic) -> None:
+    topic.send("requests", CODEC.encode("requests", REQUEST))
+    topic.send("user-updates", CODEC.encode("user-updates", UPDATE))
+    got = {message.topic: message for message in take(topic.member(), 2)}
+    assert got["requests"].value == REQUEST
+    assert got["user-updates"].value == UPDATE
+    assert (got["requests"].partition, got["requests"].offset) == (0, 0)
+    assert got["requests"].key == b"ana"
+    assert got["requests"].timestamp_ms > 0
+
+
+def test_what_cannot_be_read_is_delivered_as_refused_with_its_bytes(topic) -> None:
+    topic.send("requests", b"{broken")
+    (message,) = take(topic.member(), 1)
+    assert isinstance(message.value, Refused)
+    assert message.data == b"{broken"
+
+
+def test_messages_come_in_order_at_most_as_many_as_wanted(topic) -> None:
+    send_requests(topic, *"abcdefg")
+    assert names(take(topic.member(), 7, limit=3)) == list("abcdefg")
+
+
+def test_what_was_not_committed_comes_again_to_the_next_member(topic) -> None:
+    send_requests(topic, *"abcd")
+    first = topic.member()
+    take(first, 2, limit=2)
+    first.commit()
+    take(first, 2, limit=2)
+    topic.dies()
+    assert names(take(topic.member(), 2)) == ["c", "d"]
+
+
+def test_a_commit_covers_what_was_handed_out_and_nothing_else(topic) -> None:
+    send_requests(topic, *"abcd")
+    first = topic.member()
+    first.commit()
+    take(first, 1, limit=1)
+    first.commit()
+    first.commit()
+    topic.dies()
+    assert names(take(topic.member(), 3)) == ["b", "c", "d"]
+
+
+def test_staying_takes_nothing_and_loses_nothing(topic) -> None:
+    feed = topic.member()
+    send_requests(topic, *"abc")
+    for _ in range(5):
+        feed.stay(0.05)
+    assert names(take(feed, 3, limit=2)) == ["a", "b", "c"]
+    send_requests(topic, *"de")
+    feed.stay(0.2)
+    assert names(take(feed, 2)) == ["d", "e"]
+
+
+def test_lag_is_what_was_not_handed_out(topic) -> None:
+    send_requests(topic, *"abcde")
+    feed = topic.member()
+    take(feed, 2, limit=2)
+    assert feed.lag() == 3
+    take(feed, 3)
+    assert feed.lag() == 0
