@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamrec.core.catalogue import Catalogue
@@ -25,6 +25,7 @@ items = st.tuples(
 filters_given = st.builds(Filters, categories.map(tuple), names.map(tuple), attributes)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(items, st.integers(0, 8), names, filters_given, names)
 def test_rows_are_eligible_exactly_when_every_rule_says_so(
     items, rows, consumed, filters, candidates
