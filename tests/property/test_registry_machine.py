@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -112,12 +110,13 @@ def step(state: RegistryState, action: Action, generation: str) -> RegistryState
         Action.STAGE: lambda: registry.stage(state, generation),
         Action.ACTIVATE: lambda: registry.activate(state, generation),
         Action.REJECT: lambda: registry.reject(state, generation),
+        Action.HOLD: lambda: registry.hold(state, generation),
         Action.ROLLBACK: lambda: registry.rollback(state, by),
         Action.PIN: lambda: registry.pin(state, by),
         Action.UNPIN: lambda: registry.unpin(state),
         Action.REPAIR: lambda: registry.promote(state, generation),
     }
-    return replace(steps[action]())
+    return steps[action]()
 
 
 TestLog = Log.TestCase

@@ -36,6 +36,7 @@ def test_every_transition_is_one_revision() -> None:
         registry.rollback(state, PIN),
         registry.pin(state, PIN),
         registry.unpin(replace(state, pin=PIN)),
+        registry.hold(replace(state, pin=PIN), "g3"),
         registry.repair(state),
     ):
         assert following.revision == state.revision + 1
@@ -90,6 +91,7 @@ def test_rejecting_the_staged_generation_unstages_it_and_no_other() -> None:
         (lambda s: registry.pin(RegistryState(), PIN), "no champion"),
         (lambda s: registry.pin(replace(s, pin=PIN), PIN), "pinned already"),
         (registry.unpin, "nothing is pinned"),
+        (lambda s: registry.hold(s, "g3"), "need not wait"),
     ],
 )
 def test_impossible_steps_say_what_to_do(impossible, advice) -> None:
