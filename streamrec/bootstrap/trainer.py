@@ -159,8 +159,8 @@ def recorded(settings: Settings) -> dict[str, Any]:
 def _model(settings: Settings, mirror: CatalogueMirror) -> tuple[Learner, ModelGenerations]:
     encoder = load_encoder(settings.encoder)
     index = ItemIndex(encoder)
-    learner = OnlineLearner(mirror.catalogue, index, settings.trainer.seed)
-    generations = ModelGenerations(encoder, mirror.catalogue, recorded(settings), lambda: [index])
+    learner = OnlineLearner(mirror.catalogue, index, settings.trainer.seed, encoder=encoder)
+    generations = ModelGenerations(encoder, mirror.catalogue, recorded(settings), learner.indexes)
     return learner, generations
 
 

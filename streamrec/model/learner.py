@@ -4,31 +4,49 @@ Knows when a step is due, what is replayed beside fresh examples, and how exampl
 the head's inputs. Does not know Kafka, generations' manifests or the gate.
 
 The head always trains on the item vectors of one encoder version. Text similarities of
-remembered examples are computed once and kept; a new index recomputes them.
+remembered examples are computed once and kept. When the slow lane publishes, in order:
+
+1. a copy of its adapter becomes a new encoder version, and encodes the catalogue;
+2. similarities of everything remembered are computed anew;
+3. the index is flipped: the head goes on, on the new vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.examples import Example, ExampleKind
+from streamrec.core.features import FEATURE_SET, FEATURES
+from streamrec.errors import GenerationRefused
+from streamrec.model.encoder import TextEncoder
 from streamrec.model.fast_lane import FastLane, FastRecipe
-from streamrec.model.head import INPUTS
+from streamrec.model.generation import write_weights
+from streamrec.model.head import INPUTS, Head
+from streamrec.model.index import ItemIndex, item_text
 from streamrec.model.ranker import Ranker, head_inputs
 from streamrec.model.replay_memory import Remembered, ReplayMemory
+from streamrec.model.similarity import candidate_similarities
+from streamrec.model.slow_lane import SlowLane, SlowRecipe
 from streamrec.model.tensors import example_tensors
-from streamrec.ports import LearnReport
+from streamrec.ports import LearnReport, Scorer
+
+STATE_FILE = "learner.safetensors"
+CATALOGUE_FILE = "learner.json"
 
 
 class Vectors(Protocol):
-    """What the learner needs of ``model.index.ItemIndex``."""
+    """What learning the head alone needs of ``model.index.ItemIndex``."""
 
     @property
     def vectors(self) -> Tensor: ...
@@ -46,58 +64,103 @@ class Recipe:
     reservoir: int = 2_048
     candidates: int = 64  # kept of an example: accepted ones first, others sampled
     fast: FastRecipe = FastRecipe()
+    slow: SlowRecipe | None = SlowRecipe()  # None: the encoder is left as it is
+
+
+class Snapshot(Ranker):
+    """A ranker that can be written as a generation."""
+
+    def __init__(
+        self, head: Head, index: Vectors, catalogue: Catalogue, encoder: TextEncoder | None
+    ) -> None:
+        super().__init__(head, index.vectors, catalogue)
+        self.encoder = encoder
+        self.centre_D = index.centre if isinstance(index, ItemIndex) else None
 
 
 class OnlineLearner:
     """A ``ports.Learner``."""
 
     def __init__(
-        self, catalogue: Catalogue, index: Vectors, seed: int, recipe: Recipe | None = None
+        self,
+        catalogue: Catalogue,
+        index: Vectors,
+        seed: int,
+        recipe: Recipe | None = None,
+        encoder: TextEncoder | None = None,
     ) -> None:
+        """``index`` holds the vectors of ``encoder``; without one only the head learns, and
+        no generation can be written."""
+        self.index = index
         self._recipe = recipe or Recipe()
         self._catalogue = catalogue
-        self._index = index
+        self._encoder = encoder
         self._generator = torch.Generator().manual_seed(seed)
         self._fast = FastLane(self._recipe.fast, self._generator)
+        self._slow: SlowLane | None = None
+        if encoder is not None and self._recipe.slow and encoder.trainable_parameters():
+            self._slow = SlowLane(encoder, self._recipe.slow)
         self._memory = ReplayMemory(
             self._recipe.recent, self._recipe.reservoir, self._recipe.candidates, len(INPUTS)
         )
-        self._waiting: list[Example] = []
-        self.examples = 0
+        self._waiting: Remembered | None = None
+
+    def indexes(self) -> list[ItemIndex]:
+        """The index that the head trains on, for others to share."""
+        return [self.index] if isinstance(self.index, ItemIndex) else []
+
+    # -- learning ---------------------------------------------------------------------
 
     def learn(self, examples: Sequence[Example]) -> LearnReport:
         """Take the steps that these examples are due, replaying older ones beside them."""
-        self._waiting += examples
         losses: list[dict[str, float]] = []
-        size = self._recipe.step_examples
-        while len(self._waiting) >= size:
-            fresh, self._waiting = self._waiting[:size], self._waiting[size:]
-            losses.append(self._step(fresh))
-        self.examples += len(examples)
-        names = losses[0] if losses else ()
-        means = {name: sum(at[name] for at in losses) / len(losses) for name in names}
-        return LearnReport(len(examples), len(losses), 0, means)
+        if examples:
+            self.index.ensure(self._catalogue)
+            arrived = self._remembered(examples)
+            waiting = arrived if self._waiting is None else self._waiting.joined(arrived)
+            size = self._recipe.step_examples
+            while len(waiting) >= size:
+                losses.append(self._step(waiting[:size]))
+                waiting = waiting[size:]
+            self._waiting = waiting
+        slow = [at for at in losses if "encoder" in at]
+        names = sorted({name for at in losses for name in at})
+        means = {n: float(np.mean([at[n] for at in losses if n in at])) for n in names}
+        return LearnReport(len(examples), len(losses), len(slow), means)
 
-    def snapshot(self) -> Ranker:
-        """An immutable copy of the averaged weights, over the current index."""
-        self._index.ensure(self._catalogue)
-        return Ranker(self._fast.frozen_head(), self._index.vectors, self._catalogue)
+    def _step(self, fresh: Remembered) -> dict[str, float]:
+        self._fast.observe(fresh)
+        replayed = self._memory.draw(self._recipe.replayed, self._generator)
+        losses = self._fast.step(fresh.as_float().joined(replayed))
+        self._memory.add(fresh, self._generator)
+        loss = self._slow_step(fresh, replayed)
+        return losses if loss is None else losses | {"encoder": loss}
 
-    def _step(self, fresh: list[Example]) -> dict[str, float]:
-        self._index.ensure(self._catalogue)
-        arrived = self._remembered(fresh)
-        self._fast.observe(arrived)
-        batch = arrived.as_float()
-        if len(self._memory):
-            batch = batch.joined(self._memory.draw(self._recipe.replayed, self._generator))
-        self._memory.add(arrived, self._generator)
-        return self._fast.step(batch)
+    def _slow_step(self, fresh: Remembered, replayed: Remembered) -> float | None:
+        if self._slow is None or not isinstance(self.index, ItemIndex):
+            return None
+        loss = self._slow.step(fresh.as_float(), replayed, self._texts, self.index.centre)
+        if loss is not None and self._slow.due:
+            self._publish(self._slow.published())
+        return loss
+
+    def _publish(self, encoder: TextEncoder) -> None:
+        """Steps 1 to 3 of the module's docstring."""
+        index = ItemIndex(encoder)
+        index.ensure(self._catalogue)
+        for memory in (self._memory.stored, self._waiting):
+            if memory is not None:
+                _refresh_similarities(memory, index.vectors)
+        self.index, self._encoder = index, encoder
+
+    def _texts(self, rows: Sequence[int]) -> list[str]:
+        return [item_text(self._catalogue.item(row)) for row in rows]
 
     def _remembered(self, examples: Sequence[Example]) -> Remembered:
-        narrowed = [self._narrowed(example) for example in examples]
+        narrowed = [_narrowed(example, self._recipe.candidates) for example in examples]
         batch = example_tensors(narrowed, self._catalogue, self._recipe.candidates)
         return Remembered(
-            inputs=head_inputs(self._index.vectors, batch).half(),
+            inputs=head_inputs(self.index.vectors, batch).half(),
             labels=batch.labels_BC,
             log_q=batch.log_q_BC,
             mask=batch.mask_BC,
@@ -106,30 +169,116 @@ class OnlineLearner:
             history=batch.history_BH.int(),
         )
 
-    def _narrowed(self, example: Example) -> Example:
-        """At most ``candidates`` of an example: accepted ones, then a sample of the others."""
-        width = self._recipe.candidates
-        if len(example.candidates) <= width:
-            return example
-        accepted = np.flatnonzero(example.labels_C > 0)[: width // 2]
-        others = np.flatnonzero(example.labels_C <= 0)
-        order = torch.randperm(len(others), generator=self._generator).numpy()
-        sampled = others[order[: width - len(accepted)]]
-        chosen = np.sort(np.concatenate([accepted, sampled]))
-        log_q = example.log_q_C[chosen]
-        if example.kind is ExampleKind.NEXT_CLICK:
-            log_q = log_q + np.float32(np.log(len(sampled) / len(others)))
-        return Example(
-            partition=example.partition,
-            offset=example.offset,
-            index=example.index,
-            kind=example.kind,
-            user_id=example.user_id,
-            shown_at_ms=example.shown_at_ms,
-            produced_at_ms=example.produced_at_ms,
-            history=example.history,
-            candidates=tuple(example.candidates[c] for c in chosen),
-            labels_C=example.labels_C[chosen],
-            stats_CF=example.stats_CF[chosen],
-            log_q_C=log_q,
+    # -- releasing --------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """An immutable copy of the averaged weights, over the current index."""
+        self.index.ensure(self._catalogue)
+        return Snapshot(self._fast.frozen_head(), self.index, self._catalogue, self._encoder)
+
+    def write_generation(self, scorer: Scorer, directory: Path) -> None:
+        """Write the snapshot's weight files (adapter, head) in the generation layout.
+
+        Raises:
+            TypeError: ``scorer`` is not a snapshot of a learner that has an encoder.
+        """
+        if not isinstance(scorer, Snapshot) or scorer.encoder is None or scorer.centre_D is None:
+            raise TypeError("only the snapshot of a learner with an encoder can be written")
+        write_weights(directory, scorer.encoder, scorer.head.state_dict(), scorer.centre_D)
+
+    # -- resuming ---------------------------------------------------------------------
+
+    def save(self, directory: Path) -> None:
+        """Everything a resume needs: weights, optimisers, random state, replay memory.
+
+        Rows are those of our catalogue, which another process may number otherwise: the
+        item ids by row go with them.
+        """
+        state = {f"fast.{k}": v for k, v in self._fast.state().items()}
+        state |= {f"memory.{k}": v for k, v in self._memory.state().items()}
+        if self._waiting is not None:
+            state |= {f"waiting.{f.name}": getattr(self._waiting, f.name) for f in _FIELDS}
+        if self._slow is not None and self._encoder is not None:
+            state |= {f"slow.{k}": v for k, v in self._slow.state().items()}
+            served = self._encoder.adapter_state()
+            state |= {f"served.{k}": v for k, v in served.items()}
+        if isinstance(self.index, ItemIndex):
+            state["centre"] = self.index.centre
+        state["random"] = self._generator.get_state()
+        tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
+        safetensors.torch.save_file(tensors, str(directory / STATE_FILE))
+        ids = [self._catalogue.item(row).item_id for row in range(len(self._catalogue))]
+        header = {"feature_set": FEATURE_SET, "inputs": list(INPUTS), "items": ids}
+        (directory / CATALOGUE_FILE).write_text(json.dumps(header), encoding="utf-8")
+
+    def load(self, directory: Path) -> None:
+        """Resume from ``save``. Raises GenerationRefused when a file is missing or wrong.
+
+        A refused load leaves a learner that must not be used.
+        """
+        try:
+            state = safetensors.torch.load_file(str(directory / STATE_FILE))
+            header = json.loads((directory / CATALOGUE_FILE).read_text(encoding="utf-8"))
+            if header["inputs"] != list(INPUTS):
+                raise GenerationRefused("the checkpoint's inputs are not those of this version")
+            self._load(state, self._catalogue.rows(header["items"]))
+        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise GenerationRefused(f"{directory} cannot be resumed from: {error}") from error
+
+    def _load(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
+        renumber = torch.cat([torch.from_numpy(row_of_row).int(), torch.tensor([-1]).int()])
+        self._fast.load_state(_under("fast.", state))
+        self._memory.load_state(_renumbered(_under("memory.", state), renumber))
+        waiting = _renumbered(_under("waiting.", state), renumber)
+        self._waiting = Remembered(**waiting) if waiting else None
+        if self._slow is not None and self._encoder is not None:
+            self._slow.load_state(_under("slow.", state))
+            self._encoder = self._encoder.with_adapter(_under("served.", state))
+            self.index = ItemIndex(self._encoder, state["centre"])
+        self._generator.set_state(state["random"])
+
+
+_FIELDS = fields(Remembered)
+
+
+def _renumbered(state: dict[str, Tensor], renumber: Tensor) -> dict[str, Tensor]:
+    """Old catalogue rows to new ones; -1 (the last entry of ``renumber``) stays."""
+    moved = {name: renumber[state[name].long()] for name in ("rows", "history") if name in state}
+    return state | moved
+
+
+def _refresh_similarities(memory: Remembered, vectors_ND: Tensor) -> None:
+    for start in range(0, len(memory), 256):
+        part = slice(start, start + 256)
+        sims = candidate_similarities(
+            vectors_ND, memory.history[part].long(), memory.rows[part].long()
         )
+        memory.inputs[part, :, len(FEATURES) :] = sims.half()
+
+
+def _narrowed(example: Example, width: int) -> Example:
+    """At most ``width`` candidates: accepted ones, then a sample of the others.
+
+    The sample is the example's own: it does not depend on what else is learned.
+    """
+    if len(example.candidates) <= width:
+        return example
+    accepted = np.flatnonzero(example.labels_C > 0)[: width // 2]
+    others = np.flatnonzero(example.labels_C <= 0)
+    rng = np.random.default_rng([example.partition, example.offset, example.index])
+    sampled = rng.choice(others, min(width - len(accepted), len(others)), replace=False)
+    chosen = np.sort(np.concatenate([accepted, sampled]))
+    log_q = example.log_q_C[chosen]
+    if example.kind is ExampleKind.NEXT_CLICK:
+        log_q = log_q + np.float32(np.log(len(sampled) / len(others)))
+    return replace(
+        example,
+        candidates=tuple(example.candidates[c] for c in chosen),
+        labels_C=example.labels_C[chosen],
+        stats_CF=example.stats_CF[chosen],
+        log_q_C=log_q,
+    )
+
+
+def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from streamrec.core.catalogue import Catalogue
@@ -13,6 +16,7 @@ from streamrec.core.examples import Example, ExampleKind
 from streamrec.core.features import FEATURES, candidate_features
 from streamrec.core.fold import FoldRules, Located, PartitionFold
 from streamrec.core.statistics import Statistics
+from streamrec.errors import GenerationRefused
 from streamrec.model.learner import OnlineLearner, Recipe
 
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(40)]
@@ -126,6 +130,51 @@ def test_a_seed_gives_the_same_weights_however_examples_are_handed_over() -> Non
         scores.append(learner.snapshot().score(loop.examples[:5]))
     for one, other in zip(*scores, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_a_resumed_learner_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    loop = Loop()
+    whole = OnlineLearner(loop.catalogue, RandomVectors(), seed=3)
+    whole.learn(loop.examples[:150])
+    whole.save(tmp_path)
+    resumed = OnlineLearner(loop.catalogue, RandomVectors(), seed=99)
+    resumed.load(tmp_path)
+    for learner in (whole, resumed):
+        learner.learn(loop.examples[150:])
+    scores = [learner.snapshot().score(loop.examples[:5]) for learner in (whole, resumed)]
+    for one, other in zip(*scores, strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("file", ["learner.safetensors", "learner.json"])
+def test_a_checkpoint_that_is_not_whole_is_refused(tmp_path: Path, file: str) -> None:
+    loop = Loop(events=100)
+    learner = OnlineLearner(loop.catalogue, RandomVectors(), seed=0)
+    learner.learn(loop.examples)
+    learner.save(tmp_path)
+    (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:-20])
+    with pytest.raises(GenerationRefused):
+        OnlineLearner(loop.catalogue, RandomVectors(), seed=0).load(tmp_path)
+
+
+def test_a_checkpoint_follows_its_items_into_a_catalogue_in_another_order(tmp_path: Path) -> None:
+    loop = Loop(events=100)
+    learner = OnlineLearner(loop.catalogue, RandomVectors(), seed=0)
+    learner.learn(loop.examples[:40])
+    learner.save(tmp_path)
+    turned = Catalogue()
+    turned.put(reversed(ITEMS))
+    resumed = OnlineLearner(turned, RandomVectors(), seed=0)
+    resumed.load(tmp_path)
+    again = tmp_path / "again"
+    again.mkdir()
+    resumed.save(again)
+    last = len(ITEMS) - 1
+    rows, turned_rows = (
+        load_file(str(d / "learner.safetensors"))["memory.rows"] for d in (tmp_path, again)
+    )
+    assert (turned_rows[rows >= 0] == last - rows[rows >= 0]).all()
+    assert (turned_rows[rows < 0] == -1).all()
 
 
 def test_wide_examples_keep_what_was_accepted() -> None:
