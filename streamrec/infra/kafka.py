@@ -31,6 +31,7 @@ from streamrec.settings import KafkaSettings, SecurityProtocol
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
 FLUSH_TIMEOUT_S = 30.0
+FOREVER_MS = 2**31 - 1
 FRAME_BYTES = 4096
 """Room beside the value for key, headers and batch: a limit on values is not one on records."""
 
@@ -79,13 +80,16 @@ def partition_for(user_id: str, partitions: int) -> int:
 class KafkaPublisher:
     """``ports.Publisher``: idempotent, acknowledged by all replicas, lz4.
 
+    A message handed over is never given up for lack of time: it goes out when Kafka is back,
+    in order, so no message ever overtakes an earlier one of its partition that failed.
+
     Raises (``publish`` and ``flush``): TooLarge when the broker's or our limit is passed,
-    Unavailable when Kafka does not acknowledge in time.
+    Unavailable when Kafka does not acknowledge in time; ``flush`` may then be called again.
     """
 
     def __init__(self, settings: KafkaSettings, client_id: str, linger_ms: int = 5) -> None:
         self._settings = settings
-        self._unacknowledged: list[Any] = []
+        self._failed: list[Exception] = []  # written by the producer's thread
         with kafka_errors(settings, "connecting a producer"):
             self._producer = KafkaProducer(
                 **client_config(settings),
@@ -94,7 +98,7 @@ class KafkaPublisher:
                 compression_type="lz4",
                 linger_ms=linger_ms,
                 max_block_ms=BOOTSTRAP_TIMEOUT_MS,
-                delivery_timeout_ms=int(FLUSH_TIMEOUT_S * 1000),
+                delivery_timeout_ms=FOREVER_MS,
                 request_timeout_ms=10_000,
                 max_request_size=settings.max_message_bytes + FRAME_BYTES,
                 allow_auto_create_topics=False,
@@ -115,15 +119,16 @@ class KafkaPublisher:
             sent = self._producer.send(
                 name, key=key, value=value, partition=partition, timestamp_ms=timestamp_ms
             )
-        self._unacknowledged.append(sent)
+        sent.add_errback(self._failed.append)
 
     def flush(self) -> None:
         """Return when everything handed over is acknowledged."""
-        waiting, self._unacknowledged = self._unacknowledged, []
         with self._delivery("waiting for acknowledgements"):
             self._producer.flush(timeout=FLUSH_TIMEOUT_S)
-            for sent in waiting:
-                sent.get(timeout=FLUSH_TIMEOUT_S)
+            if self._failed:
+                error = self._failed[0]
+                self._failed.clear()
+                raise error
 
     def close(self) -> None:
         """Send what is left, as far as that goes quickly, and let go."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from kafka import KafkaAdminClient
 
 from streamrec.core.topics import TOPICS
-from streamrec.errors import TooLarge, UserError
+from streamrec.errors import TooLarge, Unavailable, UserError
+from streamrec.infra.embedded import EmbeddedKafka
 from streamrec.infra.kafka import (
     KafkaPublisher,
     create_topics,
@@ -110,3 +112,30 @@ def test_the_topics_own_limit_is_told_apart_from_silence(apache_kafka, fresh_pre
 def test_a_missing_topic_is_named(kafka):
     with pytest.raises(UserError, match=r"there is no topic .*requests; `streamrec topics create`"):
         make_consumer(kafka, ["requests"])
+
+
+@pytest.mark.embedded
+def test_what_was_handed_over_while_kafka_was_away_arrives_in_order(
+    fresh_prefix, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("streamrec.infra.kafka.FLUSH_TIMEOUT_S", 1.0)
+    broker = EmbeddedKafka(tmp_path)
+    broker.start()
+    kafka = KafkaSettings(bootstrap=broker.bootstrap, topic_prefix=fresh_prefix.topic)
+    create_topics(kafka)
+    publisher = KafkaPublisher(kafka, "test")
+    publisher.publish("adapters", b"k", b"0")
+    publisher.flush()
+    time.sleep(1)  # its own durability
+    broker.kill()
+    for number in range(1, 20):
+        publisher.publish("adapters", b"k", b"%d" % number)
+    with pytest.raises(Unavailable, match="waiting for acknowledgements"):
+        publisher.flush()
+    broker.start()
+    monkeypatch.setattr("streamrec.infra.kafka.FLUSH_TIMEOUT_S", 30.0)
+    publisher.flush()
+    publisher.close()
+    found = [int(record.value) for record in read(kafka, "adapters", 20)]
+    assert list(dict.fromkeys(found)) == list(range(20))
+    broker.stop()

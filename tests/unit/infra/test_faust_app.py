@@ -1,0 +1,60 @@
+"""How faust is set up; what it then does is tested on real brokers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from faust.auth import SASLCredentials
+
+from streamrec.errors import UserError
+from streamrec.infra import faust_app
+from streamrec.infra.faust_app import Consumer, Feed, make_app
+from streamrec.settings import KafkaSettings, SecurityProtocol
+
+
+def app_of(tmp_path, **changes):
+    kafka = KafkaSettings(bootstrap="a:1,b:2", topic_prefix="x.", **changes)
+
+    async def make():
+        return make_app(kafka, "features-1", Feed(kafka, None, 500), tmp_path / "faust")
+
+    return asyncio.run(make())
+
+
+def test_another_faust_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(faust_app, "FAUST", "0.0.1")
+    with pytest.raises(UserError, match=r"overrides internals of 0\.0\.1: pip install"):
+        app_of(tmp_path)
+
+
+def test_faust_decides_membership_and_nothing_else(tmp_path):
+    conf = app_of(tmp_path, session_timeout_s=8.0).conf
+    assert conf.id == "x.features"
+    assert [str(url) for url in conf.broker_consumer] == ["aiokafka://a:1", "aiokafka://b:2"]
+    assert conf.broker_client_id == "features-1"
+    assert conf.broker_session_timeout == 8.0
+    assert conf.broker_request_timeout >= conf.broker_session_timeout
+    assert conf.table_standby_replicas == 0
+    assert not conf.web_enabled
+    assert not conf.topic_allow_declare
+
+
+def test_our_consumer_is_the_one_faust_makes(tmp_path):
+    assert app_of(tmp_path)._new_transport().Consumer is Consumer
+
+
+def test_credentials(tmp_path):
+    assert app_of(tmp_path).conf.broker_credentials is None
+    found = app_of(
+        tmp_path,
+        security_protocol=SecurityProtocol.SASL_SSL,
+        sasl_mechanism="SCRAM-SHA-256",
+        sasl_username="u",
+        sasl_password="p",
+    ).conf.broker_credentials
+    assert isinstance(found, SASLCredentials)
+    assert (found.username, found.password, found.mechanism.value) == ("u", "p", "SCRAM-SHA-256")
+    assert found.ssl_context is not None
+    tls = app_of(tmp_path, security_protocol=SecurityProtocol.SSL).conf.broker_credentials
+    assert tls.context is not None
