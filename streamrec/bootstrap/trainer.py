@@ -88,7 +88,7 @@ def run_trainer(settings: Settings, worker_id: str, stop: threading.Event) -> No
             stack.enter_context(clients.control_log(settings)),
             store,
             generations,
-            learner.snapshot(),
+            learner.snapshot,
         )
         desk = ReleaseDesk(
             stack.enter_context(clients.control_log(settings)),
@@ -125,7 +125,9 @@ def run_trainer(settings: Settings, worker_id: str, stop: threading.Event) -> No
         identity = WorkerStatus(
             worker_id, TRAINER, socket.gethostname(), os.getpid(), clock.now_ms(), clock.now_ms()
         )
-        parts = WorkerParts(trainer, champions, feed, lease, fleet, clock, scalars, peak_rss_mb)
+        parts = WorkerParts(
+            trainer, champions, feed, lease, fleet, clock, scalars, peak_rss_mb, mirror.settled
+        )
         TrainingWorker(parts, identity, stop).run()
     log.info("stopped")
 

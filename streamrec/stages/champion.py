@@ -7,6 +7,7 @@ Does not change the registry.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from streamrec.core.registry import Pin, RegistryState
 from streamrec.errors import GenerationRefused
@@ -31,15 +32,16 @@ class ChampionWatch:
         control: ControlLog,
         store: RegistryStore,
         generations: Generations,
-        untrained: Scorer,
+        untrained: Callable[[], Scorer],
     ) -> None:
+        """``untrained`` is asked once, by ``start``: a scorer needs a catalogue."""
         self.state = RegistryState()
         self._wanted = self.state  # as read; obeyed once the store has answered
-        self.champion = Champion(None, untrained)
+        self.champion: Champion  # from ``start`` on
         self._control = control
         self._store = store
         self._generations = generations
-        self._untrained = untrained
+        self._make_untrained = untrained
         self._warm: dict[str, Scorer] = {}
 
     @property
@@ -50,11 +52,13 @@ class ChampionWatch:
         """A generation made here need not be loaded when it becomes champion."""
         self._warm.pop(generation, None)
         self._warm[generation] = scorer
-        for old in [g for g in self._warm if g != self.champion.generation][:-WARM]:
+        for old in [g for g in self._warm if g != self.state.champion][:-WARM]:
             del self._warm[old]
 
     def start(self) -> None:
-        """Read the log to its end. Raises Unavailable."""
+        """Read the log to its end, before the learner has loaded anything. Raises Unavailable."""
+        self._untrained = self._make_untrained()
+        self.champion = Champion(None, self._untrained)
         latest = self._control.latest()
         self._wanted = latest.state if latest else RegistryState()
         self._obey(self._wanted)

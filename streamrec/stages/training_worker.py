@@ -4,7 +4,7 @@ Knows what waits for what, and what is said when. Does not know how to learn or 
 (``stages.train``), Kafka, Redis or torch; every part it is made of can be a fake.
 
 1. Wait for the lease: two trainers never train at once. The second says who has it.
-2. Start the trainer; wait for what is away.
+2. Wait until the catalogue stands still, then start the trainer.
 3. Rounds. A dependency that goes away is waited for, said once; a beat tells the fleet
    about once a second, a line tells people about every five.
 4. When told to stop: one last checkpoint, leave the fleet, give the lease back.
@@ -36,6 +36,7 @@ POLL_S = 0.2
 BEAT_EVERY_S = 1.0
 SAY_EVERY_S = 5.0
 LEASE_RETRY_S = 1.0
+SETTLE_LOOKS = 10
 TRAINER = "trainer"
 
 
@@ -58,6 +59,7 @@ class CatalogueMirror:
 
     def __init__(self, store: PartitionStore, partitions: int) -> None:
         self.catalogue = Catalogue()
+        self._looks: list[int] = []
         self._store = store
         self._since = {Source("items", number): 0 for number in range(partitions)}
 
@@ -67,6 +69,17 @@ class CatalogueMirror:
             changes = self._store.read_rows(source, since)
             self.catalogue.apply_rows(changes.rows)
             self._since[source] = changes.position
+
+    def settled(self) -> bool:
+        """Whether there are items and no more are coming in; asked about once a second.
+
+        What all items share is learned from the first ones: better from all of them.
+        Raises Unavailable.
+        """
+        self.refresh()
+        self._looks.append(len(self.catalogue))
+        *before, now = self._looks
+        return now > 0 and (now in before[-1:] or len(before) >= SETTLE_LOOKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,7 @@ class WorkerParts:
     clock: Clock
     scalars: Scalars
     memory_mb: Callable[[], float]
+    settled: Callable[[], bool]  # whether the catalogue is there to start with
 
 
 class TrainingWorker:
@@ -148,6 +162,11 @@ class TrainingWorker:
 
     def _start(self) -> bool:
         self._parts.lease.confirm()
+        if not self._parts.settled():
+            if self._timer() - self._said_s >= SAY_EVERY_S:
+                self._said_s = self._timer()
+                log.info("waiting for the catalogue")
+            return False
         self._parts.trainer.start()
         return True
 
@@ -220,7 +239,7 @@ class TrainingWorker:
             replace(
                 self._identity,
                 beat_at_ms=self._parts.clock.now_ms(),
-                active=champions.champion.generation,
+                active=champions.state.champion,
                 revision=champions.state.revision,
                 gauges=self._gauges(),
             )

@@ -126,9 +126,7 @@ class World:
         learner = FakeLearner(self.skill_of)
         store, stop = self.store, threading.Event()
         line = ReleaseLine(self.desk("trainer"), store, executor or StepExecutor(), stop)
-        champions = ChampionWatch(
-            self.control.reader(), store, self.generations, learner.snapshot()
-        )
+        champions = ChampionWatch(self.control.reader(), store, self.generations, learner.snapshot)
         parts = Parts(
             self.feed, learner, self.checkpoints, self.generations, store, champions, line,
             self.clock, self.scalars, self.root / "work", self.refuse,

@@ -71,7 +71,6 @@ class _Mortal:
 def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
     """A trainer all of whose edges are mortal."""
     learner = FakeLearner(world.skill_of)
-    untrained = learner.snapshot()
     store: Any = fate.wrap(world.store, "store")
     generations: Any = fate.wrap(world.generations, "generations")
     desk = ReleaseDesk(
@@ -85,7 +84,7 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
         generations=generations,
         store=store,
         champions=ChampionWatch(
-            fate.wrap(world.control.reader(), "watch"), store, generations, untrained
+            fate.wrap(world.control.reader(), "watch"), store, generations, learner.snapshot
         ),
         line=ReleaseLine(desk, store, StepExecutor()),
         clock=world.clock,

@@ -45,16 +45,20 @@ class Running:
 
     def __init__(self, world: World) -> None:
         self.world, self.lease, self.stop = world, FakeLease(), threading.Event()
+        self.settled: list[bool] = []
         self.trainer, learner = world.trainer()
         self.trainer._parts = replace(self.trainer._parts, may_train=self.lease.confirm)
         self.learner: FakeLearner = learner
         self.error: BaseException | None = None
         parts = WorkerParts(
             self.trainer, self.trainer._parts.champions, world.feed, self.lease, world.fleet,
-            world.clock, world.scalars, lambda: 123.0,
+            world.clock, world.scalars, lambda: 123.0, self.is_settled,
         )  # fmt: skip
         self.worker = TrainingWorker(parts, WorkerStatus("t1", "trainer", "h", 1, 0, 0), self.stop)
         self.thread = threading.Thread(target=self._run)
+
+    def is_settled(self) -> bool:
+        return self.settled.pop(0) if self.settled else True
 
     def _run(self) -> None:
         try:
@@ -93,7 +97,8 @@ def test_it_trains_says_so_and_leaves_a_checkpoint(
     world.feed.log += batches(7)
     with Running(world) as running:
         eventually(lambda: running.trainer.counts.activated == 2)
-        eventually(lambda: world.fleet.beats and world.fleet.beats[-1].gauges["examples"] == 70)
+        eventually(lambda: world.fleet.beats[-1].gauges["examples"] == 70)
+        eventually(lambda: world.fleet.beats[-1].active == world.champion)
         eventually(lambda: any("70 examples" in line for line in caplog.messages))
     beat = world.fleet.beats[-1]
     assert (beat.role, beat.active) == ("trainer", world.champion)
@@ -159,6 +164,16 @@ def test_servers_that_are_not_there_yet_are_waited_for(tmp_path: Path) -> None:
         eventually(lambda: len(running.learner.learned) == 10)
 
 
+def test_the_catalogue_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(tmp_path)
+    running = Running(world)
+    running.settled = [False] * 5
+    with running:
+        eventually(lambda: world.champion)
+    assert running.settled == []
+    assert any("waiting for the catalogue" in line for line in caplog.messages)
+
+
 def test_a_lost_lease_ends_it_without_a_checkpoint(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.feed.log += batches(1)
@@ -181,12 +196,13 @@ def test_the_catalogue_follows_the_stored_items() -> None:
 
     store = FakePartitionStore()
     mirror = CatalogueMirror(store, partitions=2)
-    mirror.refresh()
-    assert len(mirror.catalogue) == 0
+    assert not mirror.settled()
+    assert not mirror.settled()  # nothing is not a catalogue
     for number, title in enumerate(["one", "two"]):
         item = Item(f"i{number}", title)
         store.commit(Source("items", number), 0, 1, Writes(rows={item.item_id: item_record(item)}))
-    mirror.refresh()
+    assert not mirror.settled()  # two at once: more may be coming
+    assert mirror.settled()
     assert {mirror.catalogue.item(row).title for row in range(2)} == {"one", "two"}
     changed = Item("i0", "uno")
     store.commit(Source("items", 0), 1, 2, Writes(rows={"i0": item_record(changed)}))
