@@ -159,6 +159,7 @@ def recorded(settings: Settings) -> dict[str, Any]:
 
 
 def _model(settings: Settings, mirror: CatalogueMirror) -> tuple[Learner, ModelGenerations]:
+    log.info("loading the language model %s", settings.encoder.model)
     encoder = load_encoder(settings.encoder)
     index = ItemIndex(encoder)
     learner = OnlineLearner(mirror.catalogue, index, settings.trainer.seed, encoder=encoder)

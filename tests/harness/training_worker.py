@@ -177,7 +177,7 @@ class TrainerProcess:
         if self.running:
             self.kill()
 
-    def until(self, condition: Callable[[], object], within_s: float = 60) -> None:
+    def until(self, condition: Callable[[], object], within_s: float = 120) -> None:
         """Wait; on failure the log is shown, and a dead process is not waited for."""
         deadline = time.monotonic() + within_s
         while not condition():

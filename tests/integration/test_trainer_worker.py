@@ -1,0 +1,226 @@
+"""Trainers as processes: batches in, checkpoints and generations out, whatever kills them."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from streamrec.core.events import DeadLetter
+from streamrec.infra.follower import Follower
+from streamrec.settings import (
+    EncoderSettings,
+    KafkaSettings,
+    RedisSettings,
+    Settings,
+    TrainerSettings,
+)
+from tests.fakes.language_models import save_tiny_model
+from tests.harness.servers import new_redis_server
+from tests.harness.training_worker import Installation, Stream, installation
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model("bert", tmp_path_factory.mktemp("model"))
+
+
+def settings_of(kafka: str, redis: str, prefix, model: Path, root: Path, **how) -> Settings:
+    trainer = TrainerSettings(
+        release_examples=64, gate_examples=32, stage_timeout_s=1.0, checkpoint_s=0.5
+    )
+    return Settings(
+        state_dir=root / "state",
+        kafka=KafkaSettings(bootstrap=kafka, topic_prefix=prefix.topic, partitions=2),
+        redis=RedisSettings(url=redis, key_prefix=prefix.redis),
+        encoder=EncoderSettings(model=str(model), device="cpu", dtype="float32", threads=1),
+        trainer=replace(trainer, **how),
+    )
+
+
+@pytest.fixture
+def real(apache_kafka, redis_url, fresh_prefix, language_model, tmp_path) -> Iterator[Installation]:
+    settings = settings_of(apache_kafka, redis_url, fresh_prefix, language_model, tmp_path)
+    with installation(settings, tmp_path) as place:
+        yield place
+
+
+def learned_everything(place: Installation, stream: Stream) -> bool:
+    marks = place.ledger().partitions
+    return all(p in marks and marks[p].trained >= n for p, n in stream.sent.items())
+
+
+def assert_exactly_once(place: Installation, stream: Stream) -> None:
+    marks = place.ledger().partitions
+    assert {p: (m.trained, m.checksum) for p, m in marks.items()} == stream.checksums()
+    assert all(mark.lost == 0 for mark in marks.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_batches_become_an_activated_generation(
+    any_kafka, any_redis, fresh_prefix, language_model, tmp_path
+) -> None:
+    curves = tmp_path / "curves"
+    settings = settings_of(
+        any_kafka, any_redis, fresh_prefix, language_model, tmp_path, tensorboard_dir=str(curves)
+    )
+    stream = Stream()
+    with installation(settings, tmp_path) as place:
+        trainer = place.trainer("trainer-1")
+        trainer.until(lambda: place.state.champion)
+        first = place.state.champion
+        assert first is not None
+        assert first.startswith("g000000-")
+        place.send(stream.next_batches(20))
+        trainer.until(lambda: place.state.champion != first or "rejected" in trainer.log)
+        trainer.until(lambda: learned_everything(place, stream))
+        status = place.status("trainer-1")
+        assert status is not None
+        assert status.gauges["candidates"] >= 1
+        assert trainer.terminate() == 0
+        assert place.status("trainer-1") is None
+        assert_exactly_once(place, stream)
+        assert list(curves.iterdir())
+        for generation in place.registry.generations():
+            check_generation(place, generation)
+        made = [g for g in place.registry.generations() if not g.startswith("g000000")]
+        assert made
+
+
+def check_generation(place: Installation, generation: str) -> None:
+    """Plain PEFT loads it, and the manifest says where it comes from."""
+    from peft import PeftModel
+    from transformers import AutoModel
+
+    directory = place.registry.get(generation)
+    base = AutoModel.from_pretrained(place.settings.encoder.model)
+    model = PeftModel.from_pretrained(base, str(directory))
+    assert any("lora" in name for name, _ in model.named_parameters())
+    manifest = json.loads((directory / "manifest.json").read_text())
+    assert manifest["generation"] == generation
+    if not generation.startswith("g000000"):
+        assert manifest["parent"] in place.registry.generations()
+        assert manifest["gate"]["examples"] >= 32
+        assert manifest["training"]["examples"] >= 64
+        assert manifest["settings"]["encoder"]["rank"] == 8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.apache_kafka
+@pytest.mark.redis_server
+def test_killed_again_and_again_it_trains_each_example_once(real: Installation) -> None:
+    stream, rng = Stream(), random.Random(7)
+    trainer = real.trainer("trainer-1")
+    trainer.until(lambda: real.state.champion)
+    done = threading.Event()
+
+    def produce() -> None:
+        for _ in range(120):
+            batches = stream.next_batches(2)
+            real.send([*batches, *(batches if rng.random() < 0.2 else [])])  # sometimes again
+            time.sleep(0.1)
+        done.set()
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    kills = 0
+    while not done.is_set():
+        time.sleep(rng.uniform(1.0, 4.0))
+        trainer.kill()
+        kills += 1
+        trainer.start()
+    producer.join()
+    trainer.until(lambda: learned_everything(real, stream), within_s=120)
+    assert trainer.terminate() == 0
+    assert kills >= 3
+    assert_exactly_once(real, stream)
+    generations = real.registry.generations()
+    numbers = [name.split("-")[0] for name in generations]
+    assert len(numbers) == len(set(numbers))
+    assert real.state.champion in generations
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.apache_kafka
+@pytest.mark.redis_server
+def test_two_trainers_never_train_at_once(real: Installation) -> None:
+    stream = Stream()
+    first = real.trainer("trainer-1")
+    first.until(lambda: real.state.champion)
+    second = real.trainer("trainer-2")
+    second.until(lambda: "trainer-1/" in second.log)
+    place = stream.next_batches(4)
+    real.send(place)
+    first.until(lambda: learned_everything(real, stream))
+    assert "beginning" not in second.log
+    assert "resuming" not in second.log
+    first.kill()
+    second.until(lambda: "resuming" in second.log)  # the lease of the dead has run out
+    real.send(stream.next_batches(4))
+    second.until(lambda: learned_everything(real, stream))
+    assert second.terminate() == 0
+    assert_exactly_once(real, stream)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.apache_kafka
+@pytest.mark.redis_server
+def test_bad_batches_are_kept_as_dead_letters(real: Installation) -> None:
+    stream = Stream()
+    follower = Follower(real.settings.kafka, real.codec, ["dead-letter"], "test", from_start=True)
+    trainer = real.trainer("trainer-1")
+    good = stream.next_batches(4)
+    real.send_raw(b"0", b"\xc3\x01 not a batch")
+    real.send([replace(good[0], feature_set="of-another-version"), *good])
+    trainer.until(lambda: learned_something(real))
+    assert trainer.terminate() == 0
+    letters = [seen.value for seen in follower.poll(5.0)]
+    follower.close()
+    assert all(isinstance(letter, DeadLetter) for letter in letters)
+    assert [(letter.topic, letter.offset) for letter in letters] == [
+        ("training-batches", 0),
+        ("training-batches", 1),
+    ]
+    assert letters[0].value == b"\xc3\x01 not a batch"
+    assert "of-another-version" in letters[1].reason
+    mark = real.ledger().partitions[0]
+    assert mark.holes == ((0, 16),)  # refused once, it is never trained, also when sent again
+    assert mark.trained == 16
+
+
+def learned_something(place: Installation) -> bool:
+    marks = place.ledger().partitions
+    return 0 in marks and marks[0].trained == 16 and 1 in marks and marks[1].trained == 32
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.apache_kafka
+@pytest.mark.redis_server
+def test_redis_away_is_waited_for(apache_kafka, fresh_prefix, language_model, tmp_path) -> None:
+    stream = Stream()
+    with new_redis_server(tmp_path / "redis") as redis:
+        url, port = redis.url, int(redis.url.rsplit(":", 1)[1].split("/")[0])
+        settings = settings_of(apache_kafka, url, fresh_prefix, language_model, tmp_path)
+        with installation(settings, tmp_path) as place:
+            trainer = place.trainer("trainer-1")
+            trainer.until(lambda: place.state.champion)
+            redis.kill()
+            trainer.until(lambda: "waiting" in trainer.log)
+            place.send(stream.next_batches(4))
+            again = type(redis)(tmp_path / "redis", port)
+            with again:
+                trainer.until(lambda: learned_everything(place, stream))
+                assert "back; training goes on" in trainer.log
+                assert trainer.terminate() == 0
+                assert_exactly_once(place, stream)
