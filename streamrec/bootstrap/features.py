@@ -22,8 +22,15 @@ from streamrec.core.batching import BatchRules
 from streamrec.core.fold import FoldRules
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.faust_app import Feed, make_app, run_app
-from streamrec.infra.kafka import KafkaPublisher, full_name, partition_counts, partition_for
+from streamrec.infra.faust_app import make_app, run_app
+from streamrec.infra.feed import Feed
+from streamrec.infra.kafka import (
+    KafkaPublisher,
+    full_name,
+    log_bounds,
+    partition_counts,
+    partition_for,
+)
 from streamrec.infra.telemetry import configure_logging
 from streamrec.ports import Fleet, WorkerStatus
 from streamrec.settings import KafkaSettings, Settings
@@ -87,7 +94,9 @@ async def _run(settings: Settings, worker_id: str) -> None:
         partial(partition_for, partitions=partitions[topics.EVENTS]),
     )
     ingest = Ingest(edges, ingest_rules(settings, partitions))
-    feed = Feed(settings.kafka, ingest, settings.ingest.run_events)
+    feed = Feed(
+        settings.kafka, ingest, settings.ingest.run_events, partial(log_bounds, settings.kafka)
+    )
     app = make_app(settings.kafka, worker_id, feed, settings.state_dir / "faust" / worker_id)
     beating = asyncio.ensure_future(_beat(clients.fleet(settings), worker_id, ingest, feed))
     try:

@@ -160,3 +160,25 @@ def test_a_silent_server_is_unavailable():
             store.position(EVENTS)
         with pytest.raises(Unavailable, match="committing events-0"):
             store.commit(EVENTS, 0, 1, Writes())
+
+
+def test_an_acl_user_needs_only_its_keys_and_a_few_commands(any_redis, fresh_prefix):
+    with connect_redis(RedisSettings(url=any_redis)) as admin:
+        allowed = ["+@connection", "+@read", "+@write", "+@scripting", "+@transaction"]
+        name = fresh_prefix.group
+        admin.execute_command(
+            "ACL", "SETUSER", name, "on", ">secret", f"~{fresh_prefix.redis}:*", "-@all", *allowed
+        )
+    settings = RedisSettings(url=any_redis, username=name, password="secret")
+    with connect_redis(settings) as client:
+        store = RedisPartitionStore(client, fresh_prefix.redis)
+        store.commit(EVENTS, 0, 1, Writes(users={"u": {}}, rows={"r": {}}, updates=[entry(0)]))
+        assert store.read_users(EVENTS, ["u"]) == (1, [{}])
+        assert store.read_rows(EVENTS, 0) == Changes(1, {"r": {}})
+        store.trim_outbox(EVENTS, "updates", entry(0))
+        other = RedisPartitionStore(client, "elsewhere")
+        with pytest.raises(Unavailable, match=r"(?i)permission"):
+            other.position(EVENTS)
+    wrong = RedisSettings(url=any_redis, username=name, password="guess")
+    with connect_redis(wrong) as client, pytest.raises(Unavailable, match=r"(?i)invalid|wrong"):
+        RedisPartitionStore(client, fresh_prefix.redis).position(EVENTS)

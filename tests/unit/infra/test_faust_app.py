@@ -9,7 +9,8 @@ from faust.auth import SASLCredentials
 
 from streamrec.errors import UserError
 from streamrec.infra import faust_app
-from streamrec.infra.faust_app import Consumer, Feed, make_app
+from streamrec.infra.faust_app import Consumer, make_app
+from streamrec.infra.feed import Feed
 from streamrec.settings import KafkaSettings, SecurityProtocol
 
 
@@ -17,7 +18,7 @@ def app_of(tmp_path, **changes):
     kafka = KafkaSettings(bootstrap="a:1,b:2", topic_prefix="x.", **changes)
 
     async def make():
-        return make_app(kafka, "features-1", Feed(kafka, None, 500), tmp_path / "faust")
+        return make_app(kafka, "features-1", Feed(kafka, None, 500, dict), tmp_path / "faust")
 
     return asyncio.run(make())
 

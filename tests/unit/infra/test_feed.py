@@ -1,0 +1,234 @@
+"""What the feed does with partitions, over a consumer and a sink made of lists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from types import SimpleNamespace
+
+import pytest
+
+from streamrec.core.events import Source
+from streamrec.errors import PositionConflict, SourceGap, Unavailable
+from streamrec.infra import feed as feeding
+from streamrec.infra.feed import TP, Feed
+from streamrec.settings import KafkaSettings
+
+EVENTS, ITEMS = TP("x.events", 0), TP("x.items", 0)
+
+
+class FakeConsumer:
+    """A log of offsets per partition, and where we read it."""
+
+    def __init__(self, **ends: int) -> None:
+        self.ends = {TP(f"x.{topic}", 0): end for topic, end in ends.items()}
+        self.at: dict[TP, int] = dict.fromkeys(self.ends, 0)
+        self.flowing = True
+        self.counts = True
+        self.seeks: list[tuple[TP, int]] = []
+
+    async def fetch(self, timeout_s):
+        await asyncio.sleep(0)
+        found = {}
+        for tp, at in self.at.items():
+            if at < self.ends[tp]:
+                found[tp] = [
+                    SimpleNamespace(offset=n, timestamp=0, key=b"", value=b"")
+                    for n in range(at, self.ends[tp])
+                ]
+                self.at[tp] = self.ends[tp]
+        return found, self.counts
+
+    async def seek_wait(self, partitions):
+        for tp, offset in partitions.items():
+            self.at[tp] = offset
+            self.seeks.append((tp, offset))
+
+    def highwater(self, tp):
+        return self.ends[tp]
+
+
+class FakeSink:
+    def __init__(self, **positions: int) -> None:
+        self.positions = defaultdict(int, {Source(t, 0): p for t, p in positions.items()})
+        self.applied: list[tuple[str, int]] = []
+        self.trouble: list[Exception] = []
+        self.settled = False
+
+    def take_over(self, source):
+        return self.positions[source]
+
+    def start_at(self, source, position):
+        self.positions[source] = position
+
+    def release(self, source):
+        pass
+
+    def ingest(self, source, records):
+        if self.trouble:
+            raise self.trouble.pop()
+        for record in records:
+            if record.offset == self.positions[source]:
+                self.applied.append((source.topic, record.offset))
+                self.positions[source] += 1
+        return self.positions[source]
+
+    def tick(self):
+        pass
+
+    def settle(self):
+        self.settled = True
+
+    def items_position(self, partition):
+        return self.positions[Source("items", partition)]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    for name in ("PAUSE_S", "CATALOGUE_PAUSE_S"):
+        monkeypatch.setattr(feeding, name, 0.01)
+
+
+def drive(sink, consumer, steps=12, firsts=None, meanwhile=None):
+    firsts = firsts or {}
+
+    def bounds(names):
+        return {
+            (tp.topic[2:], tp.partition): (firsts.get(tp, 0), end)
+            for tp, end in consumer.ends.items()
+        }
+
+    async def run():
+        feed = Feed(KafkaSettings(topic_prefix="x."), sink, 3, bounds)
+        feed.reassign(set(consumer.ends))
+        try:
+            for step in range(steps):
+                await feed.step(consumer)
+                await asyncio.sleep(0.005)
+                if meanwhile:
+                    meanwhile(step, feed)
+            await feed.settle()
+        finally:
+            feed.close()
+        return feed
+
+    return asyncio.run(run())
+
+
+def events(count: int, start: int = 0) -> list[tuple[str, int]]:
+    return [("events", n) for n in range(start, count)]
+
+
+def test_it_continues_where_the_store_stands_whatever_was_fetched_before():
+    sink, consumer = FakeSink(events=4), FakeConsumer(items=0, events=10)
+    feed = drive(sink, consumer)
+    assert sink.applied == events(10, start=4)
+    assert (EVENTS, 4) in consumer.seeks
+    assert feed.lag[Source("events", 0)] == 0
+    assert sink.settled
+
+
+def test_the_catalogue_that_was_there_goes_first():
+    sink, consumer = FakeSink(), FakeConsumer(items=5, events=5)
+    drive(sink, consumer)
+    assert sink.applied == [("items", n) for n in range(5)] + events(5)
+
+
+def test_events_do_not_wait_for_the_catalogue_for_ever(monkeypatch, caplog):
+    monkeypatch.setattr(feeding, "CATALOGUE_WAIT_S", 0.0)
+    sink, consumer = FakeSink(), FakeConsumer(items=5, events=5)
+    consumer.at[ITEMS] = 5
+
+    async def lost(partitions):
+        await FakeConsumer.seek_wait(consumer, {t: p for t, p in partitions.items() if t != ITEMS})
+
+    consumer.seek_wait = lost
+    drive(sink, consumer)
+    assert sink.applied == events(5)
+    assert "events start before the catalogue is whole" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [
+        (PositionConflict("events-0", 0, 5), "has another writer"),
+        (Unavailable("Redis: gone", 0.01), "Redis: gone"),
+    ],
+)
+def test_a_partition_in_doubt_is_taken_over_again(trouble, message, caplog):
+    sink, consumer = FakeSink(), FakeConsumer(items=0, events=7)
+    sink.trouble = [trouble]
+    drive(sink, consumer)
+    assert sink.applied == events(7)
+    assert [seek for seek in consumer.seeks if seek[0] == EVENTS] == [(EVENTS, 0)] * 2
+    assert message in caplog.text
+
+
+def test_missing_offsets_are_read_again():
+    sink, consumer = FakeSink(), FakeConsumer(items=0, events=7)
+
+    def skip_ahead(step, feed):
+        if step == 4:
+            consumer.ends[EVENTS] = 12
+            consumer.at[EVENTS] = 10  # as if 7 to 9 had been fetched and lost
+
+    drive(sink, consumer, meanwhile=skip_ahead)
+    assert sink.applied == events(12)
+
+
+def test_what_a_rebalance_interrupted_is_read_again():
+    sink, consumer = FakeSink(), FakeConsumer(items=0, events=7)
+    consumer.counts = False
+
+    def calm_down(step, feed):
+        consumer.counts = step > 3
+
+    drive(sink, consumer, meanwhile=calm_down)
+    assert sink.applied == events(7)
+
+
+def test_a_partition_that_stands_still_is_sought_again(monkeypatch):
+    monkeypatch.setattr(feeding, "STALL_S", 0.01)
+    sink, consumer = FakeSink(), FakeConsumer(items=0, events=0)
+
+    def lose(step, feed):
+        if step == 3:
+            consumer.ends[EVENTS] = consumer.at[EVENTS] = 5
+
+    drive(sink, consumer, meanwhile=lose)
+    assert sink.applied == events(5)
+
+
+def test_a_store_that_is_away_at_the_start_is_waited_for(caplog):
+    sink, consumer = FakeSink(), FakeConsumer(items=0, events=3)
+    answers = [Unavailable("Redis: asleep", 0.01)]
+
+    def take_over(source):
+        if answers:
+            raise answers.pop()
+        return sink.positions[source]
+
+    sink.take_over = take_over
+    drive(sink, consumer)
+    assert sink.applied == events(3)
+    assert "waiting 0.01 s: Redis: asleep" in caplog.text
+
+
+def test_a_new_state_begins_where_an_old_log_begins():
+    sink, consumer = FakeSink(), FakeConsumer(items=0, events=9)
+    drive(sink, consumer, firsts={EVENTS: 6})
+    assert sink.applied == events(9, start=6)
+
+
+@pytest.mark.parametrize(("position", "first"), [(4, 6), (12, 0)])
+def test_a_log_that_does_not_fit_is_not_skipped_over(position, first):
+    sink, consumer = FakeSink(events=position), FakeConsumer(items=0, events=9)
+    with pytest.raises(SourceGap):
+        drive(sink, consumer, firsts={EVENTS: first})
+    assert sink.applied == []
+
+
+def test_compaction_may_take_items_away():
+    sink, consumer = FakeSink(items=2), FakeConsumer(items=9, events=0)
+    drive(sink, consumer, firsts={ITEMS: 5})
+    assert sink.applied == [("items", n) for n in range(5, 9)]
