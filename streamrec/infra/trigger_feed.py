@@ -30,6 +30,8 @@ GROUP = "serving"
 SESSION_TIMEOUT_MS = 6_000
 """How long a worker that was killed holds its partitions: the least that brokers allow."""
 
+CLOSE_TIMEOUT_MS = 3_000
+
 
 class KafkaTriggerFeed:
     """``ports.TriggerFeed`` over a consumer group. Connects at first use; close it."""
@@ -93,9 +95,12 @@ class KafkaTriggerFeed:
         return behind + len(self._held)
 
     def close(self) -> None:
-        """Leave the group; its partitions go to the others at once."""
+        """Leave the group; its partitions go to the others at once.
+
+        In the middle of a rebalance a broker may not hear us: then it finds out by itself.
+        """
         if self._consumer is not None:
-            self._consumer.close(autocommit=False)
+            self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
             self._consumer = None
 
     def _fetch(self, consumer: KafkaConsumer, timeout_s: float, limit: int | None) -> list[Any]:

@@ -5,45 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from streamrec.bootstrap import clients
-from streamrec.bootstrap.serving import run_serving_worker
-from streamrec.core.catalogue import item_record
-from streamrec.core.events import Item, Kind, Recommendation, Request, Source, Trigger, UserUpdate
+from streamrec.core.events import Item, Trigger
 from streamrec.core.loop_watch import GenerationWalk
-from streamrec.core.user_state import UserState
-from streamrec.infra.clock import SystemClock
+from streamrec.infra.embedded import EmbeddedRedis
 from streamrec.infra.follower import Follower
-from streamrec.infra.kafka import create_topics, partition_for
-from streamrec.model.encoder import load_encoder
-from streamrec.ports import WorkerStatus, Writes
-from streamrec.settings import (
-    EncoderSettings,
-    KafkaSettings,
-    RedisSettings,
-    ServingSettings,
-    Settings,
-    child_environment,
-)
+from streamrec.infra.kafka import partition_for
+from streamrec.infra.server_process import ServerProcess
 from streamrec.stages.release import Outcome
 from tests.fakes.language_models import save_tiny_model, stir
-from tests.harness.generations import new_generation
+from tests.harness.servers import new_apache_kafka, new_redis_server
+from tests.harness.serving_loop import ITEMS, Loop, serving_loop, until
 
-pytestmark = [pytest.mark.apache_kafka, pytest.mark.redis_server]
-
-ITEMS = [Item(f"item{n}", f"word{n} word{n + 1}", categories=(f"c{n % 3}",)) for n in range(40)]
+real = [pytest.mark.apache_kafka, pytest.mark.redis_server]
 
 
 @pytest.fixture(scope="module")
@@ -51,143 +33,27 @@ def language_model(tmp_path_factory) -> Path:
     return save_tiny_model("bert", tmp_path_factory.mktemp("model"))
 
 
-class Loop:
-    """A small installation: topics, a catalogue, a registry; workers on demand."""
-
-    def __init__(self, settings: Settings, scratch: Path, stack: ExitStack) -> None:
-        self.settings, self.scratch, self._stack = settings, scratch, stack
-        create_topics(settings.kafka)
-        self.codec = clients.codec(settings)
-        self.store = clients.partition_store(settings)
-        self.fleet = clients.fleet(settings)
-        self.registry = clients.registry_store(settings)
-        self.publisher = clients.publisher(settings, "test")
-        stack.callback(self.publisher.close)
-        self.desk = stack.enter_context(clients.release_desk(settings))
-        self.answers: list[Recommendation] = []
-        self._follower = stack.enter_context(
-            Follower(settings.kafka, self.codec, ["recommendations"], "test", from_start=True)
-        )
-        self.encoder = load_encoder(settings.encoder)
-        self.generations: list[str] = []
-
-    def add_items(self, *items: Item) -> None:
-        source = Source("items", 0)
-        at = self.store.position(source)
-        rows = {item.item_id: item_record(item) for item in items}
-        self.store.commit(source, at, at + 1, Writes(rows=rows))
-
-    def generation(self, **how) -> tuple[str, Path]:
-        """A finished generation that is in nobody's registry yet."""
-        sequence = len(self.generations) + 1
-        directory = self.scratch / f"made-{sequence}"
-        generation = new_generation(directory, self.encoder, sequence, **how)
-        self.generations.append(generation)
-        return generation, directory
-
-    def release(self, **how) -> str:
-        generation, directory = self.generation(**how)
-        report = self.desk.publish(generation, directory, "a test")
-        assert report.outcome is Outcome.ACTIVATED
-        assert report.swap is not None
-        assert report.swap.complete, report.swap
-        return generation
-
-    def click(self, user_id: str, item_id: str) -> None:
-        """What the feature worker does with a click, as far as serving can see."""
-        partition = partition_for(user_id, self.settings.kafka.partitions)
-        source = Source("events", partition)
-        position, (record,) = self.store.read_users(source, [user_id])
-        state = UserState.from_record(record) if record else UserState()
-        state = replace(
-            state,
-            history=(*state.history, item_id),
-            history_ms=(*state.history_ms, position),
-            consumed=(*state.consumed, item_id),
-        )
-        self.store.commit(
-            source, position, position + 1, Writes(users={user_id: state.to_record()})
-        )
-        now_ms = SystemClock().now_ms()
-        update = UserUpdate(
-            user_id, item_id, Kind.CLICK, partition, position, now_ms, now_ms, now_ms
-        )
-        self.send("user-updates", user_id, self.codec.encode("user-updates", update))
-
-    def ask(self, user_id: str, request_id: str, **wish) -> None:
-        request = Request(request_id, user_id, SystemClock().now_ms(), **wish)
-        self.send("requests", user_id, self.codec.encode("requests", request))
-
-    def send(self, topic: str, key: str, value: bytes) -> None:
-        self.publisher.publish(topic, key.encode(), value)
-        self.publisher.flush()
-
-    def worker(self, name: str) -> SimpleNamespace:
-        """One in a thread of this process; ``stop()`` it or the test's end does."""
-        stop = threading.Event()
-        thread = threading.Thread(target=run_serving_worker, args=(self.settings, name, stop))
-        thread.start()
-
-        def end() -> None:
-            stop.set()
-            thread.join(30)
-            assert not thread.is_alive()
-
-        self._stack.callback(end)
-        return SimpleNamespace(stop=end)
-
-    def worker_process(self, name: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "workers.serving", name]
-        process = subprocess.Popen(command, env=child_environment(self.settings))
-        self._stack.callback(process.wait, 30)
-        self._stack.callback(process.kill)
-        return process
-
-    def serving(self) -> dict[str, WorkerStatus]:
-        return {worker.worker_id: worker for worker in self.fleet.workers()}
-
-    def all_serve(self, generation: str, *names: str) -> bool:
-        serving = self.serving()
-        return all(name in serving and serving[name].active == generation for name in names)
-
-    def both_answer(self, *names: str) -> bool:
-        """Ask everybody something; whether all these workers have answered something."""
-        for user in range(10):
-            self.ask(f"user{user}", f"warm-up-{len(self.answers)}-{user}")
-        self.read()
-        return {answer.worker_id for answer in self.answers} >= set(names)
-
-    def read(self) -> None:
-        self.answers += [seen.value for seen in self._follower.poll(0.1)]
-
-    def answered(self, *trigger_ids: str) -> list[Recommendation]:
-        """Wait for the answers to these triggers."""
-        until(lambda: self.read() or {a.trigger_id for a in self.answers} >= set(trigger_ids))
-        return [next(a for a in self.answers if a.trigger_id == wanted) for wanted in trigger_ids]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "never happened"
-        time.sleep(0.02)
-
-
-@pytest.fixture
-def loop(apache_kafka, redis_url, fresh_prefix, language_model, tmp_path) -> Iterator[Loop]:
-    settings = Settings(
-        state_dir=tmp_path / "state",
-        kafka=KafkaSettings(bootstrap=apache_kafka, topic_prefix=fresh_prefix.topic, partitions=2),
-        redis=RedisSettings(url=redis_url, key_prefix=fresh_prefix.redis),
-        encoder=EncoderSettings(model=str(language_model), device="cpu", dtype="float32"),
-        serving=ServingSettings(statistics_refresh_s=0.1),
-    )
-    with ExitStack() as stack:
-        loop = Loop(settings, tmp_path, stack)
-        loop.add_items(*ITEMS)
+@pytest.fixture(params=[pytest.param("real", marks=real)])
+def loop(request, fresh_prefix, language_model, tmp_path) -> Iterator[Loop]:
+    """On Apache Kafka and Redis, or on what pip installed."""
+    kinds = {
+        "real": ("apache_kafka", "redis_url"),
+        "embedded": ("embedded_kafka", "embedded_redis"),
+    }
+    bootstrap, redis_url = (request.getfixturevalue(name) for name in kinds[request.param])
+    names = fresh_prefix.topic, fresh_prefix.redis
+    with serving_loop(bootstrap, redis_url, names, language_model, tmp_path) as loop:
         yield loop
 
 
+EVERYWHERE = pytest.mark.parametrize(
+    "loop",
+    [pytest.param("real", marks=real), pytest.param("embedded", marks=pytest.mark.embedded)],
+    indirect=True,
+)
+
+
+@EVERYWHERE
 def test_updates_and_requests_become_recommendations(loop) -> None:
     generation = loop.release()
     loop.click("ana", "item3")
@@ -222,6 +88,7 @@ def test_what_was_asked_before_the_first_generation_is_answered_after_it(loop, c
     assert loop.answered("early")[0].generation == generation
 
 
+@EVERYWHERE
 def test_rollback_flips_two_workers_and_a_late_starter_agrees(loop) -> None:
     loop.worker("serving-1")
     loop.worker("serving-2")
@@ -340,3 +207,32 @@ def test_sigterm_ends_a_worker_cleanly(loop) -> None:
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(30) == 0
     assert loop.serving() == {}
+
+
+@pytest.mark.apache_kafka
+@pytest.mark.redis_server
+@pytest.mark.slow
+@pytest.mark.parametrize("down", ["kafka", "redis"])
+def test_a_server_that_was_away_is_waited_for(down, language_model, tmp_path, caplog) -> None:
+    with (
+        new_apache_kafka(tmp_path / "kafka") as kafka,
+        new_redis_server(tmp_path / "redis") as redis,
+        serving_loop(kafka.bootstrap, redis.url, ("t.", "t"), language_model, tmp_path) as loop,
+    ):
+        server: ServerProcess = {"kafka": kafka, "redis": redis}[down]
+        loop.worker("serving-1")
+        generation = loop.release()
+        loop.ask("ana", "before")
+        loop.answered("before")
+        server.kill()
+        if isinstance(server, EmbeddedRedis):
+            loop.ask("ana", "during")
+        until(lambda: "trying until it is back" in caplog.text or "wait for it" in caplog.text)
+        server.start()
+        loop.ask("ana", "after")
+        answers = loop.answered("after", *(["during"] if down == "redis" else []))
+        assert {answer.generation for answer in answers} == {generation}
+        second = loop.release()
+        until(lambda: loop.all_serve(second, "serving-1"))
+    warnings = [r for r in caplog.records if r.name.startswith("streamrec")]
+    assert all(record.exc_info is None for record in warnings)
