@@ -41,7 +41,7 @@ from streamrec.core.events import (
 )
 from streamrec.core.examples import FloatArray
 from streamrec.core.user_state import NEW_USER, UserState
-from streamrec.errors import Refused
+from streamrec.errors import Refused, TooLarge
 from streamrec.ports import Delivered, ServingModel
 from streamrec.stages.mirror import Mirror, View
 from streamrec.stages.raw import Edges, RawRecord, Refusals
@@ -56,6 +56,7 @@ QUERY_WEIGHT = 10.0
 class Wish:
     """One list that has to be made."""
 
+    message: Delivered
     user_id: str
     trigger: Trigger
     trigger_id: str
@@ -94,14 +95,20 @@ class Server:
 
     def serve(self, batch: Sequence[Delivered], model: ServingModel) -> Served:
         """Answer a micro-batch. Raises Unavailable; serving it again is then right."""
+        refused = [(m, m.value) for m in batch if isinstance(m.value, Refused)]
         wishes, coalesced = self._wishes(batch)
         answers = self._answers(wishes, model) if wishes else []
-        for answer in answers:
-            self._send(answer)
-        if answers:
+        sent = []
+        for wish, answer in answers:
+            try:
+                self._send(answer)
+                sent.append(answer)
+            except TooLarge as error:  # more items were asked for than a message can hold
+                refused.append((wish.message, error))
+        if sent:
             self._edges.publisher.flush()
-        dead_letters = self._bury(batch)
-        return Served(tuple(answers), coalesced, dead_letters, len(wishes) - len(answers))
+        self._bury(refused)
+        return Served(tuple(sent), coalesced, len(refused), len(wishes) - len(answers))
 
     def _wishes(self, batch: Sequence[Delivered]) -> tuple[list[Wish], int]:
         latest: dict[str, Wish] = {}
@@ -111,13 +118,14 @@ class Server:
             match message.value:
                 case UserUpdate() as update:
                     updates += 1
-                    latest[update.user_id] = self._of_update(update)
+                    latest[update.user_id] = self._of_update(message, update)
                 case Request() as request:
-                    requests.append(_of_request(request, message.timestamp_ms))
+                    requests.append(_of_request(message, request))
         return [*requests, *latest.values()], updates - len(latest)
 
-    def _of_update(self, update: UserUpdate) -> Wish:
+    def _of_update(self, message: Delivered, update: UserUpdate) -> Wish:
         return Wish(
+            message=message,
             user_id=update.user_id,
             trigger=Trigger.USER_UPDATE,
             trigger_id=f"{update.partition}-{update.offset}",
@@ -125,7 +133,9 @@ class Server:
             k=self._k,
         )
 
-    def _answers(self, wishes: Sequence[Wish], model: ServingModel) -> list[Recommendation]:
+    def _answers(
+        self, wishes: Sequence[Wish], model: ServingModel
+    ) -> list[tuple[Wish, Recommendation]]:
         states = self._states(wish.user_id for wish in wishes)
         index = {user: at for at, user in enumerate(states)}
         with self._mirror.view() as view:
@@ -142,7 +152,7 @@ class Server:
             lists = [_listed(rows, scores, model, view) for rows, scores in chosen]
         served_at_ms = self._edges.clock.now_ms()
         return [
-            self._answer(wish, items, model, states[wish.user_id][0], served_at_ms)
+            (wish, self._answer(wish, items, model, states[wish.user_id][0], served_at_ms))
             for wish, items in zip(wishes, lists, strict=True)
             if items or wish.trigger is Trigger.REQUEST
         ]
@@ -196,23 +206,22 @@ class Server:
         data = self._edges.codec.encode(topics.RECOMMENDATIONS, answer)
         self._edges.publisher.publish(topics.RECOMMENDATIONS, answer.user_id.encode(), data)
 
-    def _bury(self, batch: Sequence[Delivered]) -> int:
-        """Refused messages go to the dead letters; how many."""
-        refused = [(m, m.value) for m in batch if isinstance(m.value, Refused)]
+    def _bury(self, refused: Sequence[tuple[Delivered, Refused]]) -> None:
+        """Send what cannot be answered to the dead letters."""
         for message, reason in refused:
             source = Source(message.topic, message.partition)
             log.warning("%s@%d goes to the dead letters: %s", source, message.offset, reason)
             record = RawRecord(message.offset, message.timestamp_ms, message.key, message.data)
             self._refusals.publish(source, [(record, reason)])
-        return len(refused)
 
 
-def _of_request(request: Request, timestamp_ms: int) -> Wish:
+def _of_request(message: Delivered, request: Request) -> Wish:
     return Wish(
+        message=message,
         user_id=request.user_id,
         trigger=Trigger.REQUEST,
         trigger_id=request.request_id,
-        triggered_at_ms=timestamp_ms,
+        triggered_at_ms=message.timestamp_ms,
         k=request.k,
         filters=request.filters,
         candidates=request.candidates,

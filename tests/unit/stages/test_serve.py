@@ -164,6 +164,15 @@ def test_a_refused_message_goes_to_the_dead_letters_and_its_neighbours_are_answe
     assert "not Avro" in letter.reason
 
 
+def test_a_list_too_large_for_a_message_is_refused_and_its_neighbours_are_answered(counter) -> None:
+    counter.publisher.max_bytes = 300
+    counter.add_items(*items(*(f"item with a long name {n}" for n in range(20))))
+    answers = counter.serve(request("u1", "huge", k=20), request("u1", "small", 1, k=1))
+    assert [a.trigger_id for a in answers] == ["small"]
+    (value,) = counter.publisher.values("dead-letter")
+    assert counter.codec.decode("dead-letter", value).code == "too-large"
+
+
 def test_nothing_is_published_when_the_store_is_away(counter) -> None:
     def away(*_: object) -> None:
         raise Unavailable("Redis is away")
