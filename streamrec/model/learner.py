@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from streamrec.core.catalogue import Catalogue
-from streamrec.core.examples import Example, ExampleKind
+from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.features import FEATURE_SET, FEATURES
 from streamrec.errors import GenerationRefused
 from streamrec.model.encoder import TextEncoder
@@ -76,6 +76,16 @@ class Snapshot(Ranker):
         super().__init__(head, index.vectors, catalogue)
         self.encoder = encoder
         self.centre_D = index.centre if isinstance(index, ItemIndex) else None
+        self._index = index
+
+    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+        """As ``Ranker.score``, also of items that came after the snapshot was taken."""
+        if isinstance(self._index, ItemIndex) and self.centre_D is not None:
+            self._index.ensure(self._catalogue)
+            view = self._index.view
+            if torch.equal(view.centre, self.centre_D):  # else: learned since, not this head's
+                self.vectors_ND = view.vectors
+        return super().score(examples)
 
 
 class OnlineLearner:

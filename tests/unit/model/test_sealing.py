@@ -15,6 +15,7 @@ from streamrec.errors import GenerationRefused
 from streamrec.model.generation import HEAD_FILE, read_manifest, write_weights
 from streamrec.model.head import Head
 from streamrec.model.index import ItemIndex
+from streamrec.model.learner import OnlineLearner
 from streamrec.model.ranker import Ranker
 from streamrec.model.sealing import ModelGenerations
 from streamrec.ports import Provenance
@@ -108,6 +109,19 @@ def test_a_scorer_sees_items_that_came_later(shop: Workshop) -> None:
     unknown = scorer.score([wanted])[0]
     shop.catalogue.apply_rows({"late": item_record(late)})
     known = scorer.score([wanted])[0]
+    assert known[0] != unknown[0]
+    np.testing.assert_allclose(known[1:], unknown[1:], atol=1e-6)
+
+
+def test_a_snapshot_sees_items_that_came_later_too(shop: Workshop) -> None:
+    learner = OnlineLearner(shop.catalogue, shop.index, seed=0, encoder=shop.encoder)
+    snapshot = learner.snapshot()
+    wanted = replace(
+        EXAMPLES[3], candidates=("late", *EXAMPLES[3].candidates[1:]), history=("item3", "item4")
+    )
+    unknown = snapshot.score([wanted])[0]
+    shop.catalogue.apply_rows({"late": item_record(Item("late", "word3 word4"))})
+    known = snapshot.score([wanted])[0]
     assert known[0] != unknown[0]
     np.testing.assert_allclose(known[1:], unknown[1:], atol=1e-6)
 
