@@ -7,7 +7,8 @@ Beyond the paper, because each helps it on a stream (docs/adr/0070): a softmax o
 negatives with the logQ correction in place of one negative's cross-entropy, a bias per item,
 and a token that stands before a user's first item, so that first clicks train too.
 
-Legend: B sequences, L positions, D width, N items, M negatives, T trained positions.
+Legend: B sequences, L positions, D width, N items, M negatives,
+S items shown beside the target, C = 1 + S.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ class SasrecSettings:
 
     dim: int = 64
     heads: int = 2
-    layers: int = 2
-    max_length: int = 50  # items of history that are read
+    layers: int = 1
+    max_length: int = 20  # items of history that are read
     dropout: float = 0.2
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     bias_rate: float = 1.0  # the items' biases learn this many times faster
     weight_decay: float = 0.0
-    negatives: int = 512  # shared by a step; the whole catalogue when it has no more
-    memory: int = 1_000  # newest accepted events that are replayed
-    replayed: int = 128  # beside the fresh ones, in each step
+    negatives: int = 1_024  # shared by a step; the whole catalogue when it has no more
+    memory: int = 500  # newest accepted events that are replayed
+    replayed: int = 256  # beside the fresh ones, in each step
     steps: int = 1  # for each call of learn
-    trained_positions: int = 50  # last positions of each sequence that are trained
+    averaging: float = 0.98  # what is kept of the served weights at each step
     init: float = 0.02  # standard deviation of the embeddings
     seed: int = 0
 
@@ -128,17 +129,27 @@ class Sasrec(nn.Module):
         return wanted_BD @ self.table[used].T + self.bias[used]
 
     def softmax_loss(
-        self, wanted_TD: Tensor, targets_T: Tensor, negatives_M: Tensor, log_q_M: Tensor
+        self, wanted_BD: Tensor, targets_B: Tensor, negatives_M: Tensor, log_q_M: Tensor
     ) -> Tensor:
-        """Cross-entropy of the target among itself and shared negatives, summed over T.
+        """Cross-entropy of the target among itself and shared negatives, summed over B.
 
         ``log_q_M``: log of each negative's expected count in the sample (Bengio & Senécal
         2008); zeros when the negatives are the whole catalogue.
         """
-        shared_TM = wanted_TD @ self.table[negatives_M].T + self.bias[negatives_M] - log_q_M
-        shared_TM = shared_TM.masked_fill(negatives_M == targets_T[:, None], -torch.inf)
-        own_T = (wanted_TD * self.table[targets_T]).sum(1) + self.bias[targets_T]
-        nothing_T = targets_T.new_zeros(len(targets_T))
+        shared_BM = wanted_BD @ self.table[negatives_M].T + self.bias[negatives_M] - log_q_M
+        shared_BM = shared_BM.masked_fill(negatives_M == targets_B[:, None], -torch.inf)
+        own_B = (wanted_BD * self.table[targets_B]).sum(1) + self.bias[targets_B]
+        nothing_B = targets_B.new_zeros(len(targets_B))
         return functional.cross_entropy(
-            torch.cat([own_T[:, None], shared_TM], dim=1), nothing_T, reduction="sum"
+            torch.cat([own_B[:, None], shared_BM], dim=1), nothing_B, reduction="sum"
         )
+
+    def shown_loss(self, wanted_BD: Tensor, targets_B: Tensor, shown_BS: Tensor) -> Tensor:
+        """Cross-entropy of the target among itself and what was shown beside it, summed.
+
+        ``shown_BS`` is padded; a target shown alone adds nothing.
+        """
+        tokens_BC = torch.cat([targets_B[:, None], shown_BS], dim=1)
+        logits_BC = (self.table[tokens_BC] @ wanted_BD[:, :, None])[..., 0] + self.bias[tokens_BC]
+        logits_BC = logits_BC.masked_fill(tokens_BC == PADDING, -torch.inf)
+        return functional.cross_entropy(logits_BC, torch.zeros_like(targets_B), reduction="sum")

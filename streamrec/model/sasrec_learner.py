@@ -3,15 +3,16 @@
 Knows the replay protocol (``stages.replay.ReplayLearner``). Does not know statistics, text
 or calibration: what it says of an impression orders the shown items and is no click rate.
 
-Every accepted event with the history before it is one training sequence. Each call of
-``learn`` takes a few steps on the fresh ones and on a sample of the newest earlier ones.
+Every accepted event, with the history before it, trains once as the last position of a
+sequence: the earlier positions were events of their own. Each call of ``learn`` takes a step
+on the fresh ones and on a sample of the newest earlier ones; what ranks are averaged weights.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from streamrec.core.user_state import UserState
 from streamrec.model.sasrec import BEGIN, FIRST_ITEM, PADDING, Sasrec, SasrecSettings
 from streamrec.ports import LearnReport
 
+HARD_NEGATIVES = 20
+"""Items shown beside an accepted one, and not accepted, that are kept with it."""
+
 CHUNK = 64
 """Sequences of similar length that go through the network together."""
 
@@ -30,6 +34,13 @@ DEFAULTS = SasrecSettings()
 
 _CLIP = 5.0
 _UNIFORM_SHARE = 0.5  # of the negatives; the others are drawn as often as they are accepted
+
+
+class Accepted(NamedTuple):
+    """One accepted event as tokens."""
+
+    tokens: list[int]  # the history, then the accepted item
+    shown: list[int]  # others shown with it; none for a next click
 
 
 class SasrecScorer:
@@ -78,20 +89,24 @@ class SasrecLearner:
         self._torch = torch.Generator().manual_seed(settings.seed)
         self._numpy = np.random.default_rng(settings.seed)
         self._optimiser = _optimiser(self._network, settings)
-        self._memory: list[list[int]] = []  # token sequences, target last
+        self._memory: list[Accepted] = []
         self._accepts_N = np.zeros(0)
+        self._steps = 0
+        self._averaged = {n: p.detach().clone() for n, p in self._network.named_parameters()}
 
     def snapshot(self) -> SasrecScorer:
+        """The averaged weights."""
         self._make_room()
         frozen = copy.deepcopy(self._network)
+        frozen.load_state_dict(self._averaged)
         return SasrecScorer(frozen, self._catalogue, self._settings.max_length)
 
     def learn(self, examples: Sequence[Example]) -> LearnReport:
         """A few steps on what was accepted in these examples; none when nothing was."""
         self._make_room()
-        fresh = [s for example in examples for s in self._sequences(example)]
-        for sequence in fresh:
-            self._accepts_N[sequence[-1] - FIRST_ITEM] += 1
+        fresh = [accepted for example in examples for accepted in self._accepted(example)]
+        for tokens, _ in fresh:
+            self._accepts_N[tokens[-1] - FIRST_ITEM] += 1
         with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
             torch.set_rng_state(self._dropout_state)
             losses = [self._step(batch) for batch in self._batches(fresh)]
@@ -110,46 +125,60 @@ class SasrecLearner:
                 name: _grown(value, len(new)) if value.shape == old.shape else value
                 for name, value in state.items()
             }
+        for name, weights in self._network.named_parameters():
+            kept = len(self._averaged[name])
+            self._averaged[name] = torch.cat([self._averaged[name], weights.detach()[kept:]])
         missing = len(self._catalogue) - len(self._accepts_N)
         self._accepts_N = np.pad(self._accepts_N, (0, missing))
 
-    def _sequences(self, example: Example) -> Iterator[list[int]]:
+    def _accepted(self, example: Example) -> Iterator[Accepted]:
         if example.kind is ExampleKind.VIEW:  # an accepted one comes as NEXT_CLICK too
             return
         past = _tokens(self._catalogue, example.history, self._settings.max_length)
         rows_C = self._catalogue.rows(example.candidates)
-        for row in rows_C[(example.labels_C > 0) & (rows_C != UNKNOWN)].tolist():
-            yield [*past, row + FIRST_ITEM]
+        known_C, accepted_C = rows_C != UNKNOWN, example.labels_C > 0
+        shown: list[int] = []
+        if example.kind is ExampleKind.IMPRESSION:
+            shown = (rows_C[known_C & ~accepted_C] + FIRST_ITEM).tolist()[:HARD_NEGATIVES]
+        for token in (rows_C[known_C & accepted_C] + FIRST_ITEM).tolist():
+            yield Accepted([*past, token], shown)
 
-    def _batches(self, fresh: list[list[int]]) -> Iterator[list[list[int]]]:
+    def _batches(self, fresh: list[Accepted]) -> Iterator[list[Accepted]]:
+        """The fresh ones once, and each time others out of memory (none yet: no steps)."""
         for step in range(self._settings.steps if fresh else 0):
-            drawn = self._numpy.integers(
-                max(1, len(self._memory)), size=self._settings.replayed * bool(self._memory)
-            )
-            yield [*(fresh if step == 0 else ()), *(self._memory[i] for i in drawn)]
+            earlier = len(self._memory)
+            drawn = self._numpy.integers(earlier, size=self._settings.replayed) if earlier else ()
+            batch = [*(fresh if step == 0 else ()), *(self._memory[i] for i in drawn)]
+            if batch:
+                yield batch
 
-    def _step(self, batch: list[list[int]]) -> float:
-        """One optimiser step; the loss per trained position."""
-        settings, network = self._settings, self._network.train()
-        negatives_M, log_q_M = self._draw_negatives()
-        batch.sort(key=len)
-        positions = sum(min(len(s) - 1, settings.trained_positions) for s in batch)
+    def _step(self, batch: list[Accepted]) -> float:
+        """One optimiser step; the mean loss of an accepted event."""
+        network = self._network.train()
+        negatives = self._draw_negatives()
+        batch.sort(key=lambda accepted: len(accepted.tokens))
         total = 0.0
         self._optimiser.zero_grad()
         for start in range(0, len(batch), CHUNK):
-            tokens_BL = _padded(batch[start : start + CHUNK])
-            targets_BL = tokens_BL[:, 1:].clone()
-            targets_BL[tokens_BL[:, :-1] == PADDING] = PADDING
-            targets_BL[:, : -settings.trained_positions] = PADDING
-            trained_BL = targets_BL != PADDING
-            wanted_TD = network(tokens_BL[:, :-1])[trained_BL]
-            loss = network.softmax_loss(wanted_TD, targets_BL[trained_BL], negatives_M, log_q_M)
-            (loss / positions).backward()  # type: ignore[no-untyped-call]
+            tokens, shown = zip(*batch[start : start + CHUNK], strict=True)
+            tokens_BL, shown_BS = _padded(tokens), _padded(shown)
+            wanted_BD, targets_B = network(tokens_BL[:, :-1])[:, -1], tokens_BL[:, -1]
+            loss = network.softmax_loss(wanted_BD, targets_B, *negatives)
+            loss = loss + network.shown_loss(wanted_BD, targets_B, shown_BS)
+            (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
         self._optimiser.step()
-        network.eval()
-        return total / positions
+        self._average(network.eval())
+        return total / len(batch)
+
+    @torch.no_grad()
+    def _average(self, network: Sasrec) -> None:
+        """Exponential, and of all steps so far while there are few (Polyak & Juditsky 1992)."""
+        self._steps += 1
+        share = max(1.0 - self._settings.averaging, 1.0 / self._steps)
+        for name, weights in network.named_parameters():
+            self._averaged[name].lerp_(weights, share)
 
     def _draw_negatives(self) -> tuple[Tensor, Tensor]:
         """Tokens and log of their expected count: half by acceptance, half by chance."""
@@ -187,4 +216,5 @@ def _tokens(catalogue: Catalogue, history: Sequence[str], max_length: int) -> li
 def _padded(sequences: Sequence[Sequence[int]]) -> Tensor:
     """Tokens with ``PADDING`` on the left: (B, L)."""
     longest = max(map(len, sequences))
-    return torch.tensor([[PADDING] * (longest - len(s)) + list(s) for s in sequences])
+    padded = [[PADDING] * (longest - len(s)) + list(s) for s in sequences]
+    return torch.tensor(padded, dtype=torch.int64)

@@ -178,6 +178,44 @@ def test_sampled_negatives_estimate_the_whole_catalogue():
     assert np.mean(losses) == pytest.approx(truth, abs=0.05)
 
 
+def test_the_loss_among_shown_items_is_their_cross_entropy():
+    torch.manual_seed(0)
+    network = Sasrec(SMALL).eval()
+    network.grow(9, torch.Generator().manual_seed(0))
+    wanted = network(torch.tensor([[BEGIN, 3], [BEGIN, 8]]))[:, -1]
+    targets = torch.tensor([7, 0]) + FIRST_ITEM
+    shown = torch.tensor([[PADDING, 3 + FIRST_ITEM], [PADDING, PADDING]])
+    loss = network.shown_loss(wanted, targets, shown)
+    pair = network.scores(torch.tensor([[BEGIN, 3]]))[:, [7, 3]]
+    expected = functional.cross_entropy(pair, torch.tensor([0]))  # alone, the other adds nothing
+    torch.testing.assert_close(loss, expected)
+
+
+def test_what_was_shown_and_not_accepted_goes_down():
+    """Two items are accepted alike; it counts that one was passed over for the other."""
+
+    def share(kind):
+        learner = SasrecLearner(catalogue_of(4), SMALL)
+        chosen = example([2], 0, 1, kind=kind, accepted=(0,))
+        for _ in range(40):
+            learner.learn([chosen, example([2], 1)])
+        (shares,) = learner.snapshot().score([chosen])
+        return shares[0]
+
+    assert share(ExampleKind.NEXT_CLICK) == pytest.approx(1 / 2, abs=0.08)
+    assert share(ExampleKind.IMPRESSION) == pytest.approx(2 / 3, abs=0.08)
+
+
+def test_what_ranks_is_the_mean_of_the_weights_so_far():
+    learner = SasrecLearner(catalogue_of(6), replace(SMALL, averaging=0.999))
+    learner.snapshot()
+    biases = []
+    for start in range(4):
+        learner.learn(cycle(start, 3, items=6))
+        biases.append(learner._network.bias.detach().clone())
+    torch.testing.assert_close(learner.snapshot()._network.bias.data, torch.stack(biases).mean(0))
+
+
 def test_shown_items_are_ordered_as_in_the_catalogue():
     learner = SasrecLearner(catalogue_of(8), SMALL)
     shown = example([1], 5, 2, "unknown", 7, kind=ExampleKind.IMPRESSION, accepted=(1,))
@@ -192,10 +230,17 @@ def test_shown_items_are_ordered_as_in_the_catalogue():
     assert shares[2] <= shares.min()
 
 
+def test_several_steps_need_something_to_replay():
+    learner = SasrecLearner(catalogue_of(12), replace(SMALL, steps=3))
+    assert learner.learn(cycle(0, 3)).steps == 1
+    assert learner.learn(cycle(4, 3)).steps == 3
+
+
 def test_views_and_unknown_items_teach_nothing():
     learner = SasrecLearner(catalogue_of(4), SMALL)
     before = scores(learner, [0])
     view = example([0], 1, kind=ExampleKind.VIEW)
+    assert learner.learn([]).steps == 0
     assert learner.learn([view, example([0], "unknown"), example([0], 1, accepted=())]).steps == 0
     np.testing.assert_array_equal(scores(learner, [0]), before)
 
