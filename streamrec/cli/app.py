@@ -13,6 +13,7 @@ from streamrec.cli import (
     demo,
     doctor,
     produce,
+    replay,
     run,
     show_settings,
     status,
@@ -67,7 +68,7 @@ def _root(
     """Options of the command as a whole."""
 
 
-for group in (demo, run, produce, talk, status, doctor, show_settings, adapters):
+for group in (demo, run, produce, talk, status, replay, doctor, show_settings, adapters):
     group.register(app)
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from streamrec.core.examples import ExampleKind
-from streamrec.model.head import KINDS, Head
+from streamrec.model.head import INPUTS, KINDS, Head
 from streamrec.model.replay_memory import Remembered
 
 MOMENT_EXAMPLES = 2_000.0
@@ -42,17 +42,21 @@ class FastRecipe:
     warmup_steps: int = 20
     clip_norm: float = 1.0
     averaging: float = 0.98  # of the served weights, per step
+    inputs: tuple[str, ...] = INPUTS  # others are ignored: ablations and baselines
+    hidden: bool = True  # False: the linear part alone is learned
 
 
 class FastLane:
     """One head in training, and its average that is served."""
 
     def __init__(self, recipe: FastRecipe, generator: torch.Generator) -> None:
+        self._recipe = recipe
         self.head = Head(generator)
+        self._used_D = torch.tensor([float(name in recipe.inputs) for name in INPUTS])
+        self._confine()
         self.averaged = copy.deepcopy(self.head).requires_grad_(False)
         self.steps = 0
         self.kinds_seen = torch.zeros(len(KINDS))
-        self._recipe = recipe
         self._moments = torch.zeros(3, self.head.linear_D.numel())  # sums: 1, x, x²
         self._optimiser = torch.optim.AdamW(
             [
@@ -102,6 +106,7 @@ class FastLane:
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
         torch.nn.utils.clip_grad_norm_(self.head.parameters(), self._recipe.clip_norm)
         self._optimiser.step()
+        self._confine()
         self._average()
         return {name: loss.item() for name, loss in losses.items()}
 
@@ -121,6 +126,15 @@ class FastLane:
             logits_BC, batch.labels, reduction="none"
         )
         return losses_BC[batch.mask].mean()
+
+    @torch.no_grad()
+    def _confine(self) -> None:
+        """Keep what the recipe leaves out at zero."""
+        if len(self._recipe.inputs) < len(INPUTS):
+            self.head.linear_D.mul_(self._used_D)
+            self.head.inner_DM.mul_(self._used_D[:, None])
+        if not self._recipe.hidden:
+            self.head.outer_M.zero_()
 
     @torch.no_grad()
     def _average(self) -> None:

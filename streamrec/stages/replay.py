@@ -30,10 +30,23 @@ from streamrec.core.events import Interaction, Item, Kind
 from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.features import FeatureMaker, user_features
 from streamrec.core.fold import FoldRules, Located, PartitionFold
-from streamrec.core.prequential import Calibration, Impressions, NextClicks, rank_of
+from streamrec.core.item_stats import EVENT_HALF_LIVES
+from streamrec.core.leaderboard import (
+    Metrics,
+    Prediction,
+    Span,
+    curve,
+    difference,
+    report_of,
+    second_half,
+    slices_of,
+)
+from streamrec.core.prequential import rank_of
 from streamrec.core.statistics import Statistics
 from streamrec.core.user_state import NEW_USER, UserState, consumes
 from streamrec.ports import LearnReport
+
+_SLOWEST = len(EVENT_HALF_LIVES) - 1  # the count that comes nearest to "all so far"
 
 RANKED_AT_ONCE = 8
 """Users ranked in one call: bounds memory, B × N × inputs."""
@@ -99,54 +112,6 @@ class Shown:
     labels_C: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """How one prediction went; what slices, bootstraps and plots are made of."""
-
-    number: int
-    user_id: str
-    history: int  # accepted events of the user before
-    item_accepts: float  # accepted events of the target (impression: of its items, mean) before
-    away_ms: int  # since the user's last event
-    rank: int = 0  # of the target; 0 for an impression
-    scores_C: FloatArray | None = None
-    labels_C: FloatArray | None = None
-
-
-@dataclass(slots=True)
-class Metrics:
-    next_click: NextClicks = NextClicks()
-    impressions: Impressions = Impressions()
-    calibration: Calibration = field(default_factory=Calibration)
-
-    def add(self, prediction: Prediction) -> None:
-        if prediction.rank:
-            self.next_click = self.next_click.add(prediction.rank)
-        elif prediction.scores_C is not None and prediction.labels_C is not None:
-            before = self.impressions.n
-            self.impressions = self.impressions.add(prediction.scores_C, prediction.labels_C)
-            if self.impressions.n > before:
-                self.calibration = self.calibration.add(prediction.scores_C, prediction.labels_C)
-
-    def report(self) -> dict[str, Any]:
-        return {
-            "impressions": self.impressions.report(),
-            "next_click": self.next_click.report(),
-            "calibration": self.calibration.report(),
-        }
-
-
-def report_of(predictions: Sequence[Prediction], first: int, stop: int) -> dict[str, Any]:
-    """Metrics over all predictions, and over those in the second half of ``[first, stop)``."""
-    whole, second = Metrics(), Metrics()
-    middle = first + (stop - first) // 2
-    for prediction in predictions:
-        whole.add(prediction)
-        if prediction.number >= middle:
-            second.add(prediction)
-    return whole.report() | {"second_half": second.report()}
-
-
 class Stream:
     """The recorded stream and what the evaluation must know of its future: outcomes."""
 
@@ -175,8 +140,30 @@ class Stream:
         return items, np.array([item in accepted for item in items], np.float32)
 
 
+@dataclass(slots=True)
+class _Contestant:
+    """One model in the race, and how it did."""
+
+    learner: ReplayLearner
+    scorer: ReplayScorer
+    running: Metrics = field(default_factory=Metrics)
+    predictions: list[Prediction] = field(default_factory=list)
+    examples: int = 0
+    steps: int = 0
+    generations: int = 0
+    seconds: float = 0.0
+
+    def learning(self) -> dict[str, float]:
+        return {
+            "examples": self.examples,
+            "steps": self.steps,
+            "generations": self.generations,
+            "seconds": round(self.seconds, 3),
+        }
+
+
 class Replay:
-    """One pass over a stream with one learner."""
+    """One pass over a stream: one learner, and others beside it on the same predictions."""
 
     def __init__(
         self,
@@ -184,52 +171,104 @@ class Replay:
         catalogue: Catalogue,
         learner: ReplayLearner,
         options: ReplayOptions,
+        compare: Mapping[str, ReplayLearner] | None = None,
     ) -> None:
-        """``catalogue`` is the learner's own; the stream's items are put into it."""
+        """``catalogue`` is the learners' own; the stream's items are put into it."""
         catalogue.put(stream.items)
         self._stream = stream
         self._catalogue = catalogue
         self._statistics = Statistics(catalogue)
         self._fold = PartitionFold(0, options.rules, catalogue, self._statistics)
-        self._learner = learner
         self._options = options
         self._users: dict[str, UserState] = {}
         self._earlier: dict[str, set[int]] = {}
         self._opened: set[tuple[str, str]] = set()
-        self._generations = self._steps = self._examples = 0
-        self._seconds = 0.0
-        self.predictions: list[Prediction] = []
+        self._main = _Contestant(learner, learner.snapshot())
+        self._others = {
+            name: _Contestant(other, other.snapshot()) for name, other in (compare or {}).items()
+        }
+        self.span = Span(self._first_scored(), len(stream.events))
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """The main learner's, in order."""
+        return self._main.predictions
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> dict[str, Any]:
-        """The report. ``on_progress`` is called after every micro-batch."""
-        events = self._stream.events
-        scorer, running = self._learner.snapshot(), Metrics()
-        first = self._first_scored()
-        for start, stop in _cuts(first, len(events), self._options.micro_batch):
-            began, done = time.perf_counter(), len(self.predictions)
-            examples = self._take(start, stop, scorer if start >= first else None)
-            if self._options.learn and start >= first and examples:
-                self._examples += len(examples)
-                steps = self._learner.learn(examples).steps
-                self._steps += steps
-                if steps:
-                    scorer = self._learner.snapshot()
-                    self._generations += 1
-            self._seconds += time.perf_counter() - began
-            for prediction in self.predictions[done:]:
-                running.add(prediction)
-            if on_progress is not None:
-                on_progress(self._progress(stop, running))
-        return report_of(self.predictions, first, len(events)) | {"learning": self._learning()}
+        """The report. ``on_progress`` is called after every micro-batch.
 
-    def _take(self, start: int, stop: int, scorer: ReplayScorer | None) -> list[Example]:
-        """Predict a micro-batch with what was known before it, then fold it."""
+        Seconds of the main learner include the fold and the features, which others share.
+        """
+        first, last, main_seconds = self.span.first, self.span.stop, 0.0
+        for start, stop in _cuts(first, last, self._options.micro_batch):
+            began, elsewhere = time.perf_counter(), self._elsewhere()
+            wanted, shown = self._advance_users(start, self._stream.events[start:stop])
+            scored = start >= first
+            if scored:
+                for contestant in self._contestants():
+                    self._predict(contestant, wanted, shown)
+            examples = self._apply(start, stop)
+            if self._options.learn and scored and examples:
+                for contestant in self._contestants():
+                    _learn(contestant, examples)
+            elsewhere = self._elsewhere() - elsewhere
+            main_seconds += time.perf_counter() - began - elsewhere
+            if on_progress is not None:
+                on_progress(self._progress(stop))
+        self._main.seconds = main_seconds
+        return self._report()
+
+    def _elsewhere(self) -> float:
+        return sum(other.seconds for other in self._others.values())
+
+    def _contestants(self) -> list[_Contestant]:
+        return [self._main, *self._others.values()]
+
+    def _predict(
+        self, contestant: _Contestant, wanted: Sequence[Wanted], shown: Sequence[Shown]
+    ) -> None:
+        features, began = self._fold.features(), time.perf_counter()
+        made = [
+            *self._rank_shown(shown, contestant.scorer, features),
+            *self._rank_wanted(wanted, contestant.scorer, features),
+        ]
+        made.sort(key=lambda prediction: prediction.number)
+        contestant.predictions += made
+        for prediction in made:
+            contestant.running.add(prediction)
+        contestant.seconds += time.perf_counter() - began
+
+    def _report(self) -> dict[str, Any]:
+        main = self._main
+        report = report_of(main.predictions, self.span) | {"learning": main.learning()}
+        if not self._others:
+            return report
+        report |= {
+            "slices": slices_of(main.predictions, self.span),
+            "curve": curve(main.predictions, self.span),
+            "compare": {},
+        }
+        ours = second_half(main.predictions, self.span)
+        for name, other in self._others.items():
+            theirs = second_half(other.predictions, self.span)
+            delta = difference(ours, theirs, seed=0)
+            report["compare"][name] = report_of(other.predictions, self.span) | {
+                "learning": other.learning(),
+                "slices": slices_of(other.predictions, self.span),
+                "curve": curve(other.predictions, self.span),
+                "difference": delta
+                and {
+                    "mean": delta.mean,
+                    "low": delta.low,
+                    "high": delta.high,
+                    "significant": delta.significant,
+                },
+            }
+        return report
+
+    def _apply(self, start: int, stop: int) -> list[Example]:
+        """Fold a micro-batch."""
         events = self._stream.events[start:stop]
-        wanted, shown = self._advance_users(start, events)
-        if scorer is not None:
-            features = self._fold.features()
-            self._rank_shown(shown, scorer, features)
-            self._rank_wanted(wanted, scorer, features)
         run = [Located(start + n, e.occurred_at_ms, e) for n, e in enumerate(events)]
         self._fold.put_users(dict.fromkeys(self._fold.missing_users(run)))
         return self._fold.apply(run, now_ms=0).examples
@@ -266,8 +305,8 @@ class Replay:
 
     def _rank_wanted(
         self, wanted: Sequence[Wanted], scorer: ReplayScorer, features: FeatureMaker
-    ) -> None:
-        accepts_N = self._statistics.counts().accepts_ND[:, -1]
+    ) -> Iterator[Prediction]:
+        accepts_N = self._statistics.counts().accepts_ND[:, _SLOWEST]
         for at in range(0, len(wanted), RANKED_AT_ONCE):
             group = wanted[at : at + RANKED_AT_ONCE]
             scores_BN = scorer.rank(
@@ -278,23 +317,21 @@ class Replay:
                 allowed_N[list(want.earlier_rows)] = False
                 target = want.target
                 rank = len(scores_N) + 1 if target is None else rank_of(target, scores_N, allowed_N)
-                self.predictions.append(
-                    Prediction(
-                        want.number,
-                        want.event.user_id,
-                        want.user.accepts,
-                        0.0 if target is None else float(accepts_N[target]),
-                        want.event.occurred_at_ms - want.user.last_seen_ms,
-                        rank,
-                    )
+                yield Prediction(
+                    want.number,
+                    want.event.user_id,
+                    want.user.accepts,
+                    0.0 if target is None else float(accepts_N[target]),
+                    want.event.occurred_at_ms - want.user.last_seen_ms,
+                    rank,
                 )
 
     def _rank_shown(
         self, shown: Sequence[Shown], scorer: ReplayScorer, features: FeatureMaker
-    ) -> None:
+    ) -> Iterator[Prediction]:
         if not shown:
             return
-        accepts_N = self._statistics.counts().accepts_ND[:, -1]
+        accepts_N = self._statistics.counts().accepts_ND[:, _SLOWEST]
         rows = [self._catalogue.rows(s.item_ids) for s in shown]
         stats_TF = features.features(
             [s.user.history for s in shown],
@@ -308,9 +345,7 @@ class Replay:
             known = rows_C[rows_C >= 0]
             mean = float(accepts_N[known].mean()) if len(known) else 0.0
             away_ms = s.now_ms - s.user.last_seen_ms
-            self.predictions.append(
-                Prediction(s.number, s.user_id, s.user.accepts, mean, away_ms, 0, p_C, s.labels_C)
-            )
+            yield Prediction(s.number, s.user_id, s.user.accepts, mean, away_ms, 0, p_C, s.labels_C)
 
     def _first_scored(self) -> int:
         """The first event at or after the end of the warm-up."""
@@ -321,22 +356,26 @@ class Replay:
         late = (n for n, event in enumerate(events) if event.occurred_at_ms >= until_ms)
         return next(late, len(events))
 
-    def _learning(self) -> dict[str, float]:
-        return {
-            "examples": self._examples,
-            "steps": self._steps,
-            "generations": self._generations,
-            "seconds": round(self._seconds, 3),
-        }
-
-    def _progress(self, stop: int, running: Metrics) -> Progress:
+    def _progress(self, stop: int) -> Progress:
+        main = self._main
         return Progress(
             stop,
             len(self._stream.events),
-            self._examples,
-            running.next_click.report(),
-            running.impressions.report(),
+            main.examples,
+            main.running.next_click.report(),
+            main.running.impressions.report(),
         )
+
+
+def _learn(contestant: _Contestant, examples: Sequence[Example]) -> None:
+    began = time.perf_counter()
+    contestant.examples += len(examples)
+    steps = contestant.learner.learn(examples).steps
+    contestant.steps += steps
+    if steps:
+        contestant.scorer = contestant.learner.snapshot()
+        contestant.generations += 1
+    contestant.seconds += time.perf_counter() - began
 
 
 def _cuts(first: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
