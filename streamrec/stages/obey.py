@@ -45,6 +45,7 @@ class Obedience:
         self._refused: dict[str, str] = {}
         self._left: str | None = None  # answered before the active one: the way forward again
         self._obeyed = 0
+        self._stuck_at = -1  # catalogue version that could not be encoded
 
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call this whenever the fleet should hear from us at once; it must not block."""
@@ -71,7 +72,7 @@ class Obedience:
             if generation not in self._refused and not self._swap.is_warm(generation):
                 self._load(generation)
         self._swap.keep(wanted)
-        self._swap.ensure(self._catalogue)
+        self._encode_news()
         with self._lock:
             self._refused = {name: why for name, why in self._refused.items() if name in wanted}
 
@@ -126,6 +127,15 @@ class Obedience:
         former = state.history[::-1][: self._keep]
         names = [state.champion, state.staged, *former, left]
         return list(dict.fromkeys(name for name in names if name is not None))
+
+    def _encode_news(self) -> None:
+        """New and changed items; what cannot be encoded stays as it was, and is not listed."""
+        try:
+            self._swap.ensure(self._catalogue)
+        except GenerationRefused as error:
+            if self._catalogue.version != self._stuck_at:
+                log.error("new items are not recommended: %s", error)  # noqa: TRY400
+            self._stuck_at = self._catalogue.version
 
     def _load(self, generation: str) -> None:
         try:

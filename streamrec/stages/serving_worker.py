@@ -31,7 +31,7 @@ from streamrec.stages.serve import Server
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.02
+POLL_S = 0.05
 """A flip waits for this poll to end when nothing comes in."""
 CONTROL_POLL_S = 0.2
 LOAD_EVERY_S = 0.5

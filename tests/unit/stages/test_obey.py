@@ -7,6 +7,7 @@ import pytest
 from streamrec.core import registry
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.errors import GenerationRefused
 from streamrec.stages.obey import Obedience
 from tests.fakes.registry import FakeRegistryStore
 from tests.fakes.serving import FakeHotSwap
@@ -160,3 +161,16 @@ def test_a_pin_changes_nothing_but_the_revision(worker) -> None:
     worker.hear(Action.PIN, registry.pin(worker.state, PIN), "g1")
     assert not worker.obedience.flip()
     assert worker.obedience.report()["revision"] == 3
+
+
+def test_items_that_cannot_be_encoded_do_not_end_the_worker(worker, caplog) -> None:
+    def broken(_: Catalogue) -> int:
+        raise GenerationRefused("values that are not finite")
+
+    worker.release("g1")
+    worker.swap.ensure = broken
+    worker.obedience.prepare()
+    worker.obedience.prepare()
+    assert caplog.text.count("not finite") == 1
+    worker.release("g2")
+    assert worker.active == "g2"
