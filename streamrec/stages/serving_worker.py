@@ -109,13 +109,13 @@ class ServingWorker:
                 self._wait_for_generation()
                 return
             batch = self._parts.feed.poll(POLL_S, self._batch_users)
-            self._lag = self._parts.feed.lag()
         except Unavailable as error:
             log.warning("%s; waiting", error)
             self._stop.wait(error.retry_after_s)
             return
-        if batch:
+        if batch:  # from here on it is ours to answer, whatever else fails
             self._answer(batch)
+        self._measure_lag()
 
     def _answer(self, batch: list[Delivered]) -> None:
         """Answer and commit, again and again until both dependencies are there."""
@@ -137,6 +137,12 @@ class ServingWorker:
                 if away:
                     log.info("back; %d messages answered", len(batch))
                 return
+
+    def _measure_lag(self) -> None:
+        try:
+            self._lag = self._parts.feed.lag()
+        except Unavailable as error:
+            log.debug("lag: %s", error)
 
     def _patience(self, seconds: float) -> None:
         """Wait without falling out of the group, if Kafka can be reached at all."""

@@ -106,7 +106,7 @@ class FakeTriggerFeed:
     def poll(self, timeout_s: float, limit: int) -> list[Delivered]:
         self._reachable()
         with self._news:
-            self._news.wait_for(lambda: self.lag() > 0, timeout_s)
+            self._news.wait_for(lambda: len(self.messages) > self.position, timeout_s)
             handed = self.messages[self.position : self.position + limit]
             self.position += len(handed)
         return handed

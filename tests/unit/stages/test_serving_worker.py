@@ -179,6 +179,20 @@ def test_what_is_away_is_waited_for_and_nothing_is_lost(world, what, caplog) -> 
     assert all(record.exc_info is None for record in warnings)
 
 
+def test_a_lag_that_cannot_be_measured_costs_no_answer(world) -> None:
+    def away() -> int:
+        raise Unavailable("Kafka is away", 0.01)
+
+    world.feed.lag = away  # type: ignore[method-assign]
+    world.activate("g1")
+    with world.worker():
+        world.feed.send(request("u1", "r1"))
+        until(lambda: world.feed.committed == 1)
+        world.feed.send(request("u1", "r2"))
+        until(lambda: world.feed.committed == 2)
+    assert [a.trigger_id for a in world.published] == ["r1", "r2"]
+
+
 def test_a_new_item_is_recommended_without_a_restart(world) -> None:
     world.activate("g1")
     with world.worker():
