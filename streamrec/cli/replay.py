@@ -73,7 +73,7 @@ def replay(
         console=err,
         transient=True,
     ) as bar:
-        task = bar.add_task("", total=None)
+        task = bar.add_task("", total=0)
         result = run_replay(
             reader.load(),
             plan,
