@@ -11,9 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
 from tests.harness.servers import new_apache_kafka, new_redis_server
+
+# a busy machine is no failure
+hypothesis_settings.register_profile(
+    "streamrec", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("streamrec")
 
 
 @dataclass(frozen=True)
