@@ -216,8 +216,8 @@ def test_redis_away_is_waited_for(apache_kafka, fresh_prefix, language_model, tm
             trainer = place.trainer("trainer-1")
             trainer.until(lambda: place.state.champion)
             redis.kill()
-            trainer.until(lambda: "waiting" in trainer.log)
             place.send(stream.next_batches(4))
+            trainer.until(lambda: "; waiting" in trainer.log)
             again = type(redis)(tmp_path / "redis", port)
             with again:
                 trainer.until(lambda: learned_everything(place, stream))
