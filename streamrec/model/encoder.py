@@ -33,6 +33,7 @@ from streamrec.model.weights import find_weights
 from streamrec.settings import Adapter, EncoderSettings, Pooling
 
 BATCH_TEXTS = 32  # more is no faster on a CPU, and its temporaries are larger
+SHORT_TOKENS = 128
 ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5"})
 WHOLE = frozenset({Adapter.FULL, Adapter.PREFIX})
 """Adapters that reach every layer: nothing is left to cache."""
@@ -238,7 +239,11 @@ def load_encoder(settings: EncoderSettings) -> TextEncoder:
             else transformers.AutoModel
         )
         model = loader.from_pretrained(
-            weights.directory, local_files_only=True, use_safetensors=True, dtype=dtype
+            weights.directory,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=dtype,
+            attn_implementation=_attention(device, settings.max_tokens),
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             weights.directory, local_files_only=True
@@ -322,6 +327,12 @@ def _dtype(wish: str, device: torch.device) -> torch.dtype:
         able = torch.cpu.get_capabilities()
         native = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     return torch.bfloat16 if native else torch.float32
+
+
+def _attention(device: torch.device, max_tokens: int) -> str:
+    """Plain attention for short texts on a CPU: torch's fused one spends half of a training
+    step in its backward pass there (docs/adr/0041)."""
+    return "eager" if device.type == "cpu" and max_tokens <= SHORT_TOKENS else "sdpa"
 
 
 def _dtype_of(module: nn.Module) -> torch.dtype:
