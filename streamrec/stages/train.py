@@ -57,11 +57,11 @@ from streamrec.ports import (
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.release import Outcome
 from streamrec.stages.release_line import Outgoing, Released, ReleaseLine
+from streamrec.stages.training_progress import Counts, Progress
 from streamrec.stages.trial import Candidate, Trial
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_FORMAT = 1
 BATCHES_AT_ONCE = 16
 """Batches of one round: more would keep steps 1 to 3 waiting."""
 
@@ -96,63 +96,6 @@ class Parts:
     refuse: Callable[[DeliveredBatch, Refused], None]  # to the dead-letter topic; Unavailable
     mirror: Callable[[], object] = lambda: None  # bring the catalogue up to date
     may_train: Callable[[], object] = lambda: None  # raises LeaseLost, Unavailable
-
-
-@dataclass(slots=True)
-class Counts:
-    """What this process has done since it started."""
-
-    examples: int = 0
-    steps: int = 0
-    encoder_steps: int = 0
-    candidates: int = 0
-    activated: int = 0
-    held: int = 0
-    rejected: int = 0
-    seen_again: int = 0
-    refused_batches: int = 0
-    lost_offsets: int = 0
-    diverged: int = 0
-    lag: int = 0
-    losses: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a checkpoint says beside the learner's files."""
-
-    next_batch: int = 0
-    ledger: Ledger = field(default_factory=Ledger)
-    sequence: int = 1  # of the next candidate
-    parent: str | None = None
-    parent_batch: int = 0  # training-batches the parent had learned
-    parent_trained: int = 0  # examples it had learned
-    waiting: int = 0  # examples learned since the last candidate
-    steps: int = 0  # optimiser steps, ever
-
-    def to_record(self) -> dict[str, Any]:
-        return {
-            "format": CHECKPOINT_FORMAT,
-            "next_batch": self.next_batch,
-            "ledger": watermarks.to_record(self.ledger),
-            "sequence": self.sequence,
-            "parent": self.parent,
-            "parent_batch": self.parent_batch,
-            "parent_trained": self.parent_trained,
-            "waiting": self.waiting,
-            "steps": self.steps,
-        }
-
-    @staticmethod
-    def from_record(record: Mapping[str, Any]) -> Progress:
-        """Raises GenerationRefused for a checkpoint of another format."""
-        fields = dict(record)
-        if fields.pop("format", None) != CHECKPOINT_FORMAT:
-            raise GenerationRefused(
-                f"the checkpoint is not of format {CHECKPOINT_FORMAT}: move the directory of "
-                "checkpoints away to start untrained"
-            )
-        return Progress(**fields | {"ledger": watermarks.from_record(fields["ledger"])})
 
 
 class Trainer:
