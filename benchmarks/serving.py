@@ -1,6 +1,6 @@
 """Recommendations per second against bare torch top-k, and what a swap costs.
 
-    python -m benchmarks.serving [--items 10000] [--seconds 5] [--batch 64]
+    python -m benchmarks.serving [--items 10000] [--seconds 5] [--batch 64] [--threads 1]
 
 Three figures from one run, over the same item vectors, without Kafka:
 
@@ -237,7 +237,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--swaps", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as it decides")
     given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
     print(f"{given.items} items x {DIM}, micro-batches of {given.batch}, k {K}, "
           f"{torch.get_num_threads()} threads")  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from streamrec.errors import Unavailable
 from streamrec.infra.fleet import RedisFleet
@@ -71,7 +73,7 @@ def test_who_falls_silent_is_gone_and_may_come_back(fleet) -> None:
 
 
 def test_an_unreachable_redis_is_unavailable() -> None:
-    with Redis(host="127.0.0.1", port=1) as client:
+    with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as client:
         lost = RedisFleet(client)
         for call in (lambda: lost.beat(STATUS), lambda: lost.leave("x"), lost.workers):
             with pytest.raises(Unavailable, match="fleet"):
