@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from streamrec.infra.kafka import create_topics, full_name
 from streamrec.infra.kafka_probe import evict_dead_members
 from streamrec.infra.server_process import ServerProcess
 from streamrec.infra.servers_file import Servers
-from streamrec.infra.supervisor import Program, Supervisor
+from streamrec.infra.supervisor import BACKOFF_S, Program, Supervisor
 from streamrec.settings import Settings
 
 FEATURES, TRAINER, SERVING = "features", "trainer", "serving"
@@ -59,13 +59,20 @@ class LocalLoop:
     when that thread ends without stopping them.
     """
 
-    def __init__(self, settings: Settings, crew: Crew, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        crew: Crew,
+        say: Callable[[str], None],
+        backoff_s: Sequence[float] = BACKOFF_S,
+    ) -> None:
+        """``backoff_s``: before a worker that died is started again, by deaths in a row."""
         self.settings = settings
         self._crew = crew
         self._say = say
         self._stack = ExitStack()
         self._servers: list[ServerProcess] = []
-        self._supervisor = Supervisor(say, on_death=self._forget_member)
+        self._supervisor = Supervisor(say, self._forget_member, backoff_s)
 
     def __enter__(self) -> Self:
         """Raises UserError when a loop runs here already, Unavailable when a server fails."""

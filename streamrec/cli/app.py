@@ -12,6 +12,7 @@ from streamrec.cli import (
     adapters,
     demo,
     doctor,
+    drill,
     produce,
     replay,
     run,
@@ -68,7 +69,7 @@ def _root(
     """Options of the command as a whole."""
 
 
-for group in (demo, run, produce, talk, status, replay, doctor, show_settings, adapters):
+for group in (demo, run, produce, talk, status, replay, doctor, show_settings, adapters, drill):
     group.register(app)
 
 

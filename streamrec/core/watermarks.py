@@ -25,6 +25,7 @@ from streamrec.core.examples import Example, TrainingBatch
 from streamrec.errors import InvalidField
 
 _CHECKSUM_BITS = 64
+CHECKSUM_MODULUS = 1 << _CHECKSUM_BITS
 
 
 class Position(NamedTuple):
@@ -101,7 +102,7 @@ class Ledger:
             trained=mark.trained + len(fresh),
             seen_again=mark.seen_again + len(batch.examples) - len(fresh),
             lost=mark.lost + (hole.end - hole.start if hole else 0),
-            checksum=(mark.checksum + sum(map(checksum, fresh))) % (1 << _CHECKSUM_BITS),
+            checksum=(mark.checksum + sum(map(checksum, fresh))) % CHECKSUM_MODULUS,
         )
         intake = Intake(fresh, len(batch.examples) - len(fresh), hole)
         return self._with(batch.partition, after), intake

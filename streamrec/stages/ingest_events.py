@@ -33,6 +33,28 @@ class EventsRules:
     users_in_memory: int = 50_000
 
 
+def check_admissible(
+    event: Interaction, record_ms: int, future_tolerance_ms: int, source: Source, belongs: int
+) -> None:
+    """Whether a readable event may be folded where it was found.
+
+    ``record_ms``: Kafka's timestamp of it. ``belongs``: the partition of its user.
+
+    Raises InvalidField.
+    """
+    ahead_ms = event.occurred_at_ms - record_ms
+    if ahead_ms > future_tolerance_ms:
+        raise InvalidField(
+            f"occurred_at is {ahead_ms / 1000:.0f} s ahead of the record's own time; "
+            f"at most {future_tolerance_ms / 1000:.0f} s are accepted"
+        )
+    if belongs != source.partition:
+        raise InvalidField(
+            f"user {event.user_id!r} belongs to partition {belongs}; expected the key to be "
+            "the user_id and the partitioner Kafka's default (murmur2)"
+        )
+
+
 class EventsPartition:
     """One events partition; see ``stages.ingest`` for who calls it when.
 
@@ -154,18 +176,10 @@ class EventsPartition:
         if record.value is None:
             raise Malformed("the value is null; an event has one")
         event: Interaction = self._codec.decode(topics.EVENTS, record.value)
-        ahead_ms = event.occurred_at_ms - record.timestamp_ms
-        if ahead_ms > self._rules.future_tolerance_ms:
-            raise InvalidField(
-                f"occurred_at is {ahead_ms / 1000:.0f} s ahead of the record's own time; "
-                f"at most {self._rules.future_tolerance_ms / 1000:.0f} s are accepted"
-            )
         belongs = self._partition_of(event.user_id)
-        if belongs != self.source.partition:
-            raise InvalidField(
-                f"user {event.user_id!r} belongs to partition {belongs}; expected the key to be "
-                "the user_id and the partitioner Kafka's default (murmur2)"
-            )
+        check_admissible(
+            event, record.timestamp_ms, self._rules.future_tolerance_ms, self.source, belongs
+        )
         return event
 
     def _read_users(self, located: Sequence[Located]) -> None:

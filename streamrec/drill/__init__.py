@@ -1,0 +1,12 @@
+"""Breaking the loop on purpose, and counting what it cost.
+
+    stream.py     what is sent: seeded users, impressions, clicks, requests, bad messages
+    sender.py     sends it at a steady rate, whatever happens to the broker
+    strikes.py    whom to kill, when; how long each took to be back
+    servers.py    killing Redis and the broker, as far as what they promise allows
+    evidence.py   what logs, Redis and the checkpoint say afterwards
+    kill.py       the drill in its order
+    report.py     the numbers, for people and as JSON
+
+What is compared, and with what, is ``core.drill_check``.
+"""
