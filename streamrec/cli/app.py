@@ -21,6 +21,7 @@ from streamrec.cli import (
     talk,
 )
 from streamrec.cli.console import complain
+from streamrec.cli.help_text import reflow, reflow_commands
 from streamrec.errors import SettingsError, StreamrecError
 
 HELP = """\
@@ -43,7 +44,7 @@ Settings are environment variables: `streamrec settings` lists them all.
 
 app = typer.Typer(
     name="streamrec",
-    help=HELP,
+    help=reflow(HELP),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,6 +72,7 @@ def _root(
 
 for group in (demo, run, produce, talk, status, replay, doctor, show_settings, adapters, drill):
     group.register(app)
+reflow_commands(app)
 
 
 def main() -> None:

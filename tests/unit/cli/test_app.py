@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from streamrec import __version__
 from streamrec.cli.app import app, main
 from streamrec.cli.console import ago
+from streamrec.cli.help_text import reflow
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +132,10 @@ def test_help_does_not_load_what_it_does_not_need() -> None:
 )
 def test_ages(age_ms: float, shown: str) -> None:
     assert ago(age_ms) == shown
+
+
+def test_help_paragraphs_are_joined_and_examples_are_not() -> None:
+    text = "First\n    line.\n\n\b\n  streamrec up\n  streamrec status\n\nLast\nparagraph."
+    assert reflow(text) == (
+        "First line.\n\n\b\n  streamrec up\n  streamrec status\n\nLast paragraph."
+    )
