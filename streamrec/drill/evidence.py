@@ -25,7 +25,7 @@ from streamrec.infra.kafka import end_offsets, partition_counts, partition_for
 from streamrec.infra.redis_store import connect_redis
 from streamrec.settings import Settings
 from streamrec.stages.ingest_events import check_admissible
-from streamrec.stages.train import Progress
+from streamrec.stages.training_progress import Progress
 
 POLL_S = 1.0
 EMPTY_POLLS = 20

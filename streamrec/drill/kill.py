@@ -241,17 +241,18 @@ class KillDrill:
         return True
 
     def _hit_server(self, target: Target) -> bool:
-        """Only when everybody is up: the time until everybody works again is measured."""
-        if self._recoveries.open:
-            return False
+        """Then nobody else is hit until everybody who was up works again: that is measured."""
         before = self._positions()
         self._say(f"killing {target.name}")
         at_ms = target.strike(self._clock)
         self._facts.redis_events_rolled_back += max(0, before - self._positions())
-        names = [name for _, name in self._options.crew.names()]
+        names = {name for _, name in self._options.crew.names()} - self._recoveries.down
         self._recoveries.server_killed(target.name, at_ms, self._clock.now_ms(), names)
         self._sender.resume()
-        self._await(lambda: "work" if self._recoveries.open else "", BACK_WITHIN_S)
+        self._await(
+            lambda: "work" if target.name in {k.name for k in self._recoveries.open} else "",
+            BACK_WITHIN_S,
+        )
         return True
 
     def _silence(self) -> None:
