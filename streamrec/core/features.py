@@ -46,6 +46,8 @@ PAIR_FEATURES = (
     "after_recent",  # the same, mean over the last items, newest weighing most
     "with_recent",  # log(1 + 100 × share of co-occurrences with the last items)
     "with_cosine",  # log(1 + 100 × cosine-normalised co-occurrence), item-kNN's score
+    "popularity_gap",  # its accepts_5000ev minus the mean of the user's last items
+    "age_gap",  # its age minus the mean of the user's last items
 )
 USER_FEATURES = (
     "user_accepts",  # log(1 + accepted events of the user)
@@ -55,6 +57,9 @@ USER_FEATURES = (
 FEATURES: tuple[str, ...] = (*ITEM_FEATURES, *PAIR_FEATURES, *USER_FEATURES)
 FEATURE_SET = hashlib.sha256("\n".join(FEATURES).encode()).hexdigest()[:12]
 """Names the features, in order: examples and weights of another set do not fit."""
+
+_SUMS = 4  # pair features that are sums over companions: after_last to with_cosine
+_GAP_OF = [ITEM_FEATURES.index("accepts_5000ev"), ITEM_FEATURES.index("age")]
 
 LONG_AGO = math.log1p(24 * 365)
 RATE_PRIOR = 20.0
@@ -139,7 +144,10 @@ class FeatureMaker:
         history_rows = [self._catalogue.rows(h) for h in histories]
         rows, request = rows_T[known_T].astype(np.int64), request_T[known_T]
         out[known_T, :2] = self._affinity(history_rows, rows, request)
-        out[known_T, 2:] = self._companions(history_rows, rows, request)
+        out[known_T, 2 : 2 + _SUMS] = self._companions(history_rows, rows, request)
+        usual_BG, has_usual_B = self._usual(history_rows)
+        gap_TG = self.item_NI[rows][:, _GAP_OF] - usual_BG[request]
+        out[known_T, 2 + _SUMS :] = gap_TG * has_usual_B[request, None]
         return out
 
     def catalogue_pair_features(self, histories: Sequence[tuple[str, ...]]) -> FloatArray:
@@ -157,10 +165,25 @@ class FeatureMaker:
                 out_PN[1] -= everyone_N
         cell_E, values_ES = self._companion_cells(history_rows, n)
         cells, slot_E = np.unique(cell_E, return_inverse=True)
-        for s in range(4):
+        for s in range(_SUMS):
             sums = np.bincount(slot_E, values_ES[:, s], minlength=len(cells))
             out_BPN[cells // n, 2 + s, cells % n] = np.log1p(100.0 * sums)
+        usual_BG, has_usual_B = self._usual(history_rows)
+        gaps_BGN = self.item_NI[:, _GAP_OF].T - usual_BG[:, :, None]
+        out_BPN[:, 2 + _SUMS :] = gaps_BGN * has_usual_B[:, None, None]
         return out_BPN
+
+    def _usual(self, history_rows: Sequence[NDArray[np.int32]]) -> tuple[FloatArray, FloatArray]:
+        """Mean of the gap features over each user's last items (B, G), and 1 where it has any."""
+        usual_BG = np.zeros((len(history_rows), len(_GAP_OF)), np.float32)
+        has_usual_B = np.zeros(len(history_rows), np.float32)
+        for b, rows in enumerate(history_rows):
+            last = rows[-PAIR_ITEMS:]
+            last = last[last >= 0]
+            if len(last):
+                usual_BG[b] = self.item_NI[last][:, _GAP_OF].mean(0)
+                has_usual_B[b] = 1.0
+        return usual_BG, has_usual_B
 
     def _affinity(
         self,
@@ -195,7 +218,7 @@ class FeatureMaker:
         rows_T: NDArray[np.int64],
         request_T: NDArray[np.intp],
     ) -> FloatArray:
-        """Transition and co-occurrence scores: four sums over pairs of (last item, companion)."""
+        """Transition and co-occurrence scores: sums over pairs of (last item, companion)."""
         n = len(self._catalogue)
         cell_E, values_ES = self._companion_cells(history_rows, n)
         cell_T = request_T * n + rows_T
@@ -205,14 +228,14 @@ class FeatureMaker:
         hit = slot_E >= 0
         sums = [
             np.bincount(slot_E[hit], values_ES[hit, s], minlength=len(cell_T))[slot[cell_T]]
-            for s in range(4)
+            for s in range(_SUMS)
         ]
         return np.log1p(100.0 * np.stack(sums, axis=1)).astype(np.float32)
 
     def _companion_cells(
         self, history_rows: Sequence[NDArray[np.int32]], n: int
     ) -> tuple[NDArray[np.int64], FloatArray]:
-        """Every (request, companion) cell and its four values, (E,) and (E, 4)."""
+        """Every (request, companion) cell and what it adds to each sum, (E,) and (E, 4)."""
         totals, neighbours = self._pair_totals_N + PAIR_PRIOR, self._statistics.neighbours
         pairs: list[Neighbours] = []
         scalars: list[tuple[float, float, float, float]] = []
@@ -224,14 +247,19 @@ class FeatureMaker:
                     pairs.append(pair)
                     scalars.append((b, float(j == 0), PAIR_DECAY**j / norm, totals[row]))
         if not pairs:
-            return np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
+            return np.zeros(0, np.int64), np.zeros((0, _SUMS), np.float32)
         lengths = [len(pair.rows_E) for pair in pairs]
         request, first, weight, total = np.repeat(np.array(scalars).T, lengths, axis=1)
         rows_E = np.concatenate([pair.rows_E for pair in pairs])
         after = np.concatenate([pair.after_E for pair in pairs]) / total
         together = np.concatenate([pair.with_E for pair in pairs]) / total
         cosine = together * np.sqrt(total / totals[rows_E])
-        values = [first * after, weight * after, weight * together, weight * cosine]
+        values = [
+            first * after,
+            weight * after,
+            weight * together,
+            weight * cosine,
+        ]
         return request.astype(np.int64) * n + rows_E, np.stack(values, axis=1).astype(np.float32)
 
     def _item_features(self) -> FloatArray:

@@ -36,7 +36,7 @@ LEAST_DEVIATION = 1e-2
 class FastRecipe:
     """How the head is trained. The defaults were tuned over kinds of streams, not one file."""
 
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     calibration_rate: float = 2e-2
     weight_decay: float = 1e-2
     warmup_steps: int = 20
