@@ -3,6 +3,7 @@
 One module per process, so that each loads only what it needs:
 
     clients.py    what operators' commands and several processes share
+    process.py    what every worker does before it works
     features.py   the feature worker
     trainer.py    the trainer
     serving.py    the serving worker

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 from streamrec.bootstrap import clients
+from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
 from streamrec.core.batching import BatchRules
 from streamrec.core.fold import FoldRules
@@ -24,26 +24,19 @@ from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.faust_app import make_app, run_app
 from streamrec.infra.feed import Feed
-from streamrec.infra.kafka import (
-    KafkaPublisher,
-    full_name,
-    log_bounds,
-    partition_counts,
-    partition_for,
-)
+from streamrec.infra.kafka import KafkaPublisher, log_bounds, partition_for
 from streamrec.infra.telemetry import configure_logging
-from streamrec.ports import Fleet, WorkerStatus
-from streamrec.settings import KafkaSettings, Settings
+from streamrec.ports import Fleet
+from streamrec.settings import Settings
 from streamrec.stages.ingest import Ingest, IngestRules
 from streamrec.stages.ingest_events import EventsRules
 from streamrec.stages.raw import Edges
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
+FEATURES = "features"
+NEEDED = (topics.ITEMS, topics.EVENTS)
 BEAT_S = 1.0
-RETRY_S = 2.0
 
 
 def run(settings: Settings, worker_id: str) -> None:
@@ -52,7 +45,11 @@ def run(settings: Settings, worker_id: str) -> None:
     Raises SourceGap when a log no longer holds what the state needs.
     """
     configure_logging(settings.log_level, worker_id)
-    asyncio.run(_run(settings, worker_id))
+    stop = stop_on_signals()
+    partitions = patiently(lambda: partitions_of(settings.kafka, NEEDED), stop)
+    publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
+    if partitions is not None and publisher is not None:
+        asyncio.run(_consume(settings, worker_id, partitions, publisher, stop))
 
 
 def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRules:
@@ -77,15 +74,20 @@ def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRul
     )
 
 
-async def _run(settings: Settings, worker_id: str) -> None:
+async def _consume(
+    settings: Settings,
+    worker_id: str,
+    partitions: Mapping[str, int],
+    publisher: KafkaPublisher,
+    stopped: threading.Event,
+) -> None:
+    """Until a signal. ``stopped``: one that came before this loop could hear it."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    partitions = await _patiently(stop, partial(_partitions, settings.kafka))
-    publisher = await _patiently(stop, partial(KafkaPublisher, settings.kafka, worker_id))
-    if partitions is None or publisher is None:
-        return
+    if stopped.is_set():
+        stop.set()
     edges = Edges(
         clients.partition_store(settings),
         publisher,
@@ -108,34 +110,11 @@ async def _run(settings: Settings, worker_id: str) -> None:
         await asyncio.to_thread(publisher.close)
 
 
-def _partitions(kafka: KafkaSettings) -> dict[str, int]:
-    counts = partition_counts(kafka)
-    for topic in (topics.ITEMS, topics.EVENTS):
-        if topic not in counts:
-            raise Unavailable(
-                f"there is no topic {full_name(kafka, topic)}; `streamrec topics create` makes it",
-                RETRY_S,
-            )
-    return counts
-
-
-async def _patiently(stop: asyncio.Event, attempt: Callable[[], T]) -> T | None:
-    """Try until it works; None when stopped before."""
-    while not stop.is_set():
-        try:
-            return await asyncio.to_thread(attempt)
-        except Unavailable as error:
-            log.warning("waiting: %s", error)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), error.retry_after_s)
-    return None
-
-
 async def _beat(fleet: Fleet, worker_id: str, ingest: Ingest, feed: Feed) -> None:
     """Say that we are alive and what we have done, until cancelled."""
-    clock = SystemClock()
-    started_ms, silent = clock.now_ms(), False
-    last_ms, last_applied, rate = started_ms, 0.0, 0.0
+    clock, silent = SystemClock(), False
+    last_ms, last_applied, rate = clock.now_ms(), 0.0, 0.0
+    status = identity(worker_id, FEATURES, last_ms)
     try:
         while True:
             now_ms, gauges = clock.now_ms(), ingest.counts.gauges()
@@ -148,15 +127,7 @@ async def _beat(fleet: Fleet, worker_id: str, ingest: Ingest, feed: Feed) -> Non
                 "partitions": float(len(feed.lag)),
                 "watermark_ms": float(ingest.watermark_ms),
             }
-            status = WorkerStatus(
-                worker_id,
-                "features",
-                socket.gethostname(),
-                os.getpid(),
-                started_ms,
-                now_ms,
-                gauges=gauges,
-            )
+            status = replace(status, beat_at_ms=now_ms, gauges=gauges)
             try:
                 await asyncio.to_thread(fleet.beat, status)
                 silent = False

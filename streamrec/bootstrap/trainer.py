@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import socket
 import threading
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from streamrec.bootstrap import clients
+from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
 from streamrec.core.events import Source
 from streamrec.core.features import FEATURE_SET
@@ -24,7 +21,7 @@ from streamrec.infra.batch_feed import KafkaBatchFeed
 from streamrec.infra.checkpoints import DirectoryCheckpoints
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.fleet import RedisFleet
-from streamrec.infra.kafka import full_name, partition_counts, partition_for
+from streamrec.infra.kafka import partition_for
 from streamrec.infra.lease import RedisLease
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.telemetry import configure_logging, open_scalars, peak_rss_mb
@@ -32,7 +29,7 @@ from streamrec.model.encoder import load_encoder
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner
 from streamrec.model.sealing import ModelGenerations
-from streamrec.ports import DeliveredBatch, Learner, WorkerStatus
+from streamrec.ports import DeliveredBatch, Learner
 from streamrec.settings import Settings, TrainerSettings
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.raw import Edges, RawRecord, Refusals
@@ -44,9 +41,6 @@ from streamrec.stages.training_worker import TRAINER, CatalogueMirror, TrainingW
 log = logging.getLogger(__name__)
 
 NEEDED = (topics.EVENTS, topics.ITEMS, topics.TRAINING_BATCHES, topics.ADAPTERS, topics.DEAD_LETTER)
-RETRY_S = 2.0
-
-Made = TypeVar("Made")
 
 
 def run(settings: Settings, worker_id: str) -> None:
@@ -58,17 +52,14 @@ def run(settings: Settings, worker_id: str) -> None:
         LeaseLost, GenerationRefused: it must not go on; the message says why.
     """
     configure_logging(settings.log_level, worker_id)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    run_trainer(settings, worker_id, stop)
+    run_trainer(settings, worker_id, stop_on_signals())
 
 
 def run_trainer(settings: Settings, worker_id: str, stop: threading.Event) -> None:
     """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
     scalars = open_scalars(settings.trainer.tensorboard_dir)
-    partitions = _patiently(lambda: _partitions(settings), stop)
-    publisher = _patiently(lambda: clients.publisher(settings, worker_id), stop)
+    partitions = patiently(lambda: partitions_of(settings.kafka, NEEDED), stop)
+    publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
     if partitions is None or publisher is None:
         return
     with ExitStack() as stack:
@@ -122,13 +113,10 @@ def run_trainer(settings: Settings, worker_id: str, stop: threading.Event) -> No
             ),
             rhythm(settings.trainer),
         )
-        identity = WorkerStatus(
-            worker_id, TRAINER, socket.gethostname(), os.getpid(), clock.now_ms(), clock.now_ms()
-        )
         parts = WorkerParts(
             trainer, champions, feed, lease, fleet, clock, scalars, peak_rss_mb, mirror.settled
         )
-        TrainingWorker(parts, identity, stop).run()
+        TrainingWorker(parts, identity(worker_id, TRAINER, clock.now_ms()), stop).run()
     log.info("stopped")
 
 
@@ -167,16 +155,6 @@ def _model(settings: Settings, mirror: CatalogueMirror) -> tuple[Learner, ModelG
     return learner, generations
 
 
-def _partitions(settings: Settings) -> Mapping[str, int]:
-    counts = partition_counts(settings.kafka)
-    missing = [full_name(settings.kafka, name) for name in NEEDED if name not in counts]
-    if missing:
-        raise Unavailable(
-            f"no topic {', '.join(missing)}: `streamrec topics create` makes them", RETRY_S
-        )
-    return counts
-
-
 def _refuse(refusals: Refusals, delivered: DeliveredBatch, reason: Refused) -> None:
     record = RawRecord(delivered.offset, 0, delivered.key, delivered.data)
     refusals.publish(Source(topics.TRAINING_BATCHES, 0), [(record, reason)])
@@ -186,14 +164,3 @@ def _sleep(stop: threading.Event, seconds: float) -> None:
     """For the thread that releases: a stop ends its waiting at once."""
     if stop.wait(seconds):
         raise Unavailable("stopping")
-
-
-def _patiently(make: Callable[[], Made], stop: threading.Event) -> Made | None:
-    """Make it, waiting for what is away; None when told to stop meanwhile."""
-    while not stop.is_set():
-        try:
-            return make()
-        except Unavailable as error:
-            log.warning("%s; trying until it is there", error)
-            stop.wait(max(RETRY_S, error.retry_after_s))
-    return None
