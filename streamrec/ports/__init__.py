@@ -1,0 +1,72 @@
+"""What the stages ask of the outside world, as Protocols.
+
+    state.py     state by source partition: read, commit, outboxes
+    messages.py  bytes to values and back, the publisher, the feeds
+    releases.py  control log, registry, fleet
+    serving.py   generations that rank, and their swap
+    training.py  the learner, checkpoints, generations being made, curves
+    clock.py     what time it is
+
+The real things live in ``infra`` and ``model``, the fakes in ``tests/fakes``; one contract
+suite runs over both.
+"""
+
+from __future__ import annotations
+
+from streamrec.ports.clock import Clock
+from streamrec.ports.messages import (
+    EXAMPLE,
+    BatchFeed,
+    Codec,
+    Delivered,
+    DeliveredBatch,
+    Encoder,
+    Publisher,
+    TriggerFeed,
+)
+from streamrec.ports.releases import ControlLog, Fleet, RegistryStore, WorkerStatus
+from streamrec.ports.serving import HotSwap, ServingModel
+from streamrec.ports.state import Changes, OutboxEntry, PartitionStore, Record, Writes
+from streamrec.ports.training import (
+    Checkpoint,
+    Checkpoints,
+    Generations,
+    Learner,
+    LearnReport,
+    Provenance,
+    Scalars,
+    Scorer,
+    Sealed,
+)
+
+__all__ = [
+    "EXAMPLE",
+    "BatchFeed",
+    "Changes",
+    "Checkpoint",
+    "Checkpoints",
+    "Clock",
+    "Codec",
+    "ControlLog",
+    "Delivered",
+    "DeliveredBatch",
+    "Encoder",
+    "Fleet",
+    "Generations",
+    "HotSwap",
+    "LearnReport",
+    "Learner",
+    "OutboxEntry",
+    "PartitionStore",
+    "Provenance",
+    "Publisher",
+    "Record",
+    "RegistryStore",
+    "Scalars",
+    "Scorer",
+    "Sealed",
+    "ServingModel",
+    "TriggerFeed",
+    "WorkerStatus",
+    "Writes",
+]

@@ -1,0 +1,110 @@
+"""Messages in and out, and the two feeds that are not the feature worker's.
+
+Topics are short names; does not know prefixes, groups or formats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from streamrec.core.events import Request, UserUpdate
+from streamrec.core.examples import TrainingBatch
+from streamrec.errors import Refused
+
+EXAMPLE = "example"
+"""Not a topic: one example of a mini-batch, as an ``Encoder`` writes it into an outbox."""
+
+
+class Encoder(Protocol):
+    """Values to wire bytes; ``infra.codec`` is the real one."""
+
+    def encode(self, topic: str, value: object) -> bytes: ...
+
+
+class Codec(Encoder, Protocol):
+    """Values to wire bytes and back. Topics are short names, or ``EXAMPLE``."""
+
+    def decode(self, topic: str, data: bytes) -> Any:
+        """The value. Raises Refused, and nothing else, whatever the bytes."""
+        ...
+
+
+class Publisher(Protocol):
+    """Sends to Kafka. Topics are short names ("dead-letter"); the prefix is a setting."""
+
+    def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        """Hand over a message; it is on its way, not yet acknowledged."""
+        ...
+
+    def flush(self) -> None:
+        """Return when everything handed over is acknowledged. Raises Unavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One message of ``user-updates`` or ``requests``; Refused where it could not be read."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    data: bytes
+    value: UserUpdate | Request | Refused
+
+
+class TriggerFeed(Protocol):
+    """What asks for recommendations, shared out among the serving workers.
+
+    Raises (every method): Unavailable when Kafka does not answer.
+    """
+
+    def poll(self, timeout_s: float, limit: int) -> list[Delivered]:
+        """The next messages, at most ``limit``; none if nothing came in time."""
+        ...
+
+    def stay(self, timeout_s: float) -> None:
+        """Wait, staying a member of the group, without taking messages."""
+        ...
+
+    def commit(self) -> None:
+        """Everything polled so far is answered."""
+        ...
+
+    def lag(self) -> int:
+        """Messages of our partitions that have not been polled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredBatch:
+    """One message of ``training-batches``; ``batch`` is a Refused where it could not be read."""
+
+    offset: int
+    key: bytes | None
+    data: bytes
+    batch: TrainingBatch | Refused
+
+
+class BatchFeed(Protocol):
+    """The topic ``training-batches`` in its one order, from wherever it is told to start.
+
+    Raises (every method): Unavailable when Kafka does not answer.
+    """
+
+    def seek(self, offset: int) -> int:
+        """Start at ``offset``, or at the first batch still kept after it: where that is.
+
+        Raises UserError when the topic ends before ``offset``: it was made anew.
+        """
+        ...
+
+    def poll(self, timeout_s: float, limit: int) -> list[DeliveredBatch]:
+        """The next batches, at most ``limit``; none if nothing came in time."""
+        ...
+
+    def lag(self) -> int:
+        """Batches in the topic that have not been polled."""
+        ...

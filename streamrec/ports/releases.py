@@ -1,0 +1,80 @@
+"""What is released, to whom, and who has said so.
+
+Does not know what is in a generation, nor which change is allowed (``core.registry``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from streamrec.core.registry import ControlRecord
+
+
+class ControlLog(Protocol):
+    """The one-partition log the workers obey. One instance belongs to one thread."""
+
+    def latest(self) -> ControlRecord | None:
+        """The newest accepted record, having read to the end. Raises Unavailable."""
+        ...
+
+    def poll(self, timeout_s: float) -> ControlRecord | None:
+        """Wait at most so long for news: the newest record accepted since the last read."""
+        ...
+
+    def append(self, record: ControlRecord) -> None:
+        """Write the record and see it accepted.
+
+        Raises RegistryConflict when another writer was first (the log has been repaired),
+        Unavailable when the log did not answer (the record may or may not be in it).
+        """
+        ...
+
+    def records(self) -> list[ControlRecord]:
+        """Every accepted record the log still holds, oldest first. Raises Unavailable."""
+        ...
+
+
+class RegistryStore(Protocol):
+    """Immutable generation directories by id."""
+
+    def put(self, generation: str, directory: Path) -> None:
+        """Copy a finished directory in; it becomes visible whole or not at all."""
+        ...
+
+    def get(self, generation: str) -> Path:
+        """A local directory holding the generation. Raises GenerationRefused if unknown."""
+        ...
+
+    def generations(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """What a worker says of itself, about once a second and at every change."""
+
+    worker_id: str
+    role: str  # "features" | "trainer" | "serving"
+    host: str
+    pid: int
+    started_at_ms: int
+    beat_at_ms: int
+    active: str | None = None  # generation in use
+    staged: str | None = None  # generation loaded and ready
+    refused: Mapping[str, str] = field(default_factory=dict)  # generation -> why
+    revision: int = 0  # control-log revision obeyed
+    gauges: Mapping[str, float] = field(default_factory=dict)  # counts, rates, ages
+
+
+class Fleet(Protocol):
+    """Who is alive and what they serve."""
+
+    def beat(self, status: WorkerStatus) -> None: ...
+
+    def leave(self, worker_id: str) -> None: ...
+
+    def workers(self) -> Iterator[WorkerStatus]:
+        """Workers that have said something lately."""
+        ...

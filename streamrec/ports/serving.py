@@ -1,0 +1,76 @@
+"""Generations that rank.
+
+Shapes: B users, Q texts, N catalogue rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from streamrec.core.catalogue import Catalogue
+from streamrec.core.examples import FloatArray
+from streamrec.core.features import FeatureMaker
+from streamrec.core.user_state import UserState
+
+
+class ServingModel(Protocol):
+    """One generation, whole and checked, ready to rank.
+
+    Its weights never change. Its item vectors follow the catalogue (``HotSwap.ensure``);
+    one call sees one state of them. Shapes: B users, Q texts, N catalogue rows that
+    ``features`` was made of.
+    """
+
+    @property
+    def generation(self) -> str: ...
+
+    @property
+    def trained_through(self) -> Mapping[str, int]:
+        """Source partition (as text) -> next offset it was not trained on."""
+        ...
+
+    def rank(
+        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+    ) -> FloatArray:
+        """Scores (B, N) of every catalogue row for each user; more is better."""
+        ...
+
+    def probability(self, scores: FloatArray) -> FloatArray:
+        """P(accept | shown) of scores, of any shape; keeps their order."""
+        ...
+
+    def query_similarities(self, queries: Sequence[str], rows: int) -> FloatArray:
+        """Cosine of each text with the first ``rows`` catalogue rows: (Q, rows)."""
+        ...
+
+
+class HotSwap(Protocol):
+    """The generations a serving worker holds in memory. Safe to call from several threads."""
+
+    @property
+    def active(self) -> ServingModel | None: ...
+
+    def stage(self, generation: str, directory: Path, catalogue: Catalogue) -> None:
+        """Check and load it whole and encode the catalogue, beside what is active.
+
+        May take seconds; repeating it for a warm generation is free. Raises GenerationRefused.
+        """
+        ...
+
+    def is_warm(self, generation: str) -> bool:
+        """Whether ``activate`` would succeed at once."""
+        ...
+
+    def activate(self, generation: str) -> None:
+        """Flip one reference. Raises GenerationRefused when it is not warm."""
+        ...
+
+    def keep(self, generations: Sequence[str]) -> None:
+        """Forget warm generations that are neither named here nor active."""
+        ...
+
+    def ensure(self, catalogue: Catalogue) -> int:
+        """Encode new and changed items for every warm generation; returns how many."""
+        ...

@@ -1,0 +1,120 @@
+"""Weights in training, what is kept of them, and what is made of them.
+
+Does not know tensors. Shapes: C candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from streamrec.core.examples import Example, FloatArray
+from streamrec.ports.state import Record
+
+
+@dataclass(frozen=True, slots=True)
+class LearnReport:
+    """What one call of ``Learner.learn`` did."""
+
+    examples: int
+    steps: int  # optimiser steps of the fast lane (head)
+    encoder_steps: int  # optimiser steps of the slow lane (encoder adapter)
+    losses: Mapping[str, float]  # mean loss by name, over the steps taken
+
+
+class Scorer(Protocol):
+    """Frozen weights of one generation that can score logged examples."""
+
+    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+        """P(accept | shown) of each example's candidates: one (C,) array each."""
+        ...
+
+
+class Learner(Protocol):
+    """The weights being trained, and everything needed to resume."""
+
+    def learn(self, examples: Sequence[Example]) -> LearnReport:
+        """Take the steps that these examples are due, replaying older ones beside them."""
+        ...
+
+    def snapshot(self) -> Scorer:
+        """An immutable copy of the current weights."""
+        ...
+
+    def write_generation(self, scorer: Scorer, directory: Path) -> None:
+        """Write the snapshot's weight files (adapter, head) in the generation layout."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Everything a resume needs: weights, optimisers, random state, replay memory."""
+        ...
+
+    def load(self, directory: Path) -> None:
+        """Resume from ``save``. Raises GenerationRefused when a file is missing or wrong."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """``record`` is what was saved; ``directory`` holds the learner's files."""
+
+    record: Record
+    directory: Path
+
+
+class Checkpoints(Protocol):
+    """Places to resume from. The newest whole one counts."""
+
+    def save(self, record: Record, write: Callable[[Path], None]) -> None:
+        """Keep ``record`` and the files that ``write`` puts into a directory, or neither."""
+        ...
+
+    def newest(self) -> Checkpoint | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a generation comes from: what its manifest says beside names and digests."""
+
+    sequence: int
+    parent: str | None  # the generation whose training this one continues
+    offsets: Mapping[int, tuple[int, int]]  # source partition -> [from, to) since the parent
+    holes: Mapping[int, Sequence[tuple[int, int]]]  # parts of them that were never trained
+    training_batches: tuple[int, int]  # [from, to) of that topic, since the parent
+    examples: int  # trained since the parent
+    gate: Record | None  # the report and decision (``core.gate.to_record``)
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A finished generation directory. ``digest`` is its manifest's."""
+
+    generation: str
+    digest: str
+
+
+class Generations(Protocol):
+    """Weight files to generation directories and back (``model.generation``)."""
+
+    def seal(self, directory: Path, provenance: Provenance) -> Sealed:
+        """Write the manifest over the weight files in ``directory``: it is finished."""
+        ...
+
+    def scorer(self, directory: Path) -> Scorer:
+        """Load a finished one. Raises GenerationRefused when a check fails."""
+        ...
+
+    def norms(self, directory: Path, champion: Path | None) -> Mapping[str, float]:
+        """How far its weights are from the champion's: ``update_norm/<file>``, relative."""
+        ...
+
+
+class Scalars(Protocol):
+    """Curves for people: one point per step on each."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def close(self) -> None: ...
