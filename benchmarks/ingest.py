@@ -36,14 +36,9 @@ from streamrec.core.events import Interaction, Item, Kind, Source
 from streamrec.core.fold import PartitionFold
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
-from streamrec.infra.kafka import (
-    KafkaPublisher,
-    create_topics,
-    end_offsets,
-    full_name,
-    make_consumer,
-    partition_for,
-)
+from streamrec.infra.kafka import KafkaPublisher, full_name, make_consumer, partition_for
+from streamrec.infra.kafka_offsets import end_offsets
+from streamrec.infra.kafka_topics import create_topics
 from streamrec.settings import Settings
 from streamrec.stages.ingest import Ingest
 from streamrec.stages.raw import Edges, RawRecord

@@ -36,13 +36,8 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.datasets import ClickStream, movielens_100k
 from streamrec.infra.embedded import EmbeddedKafka
 from streamrec.infra.follower import Follower
-from streamrec.infra.kafka import (
-    KafkaPublisher,
-    client_config,
-    create_topics,
-    full_name,
-    make_consumer,
-)
+from streamrec.infra.kafka import KafkaPublisher, client_config, full_name, make_consumer
+from streamrec.infra.kafka_topics import create_topics
 from streamrec.settings import KafkaSettings
 
 READY_S = 180

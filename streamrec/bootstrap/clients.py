@@ -22,7 +22,8 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.codec import Codec
 from streamrec.infra.control_log import KafkaControlLog
 from streamrec.infra.fleet import RedisFleet
-from streamrec.infra.kafka import KafkaPublisher, client_config, partition_counts
+from streamrec.infra.kafka import KafkaPublisher, client_config
+from streamrec.infra.kafka_topics import partition_counts
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.registry_store import open_registry
 from streamrec.ports import RegistryStore

@@ -24,7 +24,8 @@ from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.faust_app import make_app, run_app
 from streamrec.infra.feed import Feed
-from streamrec.infra.kafka import KafkaPublisher, log_bounds, partition_for
+from streamrec.infra.kafka import KafkaPublisher, partition_for
+from streamrec.infra.kafka_offsets import log_bounds
 from streamrec.infra.telemetry import configure_logging
 from streamrec.ports import Fleet
 from streamrec.settings import Settings

@@ -28,8 +28,9 @@ from streamrec import settings as reader
 from streamrec.errors import UserError
 from streamrec.infra import servers_file
 from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
-from streamrec.infra.kafka import create_topics, full_name
+from streamrec.infra.kafka import full_name
 from streamrec.infra.kafka_probe import evict_dead_members
+from streamrec.infra.kafka_topics import create_topics
 from streamrec.infra.server_process import ServerProcess
 from streamrec.infra.servers_file import Servers
 from streamrec.infra.supervisor import BACKOFF_S, Program, Supervisor

@@ -15,7 +15,8 @@ from streamrec.core.manifest import Manifest
 from streamrec.core.registry import ControlRecord
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.kafka import end_offsets, group_offsets, partition_counts
+from streamrec.infra.kafka_offsets import end_offsets, group_offsets
+from streamrec.infra.kafka_topics import partition_counts
 from streamrec.ports import WorkerStatus
 from streamrec.settings import Settings
 

@@ -164,7 +164,8 @@ def _registry(settings: Settings) -> Iterator[Finding]:
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
     from streamrec.core.topics import TOPICS
-    from streamrec.infra.kafka import full_name, layout_problems, partition_counts
+    from streamrec.infra.kafka import full_name
+    from streamrec.infra.kafka_topics import layout_problems, partition_counts
 
     kafka = settings.kafka
     counts = partition_counts(kafka)

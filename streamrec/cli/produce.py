@@ -74,7 +74,7 @@ def create_topics(as_json: JsonOption = False) -> None:
     `streamrec up` does this by itself; use it before you run workers one by one.
     """
     from streamrec.bootstrap import clients
-    from streamrec.infra.kafka import create_topics
+    from streamrec.infra.kafka_topics import create_topics
 
     settings = clients.located()
     created = create_topics(settings.kafka)

@@ -21,7 +21,9 @@ from streamrec.core.watermarks import Ledger
 from streamrec.errors import InvalidField, Refused, UserError
 from streamrec.infra.checkpoints import DirectoryCheckpoints
 from streamrec.infra.follower import Follower, Seen
-from streamrec.infra.kafka import end_offsets, partition_counts, partition_for
+from streamrec.infra.kafka import partition_for
+from streamrec.infra.kafka_offsets import end_offsets
+from streamrec.infra.kafka_topics import partition_counts
 from streamrec.infra.redis_store import connect_redis
 from streamrec.settings import Settings
 from streamrec.stages.ingest_events import check_admissible

@@ -37,7 +37,7 @@ from streamrec.drill.strikes import Recoveries, Strike, choose, schedule, work_o
 from streamrec.errors import Unavailable, UserError
 from streamrec.infra.apache_kafka import ApacheKafka, resolve_jars, why_not
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.kafka import partition_counts
+from streamrec.infra.kafka_topics import partition_counts
 from streamrec.settings import Settings
 
 READY_WITHIN_S = 180.0

@@ -1,7 +1,8 @@
 """kafka-python clients, configured from our settings.
 
-Knows how to connect, create topics, publish, consume and measure lag. Does not know what
-the bytes mean (``infra.codec``). The feature worker consumes by faust instead
+Knows how to connect, publish and consume. Does not know what the bytes mean
+(``infra.codec``), how topics are laid out (``infra.kafka_topics``) or where their ends are
+(``infra.kafka_offsets``). The feature worker consumes by faust instead
 (``infra.faust_app``).
 
 Topics are short names ("events") everywhere but here; ``full_name`` puts the prefix on.
@@ -9,21 +10,18 @@ Topics are short names ("events") everywhere but here; ``full_name`` puts the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource
 from kafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
-    TopicAlreadyExistsError,
 )
 from kafka.partitioner.default import murmur2
 
-from streamrec.core.topics import EVENTS, TOPICS, Topic
 from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.infra.kafka_connect import connect
 from streamrec.infra.kafka_joins import finish_joins
@@ -199,134 +197,3 @@ def admin_client(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
             yield admin
         finally:
             admin.close()
-
-
-def partition_counts(settings: KafkaSettings) -> dict[str, int]:
-    """Partitions of each of our topics that exists, by short name. Raises Unavailable."""
-    with admin_client(settings) as admin:
-        return _counts(admin, settings)
-
-
-def _counts(admin: KafkaAdminClient, settings: KafkaSettings) -> dict[str, int]:
-    existing = set(admin.list_topics())
-    ours = {full_name(settings, topic.name): topic.name for topic in TOPICS}
-    names = [name for name in ours if name in existing]
-    described = admin.describe_topics(names) if names else []
-    return {ours[topic["name"]]: len(topic["partitions"]) for topic in described}
-
-
-def create_topics(settings: KafkaSettings) -> list[str]:
-    """Create the topics that are missing; returns their full names.
-
-    Existing topics are left as they are, after a check that we can live with them.
-
-    Raises:
-        UserError: an existing topic is unusable: several partitions where the order must
-            be total, or an events topic that is compacted (its offsets must be contiguous).
-        Unavailable: Kafka does not answer, or refuses.
-    """
-    with admin_client(settings) as admin:
-        counts = _counts(admin, settings)
-        if problems := _problems(admin, settings, counts):
-            raise UserError("; ".join(problems))
-        missing = {
-            full_name(settings, topic.name): _layout(settings, topic)
-            for topic in TOPICS
-            if topic.name not in counts
-        }
-        for name, layout in missing.items():  # one by one: another process may be creating too
-            try:
-                admin.create_topics({name: layout}, wait_for_metadata=True)
-            except TopicAlreadyExistsError:
-                admin.wait_for_topics([name])
-    return list(missing)
-
-
-def layout_problems(settings: KafkaSettings) -> list[str]:
-    """What makes existing topics unusable; missing ones are no problem. Raises Unavailable."""
-    with admin_client(settings) as admin:
-        return _problems(admin, settings, _counts(admin, settings))
-
-
-def _problems(
-    admin: KafkaAdminClient, settings: KafkaSettings, counts: Mapping[str, int]
-) -> list[str]:
-    return [*_wrong_counts(settings, counts), *_compacted_events(admin, settings, counts)]
-
-
-def _layout(settings: KafkaSettings, topic: Topic) -> dict[str, Any]:
-    configs = {"max.message.bytes": str(settings.max_message_bytes + 2 * FRAME_BYTES)}
-    if topic.compacted:
-        configs["cleanup.policy"] = "compact"
-    return {
-        "num_partitions": 1 if topic.one_partition else settings.partitions,
-        "replication_factor": settings.replication,
-        "configs": configs,
-    }
-
-
-def _wrong_counts(settings: KafkaSettings, counts: Mapping[str, int]) -> list[str]:
-    return [
-        f"{full_name(settings, topic.name)} has {counts[topic.name]} partitions, but its order "
-        "must be total: recreate it with one"
-        for topic in TOPICS
-        if topic.one_partition and counts.get(topic.name, 1) != 1
-    ]
-
-
-def _compacted_events(
-    admin: KafkaAdminClient, settings: KafkaSettings, counts: Mapping[str, int]
-) -> list[str]:
-    if EVENTS not in counts:
-        return []
-    name = full_name(settings, EVENTS)
-    described = admin.describe_configs([ConfigResource("TOPIC", name, ["cleanup.policy"])])
-    if "compact" in str(described):
-        return [f"{name} is compacted, which removes events; set cleanup.policy=delete"]
-    return []
-
-
-def end_offsets(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, int], int]:
-    """The next offset of every partition, by (short name, partition), for measuring lag.
-
-    Raises Unavailable; UserError for a topic that is not there.
-    """
-    consumer = make_consumer(settings, client_id="streamrec-lag")
-    try:
-        with kafka_errors(settings, "asking for end offsets"):
-            ends = consumer.end_offsets(assignment(consumer, settings, topics))
-    finally:
-        consumer.close()
-    prefix = len(settings.topic_prefix)
-    return {(tp.topic[prefix:], tp.partition): end for tp, end in ends.items()}
-
-
-def log_bounds(
-    settings: KafkaSettings, topics: Sequence[str]
-) -> dict[tuple[str, int], tuple[int, int]]:
-    """First available and next offset of every partition, by (short name, partition).
-
-    Raises Unavailable; UserError for a topic that is not there.
-    """
-    consumer = make_consumer(settings, client_id="streamrec-bounds")
-    try:
-        with kafka_errors(settings, "asking for offsets"):
-            partitions = assignment(consumer, settings, topics)
-            firsts = consumer.beginning_offsets(partitions)
-            ends = consumer.end_offsets(partitions)
-    finally:
-        consumer.close()
-    prefix = len(settings.topic_prefix)
-    return {(tp.topic[prefix:], tp.partition): (firsts[tp], ends[tp]) for tp in partitions}
-
-
-def group_offsets(settings: KafkaSettings, group: str) -> dict[tuple[str, int], int]:
-    """Where a consumer group stands, by (short name, partition). Raises Unavailable."""
-    name, prefix = full_name(settings, group), len(settings.topic_prefix)
-    with admin_client(settings) as admin:
-        committed = admin.list_group_offsets(name).get(name, {})
-    return {
-        (tp.topic[prefix:], tp.partition): found.offset
-        for tp, found in committed.items()
-        if tp.topic.startswith(settings.topic_prefix)
-    }

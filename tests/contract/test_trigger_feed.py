@@ -12,7 +12,8 @@ import pytest
 from streamrec.core.events import Kind, Request, UserUpdate
 from streamrec.errors import Refused
 from streamrec.infra.codec import Codec
-from streamrec.infra.kafka import KafkaPublisher, create_topics
+from streamrec.infra.kafka import KafkaPublisher
+from streamrec.infra.kafka_topics import create_topics
 from streamrec.infra.trigger_feed import KafkaTriggerFeed
 from streamrec.ports import Delivered, TriggerFeed
 from streamrec.settings import KafkaSettings

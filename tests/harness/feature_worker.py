@@ -17,7 +17,8 @@ from streamrec.bootstrap.features import ingest_rules
 from streamrec.core.events import Interaction, Item, Source
 from streamrec.core.watermarks import Ledger
 from streamrec.infra.codec import Codec
-from streamrec.infra.kafka import KafkaPublisher, end_offsets, make_consumer, partition_for
+from streamrec.infra.kafka import KafkaPublisher, make_consumer, partition_for
+from streamrec.infra.kafka_offsets import end_offsets
 from streamrec.settings import Settings
 from streamrec.stages.ingest import Ingest
 from streamrec.stages.raw import Edges, RawRecord

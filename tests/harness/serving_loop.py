@@ -20,7 +20,8 @@ from streamrec.core.user_state import UserState
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.fleet import RedisFleet
 from streamrec.infra.follower import Follower
-from streamrec.infra.kafka import create_topics, partition_for
+from streamrec.infra.kafka import partition_for
+from streamrec.infra.kafka_topics import create_topics
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.model.encoder import load_encoder
 from streamrec.ports import WorkerStatus, Writes

@@ -23,7 +23,7 @@ from streamrec.core.features import FEATURE_SET, FEATURES
 from streamrec.core.registry import RegistryState
 from streamrec.core.watermarks import Ledger
 from streamrec.infra.checkpoints import DirectoryCheckpoints
-from streamrec.infra.kafka import create_topics
+from streamrec.infra.kafka_topics import create_topics
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import Settings, child_environment
 

@@ -10,7 +10,8 @@ import pytest
 from streamrec.core.events import Interaction, Kind, Source
 from streamrec.infra.codec import Codec
 from streamrec.infra.fleet import RedisFleet
-from streamrec.infra.kafka import KafkaPublisher, create_topics, partition_for
+from streamrec.infra.kafka import KafkaPublisher, partition_for
+from streamrec.infra.kafka_topics import create_topics
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.settings import KafkaSettings, RedisSettings, Settings
 from tests.fakes.streams import ITEMS, START_MS, interactions

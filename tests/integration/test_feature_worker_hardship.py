@@ -14,8 +14,9 @@ import pytest
 from streamrec.core.events import Source
 from streamrec.infra.codec import Codec
 from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
-from streamrec.infra.kafka import KafkaPublisher, create_topics, full_name
+from streamrec.infra.kafka import KafkaPublisher, full_name
 from streamrec.infra.kafka_probe import evict_dead_members
+from streamrec.infra.kafka_topics import create_topics
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.server_process import free_port
 from streamrec.ports import Writes

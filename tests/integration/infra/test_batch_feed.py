@@ -11,7 +11,8 @@ from streamrec.core.examples import TrainingBatch
 from streamrec.errors import Refused, Unavailable, UserError
 from streamrec.infra.batch_feed import KafkaBatchFeed
 from streamrec.infra.codec import Codec
-from streamrec.infra.kafka import KafkaPublisher, admin_client, create_topics
+from streamrec.infra.kafka import KafkaPublisher, admin_client
+from streamrec.infra.kafka_topics import create_topics
 from streamrec.ports import DeliveredBatch
 from streamrec.settings import KafkaSettings
 from tests.harness.training_worker import Stream

@@ -11,14 +11,9 @@ from kafka import KafkaAdminClient
 from streamrec.core.topics import TOPICS
 from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.infra.embedded import EmbeddedKafka
-from streamrec.infra.kafka import (
-    KafkaPublisher,
-    create_topics,
-    end_offsets,
-    make_consumer,
-    partition_counts,
-    partition_for,
-)
+from streamrec.infra.kafka import KafkaPublisher, make_consumer, partition_for
+from streamrec.infra.kafka_offsets import end_offsets
+from streamrec.infra.kafka_topics import create_topics, partition_counts
 from streamrec.settings import KafkaSettings
 
 
