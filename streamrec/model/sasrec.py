@@ -3,9 +3,9 @@
 Knows the network and its softmax losses. Does not know streams, examples or when to learn
 (``model.sasrec_learner``), and never sees an item's text.
 
-Beyond the paper, because each helps it on a stream (docs/adr/0070): a softmax over many
-negatives with the logQ correction in place of one negative's cross-entropy, a bias per item,
-and a token that stands before a user's first item, so that first clicks train too.
+Beyond the paper, in the baseline's favour (docs/adr/0070): a softmax over many negatives with
+the logQ correction in place of one negative's cross-entropy, a bias per item, and a token
+that stands before a user's first item, so that first clicks train too.
 
 Legend: B sequences, L positions, D width, N items, M negatives,
 S items shown beside the target, C = 1 + S.
@@ -34,13 +34,12 @@ class SasrecSettings:
     max_length: int = 20  # items of history that are read
     dropout: float = 0.2
     learning_rate: float = 5e-4
-    bias_rate: float = 1.0  # the items' biases learn this many times faster
-    weight_decay: float = 0.0
     negatives: int = 1_024  # shared by a step; the whole catalogue when it has no more
-    memory: int = 500  # newest accepted events that are replayed
+    memory: int = 5_000  # newest accepted events that are replayed
+    recency: float = 3.0  # 1: all of them alike; more: newer ones more often
     replayed: int = 256  # beside the fresh ones, in each step
     steps: int = 1  # for each call of learn
-    averaging: float = 0.98  # what is kept of the served weights at each step
+    averaging: float = 0.9  # what is kept of the served weights at each step
     init: float = 0.02  # standard deviation of the embeddings
     seed: int = 0
 

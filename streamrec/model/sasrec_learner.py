@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ class SasrecLearner:
             self._dropout_state = torch.get_rng_state()
         self._torch = torch.Generator().manual_seed(settings.seed)
         self._numpy = np.random.default_rng(settings.seed)
-        self._optimiser = _optimiser(self._network, settings)
+        self._optimiser = torch.optim.Adam(self._network.parameters(), settings.learning_rate)
         self._memory: list[Accepted] = []
         self._accepts_N = np.zeros(0)
         self._steps = 0
@@ -145,9 +145,10 @@ class SasrecLearner:
 
     def _batches(self, fresh: list[Accepted]) -> Iterator[list[Accepted]]:
         """The fresh ones once, and each time others out of memory (none yet: no steps)."""
+        earlier, count = len(self._memory), self._settings.replayed
         for step in range(self._settings.steps if fresh else 0):
-            earlier = len(self._memory)
-            drawn = self._numpy.integers(earlier, size=self._settings.replayed) if earlier else ()
+            ages = earlier * self._numpy.random(count if earlier else 0) ** self._settings.recency
+            drawn = earlier - 1 - ages.astype(int)
             batch = [*(fresh if step == 0 else ()), *(self._memory[i] for i in drawn)]
             if batch:
                 yield batch
@@ -191,16 +192,6 @@ class SasrecLearner:
         return torch.from_numpy(rows_M + FIRST_ITEM), torch.from_numpy(
             np.log(wanted * q_N[rows_M]).astype(np.float32)
         )
-
-
-def _optimiser(network: Sasrec, settings: SasrecSettings) -> torch.optim.Optimizer:
-    others = [p for name, p in network.named_parameters() if name != "bias"]
-    bias_rate = settings.learning_rate * settings.bias_rate
-    groups: list[dict[str, Any]] = [
-        {"params": others},
-        {"params": [network.bias], "lr": bias_rate, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def _grown(value: Tensor, rows: int) -> Tensor:

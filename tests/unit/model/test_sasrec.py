@@ -13,7 +13,7 @@ from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind
 from streamrec.model.sasrec import BEGIN, FIRST_ITEM, PADDING, Sasrec, SasrecSettings
-from streamrec.model.sasrec_learner import SasrecLearner
+from streamrec.model.sasrec_learner import Accepted, SasrecLearner
 
 SMALL = SasrecSettings(
     dim=16, heads=2, layers=1, max_length=6, dropout=0.1, learning_rate=1e-2, replayed=32
@@ -228,6 +228,18 @@ def test_shown_items_are_ordered_as_in_the_catalogue():
     assert np.isfinite(shares).all()
     assert (np.argsort(shares[[0, 1, 3]]) == np.argsort(whole[[5, 2, 7]])).all()
     assert shares[2] <= shares.min()
+
+
+def test_newer_events_are_replayed_more_often():
+    learner = SasrecLearner(catalogue_of(1_000), replace(SMALL, replayed=4_000, recency=3.0))
+    learner._memory = [Accepted([BEGIN, FIRST_ITEM + number], []) for number in range(1_000)]
+    fresh = [Accepted([BEGIN, FIRST_ITEM], [])]
+    (batch,) = learner._batches(fresh)
+    assert batch[0] is fresh[0]
+    numbers = np.array([accepted.tokens[-1] - FIRST_ITEM for accepted in batch[1:]])
+    newest_tenth = (numbers >= 900).mean()
+    assert newest_tenth == pytest.approx(0.1 ** (1 / 3), abs=0.03)
+    assert numbers.min() < 100
 
 
 def test_several_steps_need_something_to_replay():
