@@ -40,7 +40,7 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.kafka_topics import partition_counts
 from streamrec.settings import Settings
 
-READY_WITHIN_S = 180.0
+READY_WITHIN_S = 600.0
 BACK_WITHIN_S = 120.0
 DRAIN_WITHIN_S = 240.0
 LOOK_S = 0.2
@@ -169,9 +169,12 @@ class KillDrill:
     # -- the acts ---------------------------------------------------------------------
 
     def perform(self) -> dict[str, Any]:
-        """All of it; the report. A KeyboardInterrupt ends the strikes and goes to the verdict."""
+        """All of it; the report.
+
+        A KeyboardInterrupt ends the strikes early; what was sent is still judged.
+        """
+        self._make_ready()
         try:
-            self._make_ready()
             self._strike_for_a_while()
         except KeyboardInterrupt:
             self._facts.interrupted = True
