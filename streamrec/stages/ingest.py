@@ -18,6 +18,7 @@ from streamrec.core import topics
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Source
 from streamrec.core.statistics import Statistics
+from streamrec.errors import Unavailable
 from streamrec.ports import Writes
 from streamrec.stages.ingest_events import EventsPartition, EventsRules
 from streamrec.stages.ingest_items import ItemsPartition
@@ -54,8 +55,9 @@ class Partition(Protocol):
 class Ingest:
     """All partitions a worker owns. One thread calls it.
 
-    Every method raises Unavailable when the store or Kafka does not answer; ``ingest`` also
-    PositionConflict. The partition concerned has then been let go: ``take_over`` it again.
+    Every method raises Unavailable when the store or Kafka does not answer, ``tick`` also when
+    the store went back; ``ingest`` also PositionConflict. The partitions concerned are then no
+    longer valid: ``take_over`` them again.
     """
 
     def __init__(self, edges: Edges, rules: IngestRules) -> None:
@@ -132,6 +134,7 @@ class Ingest:
             self._settled_ms = now_ms
         if now_ms - self._refreshed_ms >= self._rules.refresh_ms:
             self._refresh()
+            self._check_store()
 
     def settle(self) -> None:
         """Wait for acknowledgements, then trim the outboxes of what was acknowledged."""
@@ -156,6 +159,16 @@ class Ingest:
         if source.topic == topics.ITEMS:
             return ItemsPartition(source, self._edges, self._memory)
         return EventsPartition(source, self._edges, self._rules.events, self._memory)
+
+    def _check_store(self) -> None:
+        """A commit would find out too, but in a quiet partition none may come for long."""
+        for source, partition in self.partitions.items():
+            found = self._edges.store.position(source)
+            if found < partition.position:
+                raise Unavailable(
+                    f"the state of {source} went back from {partition.position} to {found} (the "
+                    "store has lost its last moments): it is read and folded again from there"
+                )
 
     def _refresh(self) -> None:
         for source, since in self._since.items():
