@@ -245,11 +245,13 @@ class KillDrill:
 
     def _hit_server(self, target: Target) -> bool:
         """Then nobody else is hit until everybody who was up works again: that is measured."""
+        names = {name for _, name in self._options.crew.names()} - self._recoveries.down
+        if not names:
+            return False
         before = self._positions()
         self._say(f"killing {target.name}")
         at_ms = target.strike(self._clock)
         self._facts.redis_events_rolled_back += max(0, before - self._positions())
-        names = {name for _, name in self._options.crew.names()} - self._recoveries.down
         self._recoveries.server_killed(target.name, at_ms, self._clock.now_ms(), names)
         self._sender.resume()
         self._await(
