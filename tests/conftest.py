@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck
@@ -22,6 +23,15 @@ hypothesis_settings.register_profile(
     "streamrec", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("streamrec")
+
+
+CHEAP_FIRST = ("unit", "property", "contract", "integration")
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A broken rule of the core is told before the first server starts."""
+    items.sort(key=lambda item: CHEAP_FIRST.index(item.path.relative_to(TESTS).parts[0]))
 
 
 @dataclass(frozen=True)

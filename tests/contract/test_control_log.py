@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -17,6 +16,7 @@ from streamrec.infra.codec import Codec
 from streamrec.infra.control_log import SLOT, KafkaControlLog
 from streamrec.ports import ControlLog
 from tests.fakes.control import SharedLog
+from tests.harness.waiting import eventually
 
 KINDS = [
     "fake",
@@ -113,12 +113,8 @@ def test_news_wakes_a_waiting_reader(new_reader) -> None:
     reader.latest()
     later = threading.Timer(0.2, act, (writer, "g1"))
     later.start()
-    deadline = time.monotonic() + 20
-    record = None
-    while record is None and time.monotonic() < deadline:
-        record = reader.poll(1.0)
+    record = eventually(lambda: reader.poll(1.0))
     later.join()
-    assert record is not None
     assert record.state.champion == "g1"
     assert reader.poll(0.01) is None
 

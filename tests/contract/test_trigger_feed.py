@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +17,7 @@ from streamrec.infra.trigger_feed import KafkaTriggerFeed
 from streamrec.ports import Delivered, TriggerFeed
 from streamrec.settings import KafkaSettings
 from tests.fakes.serving import FakeTriggerFeed
+from tests.harness.waiting import eventually
 
 CODEC = Codec()
 REQUEST = Request("r1", "ana", 1_767_323_044_000, k=4)
@@ -83,12 +83,14 @@ def topic(request, fresh_prefix) -> Iterator[FakeTopic | KafkaTopic]:
 def take(feed: TriggerFeed, count: int, limit: int = 100) -> list[Delivered]:
     """Exactly so many messages, and no more than ``limit`` at once."""
     taken: list[Delivered] = []
-    deadline = time.monotonic() + 30
-    while len(taken) < count:
-        assert time.monotonic() < deadline, f"{len(taken)} of {count} came"
+
+    def all_came() -> bool:
         polled = feed.poll(0.1, limit)
         assert len(polled) <= limit
-        taken += polled
+        taken.extend(polled)
+        return len(taken) >= count
+
+    eventually(all_came, what=lambda: f"{len(taken)} of {count} came")
     assert len(taken) == count
     return taken
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,15 +70,6 @@ class CommandLine:
                 raise
             finally:
                 process.kill()
-
-
-def eventually(condition: Callable[[], Any], within_s: float, what: str = "") -> Any:
-    """The condition's value as soon as it is true."""
-    deadline = time.monotonic() + within_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what or condition}"
-        time.sleep(0.2)
-    return found
 
 
 def descendants(pid: int) -> list[psutil.Process]:

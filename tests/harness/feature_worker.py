@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from streamrec import settings as reader
 from streamrec.bootstrap.features import ingest_rules
 from streamrec.core.events import Interaction, Item, Source
 from streamrec.core.watermarks import Ledger
@@ -26,57 +20,20 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import ITEMS
+from tests.harness.waiting import eventually
+from tests.harness.worker_process import WorkerProcess
 
 CODEC = Codec()
 PARTITIONS = 3
 
 
-class FeatureWorker:
-    """One ``python -m workers.features`` process; its log is a file."""
-
-    def __init__(self, settings: Settings, name: str, log: Path) -> None:
-        self.settings, self.name, self.log = settings, name, log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "workers.features", self.name],
-                env=reader.child_environment(self.settings),
-                stdout=out,
-                stderr=out,
-            )
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 30) -> int:
-        self._process.send_signal(number)
-        return self._process.wait(timeout_s)
-
-    def wait(self, timeout_s: float) -> int:
-        return self._process.wait(timeout_s)
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def said(self) -> str:
-        return self.log.read_text()
-
-
 @contextmanager
 def feature_workers(
     settings: Settings, directory: Path, count: int = 1
-) -> Iterator[list[FeatureWorker]]:
+) -> Iterator[list[WorkerProcess]]:
+    names = [f"features-{n}" for n in range(count)]
     workers = [
-        FeatureWorker(settings, f"features-{n}", directory / f"features-{n}.log")
-        for n in range(count)
+        WorkerProcess("features", name, settings, directory / f"{name}.log") for name in names
     ]
     try:
         for worker in workers:
@@ -84,19 +41,7 @@ def feature_workers(
         yield workers
     finally:
         for worker in workers:
-            if worker.running:
-                os.kill(worker.pid, signal.SIGCONT)
-                worker.kill()
-
-
-def wait_until(
-    condition: Callable[[], object], timeout_s: float, what: Callable[[], object]
-) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"after {timeout_s} s: {what()}")
-        time.sleep(0.05)
+            worker.end()
 
 
 def send_events(publisher: KafkaPublisher, events: Sequence[Interaction]) -> None:
@@ -112,15 +57,17 @@ def send_items(publisher: KafkaPublisher, items: Sequence[Item]) -> None:
     publisher.flush()
 
 
-def read_topic(settings: Settings, topic: str, idle_s: float = 1.0) -> list:
+def read_topic(settings: Settings, topic: str) -> list:
     """Every record of a topic, partition by partition, as far as it goes now."""
     consumer = make_consumer(settings.kafka, [topic])
     ends = consumer.end_offsets(list(consumer.assignment()))
     found = []
-    deadline = time.monotonic() + 20
-    while any(consumer.position(tp) < end for tp, end in ends.items()):
-        assert time.monotonic() < deadline, f"{topic} could not be read to its end"
-        found += [record for records in consumer.poll(200).values() for record in records]
+
+    def at_the_end() -> bool:
+        found.extend(record for records in consumer.poll(200).values() for record in records)
+        return all(consumer.position(tp) >= end for tp, end in ends.items())
+
+    eventually(at_the_end, what=f"{topic} read to its end", every_s=0)
     consumer.close()
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
@@ -144,11 +91,10 @@ def settled(settings, store) -> bool:
     )
 
 
-def wait_settled(settings, store, workers, timeout_s=40.0) -> None:
-    wait_until(
+def wait_settled(settings, store, workers) -> None:
+    eventually(
         lambda: settled(settings, store),
-        timeout_s,
-        lambda: f"lag {lag(settings, store)}\n" + "\n".join(w.said() for w in workers),
+        what=lambda: f"lag {lag(settings, store)}\n" + "\n".join(w.log for w in workers),
     )
 
 

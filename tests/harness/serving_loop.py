@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,10 +28,11 @@ from streamrec.settings import (
     RedisSettings,
     ServingSettings,
     Settings,
-    child_environment,
 )
 from streamrec.stages.release import Outcome, ReleaseDesk
 from tests.harness.generations import new_generation
+from tests.harness.waiting import PATIENCE_S, eventually
+from tests.harness.worker_process import WorkerProcess
 
 ITEMS = [Item(f"item{n}", f"word{n} word{n + 1}", categories=(f"c{n % 3}",)) for n in range(40)]
 
@@ -120,17 +118,16 @@ class Loop:
 
         def end() -> None:
             stop.set()
-            thread.join(30)
+            thread.join(PATIENCE_S)
             assert not thread.is_alive()
 
         self._stack.callback(end)
         return SimpleNamespace(stop=end)
 
-    def worker_process(self, name: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "workers.serving", name]
-        process = subprocess.Popen(command, env=child_environment(self.settings))
-        self._stack.callback(process.wait, 30)
-        self._stack.callback(process.kill)
+    def worker_process(self, name: str) -> WorkerProcess:
+        process = WorkerProcess("serving", name, self.settings, self.scratch / f"{name}.log")
+        self._stack.callback(process.end)
+        process.start()
         return process
 
     def serving(self) -> dict[str, WorkerStatus]:
@@ -152,15 +149,8 @@ class Loop:
 
     def answered(self, *trigger_ids: str) -> list[Recommendation]:
         """Wait for the answers to these triggers."""
-        until(lambda: self.read() or {a.trigger_id for a in self.answers} >= set(trigger_ids))
+        eventually(lambda: self.read() or {a.trigger_id for a in self.answers} >= set(trigger_ids))
         return [next(a for a in self.answers if a.trigger_id == wanted) for wanted in trigger_ids]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "never happened"
-        time.sleep(0.02)
 
 
 @contextmanager

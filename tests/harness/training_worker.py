@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +20,8 @@ from streamrec.core.watermarks import Ledger
 from streamrec.infra.checkpoints import DirectoryCheckpoints
 from streamrec.infra.kafka_topics import create_topics
 from streamrec.ports import WorkerStatus, Writes
-from streamrec.settings import Settings, child_environment
+from streamrec.settings import Settings
+from tests.harness.worker_process import WorkerProcess
 
 ITEMS = [Item(f"item{n}", f"word{n} word{n % 7}", categories=(f"c{n % 3}",)) for n in range(40)]
 CANDIDATES = 8
@@ -111,8 +107,8 @@ class Installation:
     def send_raw(self, key: bytes, data: bytes) -> None:
         self.publisher.publish("training-batches", key, data)
 
-    def trainer(self, name: str) -> TrainerProcess:
-        process = TrainerProcess(self.settings, name, self.scratch / f"{name}.log")
+    def trainer(self, name: str) -> WorkerProcess:
+        process = WorkerProcess("trainer", name, self.settings, self.scratch / f"{name}.log")
         self._stack.callback(process.end)
         process.start()
         return process
@@ -128,62 +124,6 @@ class Installation:
         """Of the newest checkpoint."""
         saved = DirectoryCheckpoints(self.settings.state_dir / "checkpoints").newest()
         return watermarks.from_record(saved.record["ledger"]) if saved else Ledger()
-
-
-class TrainerProcess:
-    """One ``python -m workers.trainer``; its log is a file."""
-
-    def __init__(self, settings: Settings, name: str, log: Path) -> None:
-        self.name, self._settings, self._log = name, settings, log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "workers.trainer", self.name],
-                env=child_environment(self._settings) | {"OMP_NUM_THREADS": "1"},
-                stdout=out,
-                stderr=out,
-            )
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def terminate(self, timeout_s: float = 30) -> int:
-        """SIGTERM; the exit status."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout_s)
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGCONT)
-
-    def end(self) -> None:
-        if self.running:
-            self.kill()
-
-    def until(self, condition: Callable[[], object], within_s: float = 120) -> None:
-        """Wait; on failure the log is shown, and a dead process is not waited for."""
-        deadline = time.monotonic() + within_s
-        while not condition():
-            if time.monotonic() > deadline or not self.running:
-                raise AssertionError(f"{self.name} never got there:\n{self.log[-6000:]}")
-            time.sleep(0.05)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from streamrec.infra.datasets import FILMS, RATINGS
-from tests.harness.command_line import CommandLine, descendants, eventually, gone
+from tests.harness.command_line import CommandLine, descendants, gone
+from tests.harness.waiting import eventually
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.harness.command_line import CommandLine, descendants, eventually, gone
+from tests.harness.command_line import CommandLine, descendants, gone
+from tests.harness.waiting import eventually
 
 pytestmark = [pytest.mark.apache_kafka, pytest.mark.redis_server, pytest.mark.slow]
 

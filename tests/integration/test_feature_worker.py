@@ -84,8 +84,8 @@ def test_events_become_state_updates_and_batches(settings, publisher, store, tmp
         late = [replace(e, event_id="late-" + e.event_id) for e in events[:50]]
         send_events(publisher, late)
         wait_settled(settings, store, [worker])
-        assert worker.stop() == 0, worker.said()
-        assert "Traceback" not in worker.said()
+        assert worker.terminate() == 0, worker.log
+        assert "Traceback" not in worker.log
     expected = single_pass(settings)
     assert_same_state(settings, store, expected)
     examples = trained(settings)
@@ -137,7 +137,7 @@ def test_bad_input_is_kept_with_its_reason_and_good_neighbours_count(
     publisher.flush()
     with feature_workers(settings, tmp_path) as [worker]:
         wait_settled(settings, store, [worker])
-        assert worker.stop() == 0
+        assert worker.terminate() == 0
     letters = [CODEC.decode("dead-letter", r.value) for r in read_topic(settings, "dead-letter")]
     refused = sorted((x for x in letters if x.topic == "events"), key=lambda x: x.offset)
     wanted = [(offset, value, why) for offset, (value, why) in enumerate(sent) if why]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import threading
 import time
 from dataclasses import replace
@@ -34,7 +33,6 @@ from tests.harness.feature_worker import (
     single_pass,
     trained,
     wait_settled,
-    wait_until,
 )
 from tests.harness.servers import new_redis_server
 
@@ -86,11 +84,7 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_doubled(
     try:
         with feature_workers(settings, tmp_path, count=2) as workers:
             store = partition_store(settings)
-            wait_until(
-                lambda: store.position(Source("items", 0)),
-                40,
-                lambda: "\n".join(w.said() for w in workers),
-            )
+            workers[0].until(lambda: store.position(Source("items", 0)))
             producing.start()
             for kill in range(KILLS):
                 time.sleep(rng.uniform(1.0, 3.5))
@@ -103,8 +97,8 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_doubled(
                 evict_dead_members(apache_kafka, full_name(settings.kafka, "features"), alive)
                 victim.start()
             producing.join()
-            wait_settled(settings, store, workers, 60)
-            assert all(w.stop() == 0 for w in workers), [w.said() for w in workers]
+            wait_settled(settings, store, workers)
+            assert all(w.terminate() == 0 for w in workers), [w.log for w in workers]
         expected = single_pass(settings)
         assert_same_state(settings, store, expected)
         examples = trained(settings)
@@ -138,11 +132,11 @@ def test_a_frozen_worker_that_thaws_does_no_harm(
         store = partition_store(settings)
         send_events(publisher, events[:500])
         wait_settled(settings, store, [zombie, other])
-        os.kill(zombie.pid, signal.SIGSTOP)
+        zombie.freeze()
         evict_dead_members(embedded_kafka, full_name(settings.kafka, "features"), [other.name])
         send_events(publisher, events[500:1000])
         wait_settled(settings, store, [zombie, other])
-        os.kill(zombie.pid, signal.SIGCONT)
+        zombie.thaw()
         send_events(publisher, events[1000:])
         wait_settled(settings, store, [zombie, other])
     publisher.close()
@@ -164,7 +158,7 @@ def test_servers_away_at_the_start_and_later(fresh_prefix, tmp_path):
     with feature_workers(settings, tmp_path) as [worker]:
 
         def says(text: str) -> None:
-            wait_until(lambda: text in worker.said(), 40, worker.said)
+            worker.until(lambda: text in worker.log)
 
         try:
             says(f"WARNING features-0 waiting: Kafka at 127.0.0.1:{kafka_port}")
@@ -191,11 +185,11 @@ def test_servers_away_at_the_start_and_later(fresh_prefix, tmp_path):
             time.sleep(1)
             kafka.start()
             send_events(publisher, events[400:])
-            wait_settled(settings, store, [worker], 60)
-            assert worker.stop() == 0, worker.said()
+            wait_settled(settings, store, [worker])
+            assert worker.terminate() == 0, worker.log
             publisher.close()
             assert_same_state(settings, store, single_pass(settings))
-            assert "Traceback" not in worker.said()
+            assert "Traceback" not in worker.log
         finally:
             kafka.kill()
             redis.kill()
@@ -209,10 +203,10 @@ def test_a_log_that_no_longer_fits_the_state_stops_the_worker_aloud(
     create_topics(settings.kafka)
     partition_store(settings).commit(Source("events", 1), 0, 500, Writes())
     with feature_workers(settings, tmp_path) as [worker]:
-        assert worker.wait(40) == 1
-        assert "events-1: state stands at offset 500 but the log ends at 0" in worker.said()
-        assert "delete the keys *:{events-1}:*" in worker.said()
-        assert "Traceback" not in worker.said()
+        assert worker.wait() == 1
+        assert "events-1: state stands at offset 500 but the log ends at 0" in worker.log
+        assert "delete the keys *:{events-1}:*" in worker.log
+        assert "Traceback" not in worker.log
 
 
 @pytest.mark.apache_kafka
@@ -230,8 +224,8 @@ def test_ten_megabytes_that_got_in_become_a_dead_letter_without_them(
     publisher.close()
     with feature_workers(settings, tmp_path) as [worker]:
         store = partition_store(settings)
-        wait_until(lambda: store.position(Source("events", 0)) == 2, 40, worker.said)
-        assert worker.stop() == 0
+        worker.until(lambda: store.position(Source("events", 0)) == 2)
+        assert worker.terminate() == 0
     [letter] = [CODEC.decode("dead-letter", r.value) for r in read_topic(settings, "dead-letter")]
     assert (letter.code, letter.offset, letter.key, letter.value) == ("too-large", 0, b"big", None)
     assert "read it at events-0 offset 0" in letter.reason

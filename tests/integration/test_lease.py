@@ -11,6 +11,7 @@ from redis import Redis
 from streamrec.errors import LeaseLost, Unavailable
 from streamrec.infra.lease import RedisLease
 from tests.conftest import Prefix
+from tests.harness.waiting import eventually
 
 TTL_S = 0.4
 
@@ -20,10 +21,7 @@ def lease(client: Redis, prefix: Prefix, holder: str) -> RedisLease:
 
 
 def until_held(waiting: RedisLease) -> None:
-    deadline = time.monotonic() + 10
-    while waiting.try_acquire() is not None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    eventually(lambda: waiting.try_acquire() is None)
 
 
 def test_the_second_waits_and_knows_for_whom(any_redis: str, fresh_prefix: Prefix) -> None:

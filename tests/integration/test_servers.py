@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,8 +27,7 @@ from streamrec.infra.kafka_probe import admin_client, evict_dead_members
 from streamrec.infra.server_process import ServerProcess
 from tests.conftest import Prefix
 from tests.harness.servers import new_apache_kafka, new_redis_server
-
-DEADLINE_S = 30.0
+from tests.harness.waiting import PATIENCE_S, eventually
 
 
 def create_topic(bootstrap: str, name: str, partitions: int = 1, **configs: str) -> None:
@@ -52,7 +51,7 @@ def read(bootstrap: str, topic: str, count: int) -> list[bytes]:
     with closing(KafkaConsumer(bootstrap_servers=bootstrap)) as consumer:
         consumer.assign([partition])
         consumer.seek_to_beginning(partition)
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + PATIENCE_S
         while len(values) < count and time.monotonic() < deadline:
             for records in consumer.poll(timeout_ms=200).values():
                 values += [record.value for record in records]
@@ -92,13 +91,6 @@ def polled(*consumers: KafkaConsumer) -> Iterator[None]:
         each.result()
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_a_message_comes_back(any_kafka: str, fresh_prefix: Prefix) -> None:
     topic = fresh_prefix.topic + "events"
     create_topic(any_kafka, topic)
@@ -131,7 +123,7 @@ def test_a_group_shares_partitions_out(any_kafka: str, fresh_prefix: Prefix) -> 
         closing(member(any_kafka, topic, group, "b")) as two,
         polled(one, two),
     ):
-        wait_until(lambda: len(one.assignment()) == len(two.assignment()) == 2)
+        eventually(lambda: len(one.assignment()) == len(two.assignment()) == 2)
         assert one.assignment() | two.assignment() == {TopicPartition(topic, p) for p in range(4)}
 
 
@@ -140,7 +132,7 @@ def test_a_join_longer_than_a_poll_is_finished(any_kafka: str, fresh_prefix: Pre
     create_topic(any_kafka, topic, partitions=2)
     for _ in range(5):  # without the repair, 19 of 20 starts stayed without partitions
         with closing(member(any_kafka, topic, fresh_prefix.group, "a")) as consumer:
-            deadline = time.monotonic() + DEADLINE_S / 5
+            deadline = time.monotonic() + PATIENCE_S
             while not consumer.assignment():
                 assert time.monotonic() < deadline, "joined, but was given no partitions"
                 consumer.poll(timeout_ms=1)
@@ -177,7 +169,7 @@ def test_a_group_of_the_dead_is_taken_over(any_kafka: str, fresh_prefix: Prefix)
     join_and_die(any_kafka, topic, group, "dead")
     assert evict_dead_members(any_kafka, group, {"alive"}) == ["dead"]
     with closing(member(any_kafka, topic, group, "alive")) as alive, polled(alive):
-        wait_until(lambda: len(alive.assignment()) == 2)
+        eventually(lambda: len(alive.assignment()) == 2)
         assert evict_dead_members(any_kafka, group, {"alive"}) == []
 
 
@@ -185,10 +177,10 @@ def test_the_living_get_a_dead_member_s_partitions(any_kafka: str, fresh_prefix:
     topic, group = fresh_prefix.topic + "events", fresh_prefix.group
     create_topic(any_kafka, topic, partitions=2)
     with closing(member(any_kafka, topic, group, "alive")) as alive, polled(alive):
-        wait_until(lambda: len(alive.assignment()) == 2)
+        eventually(lambda: len(alive.assignment()) == 2)
         join_and_die(any_kafka, topic, group, "dead")
         assert evict_dead_members(any_kafka, group, {"alive"}) == ["dead"]
-        wait_until(lambda: len(alive.assignment()) == 2)
+        eventually(lambda: len(alive.assignment()) == 2)
 
 
 def test_evicting_from_an_unknown_group_does_nothing(any_kafka: str, fresh_prefix: Prefix) -> None:

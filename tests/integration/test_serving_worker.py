@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import threading
 import time
 from collections import defaultdict
@@ -23,7 +21,8 @@ from streamrec.infra.server_process import ServerProcess
 from streamrec.stages.release import Outcome
 from tests.fakes.language_models import save_tiny_model, stir
 from tests.harness.servers import new_apache_kafka, new_redis_server
-from tests.harness.serving_loop import ITEMS, Loop, serving_loop, until
+from tests.harness.serving_loop import ITEMS, Loop, serving_loop
+from tests.harness.waiting import eventually
 
 real = [pytest.mark.apache_kafka, pytest.mark.redis_server]
 
@@ -75,7 +74,7 @@ def test_updates_and_requests_become_recommendations(loop) -> None:
         assert answer.worker_id == "serving-1"
     with Follower(loop.settings.kafka, loop.codec, ["dead-letter"], "t", from_start=True) as dead:
         letters = []
-        until(lambda: letters.extend(seen.value for seen in dead.poll(0.1)) or letters)
+        eventually(lambda: letters.extend(seen.value for seen in dead.poll(0.1)) or letters)
     assert letters[0].value == b"{not json"
 
 
@@ -83,7 +82,7 @@ def test_what_was_asked_before_the_first_generation_is_answered_after_it(loop, c
     caplog.set_level(logging.INFO)
     loop.worker("serving-1")
     loop.ask("ana", "early")
-    until(lambda: "waiting for a first generation" in caplog.text)
+    eventually(lambda: "waiting for a first generation" in caplog.text)
     generation = loop.release()
     assert loop.answered("early")[0].generation == generation
 
@@ -92,7 +91,7 @@ def test_what_was_asked_before_the_first_generation_is_answered_after_it(loop, c
 def test_rollback_flips_two_workers_and_a_late_starter_agrees(loop) -> None:
     loop.worker("serving-1")
     loop.worker("serving-2")
-    until(lambda: len(loop.serving()) == 2)
+    eventually(lambda: len(loop.serving()) == 2)
     first = loop.release()
     second = loop.release(parent=first)
     report = loop.desk.rollback("clicks fell")
@@ -102,7 +101,7 @@ def test_rollback_flips_two_workers_and_a_late_starter_agrees(loop) -> None:
     loop.ask("ana", "after")
     assert loop.answered("after")[0].generation == first
     loop.worker("serving-3")
-    until(lambda: loop.all_serve(first, "serving-3"))
+    eventually(lambda: loop.all_serve(first, "serving-3"))
     candidate, directory = loop.generation(parent=first)
     assert loop.desk.publish(candidate, directory, "pinned").outcome is Outcome.HELD
     forward = loop.desk.activate(second, "the drill is over")
@@ -113,7 +112,7 @@ def test_rollback_flips_two_workers_and_a_late_starter_agrees(loop) -> None:
 def test_no_micro_batch_mixes_generations(loop) -> None:
     for name in ("serving-1", "serving-2"):
         loop.worker(name)
-    until(lambda: len(loop.serving()) == 2)
+    eventually(lambda: len(loop.serving()) == 2)
     first = loop.release()
     second = loop.release(parent=first, adapter=stir(loop.encoder))
     walk = GenerationWalk()
@@ -153,7 +152,7 @@ def test_no_micro_batch_mixes_generations(loop) -> None:
 def test_a_tampered_generation_is_refused_and_the_champion_stays(loop) -> None:
     loop.worker("serving-1")
     champion = loop.release()
-    until(lambda: loop.all_serve(champion, "serving-1"))
+    eventually(lambda: loop.all_serve(champion, "serving-1"))
     bad, directory = loop.generation(parent=champion)
     weights = directory / "head.safetensors"
     content = bytearray(weights.read_bytes())
@@ -173,7 +172,7 @@ def test_new_and_changed_items_are_recommended_without_a_restart(loop) -> None:
     loop.ask("ana", "before", candidates=("new", "item1"))
     assert [item.item_id for item in loop.answered("before")[0].items] == ["item1"]
     loop.add_items(Item("new", "word7 word8"), replace(ITEMS[1], available=False))
-    until(lambda: loop.serving()["serving-1"].gauges["items"] == 41)
+    eventually(lambda: loop.serving()["serving-1"].gauges["items"] == 41)
     loop.ask("ana", "after", candidates=("new", "item1"))
     assert [item.item_id for item in loop.answered("after")[0].items] == ["new"]
 
@@ -189,13 +188,13 @@ def test_a_killed_worker_leaves_nothing_unanswered(loop) -> None:
     generation = loop.release()
     victim = loop.worker_process("serving-victim")
     loop.worker("serving-1")
-    until(lambda: loop.all_serve(generation, "serving-victim", "serving-1"))
-    until(lambda: loop.both_answer("serving-victim", "serving-1"))
+    eventually(lambda: loop.all_serve(generation, "serving-victim", "serving-1"))
+    eventually(lambda: loop.both_answer("serving-victim", "serving-1"))
     names = [f"r{n}" for n in range(200)]
     for at, name in enumerate(names):
         loop.ask(f"user{at}", name)
         if at == 100:
-            victim.send_signal(signal.SIGKILL)
+            victim.kill()
     answers = loop.answered(*names)
     assert {answer.worker_id for answer in answers} == {"serving-victim", "serving-1"}
 
@@ -203,9 +202,8 @@ def test_a_killed_worker_leaves_nothing_unanswered(loop) -> None:
 def test_sigterm_ends_a_worker_cleanly(loop) -> None:
     generation = loop.release()
     process = loop.worker_process("serving-1")
-    until(lambda: loop.all_serve(generation, "serving-1"))
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(30) == 0
+    eventually(lambda: loop.all_serve(generation, "serving-1"))
+    assert process.terminate() == 0
     assert loop.serving() == {}
 
 
@@ -227,12 +225,12 @@ def test_a_server_that_was_away_is_waited_for(down, language_model, tmp_path, ca
         server.kill()
         if isinstance(server, EmbeddedRedis):
             loop.ask("ana", "during")
-        until(lambda: "trying until it is back" in caplog.text or "wait for it" in caplog.text)
+        eventually(lambda: "trying until it is back" in caplog.text or "wait for it" in caplog.text)
         server.start()
         loop.ask("ana", "after")
         answers = loop.answered("after", *(["during"] if down == "redis" else []))
         assert {answer.generation for answer in answers} == {generation}
         second = loop.release()
-        until(lambda: loop.all_serve(second, "serving-1"))
+        eventually(lambda: loop.all_serve(second, "serving-1"))
     warnings = [r for r in caplog.records if r.name.startswith("streamrec")]
     assert all(record.exc_info is None for record in warnings)

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.harness.command_line import CommandLine, descendants, eventually, gone
+from tests.harness.command_line import CommandLine, descendants, gone
+from tests.harness.waiting import eventually
 
 pytestmark = [pytest.mark.embedded]
 

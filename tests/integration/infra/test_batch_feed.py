@@ -111,7 +111,8 @@ def test_batches_that_retention_took_are_said_and_skipped(
     feed.close()
 
 
-def test_no_broker_is_unavailable() -> None:
+def test_no_broker_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamrec.infra.kafka.BOOTSTRAP_TIMEOUT_MS", 500)
     feed = KafkaBatchFeed(KafkaSettings(bootstrap="127.0.0.1:1"), CODEC, "test")
     with pytest.raises(Unavailable):
         feed.seek(0)

@@ -232,3 +232,28 @@ def test_compaction_may_take_items_away():
     sink, consumer = FakeSink(items=2), FakeConsumer(items=9, events=0)
     drive(sink, consumer, firsts={ITEMS: 5})
     assert sink.applied == [("items", n) for n in range(5, 9)]
+
+
+def test_a_partition_that_moved_on_while_the_broker_was_asked_is_forgotten():
+    """Found by a drill: it came back as ours, failed, and kept those behind it from starting."""
+    consumer, sink = FakeConsumer(items=3, events=3), FakeSink()
+
+    async def run():
+        def bounds(names):
+            asyncio.run_coroutine_threadsafe(move_on(), loop).result()
+            return {(tp.topic[2:], tp.partition): (0, 3) for tp in consumer.ends}
+
+        async def move_on():
+            feed.reassign({ITEMS})
+
+        loop = asyncio.get_running_loop()
+        feed = Feed(KafkaSettings(topic_prefix="x."), sink, 3, bounds)
+        feed.reassign({EVENTS, ITEMS})
+        for _ in range(4):
+            await feed.step(consumer)
+            await asyncio.sleep(0.02)
+        await feed.settle()
+        feed.close()
+
+    asyncio.run(run())
+    assert {tp for tp, _ in consumer.seeks} == {ITEMS}

@@ -6,14 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from streamrec.infra.supervisor import Program, Supervisor
+from tests.harness.waiting import eventually
 
 SLEEP = "import time; time.sleep(600)"
 STUBBORN = """
@@ -22,13 +22,6 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print('up', flush=True)
 time.sleep(600)
 """
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -51,7 +44,7 @@ def test_restarts_a_killed_worker_and_says_so(supervisor, said, tmp_path) -> Non
     supervisor.start(program(tmp_path, SLEEP))
     first = supervisor.pids()["features-1"]
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: supervisor.pids() == {})
+    eventually(lambda: supervisor.pids() == {})
     supervisor.watch()
     assert supervisor.pids()["features-1"] != first
     assert "features-1 was killed by SIGKILL" in said[0]
@@ -62,7 +55,7 @@ def test_a_worker_that_keeps_dying_waits_longer_and_its_last_words_are_shown(
     supervisor, said, tmp_path
 ) -> None:
     supervisor.start(program(tmp_path, "raise SystemExit('no such setting')"))
-    wait_for(lambda: supervisor.watch() or len(said) == 2)
+    eventually(lambda: supervisor.watch() or len(said) == 2)
     assert "ended with code 1" in said[0]
     assert "last words: no such setting" in said[0]
     assert "starting it again in 600 s" in said[1]
@@ -74,14 +67,14 @@ def test_on_death_hears_the_name_before_the_restart(tmp_path) -> None:
     heard: list[str] = []
     supervisor = Supervisor(lambda _line: None, heard.append, backoff_s=(600.0,))
     supervisor.start(program(tmp_path, "pass"))
-    wait_for(lambda: supervisor.watch() or heard == ["features-1"])
+    eventually(lambda: supervisor.watch() or heard == ["features-1"])
     supervisor.stop(grace_s=0)
 
 
 def test_stop_kills_what_ignores_the_request(supervisor, said, tmp_path) -> None:
     job = program(tmp_path, STUBBORN)
     supervisor.start(job)
-    wait_for(lambda: job.log.exists() and b"up" in job.log.read_bytes())
+    eventually(lambda: job.log.exists() and b"up" in job.log.read_bytes())
     pid = supervisor.pids()["features-1"]
     supervisor.stop(grace_s=0.1)
     assert not psutil.pid_exists(pid)
@@ -95,6 +88,7 @@ def test_workers_die_with_a_killed_supervisor(tmp_path) -> None:
 import sys, time
 from pathlib import Path
 from streamrec.infra.supervisor import Program, Supervisor
+from tests.harness.waiting import eventually
 supervisor = Supervisor(print)
 supervisor.start(Program("w", [sys.executable, "-c", {STUBBORN!r}], Path({str(log)!r})))
 print(supervisor.pids()["w"], flush=True)
@@ -103,6 +97,6 @@ time.sleep(600)
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
-        wait_for(lambda: b"up" in log.read_bytes())
+        eventually(lambda: b"up" in log.read_bytes())
         parent.kill()
-        wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+        eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)

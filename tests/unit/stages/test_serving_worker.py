@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.fakes.control import SharedLog
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.registry import FakeRegistryStore
 from tests.fakes.serving import FakeHotSwap, FakeTriggerFeed
+from tests.harness.waiting import PATIENCE_S, eventually
 from tests.unit.stages.serving import Counter, items, request, shown, update
 
 
@@ -74,18 +74,11 @@ class World(Counter):
             yield thread
         finally:
             self.stop.set()
-            thread.join(20)
+            thread.join(PATIENCE_S)
             assert not thread.is_alive()
 
     def status(self) -> WorkerStatus | None:
         return next(self.fleet.workers(), None)
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "never happened"
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -97,10 +90,10 @@ def test_without_a_generation_nothing_is_taken_and_nothing_is_lost(world, caplog
     caplog.set_level(logging.INFO)
     world.feed.send(request("u1", "r1"), update("u2"))
     with world.worker():
-        until(lambda: "waiting for a first generation" in caplog.text)
+        eventually(lambda: "waiting for a first generation" in caplog.text)
         assert world.feed.position == 0
         world.activate("g1")
-        until(lambda: world.feed.committed == 2)
+        eventually(lambda: world.feed.committed == 2)
     assert {a.trigger_id for a in world.published} == {"r1", "0-5"}
     assert {a.generation for a in world.published} == {"g1"}
 
@@ -110,7 +103,7 @@ def test_a_late_starter_finds_the_champion_in_the_log(world) -> None:
         world.activate(generation)
     with world.worker():
         world.feed.send(request("u1"))
-        until(lambda: world.published)
+        eventually(lambda: world.published)
     assert world.published[0].generation == "g3"
 
 
@@ -118,12 +111,12 @@ def test_swaps_and_rollbacks_are_obeyed_and_told(world) -> None:
     world.activate("g1")
     world.activate("g2")
     with world.worker():
-        until(lambda: (s := world.status()) and s.active == "g2")
+        eventually(lambda: (s := world.status()) and s.active == "g2")
         world.decide(Action.ROLLBACK, lambda s: registry.rollback(s, Pin("ana", "x", 1)))
-        until(lambda: (s := world.status()) and s.active == "g1" and s.revision == 3)
+        eventually(lambda: (s := world.status()) and s.active == "g1" and s.revision == 3)
         world.feed.send(request("u1"))
-        until(lambda: world.published)
-        until(lambda: (s := world.status()) and s.gauges["published"] == 1)
+        eventually(lambda: world.published)
+        eventually(lambda: (s := world.status()) and s.gauges["published"] == 1)
     assert world.published[0].generation == "g1"
     gauges = [beat.gauges for beat in world.fleet.beats][-1]
     assert gauges["swaps"] == 2
@@ -134,14 +127,14 @@ def test_swaps_and_rollbacks_are_obeyed_and_told(world) -> None:
 def test_answering_goes_on_while_a_generation_loads(world) -> None:
     world.activate("g1")
     with world.worker():
-        until(lambda: (s := world.status()) and s.active == "g1")
+        eventually(lambda: (s := world.status()) and s.active == "g1")
         world.swap.hold.clear()
         world.decide(Action.STAGE, lambda s: registry.stage(s, "g2"))
         world.feed.send(request("u1", "meanwhile"))
-        until(lambda: world.published)
+        eventually(lambda: world.published)
         assert not world.swap.is_warm("g2")
         world.swap.hold.set()
-        until(lambda: (s := world.status()) and s.staged == "g2")
+        eventually(lambda: (s := world.status()) and s.staged == "g2")
     assert world.published[0].generation == "g1"
 
 
@@ -157,7 +150,7 @@ def test_offsets_are_committed_only_after_the_answers_are_acknowledged(world) ->
     world.feed.commit = watched  # type: ignore[method-assign]
     with world.worker():
         world.feed.send(request("u1", "r1"))
-        until(lambda: world.feed.committed == 1)
+        eventually(lambda: world.feed.committed == 1)
     assert acknowledged == [1]
 
 
@@ -166,14 +159,14 @@ def test_what_is_away_is_waited_for_and_nothing_is_lost(world, what, caplog) -> 
     world.activate("g1")
     gone = Outage(world, what)
     with world.worker():
-        until(lambda: (s := world.status()) and s.active == "g1")
+        eventually(lambda: (s := world.status()) and s.active == "g1")
         gone.start()
         world.feed.send(*(request("u1", f"r{n}", n) for n in range(3)), update("u2"))
-        until(lambda: "away" in caplog.text)
+        eventually(lambda: "away" in caplog.text)
         gone.end()
-        until(lambda: world.feed.committed == 4)
+        eventually(lambda: world.feed.committed == 4)
         world.activate("g2")
-        until(lambda: (s := world.status()) and s.active == "g2")
+        eventually(lambda: (s := world.status()) and s.active == "g2")
     assert {a.trigger_id for a in world.published} == {"r0", "r1", "r2", "0-5"}
     warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert all(record.exc_info is None for record in warnings)
@@ -187,21 +180,21 @@ def test_a_lag_that_cannot_be_measured_costs_no_answer(world) -> None:
     world.activate("g1")
     with world.worker():
         world.feed.send(request("u1", "r1"))
-        until(lambda: world.feed.committed == 1)
+        eventually(lambda: world.feed.committed == 1)
         world.feed.send(request("u1", "r2"))
-        until(lambda: world.feed.committed == 2)
+        eventually(lambda: world.feed.committed == 2)
     assert [a.trigger_id for a in world.published] == ["r1", "r2"]
 
 
 def test_a_new_item_is_recommended_without_a_restart(world) -> None:
     world.activate("g1")
     with world.worker():
-        until(lambda: (s := world.status()) and s.active == "g1")
+        eventually(lambda: (s := world.status()) and s.active == "g1")
         world.swap.active.scores["new"] = 9.0
         world.add_items(*items("new"))
-        until(lambda: world.mirror.catalogue.row("new") is not None)
+        eventually(lambda: world.mirror.catalogue.row("new") is not None)
         world.feed.send(request("u1"))
-        until(lambda: world.published)
+        eventually(lambda: world.published)
     assert shown(world.published[0])[0] == "new"
     assert world.swap.ensured > 0
 
@@ -210,12 +203,12 @@ def test_a_stopped_worker_leaves_the_fleet_and_another_takes_over(world) -> None
     world.activate("g1")
     with world.worker():
         world.feed.send(request("u1", "r1"))
-        until(lambda: world.feed.committed == 1)
+        eventually(lambda: world.feed.committed == 1)
     assert world.status() is None
     world.feed.send(request("u1", "r2"))
     world.feed.restart()
     with world.worker():
-        until(lambda: world.feed.committed == 2)
+        eventually(lambda: world.feed.committed == 2)
     assert [a.trigger_id for a in world.published] == ["r1", "r2"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from streamrec.stages import training_worker
 from streamrec.stages.training_worker import CatalogueMirror, TrainingWorker, WorkerParts
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import World, batches
+from tests.harness.waiting import PATIENCE_S, eventually
 
 
 class FakeLease:
@@ -72,15 +72,8 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join(10)
+        self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)
