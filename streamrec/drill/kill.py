@@ -188,9 +188,7 @@ class KillDrill:
         return report(self._recoveries.kills, verdict, self._facts)
 
     def _make_ready(self) -> None:
-        for message in self._catalogue:
-            self._publisher.publish(message.topic, message.key, message.value)
-        self._publisher.flush()
+        self._sender.send_now(self._catalogue)
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         readiness = Readiness(self._settings, self._options.crew, len(self._catalogue))
         if missing := self._await(readiness.missing, READY_WITHIN_S):
@@ -222,7 +220,7 @@ class KillDrill:
 
     def _judge(self) -> Verdict:
         verdict = evidence.judge(self._settings, self._sender.sent.requests, stream.catalogue())
-        found, bad = verdict.sizes["bad_messages"], self._facts_bad()
+        found, bad = verdict.sizes["bad_messages"], self._sender.sent.bad
         if found != bad:
             verdict.letters.different.append(f"{bad} bad messages were sent, {found} are found bad")
         return verdict
@@ -334,12 +332,9 @@ class KillDrill:
             line += f" · back after {found['p50']:.1f} s (95 %: {found['p95']:.1f} s)"
         return f"{line} · down: {down}"
 
-    def _facts_bad(self) -> int:
-        return self._sender.sent.bad + sum(message.bad for message in self._catalogue)
-
     def _note_facts(self) -> None:
         facts = self._facts
-        facts.sent, facts.bad_sent = self._sender.sent.messages, self._facts_bad()
+        facts.sent, facts.bad_sent = self._sender.sent.messages, self._sender.sent.bad
         killed = sum(kill.name not in self._targets for kill in self._recoveries.kills)
         facts.died_by_themselves = max(0, self._loop.deaths - killed)
         for target in self._targets.values():

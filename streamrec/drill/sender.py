@@ -39,6 +39,12 @@ class Sender:
         self._quiet = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
 
+    def send_now(self, messages: Iterable[Message]) -> None:
+        """Before ``start``: all of them, acknowledged when this returns."""
+        for message in messages:
+            self._send(message)
+        self._flush()
+
     def start(self) -> None:
         self._going.set()
         self._thread.start()

@@ -162,6 +162,8 @@ class Feed:
             bounds = await self._call(self._ask_bounds, list(self._sources.values()))
             for tp in sorted(due, key=self._items_first):
                 source = self._source(tp)
+                if tp not in self._closed:
+                    continue  # assigned to somebody else while the broker was asked
                 if source.topic == topics.EVENTS and not self._catalogue_ready(bounds):
                     self._closed[tp] = _now() + CATALOGUE_PAUSE_S
                 else:
