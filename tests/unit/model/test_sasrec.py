@@ -195,7 +195,8 @@ def test_what_was_shown_and_not_accepted_goes_down():
     """Two items are accepted alike; it counts that one was passed over for the other."""
 
     def share(kind):
-        learner = SasrecLearner(catalogue_of(4), SMALL)
+        alike = replace(SMALL, recency=1.0, replayed=100, averaging=0.95)
+        learner = SasrecLearner(catalogue_of(4), alike)
         chosen = example([2], 0, 1, kind=kind, accepted=(0,))
         for _ in range(40):
             learner.learn([chosen, example([2], 1)])
