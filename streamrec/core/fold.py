@@ -22,7 +22,7 @@ What one event does, in order:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from streamrec.core.attribution import Deadlines
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Kind, Source, UserUpdate
 from streamrec.core.examples import Example, ExampleKind
-from streamrec.core.features import FeatureMaker, user_features
+from streamrec.core.features import FEATURES, USER_FEATURES, FeatureMaker, user_features
 from streamrec.core.item_stats import ItemShare, share_half_lives
 from streamrec.core.pair_memory import PairRow, observe
 from streamrec.core.sampling import NegativeSampler
@@ -139,9 +139,13 @@ class PartitionFold:
         return [user for user in needed if user not in self._users]
 
     def put_users(self, records: Mapping[str, Record | None]) -> None:
-        """Users as stored at this position; None for one never seen."""
+        """Users as stored at this position; None for one never seen.
+
+        A pending with features of another width (logged by a version before an upgrade) can
+        become no example: it is dropped, and its outcome counts as one outside any view.
+        """
         for user_id, record in records.items():
-            self._users[user_id] = NEW_USER if record is None else UserState.from_record(record)
+            self._users[user_id] = NEW_USER if record is None else _readable(record)
 
     def user(self, user_id: str) -> UserState:
         """A user in memory; a new one when never put."""
@@ -371,6 +375,18 @@ class PartitionFold:
             stats_CF=stats,
             log_q_C=log_q,
         )
+
+
+def _readable(record: Record) -> UserState:
+    state = UserState.from_record(record)
+    fitting = tuple(pending for pending in state.pending if _fits(pending))
+    return state if len(fitting) == len(state.pending) else replace(state, pending=fitting)
+
+
+def _fits(pending: Pending) -> bool:
+    return len(pending.user_U) == len(USER_FEATURES) and all(
+        shown.stats_F is None or len(shown.stats_F) == len(FEATURES) for shown in pending.shown
+    )
 
 
 def _update(partition: int, at: Located, now_ms: int) -> UserUpdate:

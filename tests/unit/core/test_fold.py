@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -223,3 +225,26 @@ def test_shares_of_two_partitions_add_up() -> None:
     row = one.catalogue.row("i1")
     assert one.statistics.counts().accepts_ND[row].tolist() == [2.0] * 6
     assert other.counts().accepts_ND[row].tolist() == [2.0] * 6
+
+
+def test_impressions_still_open_at_an_upgrade_of_the_features_are_given_up() -> None:
+    """Found by a drill: such an impression kept the worker crashing, start after start."""
+    before = Partition()
+    shown = before.feed(view("u", "i1", 100, "p"), view("u", "i2", 101, "p"))
+    older = shown.users["u"]
+    (pending,) = older["p"]
+    fewer = np.zeros((2, len(FEATURES) - 1), "<f4")
+    pending["f"] = base64.b64encode(fewer.tobytes()).decode()
+
+    upgraded = Partition()
+    upgraded.fold.load_rows(shown.rows)
+    upgraded.fold.put_users({"u": older})
+    run = [Located(2, 7_000, view("u", "i3", 102, "p")), Located(3, 7_001, click("u", "i1", 103))]
+    result = upgraded.fold.apply(run, now_ms=9_000)
+    (clicked,) = result.examples
+    assert clicked.kind is ExampleKind.NEXT_CLICK
+    assert [p["s"] for p in result.users["u"]["p"]] == [["i3"]]
+    late = [Located(4, 8_000, click("u", "i4", 104 + 2 * WINDOW_MS))]
+    opened = upgraded.fold.apply(late, now_ms=9_000).examples[0]
+    assert opened.candidates == ("i3",)
+    assert opened.stats_CF.shape == (1, len(FEATURES))
