@@ -33,9 +33,10 @@ from torch.nn import functional
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
 from streamrec.core.manifest import Manifest
-from streamrec.model.encoder import TextEncoder, load_encoder
+from streamrec.model.encoder import TextEncoder
 from streamrec.model.generation import expectations, write_manifest, write_weights
 from streamrec.model.hotswap import HotSwap
+from streamrec.model.loading import load_encoder
 from streamrec.model.weights import find_weights
 from streamrec.settings import EncoderSettings
 

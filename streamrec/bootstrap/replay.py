@@ -17,10 +17,11 @@ from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Item
 from streamrec.core.fold import FoldRules
 from streamrec.errors import Refused, UserError
-from streamrec.model.encoder import TextEncoder, load_encoder
+from streamrec.model.encoder import TextEncoder
 from streamrec.model.fast_lane import FastRecipe
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner, Recipe
+from streamrec.model.loading import load_encoder
 from streamrec.model.sasrec_learner import SasrecLearner
 from streamrec.ports import Codec
 from streamrec.settings import Settings

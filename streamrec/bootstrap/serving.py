@@ -15,7 +15,7 @@ from streamrec.infra.kafka import partition_for
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.telemetry import configure_logging
 from streamrec.infra.trigger_feed import KafkaTriggerFeed
-from streamrec.model.encoder import load_encoder
+from streamrec.model.loading import load_encoder
 from streamrec.model.served import hot_swap
 from streamrec.settings import Settings
 from streamrec.stages.fleet_watch import SERVING

@@ -25,9 +25,9 @@ from streamrec.infra.kafka import partition_for
 from streamrec.infra.lease import RedisLease
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.telemetry import configure_logging, open_scalars, peak_rss_mb
-from streamrec.model.encoder import load_encoder
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner
+from streamrec.model.loading import load_encoder
 from streamrec.model.sealing import ModelGenerations
 from streamrec.ports import DeliveredBatch, Learner
 from streamrec.settings import Settings, TrainerSettings

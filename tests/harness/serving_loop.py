@@ -20,7 +20,7 @@ from streamrec.infra.follower import Follower
 from streamrec.infra.kafka import partition_for
 from streamrec.infra.kafka_topics import create_topics
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
-from streamrec.model.encoder import load_encoder
+from streamrec.model.loading import load_encoder
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import (
     EncoderSettings,

@@ -10,7 +10,8 @@ import pytest
 import torch
 import transformers
 
-from streamrec.model.encoder import TextEncoder, load_encoder
+from streamrec.model.encoder import TextEncoder
+from streamrec.model.loading import load_encoder
 from streamrec.model.weights import DEFAULT_MODEL, PACKAGE_SHA256, find_weights
 from streamrec.settings import Adapter, EncoderSettings
 from tests.fakes.language_models import stir

@@ -14,7 +14,7 @@ import torch
 
 from streamrec.errors import EncoderUnavailable, SettingsError
 from streamrec.model import weights
-from streamrec.model.encoder import load_encoder
+from streamrec.model.loading import load_encoder
 from streamrec.model.weights import DEFAULT_MODEL, PACKAGE_SHA256, find_weights, weights_digest
 from streamrec.settings import EncoderSettings
 from tests.fakes.language_models import WIDTH, save_tiny_model
