@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     seconds: Annotated[float, typer.Option(min=1, help="How long the stream is played.")] = 120.0,
-    rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = 150.0,
+    rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = 100.0,
     features: Annotated[int, typer.Option(min=1, help="Feature workers.")] = 1,
     serving: Annotated[int, typer.Option(min=1, help="Serving workers.")] = 1,
     summary: Annotated[Path | None, typer.Option(help="Write the summary here, as JSON.")] = None,

@@ -53,7 +53,7 @@ class Options:
     """What can be chosen on the command line."""
 
     seconds: float = 120.0
-    rate: float = 150.0
+    rate: float = 100.0
     crew: Crew = Crew()
 
 

@@ -97,7 +97,7 @@ class Supervisor:
         )
         self._on_death(worker.program.name)
 
-    def stop(self, grace_s: float = 15.0) -> None:
+    def stop(self, grace_s: float = 30.0) -> None:
         """Stop every worker; returns when all are gone."""
         alive = [w.process for w in self._workers.values() if w.process.poll() is None]
         for process in alive:
