@@ -41,6 +41,8 @@ _ITEM = slice(0, len(ITEM_FEATURES))
 _PAIR = slice(_ITEM.stop, _ITEM.stop + len(PAIR_FEATURES))
 _USER = slice(_PAIR.stop, _PAIR.stop + len(USER_FEATURES))
 _SIM = slice(_USER.stop, _USER.stop + len(SIMILARITIES))
+_SCORED_AT_ONCE = 64
+"""Examples padded together: their candidates' vectors stay within tens of megabytes."""
 _BLOCK = 2048
 """Catalogue rows scored at once: their hidden units stay in the processor's cache."""
 
@@ -63,12 +65,15 @@ class Ranker:
     @torch.no_grad()
     def score(self, examples: Sequence[Example]) -> list[FloatArray]:
         """P(accept | shown) of each example's candidates: one (C,) array each."""
-        if not examples:
-            return []
-        batch = example_tensors(examples, self._catalogue)
-        scores_BC = self.head(head_inputs(self.vectors_ND, batch))
-        p_BC = self.head.calibrated_logit(scores_BC, batch.kind_B[:, None]).sigmoid().numpy()
-        return [p_C[: len(e.candidates)] for p_C, e in zip(p_BC, examples, strict=True)]
+        scored: list[FloatArray] = []
+        for start in range(0, len(examples), _SCORED_AT_ONCE):
+            part = examples[start : start + _SCORED_AT_ONCE]
+            batch = example_tensors(part, self._catalogue)
+            scores_BC = self.head(head_inputs(self.vectors_ND, batch))
+            logits_BC = self.head.calibrated_logit(scores_BC, batch.kind_B[:, None])
+            for p_C, example in zip(logits_BC.sigmoid().numpy(), part, strict=True):
+                scored.append(p_C[: len(example.candidates)])
+        return scored
 
     @torch.no_grad()
     def rank(
