@@ -1,7 +1,7 @@
 """The slow lane: the encoder's adapter trained online, through a simple score.
 
 Knows one encoder in training and what it learns from remembered examples. Does not know the
-head: trained through it, the adapter was worse (design, section 5). It is not served; the
+head: trained through it, the adapter was worse (docs/adr/0035). It is not served; the
 learner publishes a copy of its weights now and then (``published``).
 
 score(user, item) = scale × cosine(user, item) + weight × popularity, the user being the
