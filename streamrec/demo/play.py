@@ -187,6 +187,8 @@ class Play:
             if rollback is None and elapsed_s > ROLLBACK_AT * options.seconds:
                 self._panels.act = "playing; rolling the champion back and forward"
                 rollback = self._executor.submit(show_rollback, self._settings, self._screen.say)
+            if rollback is not None and rollback.done():
+                self._panels.act = "playing"
             self._facts.played_s = time.monotonic() - begun_s
             self._tick()
             self._watch()
