@@ -1,7 +1,8 @@
 """The trainer: learn from mini-batches, judge candidates, release them, never stop.
 
 Knows the order of things. Does not know tensors (``Learner``), Kafka (``BatchFeed``), what
-makes an example new (``core.watermarks``) or a candidate good (``core.gate``).
+makes an example new (``core.watermarks``), a candidate good (``core.gate``) or a generation
+complete (``stages.dispatch``).
 
 What the learner knows at an offset of ``training-batches`` is a function of the batches
 before it: each is learned by one call, in log order. Candidates, trials, checkpoints and
@@ -32,16 +33,15 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from streamrec.core import gate, watermarks
 from streamrec.core.examples import Example, TrainingBatch
 from streamrec.core.gate import GateRules, Reject
 from streamrec.core.watermarks import Ledger
-from streamrec.errors import GenerationRefused, InvalidField, Refused, Unavailable
+from streamrec.errors import GenerationRefused, InvalidField, Refused
 from streamrec.ports import (
     BatchFeed,
     Checkpoints,
@@ -55,8 +55,9 @@ from streamrec.ports import (
     Scalars,
 )
 from streamrec.stages.champion import ChampionWatch
+from streamrec.stages.dispatch import Dispatch, provenance
 from streamrec.stages.release import Outcome
-from streamrec.stages.release_line import Outgoing, Released, ReleaseLine
+from streamrec.stages.release_line import Released, ReleaseLine
 from streamrec.stages.training_progress import Counts, Progress
 from streamrec.stages.trial import Candidate, Trial
 
@@ -105,6 +106,9 @@ class Trainer:
         self.counts = Counts()
         self.progress = Progress()
         self._parts = parts
+        self._dispatch = Dispatch(
+            parts.learner, parts.generations, parts.store, parts.champions, parts.line, parts.work
+        )
         self._rhythm = rhythm
         self._trial: Trial | None = None
         self._pending: deque[DeliveredBatch] = deque()
@@ -153,9 +157,9 @@ class Trainer:
     def _send_first(self) -> None:
         scorer = self._parts.learner.snapshot()
         first = Candidate(0, scorer, Ledger(), 0, self._parts.clock.now_ms())
-        directory = self._weights_of(first)
-        provenance = Provenance(0, None, {}, {}, (0, 0), 0, None, first.made_at_ms)
-        self._send(first, directory, provenance, "untrained: the first champion", accepted=True)
+        directory = self._dispatch.write(first)
+        born = Provenance(0, None, {}, {}, (0, 0), 0, None, first.made_at_ms)
+        self._dispatch.send(first, directory, born, "untrained: the first champion", accepted=True)
 
     # -- a round ----------------------------------------------------------------------
 
@@ -355,8 +359,8 @@ class Trainer:
         if trial is None or not trial.due(now_ms, rhythm.gate_examples, rhythm.gate_s):
             return
         candidate = trial.candidate
-        directory = self._weights_of(candidate)
-        verdict = trial.verdict(rhythm.rules, self._norms(directory))
+        directory = self._dispatch.write(candidate)
+        verdict = trial.verdict(rhythm.rules, self._dispatch.norms(directory))
         rejected = isinstance(verdict, Reject)
         reason = gate.reason(verdict)
         log.info(
@@ -365,13 +369,8 @@ class Trainer:
         self._write_gate(verdict.report)
         self._trial = None
         self.counts.rejected += rejected
-        self._send(
-            candidate,
-            directory,
-            self._provenance(candidate, gate.to_record(verdict)),
-            reason,
-            accepted=not rejected,
-        )
+        origin = provenance(candidate, self.progress, gate.to_record(verdict))
+        self._dispatch.send(candidate, directory, origin, reason, accepted=not rejected)
 
     def _make_candidate(self) -> None:
         progress = self.progress
@@ -394,48 +393,6 @@ class Trainer:
         self.progress = replace(progress, sequence=progress.sequence + 1, waiting=0)
         log.info("candidate %d on trial against %s", candidate.sequence, champion.generation)
 
-    def _weights_of(self, candidate: Candidate) -> Path:
-        directory = self._parts.work / f"candidate-{candidate.sequence:06d}"
-        _empty(directory)
-        self._parts.learner.write_generation(candidate.scorer, directory)
-        return directory
-
-    def _norms(self, directory: Path) -> Mapping[str, float]:
-        """How far the weights are from the champion's; nothing if those cannot be read."""
-        generation = self._parts.champions.champion.generation
-        try:
-            champion = self._parts.store.get(generation) if generation else None
-            return self._parts.generations.norms(directory, champion)
-        except (GenerationRefused, Unavailable) as error:
-            log.warning("how far the weights moved is not judged: %s", error)
-            return {}
-
-    def _provenance(self, candidate: Candidate, report: Mapping[str, Any]) -> Provenance:
-        ledger, progress = candidate.ledger, self.progress
-        return Provenance(
-            sequence=candidate.sequence,
-            parent=progress.parent,
-            offsets=dict(ledger.since_parent()),
-            holes=dict(ledger.holes_since_parent()),
-            training_batches=(progress.parent_batch, candidate.next_batch),
-            examples=max(0, ledger.trained - progress.parent_trained),
-            gate=report,
-            created_at_ms=candidate.made_at_ms,
-        )
-
-    def _send(
-        self,
-        candidate: Candidate,
-        directory: Path,
-        provenance: Provenance,
-        reason: str,
-        *,
-        accepted: bool,
-    ) -> None:
-        sealed = self._parts.generations.seal(directory, provenance)
-        self._parts.champions.know(sealed.generation, candidate.scorer)
-        self._parts.line.submit(Outgoing(sealed, directory, candidate, reason, accepted))
-
     def _write_gate(self, report: gate.GateReport) -> None:
         points = {f"gate/{name}": m.difference for name, m in report.metrics.items()}
         self._parts.scalars.write(self.progress.ledger.trained, points)
@@ -448,10 +405,3 @@ def _last_sequence(generations: Sequence[str]) -> int:
     """The highest number among ids like g000012-1a2b3c4d; 0 when there is none."""
     numbers = [name[1:].split("-")[0] for name in generations if name.startswith("g")]
     return max((int(number) for number in numbers if number.isdigit()), default=0)
-
-
-def _empty(directory: Path) -> None:
-    """An empty directory; what a crash left in it is gone."""
-    for path in sorted(directory.rglob("*"), reverse=True) if directory.exists() else ():
-        path.rmdir() if path.is_dir() else path.unlink()
-    directory.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import pytest
 from streamrec.core.examples import TrainingBatch
 from streamrec.core.registry import Action
 from streamrec.errors import GenerationRefused, LeaseLost, Malformed, Unavailable, UserError
+from streamrec.stages.dispatch import provenance
 from streamrec.stages.train import Trainer
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
@@ -257,7 +258,7 @@ def test_workers_that_all_refuse_leave_the_champion(tmp_path: Path) -> None:
     weights = tmp_path / "probe"
     weights.mkdir()
     trainer._parts.learner.write_generation(candidate.scorer, weights)
-    name = world.generations.seal(weights, trainer._provenance(candidate, {})).generation
+    name = world.generations.seal(weights, provenance(candidate, trainer.progress, {})).generation
     world.fleet.beat(WorkerStatus("s1", "serving", "h", 1, 0, 0, refused={name: "no room"}))
     world.feed.log += batches(2, start=50)
     drain(trainer, world)
