@@ -91,7 +91,7 @@ def test_every_baseline_runs_beside_the_model(settings: Settings, plan: ReplayPl
         ('{"event_id": "x"}', "line 3"),
         ("not json", "line 3"),
         (
-            '{"event_id": "x", "user_id": "u", "item_id": "i1", "kind": "click", "occurred_at": 9e8}',
+            '{"event_id":"x","user_id":"u","item_id":"i1","kind":"click","occurred_at":900000000}',
             "sort the file",
         ),
     ],
