@@ -6,6 +6,7 @@ A test that kills a server starts its own (``harness.servers``).
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,6 +48,12 @@ class Prefix:
 def fresh_prefix() -> Prefix:
     token = uuid.uuid4().hex[:8]
     return Prefix(topic=f"t{token}.", redis=f"t{token}", group=f"g{token}")
+
+
+@pytest.fixture
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that write many checkpoints; that they reach the disk is seen in unit/infra."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 
+from streamrec.infra.durable import sync, sync_tree
 from streamrec.ports import Checkpoint, Record
 
 log = logging.getLogger(__name__)
@@ -58,9 +58,9 @@ class DirectoryCheckpoints:
         write(aside / LEARNER)
         contents = {"record": record, "files": _digests(aside)}
         (aside / RECORD).write_bytes(orjson.dumps(contents, option=orjson.OPT_INDENT_2))
-        _force(aside)
+        sync_tree(aside)
         aside.rename(self.root / f"c{number:012d}")
-        _sync(self.root)
+        sync(self.root)
         for old in self._finished()[: -self._keep]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -115,16 +115,3 @@ def _sha256(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _force(directory: Path) -> None:
-    for path in (*directory.rglob("*"), directory):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,7 +9,6 @@ store does not: ``manifest.json`` is written last, and a generation without one 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import uuid
@@ -20,6 +19,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from streamrec.errors import GenerationRefused, Unavailable
+from streamrec.infra.durable import sync, sync_tree
 
 MANIFEST = "manifest.json"
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -49,10 +49,9 @@ class DirectoryRegistry:
         aside = self.root / f"{INCOMING}{generation}-{uuid.uuid4().hex}"
         try:
             shutil.copytree(directory, aside)
-            for path in (*aside.rglob("*"), aside):
-                _sync(path)
+            sync_tree(aside)
             _rename_unless_there(aside, target)
-            _sync(self.root)
+            sync(self.root)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -153,11 +152,3 @@ def _rename_unless_there(aside: Path, target: Path) -> None:
     except OSError:
         if not (target / MANIFEST).is_file():  # otherwise another writer was first: same digest
             raise
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from streamrec import settings as reader
+from tests.harness.waiting import PATIENCE_S
 
 COMMAND = [sys.executable, "-m", "streamrec"]
 
@@ -27,7 +28,7 @@ class CommandLine:
         self.directory = directory
 
     def run(
-        self, *arguments: str, stdin: str = "", timeout_s: float = 60
+        self, *arguments: str, stdin: str = "", timeout_s: float = PATIENCE_S
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*COMMAND, *arguments],
@@ -40,7 +41,7 @@ class CommandLine:
             check=False,
         )
 
-    def json(self, *arguments: str, timeout_s: float = 60) -> Any:
+    def json(self, *arguments: str, timeout_s: float = PATIENCE_S) -> Any:
         """What a command prints with ``--json``; it must succeed."""
         done = self.run(*arguments, "--json", timeout_s=timeout_s)
         assert done.returncode == 0, done.stderr

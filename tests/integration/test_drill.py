@@ -38,7 +38,7 @@ def drill(shell: CommandLine, *options: str) -> dict[str, object]:
 def test_a_short_drill_on_the_embedded_servers(shell: CommandLine) -> None:
     found = drill(shell, "--kafka", "embedded")
     assert 1 <= int(str(found["kills"])) <= 6
-    assert found["checked"]["examples"] > 100  # type: ignore[index]
+    assert found["checked"]["examples"] > 100
 
 
 @pytest.mark.apache_kafka
@@ -49,4 +49,4 @@ def test_a_short_drill_on_apache_kafka(shell: CommandLine, tmp_path: Path) -> No
     cache.parent.mkdir()
     cache.symlink_to(KAFKA_CACHE)
     found = drill(shell, "--kafka", "apache")
-    assert found["checked"]["events"] > 500  # type: ignore[index]
+    assert found["checked"]["events"] > 500

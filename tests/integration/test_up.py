@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.harness.command_line import CommandLine, descendants, gone
-from tests.harness.waiting import eventually
+from tests.harness.waiting import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.embedded]
 
@@ -43,15 +43,15 @@ def applied(shell: CommandLine) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
 def test_other_commands_find_it_and_it_stops_cleanly(shell: CommandLine, how) -> None:
     with shell.started(*CREW) as up:
-        eventually(lambda: both_up(shell), 60, "two feature workers")
+        eventually(lambda: both_up(shell), what="two feature workers")
         started = descendants(up.pid)
         assert shell.run("events", "send", "-", stdin=CLICK).returncode == 0
-        eventually(lambda: applied(shell), 20, "the click is folded")
+        eventually(lambda: applied(shell), what="the click is folded")
         second = shell.run("up")
         assert second.returncode == 1
         assert "runs in .streamrec already" in second.stderr
         up.send_signal(how)
-        assert up.wait(40) == 0
+        assert up.wait(PATIENCE_S) == 0
         assert gone(started)
     assert not (shell.directory / ".streamrec" / "servers.json").exists()
     assert shell.run("status").returncode == 1
@@ -59,36 +59,35 @@ def test_other_commands_find_it_and_it_stops_cleanly(shell: CommandLine, how) ->
 
 def test_killed_outright_it_leaves_nothing_and_keeps_the_data(shell: CommandLine) -> None:
     with shell.started(*CREW) as up:
-        eventually(lambda: both_up(shell), 60, "two feature workers")
+        eventually(lambda: both_up(shell), what="two feature workers")
         assert shell.run("events", "send", "-", stdin=CLICK).returncode == 0
-        eventually(lambda: applied(shell), 20, "the click is folded")
+        eventually(lambda: applied(shell), what="the click is folded")
         started = descendants(up.pid)
         assert len(started) >= 4, "two servers, two workers"
         up.kill()
-        eventually(lambda: gone(started), 10, "the kernel has killed the rest")
+        eventually(lambda: gone(started), what="the kernel has killed the rest")
     with shell.started(*CREW) as up:
-        eventually(lambda: both_up(shell), 60, "two feature workers again")
+        eventually(lambda: both_up(shell), what="two feature workers again")
         flows = {flow["topic"]: flow for flow in shell.json("status")["topics"]}
         assert flows["events"]["read"] == 1
         up.send_signal(signal.SIGTERM)
-        up.wait(40)
+        assert up.wait(PATIENCE_S) == 0
 
 
 def test_a_killed_worker_is_started_again_and_its_partitions_are_taken_over(shell) -> None:
     with shell.started(*CREW) as up:
-        eventually(lambda: both_up(shell), 60, "two feature workers")
+        eventually(lambda: both_up(shell), what="two feature workers")
         (victim,) = (p for p in descendants(up.pid) if "features-1" in p.cmdline())
         victim.send_signal(signal.SIGKILL)
         said = shell.directory / "up.out"
-        eventually(lambda: "features-1 was killed by SIGKILL" in said.read_text(), 10)
+        eventually(lambda: "features-1 was killed by SIGKILL" in said.read_text())
         eventually(
             lambda: any(
                 "features-1" in p.cmdline() for p in descendants(up.pid) if p.pid != victim.pid
             ),
-            20,
         )
         assert shell.run("events", "send", "-", stdin=CLICK).returncode == 0
-        eventually(lambda: applied(shell), 60, "the click is folded")
+        eventually(lambda: applied(shell), what="the click is folded")
         up.send_signal(signal.SIGTERM)
-        assert up.wait(40) == 0
+        assert up.wait(PATIENCE_S) == 0
     assert psutil.pid_exists(up.pid) is False

@@ -54,7 +54,7 @@ def trial(seed: int, examples: int, damage: float, jitter: float, **kinds: objec
             (1 - damage) * (shared_C + rng.normal(0, jitter, 10))
             + damage * rng.normal(-1.5, 1.2, 10)
         )
-        one = example(labels_C.tolist(), **kinds)  # type: ignore[arg-type]
+        one = example(labels_C.tolist(), **kinds)
         judged.append(judge(one, candidate_C, champion_C))
     return judged
 

@@ -86,7 +86,7 @@ def test_numbers_in_words() -> None:
 
 
 def test_the_panel_and_the_line_say_the_same() -> None:
-    watcher = Watcher(None, lambda _generation: {})  # type: ignore[arg-type]
+    watcher = Watcher(None, lambda _generation: {})
     panels = Panels(watcher, "demo")
     panels.act = "playing"
     panels.tick(0.0)

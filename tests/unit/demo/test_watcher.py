@@ -34,7 +34,7 @@ class FakeFollower:
 
 def watched(trained: Mapping[str, int] | None = None) -> tuple[Watcher, FakeFollower]:
     follower = FakeFollower()
-    return Watcher(follower, lambda _generation: trained or {}), follower  # type: ignore[arg-type]
+    return Watcher(follower, lambda _generation: trained or {}), follower
 
 
 def click(item: str, offset: int, at_ms: int) -> Seen:

@@ -103,7 +103,7 @@ def test_learning_ranks_better_than_the_start() -> None:
     after = learner.snapshot()
 
     def mean_rank(scorer: object) -> float:
-        scores = scorer.score(loop.examples[1_000:])  # type: ignore[attr-defined]
+        scores = scorer.score(loop.examples[1_000:])
         return float(np.mean([(p > p[0]).sum() / len(p) for p in scores]))
 
     assert mean_rank(after) < mean_rank(before) - 0.05

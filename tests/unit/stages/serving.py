@@ -85,7 +85,7 @@ def update(user_id: str, offset: int = 5, at_ms: int = 1_767_323_044_000) -> Del
 
 
 def request(user_id: str, request_id: str = "r1", offset: int = 0, **fields: object) -> Delivered:
-    value = Request(request_id, user_id, 1_767_323_044_000, **fields)  # type: ignore[arg-type]
+    value = Request(request_id, user_id, 1_767_323_044_000, **fields)
     return Delivered("requests", 0, offset, 1_767_323_044_100, user_id.encode(), b"raw", value)
 
 

@@ -64,7 +64,7 @@ class World:
         self.now += int(seconds * 1000)
         self.fleet.elapsed_s += seconds
         for due in [at for at in self.at if self.now - 1_000_000 >= at]:
-            self.at.pop(due)()  # type: ignore[operator]
+            self.at.pop(due)()
         for worker in self.workers:
             worker.turn()
 

@@ -177,7 +177,7 @@ def test_nothing_is_published_when_the_store_is_away(counter) -> None:
     def away(*_: object) -> None:
         raise Unavailable("Redis is away")
 
-    counter.store.read_users = away  # type: ignore[method-assign, assignment]
+    counter.store.read_users = away
     with pytest.raises(Unavailable):
         counter.serve(update("u1"))
     assert counter.published == []

@@ -147,7 +147,7 @@ def test_offsets_are_committed_only_after_the_answers_are_acknowledged(world) ->
         acknowledged.append(len(world.published))
         commit()
 
-    world.feed.commit = watched  # type: ignore[method-assign]
+    world.feed.commit = watched
     with world.worker():
         world.feed.send(request("u1", "r1"))
         eventually(lambda: world.feed.committed == 1)
@@ -176,7 +176,7 @@ def test_a_lag_that_cannot_be_measured_costs_no_answer(world) -> None:
     def away() -> int:
         raise Unavailable("Kafka is away", 0.01)
 
-    world.feed.lag = away  # type: ignore[method-assign]
+    world.feed.lag = away
     world.activate("g1")
     with world.worker():
         world.feed.send(request("u1", "r1"))

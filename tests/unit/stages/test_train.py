@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +15,7 @@ from streamrec.stages.dispatch import provenance
 from streamrec.stages.train import Trainer
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
-
-@pytest.fixture(autouse=True)
-def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checkpoints are real; that they reach the disk is tests/unit/infra's matter."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
+pytestmark = pytest.mark.usefixtures("no_fsync")
 
 
 def started(world: World, executor: StepExecutor | None = None) -> Trainer:
@@ -99,8 +94,8 @@ def test_fresh_examples_are_scored_before_they_are_learned(tmp_path: Path) -> No
     world.feed.log += batches(7)
     drain(trainer, world)
     scorer = trainer._parts.champions._warm[str(world.champion)]
-    assert len(scorer.learned) == 50  # type: ignore[attr-defined]
-    assert scorer.scored[:20] == [(0, o, 0) for o in range(50, 70)]  # type: ignore[attr-defined]
+    assert len(scorer.learned) == 50
+    assert scorer.scored[:20] == [(0, o, 0) for o in range(50, 70)]
 
 
 def test_a_worse_candidate_is_filed_with_the_reasons(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ the supervisor would, and must end where an undisturbed run ends.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,11 +22,7 @@ from streamrec.stages.train import Parts, Trainer
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
-
-@pytest.fixture(autouse=True)
-def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checkpoints are real; that they reach the disk is tests/unit/infra's matter."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
+pytestmark = pytest.mark.usefixtures("no_fsync")
 
 
 class Crash(BaseException):
