@@ -11,6 +11,7 @@ COMPILE := $(UV) pip compile pyproject.toml --quiet --extra tensorboard --univer
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock"
 SOURCES := $(wildcard streamrec workers tests benchmarks schemas)
+BENCHMARKS := ingest training serving latency
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help
@@ -58,7 +59,7 @@ deps: install ## deptry: declared and imported packages agree
 	$(BIN)/deptry streamrec workers
 
 bench: install ## the benchmarks; each prints its ratio
-	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
 
 lock: $(VENV)/bin/uv ## resolve the dependencies anew and write the locks
 	$(COMPILE) --upgrade --output-file requirements.lock
