@@ -95,7 +95,7 @@ def _answer(answers: Follower, request_id: str, wait_s: float) -> Recommendation
 
 
 def _show(answer: Recommendation, items: Mapping[str, Item]) -> None:
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (
             place,
             item.item_id,
@@ -107,7 +107,7 @@ def _show(answer: Recommendation, items: Mapping[str, Item]) -> None:
     ]
     columns = ["#>", "item", "title", "P(accept)>", "why"]
     if not any(item.reason for item in answer.items):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]  # type: ignore[misc]
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     title = f"for {answer.user_id} by {answer.generation}"
     out.print(table(title, columns, rows))
     if answer.reply:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from streamrec.errors import UserError
 
@@ -205,5 +206,5 @@ def _enthrone(state: RegistryState, generation: str) -> RegistryState:
     return _next(state, champion=generation, history=former[-HISTORY:], staged=staged)
 
 
-def _next(state: RegistryState, **changes: object) -> RegistryState:
-    return replace(state, revision=state.revision + 1, **changes)  # type: ignore[arg-type]
+def _next(state: RegistryState, **changes: Any) -> RegistryState:
+    return replace(state, revision=state.revision + 1, **changes)

@@ -190,7 +190,7 @@ def _jar_dir(cache_dir: Path) -> Path:
 def _java_version() -> int | None:
     if shutil.which("java") is None:
         return None
-    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)  # noqa: S607
+    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)  # noqa: S607 - PATH's java
     found = re.search(r'version "(\d+)', said.stderr)
     return int(found[1]) if found else None
 

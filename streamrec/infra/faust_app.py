@@ -36,7 +36,7 @@ FAUST = "0.15.3"
 FETCHED_RECORDS = 4000
 
 
-class Consumer(driver.Consumer):  # type: ignore[misc]
+class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here and below
     """faust's consumer with our positions and our delivery."""
 
     logger = logging.getLogger("faust.consumer")

@@ -107,7 +107,7 @@ class Feed:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ingest")
         self._open: dict[TP, int] = {}  # taken over -> next offset wanted
         self._closed: dict[TP, float] = {}  # assigned, not taken over -> not before
-        self._heard: dict[TP, float] = {}  # when a partition last gave records
+        self._heard: dict[TP, float] = {}  # when a partition last gave records, or had none
         self._stopping = False
         self._catalogue_due: dict[int, int] | None = None
         self._catalogue_deadline = 0.0
@@ -267,7 +267,9 @@ class Feed:
             if end is None:
                 continue
             self.lag[self._source(tp)] = max(0, end - wanted)
-            if end > wanted and _now() - self._heard[tp] > STALL_S:
+            if end <= wanted:
+                self._heard[tp] = _now()  # silence counts from when there was something to hear
+            elif _now() - self._heard[tp] > STALL_S:
                 log.warning("%s got nothing for %g s, seeking again", self._source(tp), STALL_S)
                 self._doubt(tp, 0)
 

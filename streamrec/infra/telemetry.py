@@ -84,9 +84,9 @@ class TensorBoardScalars:
 
     def __init__(self, directory: Path) -> None:
         try:
-            from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415
-            from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
-            from tensorboard.summary.writer.event_file_writer import (  # noqa: PLC0415
+            from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415 - optional
+            from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415 - optional
+            from tensorboard.summary.writer.event_file_writer import (  # noqa: PLC0415 - optional
                 EventFileWriter,
             )
         except ImportError as error:

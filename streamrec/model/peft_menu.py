@@ -206,13 +206,13 @@ def adapt(model: Any, settings: EncoderSettings) -> Adapted:
     )
 
 
-def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
+def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
     """The dotted name of the stack of layers, and the stack.
 
     Raises:
         SettingsError: no list of modules is as long as the config says the model is deep.
     """
-    depth = int(model.config.num_hidden_layers)  # type: ignore[arg-type, union-attr]
+    depth = int(model.config.num_hidden_layers)
     for name, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth:
             return name, module

@@ -134,7 +134,7 @@ class Obedience:
             self._swap.ensure(self._catalogue)
         except GenerationRefused as error:
             if self._catalogue.version != self._stuck_at:
-                log.error("new items are not recommended: %s", error)  # noqa: TRY400
+                log.error("new items are not recommended: %s", error)  # noqa: TRY400 - said, not traced
             self._stuck_at = self._catalogue.version
 
     def _load(self, generation: str) -> None:
@@ -143,7 +143,7 @@ class Obedience:
         except GenerationRefused as error:
             with self._lock:
                 self._refused[generation] = str(error)
-            log.error("%s is refused, nothing changes here: %s", generation, error)  # noqa: TRY400
+            log.error("%s is refused, nothing changes here: %s", generation, error)  # noqa: TRY400 - said, not traced
         else:
             log.info("%s is loaded and ready", generation)
         self._changed()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from streamrec.core import topics
 from streamrec.errors import Malformed, Refused
@@ -14,9 +15,9 @@ from streamrec.ports import Codec, Publisher
 
 FLUSH_EVERY = 2_000
 
-KEYS: dict[str, Callable[[object], str]] = {
-    topics.EVENTS: lambda event: event.user_id,  # type: ignore[attr-defined]
-    topics.ITEMS: lambda item: item.item_id,  # type: ignore[attr-defined]
+KEYS: dict[str, Callable[[Any], str]] = {
+    topics.EVENTS: lambda event: event.user_id,
+    topics.ITEMS: lambda item: item.item_id,
 }
 
 
