@@ -199,6 +199,23 @@ def test_a_partition_that_stands_still_is_sought_again(monkeypatch):
     assert sink.applied == events(5)
 
 
+def test_the_first_event_after_a_silence_is_no_stall(monkeypatch, caplog):
+    monkeypatch.setattr(feeding, "STALL_S", 0.05)
+    sink, consumer = FakeSink(), FakeConsumer(items=0, events=1)
+    end = consumer.ends.copy()
+    monkeypatch.setattr(consumer, "highwater", lambda tp: end[tp])
+
+    def after_a_silence(step, feed):
+        if step == 20:  # 0.1 s later the end is known a step before the event is there
+            end[EVENTS] = 2
+        elif step == 21:
+            consumer.ends[EVENTS] = 2
+
+    drive(sink, consumer, steps=24, meanwhile=after_a_silence)
+    assert sink.applied == events(2)
+    assert "seeking again" not in caplog.text
+
+
 def test_a_store_that_is_away_at_the_start_is_waited_for(caplog):
     sink, consumer = FakeSink(), FakeConsumer(items=0, events=3)
     answers = [Unavailable("Redis: asleep", 0.01)]
