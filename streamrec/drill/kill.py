@@ -232,7 +232,7 @@ class KillDrill:
         if strike.server is not None:
             return self._hit_server(self._targets[strike.server])
         pids = {n: pid for n, pid in self._loop.pids().items() if n not in self._targets}
-        name = choose(self._rng, pids, self._recoveries.down)
+        name = choose(strike, self._rng, pids, self._recoveries.down)
         if name is None:
             return False
         at_ms = self._clock.now_ms()

@@ -20,7 +20,7 @@ from streamrec.ports import WorkerStatus
 SERVER_EVERY = 20
 """One strike in so many hits a server, in turn; each server is hit at least once."""
 WHILE_DOWN = 0.1
-"""Share of the strikes on workers that may hit one that is not back yet."""
+"""Share of the strikes that hit a worker that is not back yet, if there is one."""
 
 WORK = {
     "features": ("events_applied", "items_applied"),
@@ -33,6 +33,7 @@ WORK = {
 class Strike(NamedTuple):
     at_s: float
     server: str | None  # None: a worker
+    while_down: bool = False  # it may hit a worker that is not back yet
 
 
 def schedule(seed: int, seconds: float, kills: int, servers: Sequence[str]) -> list[Strike]:
@@ -41,13 +42,17 @@ def schedule(seed: int, seconds: float, kills: int, servers: Sequence[str]) -> l
     moments = sorted(rng.uniform(0, seconds) for _ in range(kills))
     count = max(len(servers), kills // SERVER_EVERY) if kills > len(servers) else 0
     chosen = {(n + 1) * kills // (count + 1): servers[n % len(servers)] for n in range(count)}
-    return [Strike(at_s, chosen.get(n)) for n, at_s in enumerate(moments)]
+    return [
+        Strike(at_s, chosen.get(n), rng.random() < WHILE_DOWN) for n, at_s in enumerate(moments)
+    ]
 
 
-def choose(rng: random.Random, running: Iterable[str], down: Iterable[str]) -> str | None:
+def choose(
+    strike: Strike, rng: random.Random, running: Iterable[str], down: Iterable[str]
+) -> str | None:
     """A worker to kill, by chance; None while nobody suits."""
     up, weak = sorted(set(running) - set(down)), sorted(set(running) & set(down))
-    if weak and rng.random() < WHILE_DOWN:
+    if strike.while_down and weak:
         return rng.choice(weak)
     return rng.choice(up) if up else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from streamrec.drill.strikes import Recoveries, choose, schedule
+from streamrec.drill.strikes import Recoveries, Strike, choose, schedule
 from streamrec.ports import WorkerStatus
 
 
@@ -26,12 +26,14 @@ def test_the_same_seed_plans_the_same_and_every_server_is_hit() -> None:
     assert {s.server for s in schedule(3, 60.0, 6, ["kafka", "redis"])} == {None, "kafka", "redis"}
 
 
-def test_mostly_those_who_are_back_are_killed_and_nobody_when_nobody_runs() -> None:
+def test_those_who_are_back_are_killed_and_nobody_while_there_is_none() -> None:
     rng = random.Random(0)
-    chosen = [choose(rng, ["a", "b"], ["b"]) for _ in range(500)]
-    assert chosen.count("a") > 400
-    assert chosen.count("b") > 10
-    assert choose(rng, [], ["b"]) is None
+    usual, mean = Strike(0.0, None), Strike(0.0, None, while_down=True)
+    assert {choose(usual, rng, ["a", "b", "c"], ["b"]) for _ in range(50)} == {"a", "c"}
+    assert choose(usual, rng, ["b"], ["b"]) is None
+    assert choose(mean, rng, ["a", "b"], ["b"]) == "b"
+    assert choose(mean, rng, ["a"], ["b"]) == "a"
+    assert 5 < sum(strike.while_down for strike in schedule(3, 600.0, 200, [])) < 40
 
 
 def test_a_worker_is_back_when_a_younger_process_has_worked() -> None:
