@@ -13,9 +13,10 @@ from streamrec.core.watermarks import Ledger
 from streamrec.infra.codec import Codec
 from streamrec.infra.kafka import KafkaPublisher, make_consumer, partition_for
 from streamrec.infra.kafka_offsets import end_offsets
-from streamrec.settings import Settings
+from streamrec.settings import KafkaSettings, RedisSettings, Settings
 from streamrec.stages.ingest import Ingest
 from streamrec.stages.raw import Edges, RawRecord
+from tests.conftest import Prefix
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
@@ -25,6 +26,20 @@ from tests.harness.worker_process import WorkerProcess
 
 CODEC = Codec()
 PARTITIONS = 3
+
+
+def make_settings(kafka: str, redis: str, prefix: Prefix, scratch: Path) -> Settings:
+    """``kafka``, ``redis``: addresses."""
+    return Settings(
+        state_dir=scratch / "state",
+        kafka=KafkaSettings(
+            bootstrap=kafka,
+            topic_prefix=prefix.topic,
+            partitions=PARTITIONS,
+            session_timeout_s=6.0,
+        ),
+        redis=RedisSettings(url=redis, key_prefix=prefix.redis),
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from streamrec.infra.fleet import RedisFleet
 from streamrec.infra.kafka import KafkaPublisher, partition_for
 from streamrec.infra.kafka_topics import create_topics
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
-from streamrec.settings import KafkaSettings, RedisSettings, Settings
+from streamrec.settings import Settings
 from tests.fakes.streams import ITEMS, START_MS, interactions
 from tests.harness.feature_worker import (
     PARTITIONS,
@@ -21,6 +21,7 @@ from tests.harness.feature_worker import (
     catalogue,
     expected_examples,
     feature_workers,
+    make_settings,
     read_topic,
     send_events,
     send_items,
@@ -46,14 +47,7 @@ CODEC = Codec()
 )
 def settings(request, fresh_prefix, tmp_path) -> Settings:
     kafka, redis = (request.getfixturevalue(name) for name in request.param)
-    made = Settings(
-        state_dir=tmp_path / "state",
-        kafka=KafkaSettings(
-            bootstrap=kafka, topic_prefix=fresh_prefix.topic, partitions=PARTITIONS,
-            session_timeout_s=6.0,
-        ),
-        redis=RedisSettings(url=redis, key_prefix=fresh_prefix.redis),
-    )  # fmt: skip
+    made = make_settings(kafka, redis, fresh_prefix, tmp_path)
     create_topics(made.kafka)
     return made
 

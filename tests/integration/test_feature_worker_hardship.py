@@ -19,14 +19,14 @@ from streamrec.infra.kafka_topics import create_topics
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.server_process import free_port
 from streamrec.ports import Writes
-from streamrec.settings import KafkaSettings, RedisSettings, Settings
+from streamrec.settings import Settings
 from tests.fakes.streams import interactions
 from tests.harness.feature_worker import (
-    PARTITIONS,
     assert_same_state,
     catalogue,
     expected_examples,
     feature_workers,
+    make_settings,
     read_topic,
     send_events,
     send_items,
@@ -38,20 +38,6 @@ from tests.harness.servers import new_redis_server
 
 CODEC = Codec()
 KILLS = 4
-
-
-def make_settings(kafka: str, redis: str, prefix, tmp_path, **changes) -> Settings:
-    return Settings(
-        state_dir=tmp_path / "state",
-        kafka=KafkaSettings(
-            bootstrap=kafka,
-            topic_prefix=prefix.topic,
-            partitions=PARTITIONS,
-            session_timeout_s=6.0,
-            **changes,
-        ),
-        redis=RedisSettings(url=redis, key_prefix=prefix.redis),
-    )
 
 
 def partition_store(settings: Settings) -> RedisPartitionStore:
