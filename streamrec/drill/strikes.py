@@ -40,7 +40,7 @@ def schedule(seed: int, seconds: float, kills: int, servers: Sequence[str]) -> l
     """``kills`` moments, spread by chance; which of them hit which server."""
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
     moments = sorted(rng.uniform(0, seconds) for _ in range(kills))
-    count = max(len(servers), kills // SERVER_EVERY) if kills > len(servers) else 0
+    count = max(len(servers), kills // SERVER_EVERY) if kills > len(servers) > 0 else 0
     chosen = {(n + 1) * kills // (count + 1): servers[n % len(servers)] for n in range(count)}
     return [
         Strike(at_s, chosen.get(n), rng.random() < WHILE_DOWN) for n, at_s in enumerate(moments)
