@@ -106,3 +106,21 @@ def any_kafka(request: pytest.FixtureRequest) -> str:
 def any_redis(request: pytest.FixtureRequest) -> str:
     """A Redis URL; the test runs once per kind of server."""
     return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(
+            ("apache_kafka", "redis_url"),
+            marks=[pytest.mark.apache_kafka, pytest.mark.redis_server],
+            id="apache",
+        ),
+        pytest.param(
+            ("embedded_kafka", "embedded_redis"), marks=pytest.mark.embedded, id="embedded"
+        ),
+    ]
+)
+def any_servers(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A bootstrap address and a Redis URL: those of production, and those that pip installs."""
+    kafka, redis = request.param
+    return str(request.getfixturevalue(kafka)), str(request.getfixturevalue(redis))

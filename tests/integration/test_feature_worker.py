@@ -33,21 +33,9 @@ from tests.harness.feature_worker import (
 CODEC = Codec()
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(
-            ("apache_kafka", "redis_url"),
-            marks=[pytest.mark.apache_kafka, pytest.mark.redis_server],
-            id="apache",
-        ),
-        pytest.param(
-            ("embedded_kafka", "embedded_redis"), marks=pytest.mark.embedded, id="embedded"
-        ),
-    ]
-)
-def settings(request, fresh_prefix, tmp_path) -> Settings:
-    kafka, redis = (request.getfixturevalue(name) for name in request.param)
-    made = make_settings(kafka, redis, fresh_prefix, tmp_path)
+@pytest.fixture
+def settings(any_servers, fresh_prefix, tmp_path) -> Settings:
+    made = make_settings(*any_servers, fresh_prefix, tmp_path)
     create_topics(made.kafka)
     return made
 

@@ -65,11 +65,11 @@ def assert_exactly_once(place: Installation, stream: Stream) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_batches_become_an_activated_generation(
-    any_kafka, any_redis, fresh_prefix, language_model, tmp_path
+    any_servers, fresh_prefix, language_model, tmp_path
 ) -> None:
     curves = tmp_path / "curves"
     settings = settings_of(
-        any_kafka, any_redis, fresh_prefix, language_model, tmp_path, tensorboard_dir=str(curves)
+        *any_servers, fresh_prefix, language_model, tmp_path, tensorboard_dir=str(curves)
     )
     stream = Stream()
     with installation(settings, tmp_path) as place:
@@ -81,9 +81,7 @@ def test_batches_become_an_activated_generation(
         place.send(stream.next_batches(20))
         trainer.until(lambda: place.state.champion != first or "rejected" in trainer.log)
         trainer.until(lambda: learned_everything(place, stream))
-        status = place.status("trainer-1")
-        assert status is not None
-        assert status.gauges["candidates"] >= 1
+        trainer.until(lambda: (s := place.status("trainer-1")) and s.gauges["candidates"] >= 1)
         assert trainer.terminate() == 0
         assert place.status("trainer-1") is None
         assert_exactly_once(place, stream)
