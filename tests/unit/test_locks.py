@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,21 @@ def test_the_lock_satisfies_every_requirement(lock: str, wanted: list[str]) -> N
         if not each.specifier.contains(locked.get(canonicalize_name(each.name), "0.dev0"))
     ]
     assert not stale, f"run `make lock`: {lock} does not satisfy {stale}"
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_the_lock_holds_what_extras_bring(lock: str) -> None:
+    locked = pins(lock)
+    brought = [
+        Requirement(text)
+        for each in map(Requirement, RUNTIME)
+        for extra in each.extras
+        for text in requires(each.name) or ()
+        if (needed := Requirement(text)).marker and needed.marker.evaluate({"extra": extra})
+    ]
+    assert brought
+    missing = [each.name for each in brought if canonicalize_name(each.name) not in locked]
+    assert not missing, f"run `make lock`: {lock} lacks {missing}"
 
 
 def test_tools_run_with_the_versions_that_are_shipped() -> None:
