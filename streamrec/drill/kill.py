@@ -3,7 +3,7 @@
 1. Start servers and workers on a fresh state directory; load the catalogue.
 2. Send a known stream. Meanwhile kill workers at random moments, and now and then Redis or
    the broker; whoever dies is started again.
-3. Stop sending; wait until everybody is back and nothing is left to do.
+3. Wait until everybody is back; stop sending, and wait until nothing is left to do.
 4. Compare with a clean pass over the logs (``drill.evidence``).
 """
 
@@ -178,8 +178,7 @@ class KillDrill:
             self._strike_for_a_while()
         except KeyboardInterrupt:
             self._facts.interrupted = True
-            self._say("interrupted; waiting for what is on its way …")
-        self._sender.stop()
+            self._say("interrupted; waiting until everybody is back and everything done …")
         self._finish()
         self._say("comparing with a clean pass over the logs …")
         verdict = self._judge()
@@ -212,8 +211,9 @@ class KillDrill:
         self._facts.seconds = round(self._elapsed_s, 1)
 
     def _finish(self) -> None:
-        """Everybody back, everything done."""
+        """Everybody back, while there is work to be back at; then everything done."""
         self._await(lambda: "some are still down" if self._recoveries.open else "", BACK_WITHIN_S)
+        self._sender.stop()
         self._facts.not_finished = self._await(self._undone, DRAIN_WITHIN_S)
         if self._facts.not_finished:
             self._say(f"gave up waiting: {self._facts.not_finished}")
