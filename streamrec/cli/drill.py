@@ -47,7 +47,10 @@ def kill(
     ] = None,
     features: Annotated[int, typer.Option(min=1, help="Feature workers.")] = 2,
     serving: Annotated[int, typer.Option(min=1, help="Serving workers.")] = 2,
-    report: Annotated[Path | None, typer.Option(help="Write the numbers here, as JSON.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write the numbers here, as JSON; to a name ending in .md as tables."),
+    ] = None,
 ) -> None:
     """SIGKILL workers, Redis and the broker at random; count what was lost or doubled.
 
@@ -65,7 +68,7 @@ def kill(
     from streamrec.bootstrap.local_loop import Crew
     from streamrec.cli.run import stopped_by_signals
     from streamrec.drill.kill import Options, run_kill_drill
-    from streamrec.drill.report import in_words
+    from streamrec.drill.report import in_words, markdown
     from streamrec.settings import load
 
     settings = load()
@@ -83,7 +86,8 @@ def kill(
         found = run_kill_drill(settings, options, say)
     out.print(in_words(found))
     if report is not None:
-        report.write_text(json.dumps(found, indent=2) + "\n")
-        say(f"the same as JSON: {report}")
+        as_tables = report.suffix == ".md"
+        report.write_text(markdown(found) if as_tables else json.dumps(found, indent=2) + "\n")
+        say(f"the same in a file: {report}")
     if not found["ok"]:
         raise typer.Exit(1)
