@@ -206,9 +206,9 @@ class KillDrill:
         self._begun_s, self._said_s = time.monotonic(), 0.0
         while strikes and self._elapsed_s < seconds:
             self._turn()
+            self._facts.seconds = round(self._elapsed_s, 1)
             if strikes[0].at_s <= self._elapsed_s and self._hit(strikes[0]):
                 strikes.pop(0)
-        self._facts.seconds = round(self._elapsed_s, 1)
 
     def _finish(self) -> None:
         """Everybody back, while there is work to be back at; then everything done."""
