@@ -3,6 +3,7 @@
     StreamrecError
     ├── SettingsError            a setting is unknown or impossible; lists every problem
     ├── UserError                the command line asked for something that cannot be done
+    │   └── BadFile              a file it names holds a line that cannot be used; names it
     ├── Refused                  one input is bad for good: it goes to the dead-letter topic
     │   ├── Malformed            the bytes are not what they claim to be
     │   ├── UnknownSchema        a fingerprint, schema id or framing nobody registered
@@ -39,6 +40,10 @@ class SettingsError(StreamrecError):
 
 class UserError(StreamrecError):
     """A command cannot be carried out; the message says what to do instead."""
+
+
+class BadFile(UserError):
+    """A file named on the command line is not what it should be; the message names the line."""
 
 
 class Refused(StreamrecError):

@@ -5,25 +5,24 @@ Loads torch and the language model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from streamrec.bootstrap import clients
-from streamrec.core import topics
+from streamrec.bootstrap.recorded import read_events, read_items
 from streamrec.core.baselines import WEIGHTS, StatisticRanker
 from streamrec.core.catalogue import Catalogue
-from streamrec.core.events import Interaction, Item
+from streamrec.core.events import Interaction
 from streamrec.core.fold import FoldRules
-from streamrec.errors import Refused, UserError
+from streamrec.errors import UserError
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.fast_lane import FastRecipe
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner, Recipe
 from streamrec.model.loading import load_encoder
 from streamrec.model.sasrec_learner import SasrecLearner
-from streamrec.ports import Codec
 from streamrec.settings import Settings
 from streamrec.stages.compare import LearnsUntil, Unlearned
 from streamrec.stages.replay import Progress, Replay, ReplayLearner, ReplayOptions, Stream
@@ -68,8 +67,8 @@ def run_replay(
     if unknown:
         raise UserError(f"no baseline {', '.join(unknown)}; there are {', '.join(BASELINES)}")
     codec = clients.codec(settings)
-    items: list[Item] = list(_lines(plan.items, topics.ITEMS, codec))
-    events: list[Interaction] = list(_in_time_order(plan.events, codec))
+    items = read_items(plan.items, codec)
+    events = read_events(plan.events, codec)
     options = ReplayOptions(
         warmup_until_ms=plan.warmup_until_ms,
         learn=plan.learn,
@@ -120,33 +119,3 @@ def _static_until(events: Sequence[Interaction], plan: ReplayPlan) -> int:
     until_ms = plan.warmup_until_ms or 0
     first = next((n for n, e in enumerate(events) if e.occurred_at_ms >= until_ms), len(events))
     return first + int(STATIC_PART * (len(events) - first))
-
-
-def _in_time_order(path: Path, codec: Codec) -> Iterator[Interaction]:
-    latest_ms = 0
-    for number, event in enumerate(_lines(path, topics.EVENTS, codec), start=1):
-        if event.occurred_at_ms < latest_ms:
-            raise UserError(
-                f"{path} event {number}: occurred before the one above it; "
-                "sort the file by occurred_at"
-            )
-        latest_ms = event.occurred_at_ms
-        yield event
-
-
-def _lines(path: Path, topic: str, codec: Codec) -> Iterator[Any]:
-    """Values of a file of JSON lines; blank lines are skipped."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _decoded(path, number, line.strip(), topic, codec)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _decoded(path: Path, number: int, line: bytes, topic: str, codec: Codec) -> object:
-    try:
-        return codec.decode(topic, line)
-    except Refused as error:
-        raise UserError(f"{path} line {number}: {error}") from None

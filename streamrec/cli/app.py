@@ -10,6 +10,7 @@ import typer
 from streamrec import __version__
 from streamrec.cli import (
     adapters,
+    dead_letter,
     demo,
     doctor,
     drill,
@@ -22,7 +23,7 @@ from streamrec.cli import (
 )
 from streamrec.cli.console import complain
 from streamrec.cli.help_text import reflow, reflow_commands
-from streamrec.errors import SettingsError, StreamrecError
+from streamrec.errors import BadFile, SettingsError, StreamrecError
 
 HELP = """\
 A recommender that learns while it serves.
@@ -70,7 +71,19 @@ def _root(
     """Options of the command as a whole."""
 
 
-for group in (demo, run, produce, talk, status, replay, doctor, show_settings, adapters, drill):
+for group in (
+    demo,
+    run,
+    produce,
+    talk,
+    dead_letter,
+    status,
+    replay,
+    doctor,
+    show_settings,
+    adapters,
+    drill,
+):
     group.register(app)
 reflow_commands(app)
 
@@ -84,4 +97,4 @@ def main() -> None:
         sys.exit(2)
     except StreamrecError as error:
         complain([str(error)])
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, BadFile) else 1)

@@ -1,0 +1,55 @@
+"""Recorded streams: files of JSON lines, read as the topics' messages are.
+
+Knows the two files' order and how a bad line is named. Does not know what is done with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from streamrec.core import topics
+from streamrec.core.events import Interaction, Item
+from streamrec.errors import BadFile, Refused
+from streamrec.ports import Codec
+
+
+def read_items(path: Path, codec: Codec) -> list[Item]:
+    """Raises BadFile, naming the line, also when there is no such file."""
+    return list(_lines(path, topics.ITEMS, codec))
+
+
+def read_events(path: Path, codec: Codec) -> list[Interaction]:
+    """Events in time order. Raises BadFile, naming the line, also when there is no such file."""
+    return list(_in_time_order(path, codec))
+
+
+def _in_time_order(path: Path, codec: Codec) -> Iterator[Interaction]:
+    latest_ms = 0
+    for number, event in enumerate(_lines(path, topics.EVENTS, codec), start=1):
+        if event.occurred_at_ms < latest_ms:
+            raise BadFile(
+                f"{path} event {number}: occurred before the one above it; "
+                "sort the file by occurred_at"
+            )
+        latest_ms = event.occurred_at_ms
+        yield event
+
+
+def _lines(path: Path, topic: str, codec: Codec) -> Iterator[Any]:
+    """Values of a file of JSON lines; blank lines are skipped."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _decoded(path, number, line.strip(), topic, codec)
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _decoded(path: Path, number: int, line: bytes, topic: str, codec: Codec) -> object:
+    try:
+        return codec.decode(topic, line)
+    except Refused as error:
+        raise BadFile(f"{path} line {number}: {error}") from None
