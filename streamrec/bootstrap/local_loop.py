@@ -23,20 +23,25 @@ from pathlib import Path
 from typing import Self
 
 from kafka.errors import KafkaError
+from redis.exceptions import RedisError
 
 from streamrec import settings as reader
-from streamrec.errors import UserError
+from streamrec.errors import Unavailable, UserError
 from streamrec.infra import servers_file
 from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
 from streamrec.infra.kafka import full_name
-from streamrec.infra.kafka_probe import evict_dead_members
+from streamrec.infra.kafka_probe import evict_members
 from streamrec.infra.kafka_topics import create_topics
+from streamrec.infra.lease import break_lease
+from streamrec.infra.redis_store import connect_redis
 from streamrec.infra.server_process import ServerProcess
 from streamrec.infra.servers_file import Servers
-from streamrec.infra.supervisor import BACKOFF_S, Program, Supervisor
+from streamrec.infra.supervisor import BACKOFF_S, Program, Supervisor, start_cold
+from streamrec.infra.warm_start import WarmStart, possible
 from streamrec.settings import Settings
 
 FEATURES, TRAINER, SERVING = "features", "trainer", "serving"
+PRELOADED = tuple(f"streamrec.bootstrap.{role}" for role in (FEATURES, TRAINER, SERVING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,8 @@ class LocalLoop:
         self._say = say
         self._stack = ExitStack()
         self._servers: list[ServerProcess] = []
-        self._supervisor = Supervisor(say, self._forget_member, backoff_s)
+        self._start = WarmStart(PRELOADED).start if possible() else start_cold
+        self._supervisor = Supervisor(say, self._forget, backoff_s, self._start)
 
     def __enter__(self) -> Self:
         """Raises UserError when a loop runs here already, Unavailable when a server fails."""
@@ -137,17 +143,20 @@ class LocalLoop:
         log = self.log_dir / f"{name}.log"
         return Program(name, command, log, reader.child_environment(self.settings))
 
-    def _forget_member(self, name: str) -> None:
-        """The embedded broker keeps a dead member's partitions until it is told."""
-        if not any(isinstance(server, EmbeddedKafka) for server in self._servers):
-            return
-        kafka = self.settings.kafka
-        alive = list(self._supervisor.pids())
-        for group in (FEATURES, SERVING):
-            try:
-                evict_dead_members(kafka.bootstrap, full_name(kafka, group), alive)
-            except KafkaError as error:
-                self._say(f"{name} could not be removed from its group: {error!r}")
+    def _forget(self, name: str) -> None:
+        """A worker of ours is dead for certain: nobody need wait for its time-outs.
+
+        The embedded broker would even keep its partitions for ever.
+        """
+        role, kafka, redis = name.rpartition("-")[0], self.settings.kafka, self.settings.redis
+        try:
+            if role == TRAINER:
+                with connect_redis(redis) as client:
+                    break_lease(client, redis.key_prefix, TRAINER, name)
+            else:
+                evict_members(kafka, full_name(kafka, role), [name])
+        except (KafkaError, RedisError, Unavailable) as error:
+            self._say(f"{name} is missed only after its time-out: {error!r}")
 
 
 def _shown(settings: Settings) -> str:

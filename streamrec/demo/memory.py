@@ -1,6 +1,8 @@
-"""Peak resident memory by process name, sampled.
+"""Peak memory by process name, sampled.
 
-Knows psutil. What a process used between two samples is not seen.
+Knows psutil. What a process used between two samples is not seen. A page that several
+processes share is divided among them (PSS, on Linux; elsewhere the resident size, which
+counts it for each): workers are forks of one process.
 """
 
 from __future__ import annotations
@@ -20,17 +22,20 @@ class PeakMemory:
         self.total_mb = 0.0
 
     def sample(self, pids: Mapping[str, int]) -> None:
-        """Look at these processes and their children."""
-        now_mb = {name: _resident_mb(pid) for name, pid in pids.items()}
+        """Look at these processes, and at our other descendants together (``others``)."""
+        now_mb = {name: _memory_mb(pid) for name, pid in pids.items()}
+        named = set(pids.values())
+        children = (child.pid for child in psutil.Process().children(recursive=True))
+        now_mb["others"] = sum(_memory_mb(pid) for pid in children if pid not in named)
         for name, size_mb in now_mb.items():
             self.peak_mb[name] = max(size_mb, self.peak_mb.get(name, 0.0))
         self.total_mb = max(self.total_mb, sum(now_mb.values()))
 
 
-def _resident_mb(pid: int) -> float:
+def _memory_mb(pid: int) -> float:
     try:
         process = psutil.Process(pid)
-        size = process.memory_info().rss
-    except psutil.NoSuchProcess:
+        found = process.memory_full_info() if psutil.LINUX else process.memory_info()
+    except psutil.Error:
         return 0.0
-    return float(size) / MEGABYTE
+    return float(getattr(found, "pss", found.rss)) / MEGABYTE

@@ -76,8 +76,8 @@ def summarize(loop: LoopWatch, memory: PeakMemory, facts: Facts) -> dict[str, An
                 "popular": _fields(quality(loop.quality.popular_ranks[half:])),
             },
         },
-        "peak_rss_mb": {name: round(size) for name, size in sorted(memory.peak_mb.items())},
-        "peak_rss_total_mb": round(memory.total_mb),
+        "peak_memory_mb": {name: round(size) for name, size in sorted(memory.peak_mb.items())},
+        "peak_memory_total_mb": round(memory.total_mb),
         "run": {
             key: value
             for key, value in asdict(facts).items()
@@ -104,7 +104,7 @@ def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     made, swap, run = summary["generations"], summary["swap_ms"], summary["run"]
     latency = summary["latency_ms"]["event_to_recommendation"]
     fresh = summary["freshness_s"]["click_to_active_generation"]
-    memory = ", ".join(f"{name} {size:,}" for name, size in summary["peak_rss_mb"].items())
+    memory = ", ".join(f"{name} {size:,}" for name, size in summary["peak_memory_mb"].items())
     return [
         ("stream", f"{run['dataset']}, {run['rate']:g} events/s for {run['played_s']:.0f} s"),
         (
@@ -140,7 +140,7 @@ def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("rollback", _rollback(swap, run)),
         ("hit rate@10", _quality(summary["quality"], "hr@10")),
         ("NDCG@10", _quality(summary["quality"], "ndcg@10")),
-        ("memory", f"{summary['peak_rss_total_mb']:,} MB at most at one time ({memory})"),
+        ("memory", f"{summary['peak_memory_total_mb']:,} MB at most at one time ({memory})"),
     ] + ([("restarts", f"{run['worker_restarts']} workers")] if run["worker_restarts"] else [])
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError
 
+from streamrec.infra.kafka import client_config
 from streamrec.infra.kafka_connect import connect
+from streamrec.settings import KafkaSettings
 
 REQUEST_MS = 5_000
 _BROKER_CHATTER = logging.getLogger("kafka")
@@ -34,23 +36,21 @@ def kafka_answers(bootstrap: str) -> bool:
     return True
 
 
-def evict_dead_members(bootstrap: str, group: str, alive_client_ids: Collection[str]) -> list[str]:
-    """Remove a group's members whose client id is not among the living; return theirs.
+def evict_members(settings: KafkaSettings, group: str, client_ids: Collection[str]) -> list[str]:
+    """Remove the members of a group that have these client ids; those that were in it.
 
-    The embedded broker keeps a member that died without leaving for ever, and with it the
-    member's partitions; whoever supervises the workers calls this after a death. On Apache
-    Kafka it only makes the takeover quicker than the session time-out.
+    For whoever knows that they are dead. On Apache Kafka it only makes the takeover quicker
+    than the session time-out; the embedded broker keeps a member that died without leaving
+    for ever, and with it the member's partitions.
 
     Raises:
         KafkaError: when the broker refuses or does not answer.
     """
-    with admin_client(bootstrap) as admin:
+    with closing(
+        connect(KafkaAdminClient, **client_config(settings), request_timeout_ms=REQUEST_MS)
+    ) as admin:
         described = admin.describe_groups([group]).get(group, {})
-        dead = [
-            member
-            for member in described.get("members", ())
-            if member["client_id"] not in alive_client_ids
-        ]
+        dead = [m for m in described.get("members", ()) if m["client_id"] in client_ids]
         if dead:
             admin.remove_group_members(
                 group, [MemberToRemove(member_id=member["member_id"]) for member in dead]
@@ -60,11 +60,11 @@ def evict_dead_members(bootstrap: str, group: str, alive_client_ids: Collection[
 
 @contextmanager
 def admin_client(bootstrap: str) -> Iterator[Any]:
-    admin = connect(KafkaAdminClient, bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_MS)
-    try:
+    """To a server of ours, which asks for no password."""
+    with closing(
+        connect(KafkaAdminClient, bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_MS)
+    ) as admin:
         yield admin
-    finally:
-        admin.close()
 
 
-__all__ = ["admin_client", "evict_dead_members", "kafka_answers"]
+__all__ = ["admin_client", "evict_members", "kafka_answers"]

@@ -43,6 +43,18 @@ return 0
 """
 
 
+def break_lease(client: Redis, key_prefix: str, name: str, holder: str) -> bool:
+    """Take the lease from ``holder``, whose process is dead for certain; whether it had it.
+
+    Raises RedisError.
+    """
+    key = f"{key_prefix}:{{{name}}}:holder"
+    token = client.get(key)
+    if not isinstance(token, bytes) or token.decode().rpartition("/")[0] != holder:
+        return False
+    return bool(client.eval(_GIVE_BACK, 1, key, token))
+
+
 class RedisLease:
     """Held from ``acquire`` until ``release``, renewed by a thread in between."""
 

@@ -83,9 +83,10 @@ def start_tethered(
         )
 
 
-def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def signal_group(group: int, number: signal.Signals) -> None:
+    """Signal every process of a group, if there is one left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+        os.killpg(group, number)
 
 
 class ServerProcess(ABC):
@@ -166,7 +167,7 @@ class ServerProcess(ABC):
         """Ask it to stop, wait ``stop_s``, then insist."""
         if self._process is None:
             return
-        signal_group(self._process, signal.SIGTERM)
+        signal_group(self._process.pid, signal.SIGTERM)
         try:
             self._process.wait(self.stop_s)
         except subprocess.TimeoutExpired:
@@ -177,7 +178,7 @@ class ServerProcess(ABC):
         """SIGKILL, as a crash would; the data stays as the crash left it."""
         if self._process is None:
             return
-        signal_group(self._process, signal.SIGKILL)
+        signal_group(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
 

@@ -1,6 +1,7 @@
 """Worker processes of one host: started, restarted when they die, stopped together.
 
-Knows processes, log files and back-off. Does not know what the workers do.
+Knows processes, log files and back-off. Does not know what the workers do, nor that a
+process may begin as a fork (``infra.warm_start``).
 
 A worker runs in its own process group, so that a Ctrl-C in the terminal reaches only the
 supervisor, which then stops the workers in order:
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from streamrec.infra.server_process import signal_group, start_tethered
 
@@ -39,10 +41,33 @@ class Program:
     environment: Mapping[str, str] | None = None
 
 
+class Process(Protocol):
+    """What the supervisor asks of a process: ``subprocess.Popen`` is one.
+
+    Its pid is also the id of its process group.
+    """
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        ...
+
+
+def start_cold(program: Program) -> Process:
+    """A new process, from nothing."""
+    return start_tethered(program.command, program.log, Path.cwd(), program.environment)
+
+
 @dataclass(slots=True)
 class _Running:
     program: Program
-    process: subprocess.Popen[bytes]
+    process: Process
     started_s: float
     deaths_in_a_row: int = 0
     restart_at_s: float | None = None
@@ -60,15 +85,17 @@ class Supervisor:
         say: Callable[[str], None],
         on_death: Callable[[str], None] = lambda _name: None,
         backoff_s: Sequence[float] = BACKOFF_S,
+        start: Callable[[Program], Process] = start_cold,
     ) -> None:
         self._say = say
+        self._start = start
         self._on_death = on_death
         self._backoff_s = backoff_s
         self._workers: dict[str, _Running] = {}
         self.deaths = 0  # of workers that were not asked to stop
 
     def start(self, program: Program) -> None:
-        process = _spawn(program)
+        process = self._spawn(program)
         self._workers[program.name] = _Running(program, process, time.monotonic())
 
     def pids(self) -> dict[str, int]:
@@ -82,8 +109,12 @@ class Supervisor:
             if worker.restart_at_s is None and worker.process.poll() is not None:
                 self._note_death(worker, now_s)
             if worker.restart_at_s is not None and worker.restart_at_s <= now_s:
-                worker.process = _spawn(worker.program)
+                worker.process = self._spawn(worker.program)
                 worker.started_s, worker.restart_at_s = now_s, None
+
+    def _spawn(self, program: Program) -> Process:
+        program.log.parent.mkdir(parents=True, exist_ok=True)
+        return self._start(program)
 
     def _note_death(self, worker: _Running, now_s: float) -> None:
         lived_s = now_s - worker.started_s
@@ -101,7 +132,7 @@ class Supervisor:
         """Stop every worker; returns when all are gone."""
         alive = [w.process for w in self._workers.values() if w.process.poll() is None]
         for process in alive:
-            signal_group(process, signal.SIGTERM)
+            signal_group(process.pid, signal.SIGTERM)
         deadline_s = time.monotonic() + grace_s
         for process in alive:
             try:
@@ -109,18 +140,13 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 self._say(f"process {process.pid} did not stop in {grace_s:g} s and is killed")
         for worker in self._workers.values():
-            signal_group(worker.process, signal.SIGKILL)
+            signal_group(worker.process.pid, signal.SIGKILL)
             worker.process.wait()
         self._workers.clear()
 
 
-def _spawn(program: Program) -> subprocess.Popen[bytes]:
-    program.log.parent.mkdir(parents=True, exist_ok=True)
-    return start_tethered(program.command, program.log, Path.cwd(), program.environment)
-
-
-def _cause(code: int) -> str:
-    if code >= 0:
+def _cause(code: int | None) -> str:
+    if code is None or code >= 0:
         return f"ended with code {code}"
     try:
         return f"was killed by {signal.Signals(-code).name}"

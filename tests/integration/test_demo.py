@@ -69,8 +69,8 @@ def test_plays_learns_and_sums_up(shell: CommandLine) -> None:
     assert summary["generations"]["activated"] >= 1
     assert summary["freshness_s"]["click_to_active_generation"]["n"] > 0
     assert summary["quality"]["served"]["n"] == summary["quality"]["popular"]["n"] > 100
-    assert {"demo", "trainer-1", "serving-1", "features-1"} <= summary["peak_rss_mb"].keys()
-    assert summary["peak_rss_total_mb"] < 4096
+    assert {"demo", "trainer-1", "serving-1", "features-1"} <= summary["peak_memory_mb"].keys()
+    assert summary["peak_memory_total_mb"] < 4096
     assert "hit rate@10" in done.stdout
     assert re.search(r"rolled back to g\d+|no rollback is shown", done.stderr)
 

@@ -14,7 +14,7 @@ from streamrec.core.events import Source
 from streamrec.infra.codec import Codec
 from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
 from streamrec.infra.kafka import KafkaPublisher, full_name
-from streamrec.infra.kafka_probe import evict_dead_members
+from streamrec.infra.kafka_probe import evict_members
 from streamrec.infra.kafka_topics import create_topics
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.server_process import free_port
@@ -79,8 +79,8 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_doubled(
                 if kill == KILLS - 2:
                     redis.kill()  # appendfsync everysec: up to a second of commits is gone
                     redis.restart()
-                alive = [w.name for w in workers if w is not victim]
-                evict_dead_members(apache_kafka, full_name(settings.kafka, "features"), alive)
+                group = full_name(settings.kafka, "features")
+                evict_members(settings.kafka, group, [victim.name])
                 victim.start()
             producing.join()
             wait_settled(settings, store, workers)
@@ -119,7 +119,7 @@ def test_a_frozen_worker_that_thaws_does_no_harm(
         send_events(publisher, events[:500])
         wait_settled(settings, store, [zombie, other])
         zombie.freeze()
-        evict_dead_members(embedded_kafka, full_name(settings.kafka, "features"), [other.name])
+        evict_members(settings.kafka, full_name(settings.kafka, "features"), [zombie.name])
         send_events(publisher, events[500:1000])
         wait_settled(settings, store, [zombie, other])
         zombie.thaw()

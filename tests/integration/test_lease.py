@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from streamrec.errors import LeaseLost, Unavailable
-from streamrec.infra.lease import RedisLease
+from streamrec.infra.lease import RedisLease, break_lease
 from tests.conftest import Prefix
 from tests.harness.waiting import eventually
 
@@ -51,6 +51,17 @@ def test_a_dead_holder_is_succeeded(any_redis: str, fresh_prefix: Prefix) -> Non
             dead.confirm()
         heir.release()
         assert (dead._take("renew") or "").startswith("heir/")  # held since: memory is stale
+
+
+def test_the_lease_of_a_dead_process_is_broken(any_redis: str, fresh_prefix: Prefix) -> None:
+    with Redis.from_url(any_redis) as client:
+        dead, heir = lease(client, fresh_prefix, "dead"), lease(client, fresh_prefix, "heir")
+        assert dead._take("new") is None
+        assert not break_lease(client, fresh_prefix.redis, "trainer", "somebody-else")
+        assert break_lease(client, fresh_prefix.redis, "trainer", "dead")
+        assert heir.try_acquire() is None, "at once"
+        assert not break_lease(client, fresh_prefix.redis, "trainer", "dead"), "not its own"
+        heir.release()
 
 
 def test_after_an_outage_the_same_holder_goes_on(any_redis: str, fresh_prefix: Prefix) -> None:

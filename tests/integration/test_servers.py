@@ -23,8 +23,9 @@ from kafka.errors import KafkaTimeoutError
 from streamrec.errors import Unavailable
 from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
 from streamrec.infra.kafka_joins import finish_joins
-from streamrec.infra.kafka_probe import admin_client, evict_dead_members
+from streamrec.infra.kafka_probe import admin_client, evict_members
 from streamrec.infra.server_process import ServerProcess
+from streamrec.settings import KafkaSettings
 from tests.conftest import Prefix
 from tests.harness.servers import new_apache_kafka, new_redis_server
 from tests.harness.waiting import PATIENCE_S, eventually
@@ -167,10 +168,10 @@ def test_a_group_of_the_dead_is_taken_over(any_kafka: str, fresh_prefix: Prefix)
     topic, group = fresh_prefix.topic + "events", fresh_prefix.group
     create_topic(any_kafka, topic, partitions=2)
     join_and_die(any_kafka, topic, group, "dead")
-    assert evict_dead_members(any_kafka, group, {"alive"}) == ["dead"]
+    assert evict_members(KafkaSettings(any_kafka), group, {"dead"}) == ["dead"]
     with closing(member(any_kafka, topic, group, "alive")) as alive, polled(alive):
         eventually(lambda: len(alive.assignment()) == 2)
-        assert evict_dead_members(any_kafka, group, {"alive"}) == []
+        assert evict_members(KafkaSettings(any_kafka), group, {"dead"}) == []
 
 
 def test_the_living_get_a_dead_member_s_partitions(any_kafka: str, fresh_prefix: Prefix) -> None:
@@ -179,12 +180,12 @@ def test_the_living_get_a_dead_member_s_partitions(any_kafka: str, fresh_prefix:
     with closing(member(any_kafka, topic, group, "alive")) as alive, polled(alive):
         eventually(lambda: len(alive.assignment()) == 2)
         join_and_die(any_kafka, topic, group, "dead")
-        assert evict_dead_members(any_kafka, group, {"alive"}) == ["dead"]
+        assert evict_members(KafkaSettings(any_kafka), group, {"dead"}) == ["dead"]
         eventually(lambda: len(alive.assignment()) == 2)
 
 
 def test_evicting_from_an_unknown_group_does_nothing(any_kafka: str, fresh_prefix: Prefix) -> None:
-    assert evict_dead_members(any_kafka, fresh_prefix.group, set()) == []
+    assert evict_members(KafkaSettings(any_kafka), fresh_prefix.group, {"dead"}) == []
 
 
 @pytest.fixture(

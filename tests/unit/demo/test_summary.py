@@ -38,7 +38,7 @@ PATHS = [
     "quality.popular.hr@10",
     "quality.popular.ndcg@10",
     "quality.popular.n",
-    "peak_rss_mb.demo",
+    "peak_memory_mb.demo",
 ]
 
 
