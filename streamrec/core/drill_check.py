@@ -20,7 +20,7 @@ from streamrec.core import watermarks
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Recommendation
 from streamrec.core.fold import FoldRules, Located, PartitionFold
-from streamrec.core.loop_watch import GenerationWalk
+from streamrec.core.generation_walk import GenerationWalk
 from streamrec.core.registry import ControlRecord, RegistryState, accepts
 from streamrec.core.statistics import Statistics
 from streamrec.core.watermarks import Ledger
@@ -164,14 +164,14 @@ def mixed(
     """Ids of recommendations that name a generation their worker could not have active.
 
     ``controls``: the control log in order, each record with its Kafka timestamp. Also found:
-    a micro-batch (one worker, one ``served_at_ms``) that names two generations.
+    a micro-batch (one worker, one ``served_at_ms``) that names two generations, unless one is
+    the canary of the other then and answers only its own share of the users.
     """
     walk, state = GenerationWalk(), RegistryState()
     for at_ms, record in controls:
         if accepts(state, record):
             state = record.state
-            if state.champion is not None:
-                walk.enthroned(state.champion, at_ms)
+            walk.follow(state, at_ms)
     ordered = sorted(answers, key=lambda answer: answer.served_at_ms)
     return [answer.recommendation_id for answer in ordered if not walk.served(answer)]
 

@@ -8,10 +8,9 @@ Feed it messages in the order of their Kafka timestamps. What is measured:
 - *latency*: timestamp of a recommendation minus timestamp of the event that triggered it.
 - *freshness*: timestamp of the control record that made a generation champion minus
   timestamp of each click that this generation is the first to have been trained on.
-- *mixed*: a recommendation is counted as mixed when it names a generation that was not
-  champion before it was served, or one its worker had already left behind (each worker must
-  walk through the champions in the order of the control log), or another one than the rest
-  of its micro-batch (same worker, same ``served_at_ms``).
+- *mixed*: a recommendation is counted as mixed when it names a generation that could not
+  answer its user when it was served, or one its worker had already left behind, or one that
+  does not go with the rest of its micro-batch (``core.generation_walk``).
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamrec.core.events import Interaction, Recommendation, Trigger, UserUpdate
+from streamrec.core.generation_walk import GenerationWalk
 from streamrec.core.list_quality import ListQuality
 from streamrec.core.registry import Action, ControlRecord
 
@@ -33,40 +33,6 @@ def percentiles(values: Sequence[float], *wanted: int) -> dict[str, float | None
         return {f"p{p}": None for p in wanted}
     found = np.percentile(np.asarray(values, dtype=np.float64), wanted)
     return {f"p{p}": round(float(value), 3) for p, value in zip(wanted, found, strict=True)}
-
-
-class GenerationWalk:
-    """Whether every recommendation names a generation its worker could rightly use."""
-
-    def __init__(self) -> None:
-        self.mixed = 0
-        self._champions: list[tuple[int, str]] = []  # (since_ms, generation), in log order
-        self._steps: dict[str, int] = {}  # worker -> index of the champion it serves
-        self._batches: dict[str, tuple[int, str]] = {}  # worker -> its latest micro-batch
-
-    def enthroned(self, generation: str, at_ms: int) -> None:
-        if not self._champions or self._champions[-1][1] != generation:
-            self._champions.append((at_ms, generation))
-
-    def served(self, message: Recommendation) -> bool:
-        """Count the message; whether it is in order."""
-        worker, batch = message.worker_id, (message.served_at_ms, message.generation)
-        before = self._batches.get(worker)
-        self._batches[worker] = batch
-        split = before is not None and before[0] == batch[0] and before[1] != batch[1]
-        step = self._next_step(worker, message)
-        if step is not None:
-            self._steps[worker] = step
-        in_order = step is not None and not split
-        self.mixed += not in_order
-        return in_order
-
-    def _next_step(self, worker: str, message: Recommendation) -> int | None:
-        for step in range(self._steps.get(worker, 0), len(self._champions)):
-            since_ms, generation = self._champions[step]
-            if generation == message.generation and since_ms <= message.served_at_ms:
-                return step
-        return None
 
 
 @dataclass(slots=True)
@@ -139,9 +105,9 @@ class LoopWatch:
         if record.generation is not None:
             self._count(record.action, record.generation)
         champion = record.state.champion
+        self.walk.follow(record.state, at_ms)
         if champion is not None and champion != self.champion:
             self.champion = champion
-            self.walk.enthroned(champion, at_ms)
             self._note_freshness(at_ms, trained_through)
 
     def _count(self, action: Action, generation: str) -> None:
@@ -150,7 +116,7 @@ class LoopWatch:
             counts.candidates.add(generation)
         if action is Action.ACTIVATE:
             counts.activated.add(generation)
-        if action is Action.REJECT:
+        if action in {Action.REJECT, Action.ABANDON}:
             counts.rejected.add(generation)
 
     def _note_freshness(self, at_ms: int, trained_through: Mapping[str, int]) -> None:

@@ -1,6 +1,6 @@
 """The adapter registry: which generation answers, as pure transitions over a log.
 
-Knows the states a release goes through (staged, champion, pinned), which steps are
+Knows the states a release goes through (staged, canary, champion, pinned), which steps are
 possible, and how readers of the control log agree on one state. Does not know where the
 log is kept (``infra.control_log``), what a generation holds, or how workers obey.
 
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from streamrec.core.canary import Canary
 from streamrec.errors import UserError
 
 HISTORY = 32
@@ -30,6 +31,8 @@ class Action(StrEnum):
     """What a control record did."""
 
     STAGE = "stage"  # workers load it and say so; nobody is served by it yet
+    CANARY = "canary"  # a share of the users is served by the staged generation
+    ABANDON = "abandon"  # the canary is withdrawn; the champion answers everybody again
     ACTIVATE = "activate"
     REJECT = "reject"
     HOLD = "hold"  # a good candidate waits: somebody pinned the champion
@@ -57,6 +60,7 @@ class RegistryState:
     history: tuple[str, ...] = ()
     staged: str | None = None
     pin: Pin | None = None
+    canary: Canary | None = None  # never while pinned; a new champion ends it
 
     @property
     def previous(self) -> str | None:
@@ -90,16 +94,41 @@ def stage(state: RegistryState, generation: str) -> RegistryState:
 def promote(state: RegistryState, generation: str) -> RegistryState:
     """Make the staged generation champion, the way the trainer does: never over a pin.
 
-    Raises UserError when the registry is pinned or something else is staged.
+    Raises UserError when the registry is pinned, or it is neither staged nor the canary.
     """
-    if state.pin is not None:
-        raise UserError(
-            f"{state.champion} is pinned by {state.pin.actor} ({state.pin.reason}); "
-            f"`streamrec adapters unpin`, or `streamrec adapters activate {generation}`"
-        )
-    if state.staged != generation:
+    _refuse_pinned(state, generation)
+    if _canary_of(state) != generation and state.staged != generation:
         raise UserError(f"{generation} is not staged ({state.staged or 'nothing'} is); stage it")
     return _enthrone(state, generation)
+
+
+def try_out(state: RegistryState, canary: Canary) -> RegistryState:
+    """Let the staged generation answer a share of the users.
+
+    Raises UserError when the registry is pinned, something else is staged, another canary
+    is out, or there is no champion to compare it with.
+    """
+    _refuse_pinned(state, canary.generation)
+    if state.champion is None:
+        raise UserError(f"there is no champion beside {canary.generation}: activate it instead")
+    if state.canary is not None:
+        raise UserError(f"{state.canary.generation} is being tried out; one at a time")
+    if state.staged != canary.generation:
+        staged = state.staged or "nothing"
+        raise UserError(f"{canary.generation} is not staged ({staged} is); stage it")
+    if not 0 < canary.share < 1:
+        raise UserError(f"a canary's share is between 0 and 1, not {canary.share:g}")
+    return _next(state, staged=None, canary=canary)
+
+
+def abandon(state: RegistryState, generation: str) -> RegistryState:
+    """Withdraw the canary: the champion answers everybody.
+
+    Raises UserError when ``generation`` is not being tried out.
+    """
+    if _canary_of(state) != generation:
+        raise UserError(f"{generation} is not being tried out; `streamrec adapters list`")
+    return _next(state, canary=None)
 
 
 def activate(state: RegistryState, generation: str) -> RegistryState:
@@ -113,13 +142,13 @@ def activate(state: RegistryState, generation: str) -> RegistryState:
 
 
 def reject(state: RegistryState, generation: str) -> RegistryState:
-    """Withdraw a candidate, staged or not.
+    """Withdraw a candidate, whether staged, being tried out, or neither.
 
     Raises UserError for the champion, which has to be rolled back instead.
     """
     if generation == state.champion:
         raise UserError(f"{generation} is the champion; `streamrec adapters rollback` first")
-    return _next(state, staged=None if state.staged == generation else state.staged)
+    return _withdraw(state, generation)
 
 
 def hold(state: RegistryState, generation: str) -> RegistryState:
@@ -129,17 +158,21 @@ def hold(state: RegistryState, generation: str) -> RegistryState:
     """
     if state.pin is None:
         raise UserError(f"nothing is pinned; {generation} need not wait")
-    return _next(state, staged=None if state.staged == generation else state.staged)
+    return _withdraw(state, generation)
 
 
 def rollback(state: RegistryState, by: Pin, to: str | None = None) -> RegistryState:
-    """Back to the previous champion, or to the former champion ``to``, and pin it there.
+    """Undo the newest change, or go back to the former champion ``to``, and pin it there.
 
-    What served after it leaves the history, so that another rollback goes further back;
-    ``activate`` brings it forward again.
+    The newest change is the canary while there is one: the champion then stays. Otherwise it
+    is the champion, and the one before it comes back. What served after the one that answers
+    then leaves the history, so that another rollback goes further back; ``activate`` brings
+    it forward again.
 
     Raises UserError when there is no such former champion.
     """
+    if state.canary is not None and to is None:
+        return _next(state, canary=None, pin=by)
     if not state.history:
         raise UserError("there is no former champion to roll back to; `streamrec adapters list`")
     if to is not None and to == state.champion:
@@ -152,11 +185,12 @@ def rollback(state: RegistryState, by: Pin, to: str | None = None) -> RegistrySt
     target = to or state.history[-1]
     place = len(state.history) - 1 - state.history[::-1].index(target)
     staged = None if state.staged == target else state.staged
-    return _next(state, champion=target, history=state.history[:place], staged=staged, pin=by)
+    history = state.history[:place]
+    return _next(state, champion=target, history=history, staged=staged, pin=by, canary=None)
 
 
 def pin(state: RegistryState, by: Pin) -> RegistryState:
-    """Keep the champion until somebody unpins or activates.
+    """Keep the champion, for everybody, until somebody unpins or activates.
 
     Raises UserError when there is no champion, or it is pinned already.
     """
@@ -167,7 +201,7 @@ def pin(state: RegistryState, by: Pin) -> RegistryState:
             f"{state.champion} is pinned already by {state.pin.actor} ({state.pin.reason}); "
             "`streamrec adapters unpin` first"
         )
-    return _next(state, pin=by)
+    return _next(state, pin=by, canary=None)
 
 
 def unpin(state: RegistryState) -> RegistryState:
@@ -203,7 +237,27 @@ def replay(records: Iterable[ControlRecord]) -> RegistryState:
 def _enthrone(state: RegistryState, generation: str) -> RegistryState:
     former = (*state.history, state.champion) if state.champion else state.history
     staged = None if state.staged == generation else state.staged
-    return _next(state, champion=generation, history=former[-HISTORY:], staged=staged)
+    return _next(state, champion=generation, history=former[-HISTORY:], staged=staged, canary=None)
+
+
+def _withdraw(state: RegistryState, generation: str) -> RegistryState:
+    return _next(
+        state,
+        staged=None if state.staged == generation else state.staged,
+        canary=None if _canary_of(state) == generation else state.canary,
+    )
+
+
+def _canary_of(state: RegistryState) -> str | None:
+    return state.canary.generation if state.canary else None
+
+
+def _refuse_pinned(state: RegistryState, generation: str) -> None:
+    if state.pin is not None:
+        raise UserError(
+            f"{state.champion} is pinned by {state.pin.actor} ({state.pin.reason}); "
+            f"`streamrec adapters unpin`, or `streamrec adapters activate {generation}`"
+        )
 
 
 def _next(state: RegistryState, **changes: Any) -> RegistryState:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from streamrec.core import topics
+from streamrec.core.canary import Canary
 from streamrec.core.events import (
     DeadLetter,
     Filters,
@@ -211,7 +212,7 @@ def _batch_from(fields: Fields) -> TrainingBatch:
 
 def _adapter_from(fields: Fields) -> ControlRecord:
     state = fields["state"]
-    pin = state["pin"]
+    pin, canary = state["pin"], state["canary"]
     return ControlRecord(
         **{
             **fields,
@@ -221,6 +222,7 @@ def _adapter_from(fields: Fields) -> ControlRecord:
                     **state,
                     "history": tuple(state["history"]),
                     "pin": None if pin is None else Pin(**pin),
+                    "canary": None if canary is None else Canary(**canary),
                 }
             ),
         }

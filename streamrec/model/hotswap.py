@@ -93,6 +93,12 @@ class HotSwap(Generic[Model]):
         with self._lock:
             return generation in self._warm
 
+    def model(self, generation: str) -> Model | None:
+        """A warm generation, active or not; None when it is not warm."""
+        with self._lock:
+            warm = self._warm.get(generation)
+        return warm.model if warm else None
+
     def activate(self, generation: str) -> None:
         """Flip to a warm generation. Raises GenerationRefused, unchanged, when it is not."""
         with self._lock:

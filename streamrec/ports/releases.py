@@ -63,6 +63,7 @@ class WorkerStatus:
     beat_at_ms: int
     active: str | None = None  # generation in use
     staged: str | None = None  # generation loaded and ready
+    canary: str | None = None  # generation that answers its share of the users here
     refused: Mapping[str, str] = field(default_factory=dict)  # generation -> why
     revision: int = 0  # control-log revision obeyed
     gauges: Mapping[str, float] = field(default_factory=dict)  # counts, rates, ages

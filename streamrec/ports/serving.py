@@ -63,6 +63,10 @@ class HotSwap(Protocol):
         """Whether ``activate`` would succeed at once."""
         ...
 
+    def model(self, generation: str) -> ServingModel | None:
+        """A warm generation, active or not; None when it is not warm."""
+        ...
+
     def activate(self, generation: str) -> None:
         """Flip one reference. Raises GenerationRefused when it is not warm."""
         ...

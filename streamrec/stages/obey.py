@@ -19,6 +19,7 @@ from streamrec.core.catalogue import Catalogue
 from streamrec.core.registry import ControlRecord, RegistryState
 from streamrec.errors import GenerationRefused
 from streamrec.ports import HotSwap, RegistryStore, ServingModel
+from streamrec.stages.lineup import OnTrial
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Obedience:
         self._lock = threading.Lock()
         self._wanted = RegistryState()
         self._refused: dict[str, str] = {}
+        self._canary: OnTrial | None = None
         self._left: str | None = None  # answered before the active one: the way forward again
         self._obeyed = 0
         self._stuck_at = -1  # catalogue version that could not be encoded
@@ -77,23 +79,53 @@ class Obedience:
             self._refused = {name: why for name, why in self._refused.items() if name in wanted}
 
     def flip(self) -> bool:
-        """Let the champion answer from here on, if it is loaded. Call between micro-batches."""
+        """Let the champion answer from here on, if it is loaded. Call between micro-batches.
+
+        Its canary, if it has one and that is loaded, answers its share from here on; a
+        canary that is over answers nobody. Returns whether the champion is another.
+        """
         with self._lock:
-            champion, active = self._wanted.champion, self._swap.active
-            if champion is None or (active is not None and active.generation == champion):
-                return False
-            if not self._swap.is_warm(champion):
-                return False
-            self._swap.activate(champion)
-            self._left = active.generation if active else None
-        self._changed()
-        log.info("%s answers now, after %s", champion, self._left or "nothing")
+            flipped = self._flip_champion()
+            turned = self._flip_canary()
+            canary = self._canary
+        if flipped or turned:
+            self._changed()
+        if flipped:
+            log.info("%s answers now, after %s", self._wanted.champion, self._left or "nothing")
+        if turned and canary:
+            log.info("%s answers %g %% of the users", canary.generation, 100 * canary.rule.share)
+        elif turned:
+            log.info("the canary is over")
+        return flipped
+
+    def _flip_champion(self) -> bool:
+        champion, active = self._wanted.champion, self._swap.active
+        if champion is None or (active is not None and active.generation == champion):
+            return False
+        if not self._swap.is_warm(champion):
+            return False
+        self._swap.activate(champion)
+        self._left = active.generation if active else None
         return True
+
+    def _flip_canary(self) -> bool:
+        """Only ever beside its own champion: another one's users are not its to answer."""
+        rule, active, before = self._wanted.canary, self._swap.active, self._canary
+        model = None
+        if rule is not None and active is not None and active.generation == self._wanted.champion:
+            model = self._swap.model(rule.generation)
+        self._canary = None if rule is None or model is None else OnTrial(model, rule)
+        return self._canary != before
 
     @property
     def active(self) -> ServingModel | None:
         """What answers now: take it once per micro-batch."""
         return self._swap.active
+
+    @property
+    def canary(self) -> OnTrial | None:
+        """What answers its share of the users beside ``active``: take both, once."""
+        return self._canary
 
     @property
     def wanted(self) -> RegistryState:
@@ -109,23 +141,31 @@ class Obedience:
             return {
                 "active": active.generation if active else None,
                 "staged": wanted.staged if warm else None,
+                "canary": self._canary.generation if self._canary else None,
                 "refused": dict(self._refused),
                 "revision": self._obeyed,
             }
 
     def _settle(self) -> None:
-        """The revision counts as obeyed once its champion answers, or never can."""
+        """The revision counts as obeyed once its champion and its canary answer, or never can."""
         champion, active = self._wanted.champion, self._swap.active
         answers = active is not None and active.generation == champion
-        if answers or champion is None or champion in self._refused:
+        if champion is None or champion in self._refused or (answers and self._settled_canary()):
             self._obeyed = self._wanted.revision
+
+    def _settled_canary(self) -> bool:
+        wanted, out = self._wanted.canary, self._canary
+        if wanted is not None and wanted.generation in self._refused:
+            return out is None
+        return (out.rule if out else None) == wanted
 
     def _warm_list(self) -> list[str]:
         """Most urgent first."""
         with self._lock:
             state, left = self._wanted, self._left
         former = state.history[::-1][: self._keep]
-        names = [state.champion, state.staged, *former, left]
+        canary = state.canary.generation if state.canary else None
+        names = [state.champion, canary, state.staged, *former, left]
         return list(dict.fromkeys(name for name in names if name is not None))
 
     def _encode_news(self) -> None:

@@ -1,11 +1,12 @@
-"""Answering triggers: one micro-batch, one generation, one published list for each.
+"""Answering triggers: a micro-batch, one published list for each, each of one generation.
 
 Knows what asks for a list, who gets which items, and what a list must say about itself.
 Does not know Kafka, Redis, torch, or which generation should be active (``stages.obey``).
 
 A micro-batch, in this order:
 
-1. Take the active generation, once.
+1. Take the active generation, once; while there is a canary, that too, and split the
+   micro-batch between them by user.
 2. Read the users' states. The update that triggered us was published after its commit, so
    the state includes its event.
 3. Rank under one view of catalogue and statistics.
@@ -15,15 +16,17 @@ A micro-batch, in this order:
 A crash before 5 answers again, with the same ``recommendation_id``.
 
 Several updates of one user in a micro-batch are answered once, for the latest: the list
-would be the same. Every request is answered.
+would be the same. Every request is answered. A canary that fails costs nobody a list: the
+champion answers its users, and the fault is counted against it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,9 +43,11 @@ from streamrec.core.events import (
     UserUpdate,
 )
 from streamrec.core.examples import FloatArray
+from streamrec.core.exploration import NO_EXPLORATION, Exploration, last_slot
 from streamrec.core.user_state import NEW_USER, UserState
 from streamrec.errors import Refused, TooLarge
 from streamrec.ports import Delivered, ServingModel
+from streamrec.stages.lineup import OnTrial, split
 from streamrec.stages.mirror import Mirror, View
 from streamrec.stages.raw import Edges, RawRecord, Refusals
 
@@ -50,6 +55,12 @@ log = logging.getLogger(__name__)
 
 QUERY_WEIGHT = 10.0
 """Score that a cosine of 1 with the query text is worth beside the user's own."""
+
+EXPLORED = "explore"
+"""Reason of an item that was drawn, not ranked, into its slot."""
+
+MODEL_FAULTS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"""What broken weights or code make a model raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +91,59 @@ class Served:
     coalesced: int = 0  # updates answered by a later one of the same user
     dead_letters: int = 0
     skipped: int = 0  # updates without a list, because there is nothing to recommend
+    empty: Mapping[str, int] = field(default_factory=dict)  # generation -> lists without an item
+    faults: Mapping[str, int] = field(default_factory=dict)  # generation -> lists it failed at
+
+
+class Choice(NamedTuple):
+    """One list's rows, best first, their scores, and how likely the last one was drawn."""
+
+    rows: IntArray
+    scores: FloatArray
+    propensity: float = 1.0
+    explored: bool = False
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Of one micro-batch, by generation."""
+
+    empty: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
 
 
 class Server:
     """Turns delivered triggers into published recommendations."""
 
-    def __init__(self, edges: Edges, mirror: Mirror, *, worker_id: str, k: int) -> None:
+    def __init__(
+        self,
+        edges: Edges,
+        mirror: Mirror,
+        *,
+        worker_id: str,
+        k: int,
+        exploration: Exploration = NO_EXPLORATION,
+    ) -> None:
         """``k``: items in a list that nobody asked a number for."""
         self._edges = edges
         self._mirror = mirror
         self._refusals = Refusals(edges)
         self._worker_id = worker_id
         self._k = k
+        self._exploration = exploration
 
-    def serve(self, batch: Sequence[Delivered], model: ServingModel) -> Served:
+    def serve(
+        self, batch: Sequence[Delivered], model: ServingModel, canary: OnTrial | None = None
+    ) -> Served:
         """Answer a micro-batch. Raises Unavailable; serving it again is then right."""
         refused = [(m, m.value) for m in batch if isinstance(m.value, Refused)]
         wishes, coalesced = self._wishes(batch)
-        answers = self._answers(wishes, model) if wishes else []
+        tally = _Tally()
+        answers = [
+            answer
+            for made_by, group in split(wishes, lambda wish: wish.user_id, model, canary)
+            for answer in self._safely(group, made_by, model, tally)
+        ]
         sent = []
         for wish, answer in answers:
             try:
@@ -108,7 +154,21 @@ class Server:
         if sent:
             self._edges.publisher.flush()
         self._bury(refused)
-        return Served(tuple(sent), coalesced, len(refused), len(wishes) - len(answers))
+        skipped = len(wishes) - len(answers)
+        return Served(tuple(sent), coalesced, len(refused), skipped, tally.empty, tally.faults)
+
+    def _safely(
+        self, wishes: Sequence[Wish], model: ServingModel, champion: ServingModel, tally: _Tally
+    ) -> list[tuple[Wish, Recommendation]]:
+        """Answers of ``model``, or of the champion where a canary fails; what that raises stays."""
+        try:
+            return self._answers(wishes, model, tally)
+        except MODEL_FAULTS:
+            if model is champion:
+                raise
+            log.exception("%s fails; the champion answers its users", model.generation)
+            tally.faults[model.generation] += len(wishes)
+            return self._answers(wishes, champion, tally)
 
     def _wishes(self, batch: Sequence[Delivered]) -> tuple[list[Wish], int]:
         latest: dict[str, Wish] = {}
@@ -134,7 +194,7 @@ class Server:
         )
 
     def _answers(
-        self, wishes: Sequence[Wish], model: ServingModel
+        self, wishes: Sequence[Wish], model: ServingModel, tally: _Tally
     ) -> list[tuple[Wish, Recommendation]]:
         states = self._states(wish.user_id for wish in wishes)
         index = {user: at for at, user in enumerate(states)}
@@ -145,11 +205,17 @@ class Server:
             cosines = self._cosines(wishes, model, scores_UN.shape[1])
             chosen = [
                 _choose(
-                    wish, states[wish.user_id][1], scores_UN[index[wish.user_id]], cosine_N, view
+                    wish,
+                    states[wish.user_id][1],
+                    scores_UN[index[wish.user_id]],
+                    cosine_N,
+                    view,
+                    exploration=self._exploration,
                 )
                 for wish, cosine_N in zip(wishes, cosines, strict=True)
             ]
-            lists = [_listed(rows, scores, model, view) for rows, scores in chosen]
+            lists = [_listed(choice, model, view) for choice in chosen]
+        tally.empty[model.generation] += sum(not items for items in lists)
         served_at_ms = self._edges.clock.now_ms()
         return [
             (wish, self._answer(wish, items, model, states[wish.user_id][0], served_at_ms))
@@ -230,29 +296,42 @@ def _of_request(message: Delivered, request: Request) -> Wish:
 
 
 def _choose(
-    wish: Wish, state: UserState, scores_N: FloatArray, cosine_N: FloatArray | None, view: View
-) -> tuple[IntArray, FloatArray]:
+    wish: Wish,
+    state: UserState,
+    scores_N: FloatArray,
+    cosine_N: FloatArray | None,
+    view: View,
+    *,
+    exploration: Exploration,
+) -> Choice:
     """The best eligible rows, best first, and their scores before the text had its say.
 
     Of equals the one first in the catalogue. A score that is not a number is never shown.
+    The last slot may be drawn (``core.exploration``).
     """
     allowed_N = eligible(
         view.catalogue, len(scores_N), state.consumed, wish.filters, wish.candidates
     )
     keys_N = scores_N if cosine_N is None else scores_N + QUERY_WEIGHT * cosine_N
     able = np.flatnonzero(allowed_N & np.isfinite(keys_N))
-    if len(able) > wish.k:
-        able = np.sort(able[np.argpartition(-keys_N[able], wish.k - 1)[: wish.k]])
+    reach = wish.k + exploration.reach
+    if len(able) > reach:
+        able = np.sort(able[np.argpartition(-keys_N[able], reach - 1)[:reach]])
     best: IntArray = able[np.argsort(-keys_N[able], kind="stable")].astype(np.int32)
-    return best, scores_N[best]
+    if len(best) <= wish.k:
+        return Choice(best, scores_N[best])
+    last, propensity = last_slot(exploration, wish.recommendation_id, wish.k, len(best))
+    shown = np.append(best[: wish.k - 1], best[last])
+    return Choice(shown, scores_N[shown], propensity, explored=last >= wish.k)
 
 
-def _listed(
-    rows: IntArray, scores: FloatArray, model: ServingModel, view: View
-) -> tuple[RecommendedItem, ...]:
-    return tuple(
+def _listed(choice: Choice, model: ServingModel, view: View) -> tuple[RecommendedItem, ...]:
+    ids, probabilities = view.catalogue.ids(choice.rows), model.probability(choice.scores)
+    items = [
         RecommendedItem(item_id, float(probability))
-        for item_id, probability in zip(
-            view.catalogue.ids(rows), model.probability(scores), strict=True
-        )
-    )
+        for item_id, probability in zip(ids, probabilities, strict=True)
+    ]
+    if items:
+        reason = EXPLORED if choice.explored else ""
+        items[-1] = replace(items[-1], propensity=choice.propensity, reason=reason)
+    return tuple(items)

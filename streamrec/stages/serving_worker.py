@@ -125,7 +125,7 @@ class ServingWorker:
             model = parts.obedience.active
             assert model is not None  # noqa: S101 - polled only once there is one
             try:
-                served = parts.server.serve(batch, model)
+                served = parts.server.serve(batch, model, parts.obedience.canary)
                 self._gauges.served(served, parts.clock.now_ms())
                 parts.feed.commit()
             except Unavailable as error:

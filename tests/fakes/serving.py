@@ -73,6 +73,9 @@ class FakeHotSwap:
     def is_warm(self, generation: str) -> bool:
         return generation in self.warm
 
+    def model(self, generation: str) -> FakeModel | None:
+        return self.warm.get(generation)
+
     def activate(self, generation: str) -> None:
         if generation not in self.warm:
             raise GenerationRefused(f"{generation} is not warm")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from streamrec.core.events import Item, Trigger
-from streamrec.core.loop_watch import GenerationWalk
+from streamrec.core.generation_walk import GenerationWalk
+from streamrec.core.registry import RegistryState
 from streamrec.infra.embedded import EmbeddedRedis
 from streamrec.infra.follower import Follower
 from streamrec.infra.kafka import partition_for
@@ -116,8 +117,8 @@ def test_no_micro_batch_mixes_generations(loop) -> None:
     first = loop.release()
     second = loop.release(parent=first, adapter=stir(loop.encoder))
     walk = GenerationWalk()
-    walk.enthroned(first, 0)
-    walk.enthroned(second, 0)
+    walk.follow(RegistryState(champion=first), 0)
+    walk.follow(RegistryState(champion=second), 0)
     done = threading.Event()
 
     def ask() -> None:
@@ -134,7 +135,7 @@ def test_no_micro_batch_mixes_generations(loop) -> None:
             report = loop.desk.activate(generation, "back and forth")
             assert report.complete
             time.sleep(0.2)
-            walk.enthroned(generation, 0)
+            walk.follow(RegistryState(champion=generation), 0)
     finally:
         done.set()
         asking.join()

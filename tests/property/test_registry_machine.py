@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from streamrec.core import registry
+from streamrec.core.canary import Canary
 from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import UserError
 
@@ -91,6 +92,13 @@ class Log(RuleBasedStateMachine):
         assert revisions == list(range(1, len(revisions) + 1))
 
     @invariant()
+    def a_canary_has_a_champion_beside_it_and_nobody_pinned_that(self) -> None:
+        for state in (record.state for record in self.accepted):
+            if state.canary is not None:
+                assert state.champion not in (None, state.canary.generation)
+                assert state.pin is None
+
+    @invariant()
     def whoever_has_read_everything_agrees(self) -> None:
         if not self.accepted:
             return
@@ -114,6 +122,8 @@ def step(state: RegistryState, action: Action, generation: str) -> RegistryState
         Action.ROLLBACK: lambda: registry.rollback(state, by),
         Action.PIN: lambda: registry.pin(state, by),
         Action.UNPIN: lambda: registry.unpin(state),
+        Action.CANARY: lambda: registry.try_out(state, Canary(generation, 0.1, generation, 0)),
+        Action.ABANDON: lambda: registry.abandon(state, generation),
         Action.REPAIR: lambda: registry.promote(state, generation),
     }
     return steps[action]()

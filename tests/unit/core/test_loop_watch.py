@@ -12,7 +12,8 @@ from streamrec.core.events import (
     Trigger,
     UserUpdate,
 )
-from streamrec.core.loop_watch import GenerationWalk, LoopWatch, percentiles
+from streamrec.core.generation_walk import GenerationWalk
+from streamrec.core.loop_watch import LoopWatch, percentiles
 from streamrec.core.registry import Action, ControlRecord, RegistryState
 
 
@@ -37,7 +38,7 @@ def recommendation(
 def walk(*champions: tuple[str, int]) -> GenerationWalk:
     found = GenerationWalk()
     for generation, at_ms in champions:
-        found.enthroned(generation, at_ms)
+        found.follow(RegistryState(champion=generation), at_ms)
     return found
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from streamrec.core import registry
+from streamrec.core.canary import Canary
 from streamrec.core.registry import HISTORY, Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import UserError
 
@@ -114,3 +115,65 @@ def test_a_compacted_log_that_ends_in_a_repair_leads_to_the_accepted_state() -> 
     assert registry.replay([stale, repaired]) == whole
     assert registry.replay([repaired]) == whole
     assert whole.champion == "g3"
+
+
+def trying(generation: str, *before: str) -> RegistryState:
+    """``generation`` is being tried out beside the last of ``before``."""
+    staged = registry.stage(after(*before), generation)
+    return registry.try_out(staged, Canary(generation, 0.1, generation, 1))
+
+
+def test_a_canary_leaves_the_champion_in_place_and_frees_the_stage() -> None:
+    state = trying("g2", "g1")
+    assert (state.champion, state.staged, state.canary.generation) == ("g1", None, "g2")
+    assert state.revision == 3
+
+
+def test_a_canary_is_promoted_or_abandoned() -> None:
+    promoted = registry.promote(trying("g2", "g1"), "g2")
+    assert (promoted.champion, promoted.history, promoted.canary) == ("g2", ("g1",), None)
+    abandoned = registry.abandon(trying("g2", "g1"), "g2")
+    assert (abandoned.champion, abandoned.canary, abandoned.pin) == ("g1", None, None)
+
+
+@pytest.mark.parametrize(
+    ("what", "step"),
+    [
+        ("activate another", lambda s: registry.activate(s, "g9")),
+        ("activate it", lambda s: registry.activate(s, "g3")),
+        ("pin", lambda s: registry.pin(s, PIN)),
+        ("roll back by name", lambda s: registry.rollback(s, PIN, to="g1")),
+        ("reject it", lambda s: registry.reject(s, "g3")),
+    ],
+)
+def test_what_an_operator_does_ends_a_canary(what: str, step) -> None:
+    assert step(trying("g3", "g1", "g2")).canary is None, what
+
+
+def test_a_rollback_during_a_canary_undoes_the_canary_first() -> None:
+    once = registry.rollback(trying("g3", "g1", "g2"), PIN)
+    assert (once.champion, once.canary, once.history, once.pin) == ("g2", None, ("g1",), PIN)
+    twice = registry.rollback(once, PIN)
+    assert (twice.champion, twice.history) == ("g1", ())
+
+
+def test_staging_another_generation_does_not_disturb_a_canary() -> None:
+    state = registry.stage(trying("g2", "g1"), "g3")
+    assert (state.staged, state.canary.generation) == ("g3", "g2")
+    assert registry.reject(state, "g3").canary is not None
+
+
+def test_a_canary_is_refused_without_a_champion_over_a_pin_twice_or_unstaged() -> None:
+    canary = Canary("g2", 0.1, "g2", 1)
+    with pytest.raises(UserError, match="no champion"):
+        registry.try_out(registry.stage(RegistryState(), "g2"), canary)
+    with pytest.raises(UserError, match="pinned by ana"):
+        registry.try_out(registry.pin(registry.stage(after("g1"), "g2"), PIN), canary)
+    with pytest.raises(UserError, match="not staged"):
+        registry.try_out(after("g1"), canary)
+    with pytest.raises(UserError, match="one at a time"):
+        registry.try_out(registry.stage(trying("g3", "g1"), "g2"), canary)
+    with pytest.raises(UserError, match="between 0 and 1"):
+        registry.try_out(registry.stage(after("g1"), "g2"), replace(canary, share=1.0))
+    with pytest.raises(UserError, match="not being tried out"):
+        registry.abandon(after("g1"), "g2")

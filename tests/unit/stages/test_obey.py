@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.core import registry
+from streamrec.core.canary import Canary
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import GenerationRefused
@@ -80,6 +81,7 @@ def test_activation_flips_once_and_says_so(worker) -> None:
     assert worker.obedience.report() == {
         "active": "g2",
         "staged": None,
+        "canary": None,
         "refused": {},
         "revision": 4,
     }
@@ -174,3 +176,60 @@ def test_items_that_cannot_be_encoded_do_not_end_the_worker(worker, caplog) -> N
     assert caplog.text.count("not finite") == 1
     worker.release("g2")
     assert worker.active == "g2"
+
+
+def canary_of(worker: Worker, generation: str) -> None:
+    worker.hear(Action.STAGE, registry.stage(worker.state, generation), generation)
+    worker.obedience.prepare()
+    rule = Canary(generation, 0.25, generation, 1)
+    worker.hear(Action.CANARY, registry.try_out(worker.state, rule), generation)
+    worker.obedience.flip()
+
+
+def test_a_canary_answers_beside_the_champion_and_is_kept_warm(worker) -> None:
+    worker.release("g1")
+    canary_of(worker, "g2")
+    worker.obedience.prepare()
+    assert worker.active == "g1"
+    assert worker.obedience.canary.model is worker.swap.warm["g2"]
+    report = worker.obedience.report()
+    assert (report["active"], report["canary"], report["revision"]) == ("g1", "g2", 4)
+
+
+def test_an_abandoned_canary_answers_nobody_and_is_forgotten(worker) -> None:
+    worker.release("g1")
+    canary_of(worker, "g2")
+    worker.hear(Action.ABANDON, registry.abandon(worker.state, "g2"), "g2")
+    assert not worker.obedience.flip()
+    worker.obedience.prepare()
+    assert worker.obedience.canary is None
+    assert not worker.swap.is_warm("g2")
+    assert worker.obedience.report()["revision"] == 5
+
+
+def test_a_promoted_canary_becomes_champion_in_one_flip(worker) -> None:
+    worker.release("g1")
+    canary_of(worker, "g2")
+    worker.hear(Action.ACTIVATE, registry.promote(worker.state, "g2"), "g2")
+    assert worker.obedience.flip()
+    assert (worker.active, worker.obedience.canary) == ("g2", None)
+
+
+def test_a_worker_that_cannot_load_the_canary_obeys_without_it(worker) -> None:
+    worker.release("g1")
+    worker.swap.refuses["g2"] = "too large"
+    canary_of(worker, "g2")
+    worker.obedience.prepare()
+    report = worker.obedience.report()
+    assert (report["canary"], report["revision"]) == (None, 4)
+    assert report["refused"] == {"g2": "too large"}
+
+
+def test_a_canary_waits_for_its_own_champion(worker) -> None:
+    """A worker still on the champion before must not try the canary against that one."""
+    worker.release("g1")
+    worker.swap.refuses["g3"] = "too large"
+    worker.hear(Action.ACTIVATE, registry.activate(worker.state, "g3"), "g3")
+    canary_of(worker, "g2")
+    assert worker.swap.is_warm("g2")
+    assert (worker.active, worker.obedience.canary) == ("g1", None)

@@ -4,10 +4,15 @@ import math
 
 import pytest
 
+from streamrec.core.canary import Canary
 from streamrec.core.events import Filters, Item, Source, Trigger
+from streamrec.core.exploration import Exploration
 from streamrec.core.user_state import UserState
 from streamrec.errors import Malformed, Unavailable
 from streamrec.ports import Writes
+from streamrec.stages.lineup import OnTrial
+from streamrec.stages.serve import Server
+from tests.fakes.serving import FakeModel
 from tests.unit.stages.serving import Counter, items, refused, request, shown, update
 
 
@@ -181,3 +186,58 @@ def test_nothing_is_published_when_the_store_is_away(counter) -> None:
     with pytest.raises(Unavailable):
         counter.serve(update("u1"))
     assert counter.published == []
+
+
+def test_a_canary_answers_its_share_and_the_champion_the_others(counter) -> None:
+    counter.mirror.refresh()
+    canary = on_trial(counter, FakeModel("g2", counter.mirror.catalogue, {"e": 9.0}))
+    batch = [request(f"user{n}", f"r{n}", n) for n in range(40)]
+    served = counter.server.serve(batch, counter.model, canary)
+    assert len(served.recommendations) == 40
+    for answer in served.recommendations:
+        chosen = canary.rule.gets(answer.user_id)
+        assert answer.generation == ("g2" if chosen else "g1")
+        assert shown(answer)[0] == ("e" if chosen else "a")
+    assert {answer.generation for answer in served.recommendations} == {"g1", "g2"}
+
+
+def test_a_canary_that_fails_costs_nobody_a_list(counter) -> None:
+    class Broken(FakeModel):
+        def rank(self, *_: object) -> None:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    counter.mirror.refresh()
+    canary = on_trial(counter, Broken("g2", counter.mirror.catalogue))
+    batch = [request(f"user{n}", f"r{n}", n) for n in range(40)]
+    served = counter.server.serve(batch, counter.model, canary)
+    assert {answer.generation for answer in served.recommendations} == {"g1"}
+    assert len(served.recommendations) == 40
+    assert served.faults == {"g2": sum(canary.rule.gets(f"user{n}") for n in range(40))}
+
+
+def test_empty_lists_are_counted_by_generation(counter) -> None:
+    counter.model.scores = dict.fromkeys("abcde", math.nan)
+    counter.mirror.refresh()
+    served = counter.server.serve([update("u1"), request("u22")], counter.model)
+    assert (served.empty, served.skipped) == ({"g1": 2}, 1)
+
+
+def test_an_exploring_list_says_how_likely_each_item_was(counter) -> None:
+    counter.mirror.refresh()
+    rule = Exploration(0.5, 2)
+    server = Server(counter.edges, counter.mirror, worker_id="s", k=3, exploration=rule)
+    batch = [update("u1", offset=n) for n in range(40)]
+    lists = [server.serve([one], counter.model).recommendations[0] for one in batch]
+    for answer in lists:
+        assert shown(answer)[:2] == ["a", "b"]
+        assert [item.propensity for item in answer.items[:2]] == [1.0, 1.0]
+        last = answer.items[2]
+        expected = {"c": (0.75, ""), "d": (0.25, "explore")}[last.item_id]
+        assert (last.propensity, last.reason) == expected
+    assert {answer.items[2].item_id for answer in lists} == {"c", "d"}
+    again = server.serve([batch[7]], counter.model).recommendations[0]
+    assert again.items == lists[7].items
+
+
+def on_trial(counter: Counter, model: FakeModel) -> OnTrial:
+    return OnTrial(model, Canary(model.generation, 0.4, "salt", 0))
