@@ -26,7 +26,8 @@ from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Item, Kind
 from streamrec.model.learner import OnlineLearner, Recipe
 from streamrec.model.similarity import RECENT
-from streamrec.stages.replay import Replay, ReplayOptions, Stream
+from streamrec.stages.recorded import Stream
+from streamrec.stages.replay import Replay, ReplayOptions
 
 DIM = 384
 USERS = 2_000

@@ -5,40 +5,52 @@ Loads torch and the language model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.recorded import read_events, read_items
-from streamrec.core.baselines import WEIGHTS, StatisticRanker
+from streamrec.core.baselines import (
+    CLICK_RATE,
+    HALF_LIVES,
+    ITEM_KNN,
+    POPULARITY,
+    WEIGHTS,
+    StatisticRanker,
+)
 from streamrec.core.catalogue import Catalogue
-from streamrec.core.events import Interaction
 from streamrec.core.fold import FoldRules
+from streamrec.core.leaderboard import Span
 from streamrec.errors import UserError
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.fast_lane import FastRecipe
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner, Recipe
 from streamrec.model.loading import load_encoder
+from streamrec.model.sasrec_learner import DEFAULTS as SASREC_DEFAULTS
 from streamrec.model.sasrec_learner import SasrecLearner
 from streamrec.settings import Settings
-from streamrec.stages.compare import LearnsUntil, Unlearned
-from streamrec.stages.replay import Progress, Replay, ReplayLearner, ReplayOptions, Stream
+from streamrec.stages.compare import LearnsUntil, Unlearned, strongest
+from streamrec.stages.contest import ReplayLearner
+from streamrec.stages.recorded import Stream
+from streamrec.stages.replay import Progress, Replay, ReplayOptions
 
 FROZEN, STATIC, SASREC = "frozen", "static", "sasrec"
 BASELINES = (*WEIGHTS, FROZEN, STATIC, SASREC)
 STATIC_PART = 0.3
-"""*static* learns from this part of the scored stream and stands still from then on."""
+"""*static* learns from this part of the scored stream and stands still from then on; the
+half-lives of popularity and click rate are chosen on it."""
 
-FROZEN_RECIPE = Recipe(
-    fast=FastRecipe(
-        inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_5000ev"), hidden=False
-    ),
-    slow=None,
-)
-"""*frozen*: the frozen encoder's cosine, live popularity and click rate, a linear head."""
+
+def frozen_recipe(statistics: Mapping[str, str]) -> Recipe:
+    """*frozen*: the frozen encoder's cosine, live popularity and click rate, a linear head.
+
+    ``statistics``: the feature that each of the last two is read from.
+    """
+    inputs = ("sim_decayed", "sim_mean", statistics[POPULARITY], statistics[CLICK_RATE])
+    return Recipe(fast=FastRecipe(inputs=inputs, hidden=False), slow=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +89,22 @@ def run_replay(
             attribution_window_ms=int(settings.ingest.attribution_window_s * 1_000),
             sampled_negatives=settings.ingest.sampled_negatives,
         ),
+        seed=plan.seed,
     )
+    stream = Stream(items, events)
     catalogue = Catalogue()
     catalogue.put(items)
     encoder = load_encoder(settings.encoder)
     index = ItemIndex(encoder)
     index.ensure(catalogue)
-    make = _Makers(catalogue, encoder, index, plan)
-    stop = _static_until(events, plan)
-    compare = {name: make.baseline(name, stop) for name in plan.compare}
-    replay = Replay(Stream(items, events), catalogue, make.learner(), options, compare)
-    return replay.run(on_progress)
+    static_until = _static_until(stream, plan)
+    statistics: dict[str, str] = {}
+    if set(plan.compare) & {*HALF_LIVES, FROZEN}:
+        statistics = _strongest_statistics(stream, catalogue, options, static_until)
+    make = _Makers(catalogue, encoder, index, plan, statistics)
+    compare = {name: make.baseline(name, static_until) for name in plan.compare}
+    replay = Replay(stream, catalogue, make.learner(), options, compare)
+    return replay.run(on_progress) | {"baselines": {"statistics": statistics}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,7 @@ class _Makers:
     encoder: TextEncoder
     index: ItemIndex
     plan: ReplayPlan
+    statistics: Mapping[str, str]  # by baseline: the feature it reads
 
     def learner(self, recipe: Recipe | None = None) -> OnlineLearner:
         recipe = recipe or Recipe()
@@ -107,15 +125,28 @@ class _Makers:
 
     def baseline(self, name: str, static_until: int) -> ReplayLearner:
         if name == FROZEN:
-            return self.learner(FROZEN_RECIPE)
+            return self.learner(frozen_recipe(self.statistics))
         if name == STATIC:
             return LearnsUntil(self.learner(), static_until)
         if name == SASREC:
-            return SasrecLearner(self.catalogue)
-        return Unlearned(StatisticRanker(WEIGHTS[name]))
+            return SasrecLearner(self.catalogue, replace(SASREC_DEFAULTS, seed=self.plan.seed))
+        weights = WEIGHTS[ITEM_KNN] if name == ITEM_KNN else {self.statistics[name]: 1.0}
+        return Unlearned(StatisticRanker(weights))
 
 
-def _static_until(events: Sequence[Interaction], plan: ReplayPlan) -> int:
-    until_ms = plan.warmup_until_ms or 0
-    first = next((n for n, e in enumerate(events) if e.occurred_at_ms >= until_ms), len(events))
-    return first + int(STATIC_PART * (len(events) - first))
+def _static_until(stream: Stream, plan: ReplayPlan) -> int:
+    return Span(stream.first_at(plan.warmup_until_ms), len(stream.events)).part(STATIC_PART)
+
+
+def _strongest_statistics(
+    stream: Stream, catalogue: Catalogue, options: ReplayOptions, until: int
+) -> dict[str, str]:
+    """Which half-life serves popularity and click rate best, before event ``until``."""
+    early = Stream(stream.items, stream.events[:until])
+    options = replace(options, learn=False)
+    return {
+        name: strongest(
+            early, catalogue, options, {at: StatisticRanker({at: 1.0}) for at in columns}
+        )
+        for name, columns in HALF_LIVES.items()
+    }

@@ -11,10 +11,21 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamrec.cli.console import JsonOption, err, out, print_json, say, table
+from streamrec.core.chart import line_chart, sparkline
+from streamrec.core.leaderboard import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from streamrec.stages.replay import Progress as ReplayProgress
+
+
+OURS = "streamrec"
+COLUMNS = {
+    NEXT_CLICK: ("n", "hr@10", "ndcg@10", "mrr"),
+    IMPRESSIONS: ("n", "auc", "mrr", "ndcg@5", "ndcg@10"),
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -36,21 +47,29 @@ def replay(
     fast_only: Annotated[
         bool, typer.Option("--fast-only", help="Leave the language model as it is.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of initialisation, replay memory.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of initialisation, replay memory, SASRec, the bootstrap.")
+    ] = 0,
     compare: Annotated[
         str,
         typer.Option(help="popularity,click-rate,itemknn,frozen,static,sasrec or some of them."),
     ] = "",
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the metric over the stream into this SVG file.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate on a recorded stream: predict each event, then learn from it. No Kafka needed.
 
     Every impression is ranked, and every click outside one against the whole catalogue,
-    with nothing but what was known before it. Ties count against us.
+    with nothing but what was known before it. Ties count against us. Differences to
+    baselines are judged by a paired bootstrap over users. Popularity and click rate get the
+    half-life that serves them best on the first 30 % of the stream.
 
     \b
     streamrec replay --items films.jsonl --events clicks.jsonl --report report.json
     streamrec replay --items films.jsonl --events clicks.jsonl --compare popularity,static
+    streamrec replay --items films.jsonl --events clicks.jsonl --compare frozen --plot curve.svg
     """
     from streamrec import settings as reader
     from streamrec.bootstrap.replay import ReplayPlan, run_replay
@@ -64,6 +83,8 @@ def replay(
         slow_lane=not fast_only,
         compare=tuple(name.strip() for name in compare.split(",") if name.strip()),
     )
+    if plot is not None and plot.suffix != ".svg":
+        raise UserError(f"--plot {plot}: only SVG is drawn; name a file that ends in .svg")
     say("reading the stream and encoding the catalogue …")
     with Progress(
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} events"),
@@ -80,10 +101,9 @@ def replay(
             lambda at: bar.update(task, completed=at.events, total=at.of, description=_now(at)),
         )
     if report is not None:
-        try:
-            report.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{report} cannot be written: {error.strerror}") from None
+        _write(report, json.dumps(result, indent=2) + "\n")
+    if plot is not None:
+        _write(plot, _drawn(result))
     if as_json:
         print_json(result)
     else:
@@ -99,22 +119,39 @@ def _now(at: ReplayProgress) -> str:
     return ", ".join(parts)
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _contestants(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {OURS: result, **result.get("compare", {})}
+
+
+def _kinds(result: dict[str, Any]) -> list[str]:
+    return [kind for kind in COLUMNS if result["second_half"][kind]["n"]]
+
+
+def _drawn(result: dict[str, Any]) -> str:
+    kinds = [kind for kind in COLUMNS if result[kind]["n"]]
+    what = " and ".join(f"{MAIN_METRIC[kind]} of {kind.replace('_', ' ')}" for kind in kinds)
+    curves = {name: entry["curve"] for name, entry in _contestants(result).items()}
+    across = ["0 %", "25 %", "50 %", "75 %", "100 %"]
+    return line_chart(curves, "Predict, then learn: over the stream", across, what.upper())
+
+
 def _show(result: dict[str, Any]) -> None:
-    contestants = {"streamrec": result, **result.get("compare", {})}
-    for kind, columns in (
-        ("next_click", ("n", "hr@10", "ndcg@10", "mrr")),
-        ("impressions", ("n", "auc", "mrr", "ndcg@5", "ndcg@10")),
-    ):
-        halves = {name: r["second_half"][kind] for name, r in contestants.items()}
-        if not halves["streamrec"]["n"]:
-            continue
-        rows = [
-            [name, *(_cell(half[c]) for c in columns), _against(contestants[name])]
-            for name, half in halves.items()
-        ]
-        title = f"{kind.replace('_', ' ')}, second half"
-        heads = ["", *(f"{c}>" for c in columns), "streamrec's lead, 95 %"]
-        out.print(table(title, heads, rows))
+    for kind in _kinds(result):
+        out.print(_metrics(result, kind))
+        out.print(_slices(result, kind))
+    if chosen := result["baselines"]["statistics"]:
+        out.print(
+            "baselines read "
+            + ", ".join(f"{name} from {column}" for name, column in chosen.items())
+            + ": best on the first 30 %"
+        )
     learning = result["learning"]
     out.print(
         f"{learning['examples']:,} examples, {learning['steps']:,} steps, "
@@ -122,16 +159,61 @@ def _show(result: dict[str, Any]) -> None:
     )
 
 
+def _metrics(result: dict[str, Any], kind: str) -> Table:
+    contestants, main = _contestants(result), MAIN_METRIC[kind]
+    top = max(v for c in contestants.values() for v in c["curve"] if v is not None)
+    rows = []
+    for name, entry in contestants.items():
+        half = entry["second_half"]
+        delta = entry.get("difference", {}).get(kind, {}).get(main)
+        rows.append(
+            [
+                name,
+                *(_cell(half[kind][column]) for column in COLUMNS[kind]),
+                *(_cell(half["calibration"][column]) for column in ("log_loss", "ece")),
+                *_against(delta),
+                sparkline(entry["curve"], top),
+            ]
+        )
+    numbers = (*COLUMNS[kind], "log loss", "ece", "ratio")
+    heads = ["", *(f"{c}>" for c in numbers), "streamrec's lead, 95 %", "p>", "over the stream"]
+    of = result["second_half"]["calibration"]["of"].replace("_", " ")
+    title = f"{kind.replace('_', ' ')}, second half; lead in {main}; log loss and ece of {of}"
+    return table(title, heads, rows)
+
+
+def _slices(result: dict[str, Any], kind: str) -> Table:
+    """The main metric by slice; ``+`` or ``-``: streamrec is significantly better or worse."""
+    main, names = MAIN_METRIC[kind], list(result["slices"])
+    rows = []
+    for name, entry in _contestants(result).items():
+        cells = [name]
+        for at in names:
+            delta = entry.get("slice_difference", {}).get(at, {}).get(kind, {}).get(main)
+            cells.append(f"{_cell(entry['slices'][at][kind][main])}{_mark(delta)}")
+        rows.append(cells)
+    sizes = {at: result["slices"][at][kind]["n"] for at in names}
+    heads = ["", *(f"{at.replace('_', ' ')} ({sizes[at]:,})>" for at in names)]
+    return table(f"{main} by slice; + streamrec is better, - worse, at 5 %", heads, rows)
+
+
 def _cell(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
-def _against(entry: dict[str, Any]) -> str:
-    delta = entry.get("difference")
-    if not delta:
-        return ""
-    mark = "" if delta["significant"] else " (not significant)"
-    return f"{delta['mean']:+.4f} [{delta['low']:+.4f}, {delta['high']:+.4f}]{mark}"
+def _mark(delta: dict[str, Any] | None) -> str:
+    if delta is None or not delta["significant"]:
+        return "  "
+    return " +" if delta["mean"] > 0 else " -"
+
+
+def _against(delta: dict[str, Any] | None) -> list[str]:
+    """Ratio, difference with its interval, p."""
+    if delta is None:
+        return ["", "", ""]
+    ratio = "" if delta["ratio"] is None else f"{delta['ratio']:.2f}"
+    lead = f"{delta['mean']:+.4f} [{delta['low']:+.4f}, {delta['high']:+.4f}]"
+    return [ratio, lead, f"{delta['p_value']:.3f}"]
 
 
 def _time_ms(text: str) -> int:

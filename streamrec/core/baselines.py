@@ -20,10 +20,17 @@ CLICK_RATE = "click-rate"
 ITEM_KNN = "itemknn"
 
 WEIGHTS: Mapping[str, Mapping[str, float]] = {
-    POPULARITY: {"accepts_5000ev": 1.0},
+    POPULARITY: {"accepts_5000ev": 1.0},  # or another of HALF_LIVES
     CLICK_RATE: {"rate_5000ev": 1.0},
     ITEM_KNN: {"with_cosine": 1.0, "accepts_5000ev": 1e-3},  # popularity where no pair is known
 }
+
+
+HALF_LIVES: Mapping[str, tuple[str, ...]] = {
+    POPULARITY: tuple(name for name in ITEM_FEATURES if name.startswith("accepts_")),
+    CLICK_RATE: tuple(name for name in ITEM_FEATURES if name.startswith("rate_")),
+}
+"""The columns that a baseline may choose from: one for each half-life."""
 
 
 class StatisticRanker:

@@ -1,19 +1,27 @@
-"""Predictions of several models over one stream: metrics, halves, slices, significance.
+"""Predictions of several models over one stream: metrics, halves, slices, differences.
 
-Knows predictions and how they are summed. Does not know who made them or how.
+Knows predictions and how they are summed and paired. Does not know who made them or how,
+nor how a difference is judged (``core.significance``).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.prequential import Calibration, Impressions, NextClicks
+from streamrec.core.significance import Comparison, paired_bootstrap
+
+NEXT_CLICK, IMPRESSIONS = "next_click", "impressions"
+MAIN_METRIC = {NEXT_CLICK: "ndcg@10", IMPRESSIONS: "auc"}
+"""By kind of prediction: what curves show and slices are compared by."""
+
+RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +38,24 @@ class Prediction:
     labels_C: FloatArray | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SampledList:
+    """Probabilities of an accepted item among sampled others; says nothing of ranking.
+
+    Where nothing is shown in impressions, P(accept | shown) can only be checked on these.
+    """
+
+    number: int
+    scores_C: FloatArray
+    labels_C: FloatArray
+
+
 @dataclass(slots=True)
 class Metrics:
     next_click: NextClicks = NextClicks()
     impressions: Impressions = Impressions()
     calibration: Calibration = field(default_factory=Calibration)
+    sampled: Calibration = field(default_factory=Calibration)
 
     def add(self, prediction: Prediction) -> None:
         if prediction.rank:
@@ -45,11 +66,17 @@ class Metrics:
             if self.impressions.n > before:
                 self.calibration = self.calibration.add(prediction.scores_C, prediction.labels_C)
 
+    def add_list(self, one: SampledList) -> None:
+        self.sampled = self.sampled.add(one.scores_C, one.labels_C)
+
     def report(self) -> dict[str, Any]:
+        """``calibration`` is that of impressions, or of sampled lists where there are none."""
+        shown = self.calibration.n > 0 or self.sampled.n == 0
+        calibration = self.calibration if shown else self.sampled
         return {
-            "impressions": self.impressions.report(),
-            "next_click": self.next_click.report(),
-            "calibration": self.calibration.report(),
+            IMPRESSIONS: self.impressions.report(),
+            NEXT_CLICK: self.next_click.report(),
+            "calibration": calibration.report() | {"of": IMPRESSIONS if shown else "sampled_lists"},
         }
 
 
@@ -65,13 +92,19 @@ class Span:
         return self.first + int((self.stop - self.first) * of)
 
 
-def report_of(predictions: Sequence[Prediction], span: Span) -> dict[str, Any]:
+def report_of(
+    predictions: Sequence[Prediction], span: Span, lists: Sequence[SampledList] = ()
+) -> dict[str, Any]:
     """Metrics over all predictions, and the same under ``second_half``."""
-    whole, second = Metrics(), Metrics()
+    whole, second, half = Metrics(), Metrics(), span.part(0.5)
     for prediction in predictions:
         whole.add(prediction)
-        if prediction.number >= span.part(0.5):
+        if prediction.number >= half:
             second.add(prediction)
+    for one in lists:
+        whole.add_list(one)
+        if one.number >= half:
+            second.add_list(one)
     return whole.report() | {"second_half": second.report()}
 
 
@@ -100,62 +133,103 @@ def slices_of(predictions: Sequence[Prediction], span: Span) -> dict[str, Any]:
     return reports
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Ours minus theirs, mean over events, with a 95 % interval of a paired bootstrap."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def significant(self) -> bool:
-        return self.low > 0.0 or self.high < 0.0
+def outcome(prediction: Prediction) -> tuple[str, dict[str, float]] | None:
+    """Kind and metrics of one prediction; None for an impression without both outcomes."""
+    if prediction.rank:
+        return NEXT_CLICK, NextClicks().add(prediction.rank).report()
+    if prediction.scores_C is None or prediction.labels_C is None:
+        return None
+    one = Impressions().add(prediction.scores_C, prediction.labels_C)
+    return (IMPRESSIONS, one.report()) if one.n else None
 
 
 def gain(prediction: Prediction) -> float | None:
     """NDCG@10 of a next click, AUC of an impression with both outcomes."""
-    if prediction.rank:
-        return NextClicks().add(prediction.rank).ndcg_10
-    if prediction.scores_C is None or prediction.labels_C is None:
-        return None
-    one = Impressions().add(prediction.scores_C, prediction.labels_C)
-    return one.auc if one.n else None
+    found = outcome(prediction)
+    return None if found is None else found[1][MAIN_METRIC[found[0]]]
 
 
-def difference(
-    ours: Sequence[Prediction], theirs: Sequence[Prediction], seed: int, draws: int = 1_000
-) -> Difference | None:
-    """Paired over the same events, resampled by user (Efron & Tibshirani 1993); None if empty.
+def differences(
+    ours: Sequence[Prediction], theirs: Sequence[Prediction], seed: int
+) -> dict[str, Any]:
+    """Ours against theirs on the same events, by kind and metric; a kind without any is left out.
 
-    Users, not events, are drawn: the events of one user are not independent.
+    Raises:
+        ValueError: the predictions are not of the same events.
     """
-    sums: dict[str, list[float]] = {}
+    users: dict[str, int] = {}
+    paired: dict[str, list[tuple[int, dict[str, float], dict[str, float]]]] = {}
     for one, other in zip(ours, theirs, strict=True):
-        gain_one, gain_other = gain(one), gain(other)
-        if gain_one is None or gain_other is None:
+        if one.number != other.number:
+            raise ValueError(f"event {one.number} cannot be compared with event {other.number}")
+        found, against = outcome(one), outcome(other)
+        if found is None or against is None:
             continue
-        entry = sums.setdefault(one.user_id, [0.0, 0.0])
-        entry[0] += gain_one - gain_other
-        entry[1] += 1.0
-    if not sums:
-        return None
-    table_U2: NDArray[np.float64] = np.array(list(sums.values()))
-    rng = np.random.default_rng(seed)
-    picks_DU = rng.integers(len(table_U2), size=(draws, len(table_U2)))
-    drawn_D2 = table_U2[picks_DU].sum(axis=1)
-    means_D = drawn_D2[:, 0] / drawn_D2[:, 1]
-    low, high = np.quantile(means_D, [0.025, 0.975])
-    total = table_U2.sum(axis=0)
-    return Difference(float(total[0] / total[1]), float(low), float(high))
+        user = users.setdefault(one.user_id, len(users))
+        paired.setdefault(found[0], []).append((user, found[1], against[1]))
+    return {
+        kind: {
+            metric: comparison_report(_compared(pairs, metric, seed))
+            for metric in pairs[0][1]
+            if metric != "n"
+        }
+        for kind, pairs in paired.items()
+    }
+
+
+def slice_differences(
+    ours: Sequence[Prediction], theirs: Sequence[Prediction], span: Span, seed: int
+) -> dict[str, Any]:
+    """``differences`` in the main metric by slice."""
+    found: dict[str, Any] = {}
+    for name, chosen in SLICES.items():
+        pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if chosen(a, span)]
+        by_kind = differences([a for a, _ in pairs], [b for _, b in pairs], seed)
+        found[name] = {
+            kind: {MAIN_METRIC[kind]: metrics[MAIN_METRIC[kind]]}
+            for kind, metrics in by_kind.items()
+        }
+    return found
+
+
+def _compared(
+    pairs: Sequence[tuple[int, dict[str, float], dict[str, float]]], metric: str, seed: int
+) -> Comparison:
+    return paired_bootstrap(
+        np.array([user for user, _, _ in pairs]),
+        np.array([a[metric] for _, a, _ in pairs]),
+        np.array([b[metric] for _, _, b in pairs]),
+        np.random.default_rng(seed),
+        RESAMPLES,
+    )
+
+
+def comparison_report(comparison: Comparison) -> dict[str, Any]:
+    """As JSON; a ratio that is none (nothing to divide by) is null."""
+    ratio, low, high = (
+        value if math.isfinite(value) else None
+        for value in (comparison.ratio, *comparison.ratio_interval)
+    )
+    return {
+        "mean": comparison.difference,
+        "low": comparison.difference_interval[0],
+        "high": comparison.difference_interval[1],
+        "ratio": ratio,
+        "ratio_low": low,
+        "ratio_high": high,
+        "p_value": comparison.p_value,
+        "significant": comparison.significant,
+        "events": comparison.events,
+        "users": comparison.users,
+    }
 
 
 def second_half(predictions: Sequence[Prediction], span: Span) -> list[Prediction]:
     return [p for p in predictions if p.number >= span.part(0.5)]
 
 
-def curve(predictions: Sequence[Prediction], span: Span, points: int = 20) -> list[float]:
-    """Mean gain in equal parts of the span, for a plot; NaN where nothing was predicted."""
+def curve(predictions: Sequence[Prediction], span: Span, points: int = 20) -> list[float | None]:
+    """Mean gain in equal parts of the span, for a plot; None where nothing was predicted."""
     edges = [span.part(n / points) for n in range(points + 1)]
     part = np.searchsorted(edges[1:-1], [p.number for p in predictions], side="right")
     gains: list[list[float]] = [[] for _ in range(points)]
@@ -163,4 +237,4 @@ def curve(predictions: Sequence[Prediction], span: Span, points: int = 20) -> li
         value = gain(prediction)
         if value is not None:
             gains[place].append(value)
-    return [float(np.mean(values)) if values else float("nan") for values in gains]
+    return [float(np.mean(values)) if values else None for values in gains]

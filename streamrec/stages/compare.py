@@ -1,15 +1,20 @@
 """Baselines for the replay: learners that learn nothing, or stop learning.
 
-Knows how a scorer becomes a ``ReplayLearner``. Does not know models.
+Knows how a scorer becomes a ``ReplayLearner`` and how the strongest of several is found.
+Does not know models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from streamrec.core.catalogue import Catalogue
 from streamrec.core.examples import Example
+from streamrec.core.leaderboard import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK, Metrics
 from streamrec.ports import LearnReport
-from streamrec.stages.replay import ReplayLearner, ReplayScorer
+from streamrec.stages.contest import ReplayLearner, ReplayScorer
+from streamrec.stages.recorded import Stream
+from streamrec.stages.replay import Replay, ReplayOptions
 
 
 class Unlearned:
@@ -41,3 +46,26 @@ class LearnsUntil:
 
     def snapshot(self) -> ReplayScorer:
         return self._learner.snapshot()
+
+
+def strongest(
+    stream: Stream, catalogue: Catalogue, options: ReplayOptions, of: Mapping[str, ReplayScorer]
+) -> str:
+    """The name of the scorer that did best on a stream (the first of them in a tie).
+
+    A baseline must not lose for want of the right half-life: it is chosen on the part of
+    the stream that *static* learns from.
+    """
+    learners = {name: Unlearned(scorer) for name, scorer in of.items()}
+    first, *_ = learners
+    others = {name: learner for name, learner in learners.items() if name != first}
+    played = Replay(stream, catalogue, learners[first], options, others).play()
+    quality = [_quality(contestant.running) for contestant in played]
+    return list(learners)[quality.index(max(quality))]
+
+
+def _quality(metrics: Metrics) -> float:
+    """In the main metric of the kind there is more of."""
+    report = metrics.report()
+    kind = max((NEXT_CLICK, IMPRESSIONS), key=lambda kind: report[kind]["n"])
+    return float(report[kind][MAIN_METRIC[kind]])

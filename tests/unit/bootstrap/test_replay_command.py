@@ -113,7 +113,7 @@ def test_what_is_not_there_is_named(settings: Settings, plan: ReplayPlan) -> Non
 def test_the_command_writes_the_report_and_prints_a_table(
     settings: Settings, plan: ReplayPlan, tmp_path: Path
 ) -> None:
-    report = tmp_path / "report.json"
+    report, plot = tmp_path / "report.json", tmp_path / "curve.svg"
     done = CliRunner().invoke(
         app,
         [
@@ -122,6 +122,7 @@ def test_the_command_writes_the_report_and_prints_a_table(
             f"--events={plan.events}",
             f"--report={report}",
             "--compare=popularity",
+            f"--plot={plot}",
             "--warmup-until=2020-09-13T12:30:00",
         ],
         env={"STREAMREC_ENCODER_MODEL": settings.encoder.model},
@@ -129,3 +130,8 @@ def test_the_command_writes_the_report_and_prints_a_table(
     assert done.exit_code == 0, done.output
     assert "popularity" in done.output
     assert json.loads(report.read_text())["next_click"]["n"] < 90
+    assert plot.read_text().startswith("<svg")
+    refused = CliRunner().invoke(
+        app, ["replay", f"--items={plan.items}", f"--events={plan.events}", "--plot=curve.png"]
+    )
+    assert refused.exit_code != 0

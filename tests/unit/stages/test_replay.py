@@ -14,7 +14,8 @@ from streamrec.core.features import FEATURES, FeatureMaker
 from streamrec.core.fold import FoldRules
 from streamrec.core.user_state import UserState
 from streamrec.ports import LearnReport
-from streamrec.stages.replay import Replay, ReplayOptions, Stream
+from streamrec.stages.recorded import Stream
+from streamrec.stages.replay import Replay, ReplayOptions
 
 ITEMS = [Item(f"i{n}", f"Item {n}") for n in range(12)]
 
