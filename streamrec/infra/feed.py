@@ -36,7 +36,8 @@ TICK_S = 0.05
 PAUSE_S = 1.0
 """Before a partition in doubt is taken over again."""
 STALL_S = 15.0
-"""A partition behind its log that gets nothing for so long is taken over again."""
+"""A partition behind its log that gave nothing in so long a time spent fetching is taken over
+again."""
 CATALOGUE_PAUSE_S = 0.2
 CATALOGUE_WAIT_S = 15.0
 """How long events wait for the items that were in the log when we started."""
@@ -107,7 +108,8 @@ class Feed:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ingest")
         self._open: dict[TP, int] = {}  # taken over -> next offset wanted
         self._closed: dict[TP, float] = {}  # assigned, not taken over -> not before
-        self._heard: dict[TP, float] = {}  # when a partition last gave records, or had none
+        self._listened_s = 0.0  # spent fetching: while a run is ingested nobody can be heard
+        self._heard: dict[TP, float] = {}  # _listened_s when it last gave records, or had none
         self._stopping = False
         self._catalogue_due: dict[int, int] | None = None
         self._catalogue_deadline = 0.0
@@ -130,7 +132,9 @@ class Feed:
             return
         if consumer.flowing:
             await self._take_over_due(consumer)
+        began_s = _now()
         records, counts = await consumer.fetch(TICK_S)
+        self._listened_s += _now() - began_s
         for tp in sorted(records, key=self._items_first):
             if counts:
                 await self._deliver(consumer, tp, records[tp])
@@ -188,7 +192,7 @@ class Feed:
         await consumer.seek_wait({tp: position})
         if self._closed.pop(tp, None) is None:
             return  # assigned to somebody else meanwhile
-        self._open[tp], self._heard[tp] = position, _now()
+        self._open[tp], self._heard[tp] = position, self._listened_s
         log.info("%s continues at offset %d", source, position)
 
     def _catalogue_ready(self, bounds: Bounds) -> bool:
@@ -219,7 +223,7 @@ class Feed:
         if tp not in self._open:
             return  # fetched before the seek
         source, size = self._source(tp), self._run_events
-        self._heard[tp] = _now()
+        self._heard[tp] = self._listened_s
         for start in range(0, len(records), size):
             run = [
                 RawRecord(r.offset, r.timestamp, r.key, r.value)
@@ -268,8 +272,8 @@ class Feed:
                 continue
             self.lag[self._source(tp)] = max(0, end - wanted)
             if end <= wanted:
-                self._heard[tp] = _now()  # silence counts from when there was something to hear
-            elif _now() - self._heard[tp] > STALL_S:
+                self._heard[tp] = self._listened_s  # silence counts from when there was something
+            elif self._listened_s - self._heard[tp] > STALL_S:
                 log.warning("%s got nothing for %g s, seeking again", self._source(tp), STALL_S)
                 self._doubt(tp, 0)
 

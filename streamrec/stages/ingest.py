@@ -18,7 +18,7 @@ from streamrec.core import topics
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Source
 from streamrec.core.statistics import Statistics
-from streamrec.errors import Unavailable
+from streamrec.errors import PositionConflict, Unavailable
 from streamrec.ports import Writes
 from streamrec.stages.ingest_events import EventsPartition, EventsRules
 from streamrec.stages.ingest_items import ItemsPartition
@@ -119,7 +119,8 @@ class Ingest:
         partition = self.partitions[source]
         try:
             partition.ingest(records)
-        except BaseException:
+        except BaseException as error:
+            self.counts.conflicts += isinstance(error, PositionConflict)
             self.release(source)
             raise
         return partition.position

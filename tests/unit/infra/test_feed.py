@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from types import SimpleNamespace
 
@@ -37,6 +38,8 @@ class FakeConsumer:
                     for n in range(at, self.ends[tp])
                 ]
                 self.at[tp] = self.ends[tp]
+        if not found:
+            await asyncio.sleep(0.005)
         return found, self.counts
 
     async def seek_wait(self, partitions):
@@ -213,6 +216,27 @@ def test_the_first_event_after_a_silence_is_no_stall(monkeypatch, caplog):
 
     drive(sink, consumer, steps=24, meanwhile=after_a_silence)
     assert sink.applied == events(2)
+    assert "seeking again" not in caplog.text
+
+
+def test_a_partition_is_not_silent_while_another_is_ingested(monkeypatch, caplog):
+    monkeypatch.setattr(feeding, "STALL_S", 0.05)
+    sink, consumer = FakeSink(), FakeConsumer(items=1, events=1)
+    end = consumer.ends.copy()
+    monkeypatch.setattr(consumer, "highwater", lambda tp: end[tp])
+    ingest = sink.ingest
+
+    def slowly(source, records):
+        time.sleep(0.03)
+        return ingest(source, records)
+
+    sink.ingest = slowly
+
+    def more_items(step, feed):
+        end[EVENTS] = 2  # there is one, but the busy consumer has not been given it
+        consumer.ends[ITEMS] += 1
+
+    drive(sink, consumer, steps=6, meanwhile=more_items)
     assert "seeking again" not in caplog.text
 
 

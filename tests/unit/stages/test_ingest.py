@@ -155,6 +155,7 @@ def test_a_lost_race_throws_memory_away_and_the_next_takeover_continues(ingest, 
     with pytest.raises(PositionConflict):
         ingest.ingest(EVENTS, records[20:25])
     assert EVENTS not in ingest.partitions
+    assert ingest.counts.conflicts == 1
     assert ingest.take_over(EVENTS) == 30
     feed(ingest, records, 30)
     clean_store = FakePartitionStore()
