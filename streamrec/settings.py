@@ -131,6 +131,9 @@ class TrainerSettings:
     stage_timeout_s: float = setting(20.0, "a silent worker holds a swap up no longer", least=0)
     checkpoint_s: float = setting(30.0, "seconds between checkpoints", least=0)
     seed: int = setting(0, "seed of initialisation, sampling and replay", least=0)
+    start_from: str = setting(
+        "", "a generation of the registry (`streamrec train`) that the first champion is made from"
+    )
     tensorboard_dir: str = setting("", "write TensorBoard event files here")
 
 

@@ -16,7 +16,7 @@ from streamrec.core import topics
 from streamrec.core.events import Source
 from streamrec.core.features import FEATURE_SET
 from streamrec.core.gate import GateRules
-from streamrec.errors import Refused, Unavailable
+from streamrec.errors import GenerationRefused, Refused, Unavailable, UserError
 from streamrec.infra.batch_feed import KafkaBatchFeed
 from streamrec.infra.checkpoints import DirectoryCheckpoints
 from streamrec.infra.clock import SystemClock
@@ -25,11 +25,14 @@ from streamrec.infra.kafka import partition_for
 from streamrec.infra.lease import RedisLease
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.telemetry import configure_logging, open_scalars, peak_rss_mb
+from streamrec.model.encoder import TextEncoder
+from streamrec.model.generation import read_generation
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner
 from streamrec.model.loading import load_encoder
 from streamrec.model.sealing import ModelGenerations
-from streamrec.ports import DeliveredBatch, Learner
+from streamrec.model.served import head_expectations
+from streamrec.ports import DeliveredBatch, Learner, RegistryStore
 from streamrec.settings import Settings, TrainerSettings
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.raw import Edges, RawRecord, Refusals
@@ -151,8 +154,26 @@ def _model(settings: Settings, mirror: CatalogueMirror) -> tuple[Learner, ModelG
     encoder = load_encoder(settings.encoder)
     index = ItemIndex(encoder)
     learner = OnlineLearner(mirror.catalogue, index, settings.trainer.seed, encoder=encoder)
+    if settings.trainer.start_from:
+        start_from(learner, encoder, clients.registry_store(settings), settings.trainer.start_from)
     generations = ModelGenerations(encoder, mirror.catalogue, recorded(settings), learner.indexes)
     return learner, generations
+
+
+def start_from(
+    learner: OnlineLearner, encoder: TextEncoder, store: RegistryStore, generation: str
+) -> None:
+    """Give a new learner the weights of a generation; a checkpoint, if any, replaces them.
+
+    Raises:
+        UserError: it is not in the registry, or was made for another model or version.
+    """
+    try:
+        read = read_generation(store.get(generation), head_expectations(encoder))
+        learner.start_from(read)
+    except GenerationRefused as error:
+        raise UserError(f"STREAMREC_TRAINER_START_FROM={generation}: {error}") from error
+    log.info("starting from %s, made %s", generation, read.manifest.training)
 
 
 def _refuse(refusals: Refusals, delivered: DeliveredBatch, reason: Refused) -> None:

@@ -20,6 +20,7 @@ from streamrec.cli import (
     show_settings,
     status,
     talk,
+    train,
 )
 from streamrec.cli.console import complain
 from streamrec.cli.help_text import reflow, reflow_commands
@@ -74,6 +75,7 @@ def _root(
 for group in (
     demo,
     run,
+    train,
     produce,
     talk,
     dead_letter,

@@ -110,6 +110,19 @@ class FastLane:
         self._average()
         return {name: loss.item() for name, loss in losses.items()}
 
+    def start_from(self, head: Mapping[str, Tensor]) -> None:
+        """Go on from a released head; optimiser and warm-up begin anew.
+
+        Its standardisation counts as ``MOMENT_EXAMPLES`` examples, so that it moves slowly.
+        Raises RuntimeError when it is of another shape.
+        """
+        for mine in (self.head, self.averaged):
+            mine.load_state_dict(dict(head))
+        mean, deviation = self.head.mean_D, self.head.deviation_D
+        ones = torch.ones_like(mean)
+        self._moments = MOMENT_EXAMPLES * torch.stack([ones, mean, deviation**2 + mean**2])
+        self.kinds_seen[int(self.head.served_kind)] = 1.0
+
     def frozen_head(self) -> Head:
         """A copy of the averaged weights."""
         return copy.deepcopy(self.averaged)

@@ -31,7 +31,7 @@ from streamrec.core.features import FEATURE_SET, FEATURES
 from streamrec.errors import GenerationRefused
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.fast_lane import FastLane, FastRecipe
-from streamrec.model.generation import write_weights
+from streamrec.model.generation import Generation, write_weights
 from streamrec.model.head import INPUTS, Head
 from streamrec.model.index import ItemIndex, item_text
 from streamrec.model.ranker import Ranker, head_inputs
@@ -195,6 +195,28 @@ class OnlineLearner:
         if not isinstance(scorer, Snapshot) or scorer.encoder is None or scorer.centre_D is None:
             raise TypeError("only the snapshot of a learner with an encoder can be written")
         write_weights(directory, scorer.encoder, scorer.head.state_dict(), scorer.centre_D)
+
+    def start_from(self, read: Generation) -> None:
+        """Go on from a generation's weights; optimisers and replay memory begin anew.
+
+        Raises GenerationRefused, having changed nothing, when it does not fit.
+        """
+        if self._encoder is None:
+            raise GenerationRefused("a learner without an encoder cannot start from a generation")
+        encoder = self._encoder.with_adapter(read.adapter)
+        made_for = read.manifest.encoder_version
+        if encoder.encoder_version != made_for:
+            raise GenerationRefused(
+                f"{read.manifest.generation} was made for encoder version {made_for}; our settings "
+                f"make {encoder.encoder_version}: STREAMREC_ENCODER_* must be what they were"
+            )
+        try:
+            self._fast.start_from(read.head)
+        except RuntimeError as error:
+            raise GenerationRefused(f"{read.manifest.generation}: {error}") from error
+        self._encoder, self.index = encoder, ItemIndex(encoder, read.centre)
+        if self._slow is not None and self._recipe.slow is not None:
+            self._slow = SlowLane(encoder, self._recipe.slow)
 
     # -- resuming ---------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ class Trainer:
         if saved is not None:
             parts.learner.load(saved.directory)
             self.progress = Progress.from_record(saved.record)
-        sequence = max(self.progress.sequence, _last_sequence(parts.store.generations()) + 1)
+        sequence = max(self.progress.sequence, last_sequence(parts.store.generations()) + 1)
         self.progress = replace(self.progress, sequence=sequence)
         self._pending.clear()
         parts.feed.seek(self.progress.next_batch)
@@ -401,7 +401,7 @@ class Trainer:
         return self._parts.clock.now_ms() - since_ms >= seconds * 1000
 
 
-def _last_sequence(generations: Sequence[str]) -> int:
+def last_sequence(generations: Sequence[str]) -> int:
     """The highest number among ids like g000012-1a2b3c4d; 0 when there is none."""
     numbers = [name[1:].split("-")[0] for name in generations if name.startswith("g")]
     return max((int(number) for number in numbers if number.isdigit()), default=0)

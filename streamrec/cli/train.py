@@ -1,0 +1,186 @@
+"""``train``: learn offline from a recorded stream, and write a generation to start from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from streamrec.cli.console import JsonOption, err, out, print_json, say, table
+from streamrec.errors import UserError
+
+if TYPE_CHECKING:
+    from streamrec.stages.offline import Progress as TrainProgress
+
+ROWS = (
+    ("next_click", ("hr@10", "ndcg@10", "mrr")),
+    ("impressions", ("auc", "ndcg@10", "mrr")),
+    ("calibration", ("log_loss", "ece")),
+)
+"""Of the table: parts of the report, and what is shown of each."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to ``app``."""
+    app.command("train", rich_help_panel="Run")(train)
+
+
+def train(
+    *,
+    items: Annotated[
+        Path | None, typer.Option(help="JSON lines: item_id, title, text?, categories?")
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="JSON lines in time order, as `events send` takes them.")
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(help="movielens-100k instead of files; fetched at first use.")
+    ] = "",
+    split: Annotated[
+        str, typer.Option(help="Shares of the stream, in time: train, validation, test.")
+    ] = "0.8,0.1,0.1",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes at most.")] = 5,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Passes without a better validation before it stops.")
+    ] = 2,
+    first: Annotated[int, typer.Option(min=0, help="Only so many events; 0: all.")] = 0,
+    fast_only: Annotated[
+        bool, typer.Option("--fast-only", help="Leave the language model as it is.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of initialisation, replay memory.")] = 0,
+    registry: Annotated[
+        str, typer.Option(help="Where the generation goes; default: the registry of the loop.")
+    ] = "",
+    report: Annotated[Path | None, typer.Option(help="Write the whole report here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn from a recorded stream, and write a generation that the loop can start from.
+
+    The stream is cut in time. Statistics and features come from the same fold as in the loop,
+    and the same learner reads the training part again and again until the validation part is
+    predicted no better. The table compares the untrained ranker (frozen similarity and live
+    statistics) with the trained one on the test part, which nothing else has seen.
+
+    Then: STREAMREC_TRAINER_START_FROM=<generation> streamrec up
+
+    \b
+    streamrec train --items films.jsonl --events clicks.jsonl --split 0.8,0.1,0.1
+    streamrec train --dataset movielens-100k --first 20000 --epochs 3 --report report.json
+    """
+    from streamrec import settings as reader
+    from streamrec.bootstrap.offline import TrainPlan, run_training
+    from streamrec.stages.offline import Schedule
+
+    plan = TrainPlan(
+        items=items,
+        events=events,
+        dataset=dataset,
+        shares=_shares(split),
+        schedule=Schedule(epochs, patience),
+        seed=seed,
+        slow_lane=not fast_only,
+        registry=registry,
+        limit=first,
+    )
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("reading the stream", total=0)
+        result = run_training(
+            reader.load(),
+            plan,
+            say,
+            lambda at: bar.update(task, completed=at.done, total=at.of, description=_now(at)),
+        )
+    if report is not None:
+        try:
+            report.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{report} cannot be written: {error.strerror}") from None
+    if as_json:
+        print_json(result)
+    else:
+        _show(result)
+    if result["generation"] is None:
+        raise typer.Exit(1)
+
+
+def _shares(text: str) -> tuple[float, float, float]:
+    try:
+        train_part, validation, test = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--split {text}: three numbers are needed, as in 0.8,0.1,0.1") from None
+    return train_part, validation, test
+
+
+def _now(at: TrainProgress) -> str:
+    return at.doing if at.gain != at.gain else f"{at.doing}; last validation {at.gain:.4f}"
+
+
+def _show(result: dict[str, Any]) -> None:
+    cut, best = result["split"], result["best_epoch"]
+    out.print(
+        f"{cut['train']:,} events ({cut['examples']:,} examples) to learn from, "
+        f"{cut['validation']:,} to stop by, {cut['test']:,} to judge by"
+    )
+    rows = [
+        [
+            f"{epoch['number']}{' (best)' if epoch['number'] == best else ''}",
+            f"{epoch['validation']:.4f}",
+            *(_number(epoch["losses"].get(name)) for name in ("listwise", "encoder")),
+            f"{epoch['seconds']:.0f}",
+        ]
+        for epoch in result["epochs"]
+    ]
+    heads = ["epoch", f"validation {result['metric']}>", "loss, head>", "loss, encoder>", "s>"]
+    out.print(table("", heads, rows))
+    out.print()
+    out.print(_compared(result["test"]))
+    if result["generation"] is None:
+        say("no epoch was better than the untrained ranker: no generation was written")
+        return
+    out.print()
+    out.print(f"{result['generation']} written to {result['registry']}", markup=False)
+    say(f"start the loop from it: STREAMREC_TRAINER_START_FROM={result['generation']} streamrec up")
+
+
+def _compared(test: dict[str, Any]) -> Any:
+    rows = []
+    for kind, names in ROWS:
+        before, after = test["before"][kind], test["after"][kind]
+        if not before["n"]:
+            continue
+        differences = test["difference"].get(kind, {})
+        shown = f"calibration, {before['of']}" if kind == "calibration" else kind
+        for name in names:
+            rows.append(
+                [
+                    shown.replace("_", " "),
+                    name.replace("_", " "),
+                    before["n"],
+                    f"{before[name]:.4f}",
+                    f"{after[name]:.4f}",
+                    _interval(differences.get(name)),
+                ]
+            )
+    heads = ["test part", "", "n>", "untrained>", "trained>", "difference, 95 %"]
+    return table("", heads, rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _interval(delta: dict[str, Any] | None) -> str:
+    if delta is None:
+        return ""
+    mark = "" if delta["significant"] else " (not significant)"
+    return f"{delta['mean']:+.4f} [{delta['low']:+.4f}, {delta['high']:+.4f}]{mark}"
