@@ -168,6 +168,21 @@ class Described:
     doc: str
 
 
+    gate_max_kl: float = setting(
+        1.0, "or whose lists are this many nats (KL, mean) away from the champion's", least=0
+    )
+    gate_min_coverage_ratio: float = setting(
+        0.5, "or that puts fewer than this part of the champion's distinct items on top", least=0
+    )
+    gate_max_calibration: float = setting(
+        0.35, "or with a calibration error above this, unless it is below the champion's", least=0
+    )
+    gate_floor_tolerance: float = setting(
+        0.02,
+        "or this far below popularity's reciprocal rank, or below that of the champion ten "
+        "releases ago, unless it is above the champion's",
+        least=0,
+    )
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment.
 

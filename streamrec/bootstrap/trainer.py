@@ -136,6 +136,10 @@ def rhythm(settings: TrainerSettings) -> Rhythm:
             ranking_limit=settings.gate_ranking_limit,
             loss_limit_ratio=settings.gate_loss_limit_ratio,
             max_update_norm=settings.gate_max_update_norm,
+            max_kl=settings.gate_max_kl,
+            min_coverage_ratio=settings.gate_min_coverage_ratio,
+            max_calibration=settings.gate_max_calibration,
+            floor_tolerance=settings.gate_floor_tolerance,
         ),
     )
 

@@ -82,6 +82,10 @@ def detail(manifest: Manifest, records: Sequence[ControlRecord]) -> RenderableTy
     parts: list[RenderableType] = [table(manifest.generation, ["", ""], facts)]
     if manifest.gate and manifest.gate["metrics"]:
         parts += [Text(), _metrics(manifest.gate)]
+    if manifest.gate and manifest.gate.get("references"):
+        parts += [Text(), _references(manifest.gate)]
+    if manifest.gate and manifest.gate["norms"]:
+        parts += [Text(), _norms(manifest.gate)]
     if records:
         rows = [(moment(r.at_ms), r.action.value, r.actor, r.reason) for r in records]
         parts += [Text(), table("control log", ["when", "what", "who", "why"], rows)]
@@ -102,6 +106,31 @@ def _metrics(gate: Mapping[str, Any]) -> RenderableType:
     ]
     columns = ["metric", "candidate>", "champion>", "better by>", "±>", "examples>"]
     return table(f"judged against {gate['champion']}", columns, rows)
+
+
+def _references(gate: Mapping[str, Any]) -> RenderableType:
+    """What the candidate must not have sunk below, whatever the champion does."""
+    names = {"anchor": f"{gate.get('anchor')}, a former champion"}
+    rows = [
+        (
+            names.get(name, name),
+            _shown(m["candidate"]),
+            _shown(m["champion"]),
+            _shown(m["difference"]),
+            _shown(m["standard_error"]),
+            m["n"],
+        )
+        for name, m in gate["references"].items()
+    ]
+    columns = ["mrr beside", "candidate>", "its own>", "better by>", "±>", "examples>"]
+    return table("judged beside others", columns, rows)
+
+
+def _norms(gate: Mapping[str, Any]) -> RenderableType:
+    """How far the candidate is from the champion."""
+    meanings = {"kl": "kl of its lists to the champion's, nats"}
+    rows = [(meanings.get(name, name), _shown(norm)) for name, norm in gate["norms"].items()]
+    return table("how far it moved", ["", "by>"], rows)
 
 
 def _shown(value: float | None) -> str:

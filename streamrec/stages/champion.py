@@ -1,7 +1,8 @@
 """The champion, as the control log has it, with weights to compare candidates to.
 
-Knows who is champion, whether it is pinned, and the scorers of the last few generations.
-Does not change the registry.
+Knows who is champion, whether it is pinned, the scorers of the last few generations, and the
+former champion that candidates must not have sunk below (the anchor, docs/adr/0063). Does not
+change the registry.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Callable
 from streamrec.core.registry import Pin, RegistryState
 from streamrec.errors import GenerationRefused
 from streamrec.ports import ControlLog, Generations, RegistryStore, Scorer
-from streamrec.stages.trial import Champion
+from streamrec.stages.trial import Champion, Former
 
 log = logging.getLogger(__name__)
 
 WARM = 3
 """Scorers kept in memory: the champion, the one before, and the one on its way."""
+ANCHOR_RELEASES = 10
+"""The anchor is the champion this many releases ago, or the oldest since this process started."""
 
 
 class ChampionWatch:
@@ -43,6 +46,7 @@ class ChampionWatch:
         self._generations = generations
         self._make_untrained = untrained
         self._warm: dict[str, Scorer] = {}
+        self._former: list[Former] = []  # oldest first, all of them still in the history
 
     @property
     def pin(self) -> Pin | None:
@@ -74,11 +78,21 @@ class ChampionWatch:
         """Raises Unavailable, having changed nothing, when the store is away."""
         changed = state.champion != self.champion.generation
         if changed:
-            self.champion = Champion(state.champion, self._scorer(state.champion))
+            scorer = self._scorer(state.champion)
+            self._remember(self.champion, state)
+            anchor = self._former[0] if self._former else None
+            self.champion = Champion(state.champion, scorer, anchor)
         if state.pin != self.state.pin:
             log.info("%s", _said(state))
         self.state = state
         return changed
+
+    def _remember(self, before: Champion, state: RegistryState) -> None:
+        """The champion before may become the anchor; what was rolled back may not."""
+        if before.generation is not None:
+            self._former.append(Former(before.generation, before.scorer))
+        kept = [former for former in self._former if former.generation in state.history]
+        self._former = kept[-ANCHOR_RELEASES:]
 
     def _scorer(self, generation: str | None) -> Scorer:
         if generation is None:

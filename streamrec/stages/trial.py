@@ -1,4 +1,4 @@
-"""A candidate on trial: fresh examples scored by it and the champion before anyone learns them.
+"""A candidate on trial: fresh examples scored by it and champions before anyone learns them.
 
 Knows when a trial has seen enough. Does not know what follows from the verdict
 (``stages.train``), nor the rule (``core.gate``).
@@ -10,10 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from streamrec.core import gate
-from streamrec.core.examples import Example
-from streamrec.core.gate import Accept, GateRules, Judged, Reject
+from streamrec.core.examples import Example, FloatArray
+from streamrec.core.gate import Accept, GateRules, Reject
+from streamrec.core.judging import Judged, judge
 from streamrec.core.watermarks import Ledger
 from streamrec.ports import Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """A former champion, still at hand."""
+
+    generation: str
+    scorer: Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,7 @@ class Champion:
 
     generation: str | None
     scorer: Scorer
+    anchor: Former | None = None  # of some releases ago: nobody may have sunk below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,11 @@ class Trial:
             return
         ours = self.candidate.scorer.score(fresh)
         theirs = self._champion.scorer.score(fresh)
-        self._judged += map(gate.judge, fresh, ours, theirs)
+        anchor = self._champion.anchor
+        once: Sequence[FloatArray | None] = [None] * len(fresh)
+        if anchor is not None:
+            once = anchor.scorer.score(fresh)
+        self._judged += map(judge, fresh, ours, theirs, once)
 
     def restart(self, champion: Champion) -> None:
         """The champion has changed: what was compared with the old one says nothing."""
@@ -68,5 +82,7 @@ class Trial:
         return late and len(self._judged) >= max(1, examples // 10)
 
     def verdict(self, rules: GateRules, norms: Mapping[str, float]) -> Accept | Reject:
-        name = self._champion.generation or "untrained"
-        return gate.decide(gate.compare(self._judged, name, norms), rules)
+        champion, anchor = self._champion, self._champion.anchor
+        name = champion.generation or "untrained"
+        report = gate.compare(self._judged, name, norms, anchor.generation if anchor else None)
+        return gate.decide(report, rules)

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamrec.core import gate
+from streamrec.core import gate, judging
 from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.features import FEATURES
-from streamrec.core.gate import Accept, GateRules, Judged, Reject, compare, decide, judge
+from streamrec.core.gate import Accept, GateRules, Reject, compare, decide
+from streamrec.core.judging import Judged, judge
 
 AGE = FEATURES.index("age")
 RULES = GateRules()
@@ -165,10 +166,10 @@ def test_a_loss_hidden_in_the_mean_is_found_in_its_slice() -> None:
 
 
 def test_slices_name_new_users_and_newly_seen_accepted_items() -> None:
-    assert gate.slices_of(example([1, 0])) == ()
-    assert gate.slices_of(example([1, 0], history=2)) == ("new_users",)
-    assert gate.slices_of(example([1, 0], age_h=23.0)) == ("new_items",)
-    assert gate.slices_of(example([0, 0], age_h=0.0)) == ()  # nothing accepted
+    assert judging.slices_of(example([1, 0])) == ()
+    assert judging.slices_of(example([1, 0], history=2)) == ("new_users",)
+    assert judging.slices_of(example([1, 0], age_h=23.0)) == ("new_items",)
+    assert judging.slices_of(example([0, 0], age_h=0.0)) == ()  # nothing accepted
 
 
 def test_nothing_judged_is_accepted_with_empty_numbers() -> None:
@@ -182,7 +183,94 @@ def test_the_record_is_json_whatever_the_numbers() -> None:
     record = json.loads(json.dumps(gate.to_record(verdict), allow_nan=False))
     assert record["accepted"] is False
     assert record["champion"] == "g7"
-    assert record["norms"] == {"n": None}
+    assert record["norms"]["n"] is None
     assert record["metrics"]["mrr"]["n"] <= 30
     single = compare([judge(example([1, 0]), p(0.6, 0.4), p(0.5, 0.4))], "g")
     assert gate.to_record(decide(single, RULES))["metrics"]["mrr"]["standard_error"] is None
+
+
+def reasons(verdict: Accept | Reject) -> str:
+    return "; ".join(verdict.reasons) if isinstance(verdict, Reject) else ""
+
+
+def test_divergence_by_hand_and_its_limit() -> None:
+    one = judge(example([1, 0]), p(0.6, 0.2), p(0.4, 0.4))
+    assert one.kl == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5))
+    assert judge(example([1]), p(0.6), p(0.4)).kl is None  # a list of one has no order
+    torn = [judge(example([0, 0]), p(0.99, 1e-6), p(1e-6, 0.99))] * 40
+    assert "kl is" in reasons(decide(compare(torn, "g"), RULES))
+
+
+def test_lists_that_collapse_onto_few_items_reject() -> None:
+    rng = np.random.default_rng(0)
+    judged = []
+    for _ in range(60):
+        labels = np.zeros(40)
+        one = example(labels.tolist())
+        shuffled = replace(one, candidates=tuple(map(str, rng.permutation(200)[:40])))
+        honest = rng.random(40).astype(np.float32) * 0.1
+        favourites = np.array([0.9 - int(i) / 250 for i in shuffled.candidates], np.float32)
+        judged.append(judge(shuffled, favourites, honest))
+    report = compare(judged, "g")
+    coverage = report.metrics["coverage"]
+    assert coverage.candidate < 0.5 * coverage.champion
+    assert "collapse" in reasons(decide(report, RULES))
+    assert "collapse" not in reasons(decide(compare(judged[:20], "g"), RULES))  # too few lists
+
+
+def test_many_small_steps_down_are_caught_by_the_anchor() -> None:
+    """Each step is below the gate's tolerance; together they are not."""
+    labels = [0, 1, 0, 0, 0, 0, 0, 0]
+
+    def step(number: int) -> tuple[Accept | Reject, Accept | Reject]:
+        """A candidate that fails ``number`` more examples in 400 than the first one did."""
+        judged, unanchored = [], []
+        for n in range(400):
+            good, bad = p(0.1, 0.3, *[0.1] * 6), p(0.3, 0.2, *[0.1] * 6)
+            ours = bad if n < 2 * number else good
+            theirs = bad if n < 2 * (number - 1) else good
+            judged.append(judge(example(labels), ours, theirs, good))
+            unanchored.append(judge(example(labels), ours, theirs))
+        return decide(compare(judged, "g", anchor="g1"), RULES), decide(
+            compare(unanchored, "g"), RULES
+        )
+
+    verdicts = [step(number) for number in range(1, 20)]
+    assert all(isinstance(alone, Accept) for _, alone in verdicts)
+    assert isinstance(verdicts[0][0], Accept)
+    assert isinstance(verdicts[-1][0], Reject)
+    assert "g1, a former champion" in reasons(verdicts[-1][0])
+
+
+def test_a_candidate_below_popularity_rejects_unless_it_is_a_step_up() -> None:
+    one = example([0, 1, 0, 0])
+    one.stats_CF[1, FEATURES.index("accepts_5000ev")] = 3.0  # popularity finds it first
+    worse, bad = p(0.5, 0.1, 0.4, 0.3), p(0.5, 0.1, 0.4, 0.05)
+    as_bad = decide(compare([judge(one, worse, worse)] * 40, "g"), RULES)
+    assert "popularity" in reasons(as_bad)
+    better = decide(compare([judge(one, bad, worse)] * 40, "g"), RULES)
+    assert "popularity" not in reasons(better)
+
+
+def test_an_absurd_calibration_rejects_unless_it_is_a_step_up() -> None:
+    shown = example([0], kind=ExampleKind.VIEW)
+    same = decide(compare([judge(shown, p(0.9), p(0.9))] * 40, "g"), RULES)
+    assert "calibration error 0.900" in reasons(same)
+    better = decide(compare([judge(shown, p(0.8), p(0.9))] * 40, "g"), RULES)
+    assert isinstance(better, Accept)
+
+
+def test_a_user_who_was_away_for_weeks_is_a_slice() -> None:
+    one = example([1, 0])
+    one.stats_CF[:, FEATURES.index("user_away")] = np.log1p(24.0 * 15)
+    assert judging.slices_of(one) == ("inactive_users",)
+    assert judging.slices_of(replace(one, history=())) == ("new_users",)  # nobody to miss
+
+
+def test_references_and_anchor_are_in_the_record() -> None:
+    judged = [judge(example([1, 0, 0]), p(0.6, 0.4, 0.1), p(0.5, 0.4, 0.1), p(0.1, 0.4, 0.5))]
+    record = gate.to_record(decide(compare(judged, "g7", anchor="g2"), RULES))
+    assert record["anchor"] == "g2"
+    assert record["references"]["anchor"]["champion"] == pytest.approx(1 / 3)
+    assert record["references"]["popularity"]["n"] == 1
+    assert record["norms"]["kl"] > 0

@@ -59,7 +59,7 @@ def test_a_better_candidate_is_released_with_its_numbers(tmp_path: Path) -> None
     assert manifest["gate"]["accepted"] is True
     assert manifest["gate"]["champion"] == first
     assert manifest["gate"]["examples"] == 20
-    assert manifest["gate"]["norms"] == {"update_norm/head": 0.1}
+    assert manifest["gate"]["norms"]["update_norm/head"] == 0.1
     assert (trainer.counts.candidates, trainer.counts.activated) == (1, 2)
     assert not list((tmp_path / "work").glob("*/*"))
 

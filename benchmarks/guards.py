@@ -1,0 +1,120 @@
+"""What the guards against poison do to an honest stream, and what to a poisoned one.
+
+    python -m benchmarks.guards ITEMS.jsonl EVENTS.jsonl [--events N] [--release N] [--gate N]
+
+Folds the stream once, then plays its examples to the learner as the trainer does: a candidate
+every ``--release`` examples, judged on the next ``--gate``. Prints the gate's numbers over all
+trials with what was rejected and why. The head alone learns.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from streamrec.bootstrap import clients
+from streamrec.core import topics
+from streamrec.core.catalogue import Catalogue
+from streamrec.core.events import Interaction
+from streamrec.core.examples import Example
+from streamrec.core.fold import FoldRules, Located, PartitionFold
+from streamrec.core.gate import GateRules, Reject
+from streamrec.core.statistics import Statistics
+from streamrec.core.watermarks import Ledger
+from streamrec.model.index import ItemIndex
+from streamrec.model.learner import OnlineLearner, Recipe
+from streamrec.model.loading import load_encoder
+from streamrec.settings import load
+from streamrec.stages.trial import Candidate, Champion, Former, Trial
+
+RUN = 64
+ANCHOR_RELEASES = 10
+
+
+def read(path: Path, topic: str, limit: int | None = None) -> list[object]:
+    codec = clients.codec(load({}))
+    with path.open("rb") as file:
+        return [codec.decode(topic, line.strip()) for line in islice(file, limit) if line.strip()]
+
+
+def fold(catalogue: Catalogue, events: Sequence[Interaction]) -> Iterator[list[Example]]:
+    """Examples of each run."""
+    folded = PartitionFold(0, FoldRules(), catalogue, Statistics(catalogue))
+    for start in range(0, len(events), RUN):
+        part = events[start : start + RUN]
+        run = [Located(start + n, e.occurred_at_ms, e) for n, e in enumerate(part)]
+        folded.put_users(dict.fromkeys(folded.missing_users(run)))
+        yield folded.apply(run, now_ms=0).examples
+
+
+def trials(
+    learner: OnlineLearner, batches: Sequence[Sequence[Example]], release: int, gate: int
+) -> None:
+    numbers: dict[str, list[float]] = {}
+    rejected: Counter[str] = Counter()
+    champion, former, made = Champion("g0", learner.snapshot()), list[Former](), 0
+    trial: Trial | None = None
+    waiting = 0
+    for batch in batches:
+        if trial is not None:
+            trial.watch(batch)
+        learner.learn(batch)
+        waiting += len(batch)
+        if trial is not None and trial.examples >= gate:
+            verdict = trial.verdict(GateRules(), {})
+            note(numbers, verdict.report)
+            if isinstance(verdict, Reject):
+                rejected.update(reason.split()[0] for reason in verdict.reasons)
+                rejected["any"] += 1
+                print("rejected", made, verdict.reasons)
+            else:
+                former = [*former, Former(f"g{made}", champion.scorer)][-ANCHOR_RELEASES:]
+                champion = Champion(f"g{made}", trial.candidate.scorer, former[0])
+            trial = None
+        if trial is None and waiting >= release:
+            made, waiting = made + 1, 0
+            trial = Trial(Candidate(made, learner.snapshot(), Ledger(), 0, 0), champion)
+    print(f"{made} candidates; rejected: {dict(rejected)}")
+    for name, values in sorted(numbers.items()):
+        low, mid, high, most = np.percentile(values, [5, 50, 95, 100])
+        print(f"{name:28} n {len(values):4}  5% {low:8.4f}  50% {mid:8.4f}  "
+              f"95% {high:8.4f}  max {most:8.4f}")  # fmt: skip
+
+
+def note(numbers: dict[str, list[float]], report: object) -> None:
+    for name, m in report.metrics.items():
+        numbers.setdefault(name, []).append(m.candidate)
+        numbers.setdefault(f"{name} better by", []).append(m.difference)
+    for name, m in report.references.items():
+        numbers.setdefault(f"mrr over {name}", []).append(m.difference)
+    for name, norm in report.norms.items():
+        numbers.setdefault(name, []).append(norm)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("items", type=Path)
+    parser.add_argument("events", type=Path)
+    parser.add_argument("--events-limit", type=int, default=20_000)
+    parser.add_argument("--release", type=int, default=500)
+    parser.add_argument("--gate", type=int, default=200)
+    options = parser.parse_args()
+    items = read(options.items, topics.ITEMS)
+    events = read(options.events, topics.EVENTS, options.events_limit)
+    named = {event.item_id for event in events}
+    catalogue = Catalogue()
+    catalogue.put([item for item in items if item.item_id in named])
+    encoder = load_encoder(load({}).encoder)
+    index = ItemIndex(encoder)
+    index.ensure(catalogue)
+    learner = OnlineLearner(catalogue, index, 0, Recipe(slow=None), encoder)
+    trials(learner, list(fold(catalogue, events)), options.release, options.gate)
+
+
+if __name__ == "__main__":
+    main()
