@@ -15,12 +15,14 @@ ignored record: that is why a loser repairs (``repair``). docs/adr/0050 has the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from streamrec.core import quarantine as ranges
 from streamrec.core.canary import Canary
+from streamrec.core.quarantine import Quarantine
 from streamrec.errors import UserError
 
 HISTORY = 32
@@ -37,6 +39,7 @@ class Action(StrEnum):
     REJECT = "reject"
     HOLD = "hold"  # a good candidate waits: somebody pinned the champion
     ROLLBACK = "rollback"
+    RELEARN = "relearn"  # a rollback of the learner too, with a range it must never learn again
     PIN = "pin"
     UNPIN = "unpin"
     REPAIR = "repair"  # the same state again, after a writer lost a race
@@ -52,6 +55,14 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class Relearn:
+    """The trainer goes back to what it was at ``generation``: once for every new ``epoch``."""
+
+    epoch: int
+    generation: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryState:
     """What the fleet should be serving. ``history`` holds former champions, newest last."""
 
@@ -61,6 +72,13 @@ class RegistryState:
     staged: str | None = None
     pin: Pin | None = None
     canary: Canary | None = None  # never while pinned; a new champion ends it
+    quarantine: tuple[Quarantine, ...] = ()  # never learned since the newest ``relearn``
+    relearn: Relearn | None = None  # the newest one
+
+    @property
+    def epoch(self) -> int:
+        """How often the learner was taken back: what was learned in an older epoch is void."""
+        return self.relearn.epoch if self.relearn else 0
 
     @property
     def previous(self) -> str | None:
@@ -177,16 +195,32 @@ def rollback(state: RegistryState, by: Pin, to: str | None = None) -> RegistrySt
         raise UserError("there is no former champion to roll back to; `streamrec adapters list`")
     if to is not None and to == state.champion:
         raise UserError(f"{to} is the champion already; `streamrec adapters list`")
-    if to is not None and to not in state.history:
+    return _dethrone(state, to or state.history[-1], pin=by)
+
+
+def relearn(state: RegistryState, to: str, new: Sequence[Quarantine]) -> RegistryState:
+    """Back to ``to``, champion or former champion, for the fleet and for the learner.
+
+    Whatever is under way (staged, canary) comes from what is now void and is withdrawn. A pin
+    is lifted: what was wrong is never learned again, so the next good candidate may answer.
+
+    Raises UserError when ``to`` never was champion, or nothing is quarantined.
+    """
+    if not new:
         raise UserError(
-            f"{to} was never champion; `streamrec adapters activate {to}` if that is meant. "
-            f"Former champions, newest first: {', '.join(reversed(state.history))}"
+            "nothing to quarantine: the trainer would learn the same again. Name what it must "
+            "not learn with --quarantine PARTITION:FROM-TO, --since TIME or --user USER"
         )
-    target = to or state.history[-1]
-    place = len(state.history) - 1 - state.history[::-1].index(target)
-    staged = None if state.staged == target else state.staged
-    history = state.history[:place]
-    return _next(state, champion=target, history=history, staged=staged, pin=by, canary=None)
+    changes: dict[str, Any] = {
+        "staged": None,
+        "pin": None,
+        "canary": None,
+        "quarantine": ranges.joined(state.quarantine, new),
+        "relearn": Relearn(state.epoch + 1, to),
+    }
+    if to == state.champion:
+        return _next(state, **changes)
+    return _dethrone(state, to, **changes)
 
 
 def pin(state: RegistryState, by: Pin) -> RegistryState:
@@ -232,6 +266,19 @@ def replay(records: Iterable[ControlRecord]) -> RegistryState:
     for record in records:
         state = advance(state, record)
     return state
+
+
+def _dethrone(state: RegistryState, to: str, **changes: Any) -> RegistryState:
+    """The former champion ``to`` answers again; what came after it leaves the history."""
+    if to not in state.history:
+        raise UserError(
+            f"{to} was never champion; `streamrec adapters activate {to}` if that is meant. "
+            f"Former champions, newest first: {', '.join(reversed(state.history)) or 'none'}"
+        )
+    place = len(state.history) - 1 - state.history[::-1].index(to)
+    staged = None if state.staged == to else state.staged
+    kept: dict[str, Any] = {"history": state.history[:place], "staged": staged, "canary": None}
+    return _next(state, champion=to, **kept | changes)
 
 
 def _enthrone(state: RegistryState, generation: str) -> RegistryState:

@@ -21,7 +21,9 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from streamrec.core import quarantine
 from streamrec.core.examples import Example, TrainingBatch
+from streamrec.core.quarantine import Quarantine
 from streamrec.errors import InvalidField
 
 _CHECKSUM_BITS = 64
@@ -52,8 +54,9 @@ class Watermark:
 
     position: Position
     spans: tuple[Span, ...] = ()  # trained since the parent generation; apart only at holes
-    holes: tuple[Span, ...] = ()  # offsets since the parent that never arrived or were refused
+    holes: tuple[Span, ...] = ()  # offsets since the parent: lost, refused or quarantined
     trained: int = 0
+    quarantined: int = 0  # examples never trained because somebody said so, ever
     seen_again: int = 0
     lost: int = 0  # offsets that fell into holes, ever
     checksum: int = 0
@@ -66,6 +69,7 @@ class Intake:
     fresh: tuple[Example, ...]
     seen_again: int  # examples dropped because they were trained before
     hole: Span | None  # offsets missing right before the batch
+    quarantined: int = 0  # examples that must not be trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,28 +87,38 @@ class Ledger:
         """Next offset not (wholly) trained, by source partition."""
         return {p: mark.position.offset for p, mark in sorted(self.partitions.items())}
 
-    def admit(self, batch: TrainingBatch) -> tuple[Ledger, Intake]:
-        """The ledger after training ``batch``, and what of it is new.
+    def admit(
+        self, batch: TrainingBatch, ranges: Sequence[Quarantine] = ()
+    ) -> tuple[Ledger, Intake]:
+        """The ledger after training ``batch``, and what of it is new and not quarantined.
 
         Raises InvalidField when the batch contradicts itself.
         """
         _check(batch)
         mark = self._mark(batch)
-        fresh = tuple(e for e in batch.examples if _place(e) >= mark.position)
+        unseen = tuple(e for e in batch.examples if _place(e) >= mark.position)
+        fresh = quarantine.admitted(unseen, ranges)
         hole = _hole(mark, batch)
-        position = max(mark.position, Position(batch.to_offset, 0), *map(_after, fresh))
+        position = max(mark.position, Position(batch.to_offset, 0), *map(_after, unseen))
         begin = hole.end if hole else mark.position.offset
+        spans, holes = mark.spans, _extend(mark.holes, hole) if hole else mark.holes
+        for a, b, skipped in quarantine.parts(begin, position.offset, batch.partition, ranges):
+            if skipped:
+                holes = _extend(holes, Span(a, b))
+            else:
+                spans = _extend(spans, Span(a, b))
         after = replace(
             mark,
             position=position,
-            spans=_extend(mark.spans, Span(begin, position.offset)),
-            holes=_extend(mark.holes, hole) if hole else mark.holes,
+            spans=spans,
+            holes=holes,
             trained=mark.trained + len(fresh),
-            seen_again=mark.seen_again + len(batch.examples) - len(fresh),
+            quarantined=mark.quarantined + len(unseen) - len(fresh),
+            seen_again=mark.seen_again + len(batch.examples) - len(unseen),
             lost=mark.lost + (hole.end - hole.start if hole else 0),
             checksum=(mark.checksum + sum(map(checksum, fresh))) % CHECKSUM_MODULUS,
         )
-        intake = Intake(fresh, len(batch.examples) - len(fresh), hole)
+        intake = Intake(fresh, len(batch.examples) - len(unseen), hole, len(unseen) - len(fresh))
         return self._with(batch.partition, after), intake
 
     def skip(self, batch: TrainingBatch) -> tuple[Ledger, Span | None]:
@@ -182,6 +196,7 @@ def to_record(ledger: Ledger) -> dict[str, Any]:
             "spans": [list(span) for span in mark.spans],
             "holes": [list(span) for span in mark.holes],
             "trained": mark.trained,
+            "quarantined": mark.quarantined,
             "seen_again": mark.seen_again,
             "lost": mark.lost,
             "checksum": f"{mark.checksum:016x}",
@@ -199,6 +214,7 @@ def from_record(record: Mapping[str, Any]) -> Ledger:
                 spans=tuple(Span(*span) for span in fields["spans"]),
                 holes=tuple(Span(*span) for span in fields["holes"]),
                 trained=fields["trained"],
+                quarantined=fields["quarantined"],
                 seen_again=fields["seen_again"],
                 lost=fields["lost"],
                 checksum=int(fields["checksum"], 16),

@@ -31,7 +31,8 @@ from streamrec.core.events import (
     UserUpdate,
 )
 from streamrec.core.examples import Example, ExampleKind, FloatArray, TrainingBatch
-from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.core.quarantine import Quarantine
+from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState, Relearn
 from streamrec.errors import InvalidField
 from streamrec.infra.checks import (
     MAX_INT,
@@ -212,7 +213,7 @@ def _batch_from(fields: Fields) -> TrainingBatch:
 
 def _adapter_from(fields: Fields) -> ControlRecord:
     state = fields["state"]
-    pin, canary = state["pin"], state["canary"]
+    pin, canary, relearn = state["pin"], state["canary"], state["relearn"]
     return ControlRecord(
         **{
             **fields,
@@ -223,6 +224,8 @@ def _adapter_from(fields: Fields) -> ControlRecord:
                     "history": tuple(state["history"]),
                     "pin": None if pin is None else Pin(**pin),
                     "canary": None if canary is None else Canary(**canary),
+                    "quarantine": tuple(Quarantine(**at) for at in state["quarantine"]),
+                    "relearn": None if relearn is None else Relearn(**relearn),
                 }
             ),
         }

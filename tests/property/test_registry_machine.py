@@ -8,11 +8,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from streamrec.core import registry
 from streamrec.core.canary import Canary
+from streamrec.core.quarantine import Quarantine
 from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import UserError
 
 WRITERS = st.sampled_from(["trainer", "ana", "ben"])
 GENERATIONS = st.sampled_from(["g1", "g2", "g3", "g4"])
+BAD = Quarantine(0, 10, 20)
 
 
 class Writer:
@@ -124,6 +126,7 @@ def step(state: RegistryState, action: Action, generation: str) -> RegistryState
         Action.UNPIN: lambda: registry.unpin(state),
         Action.CANARY: lambda: registry.try_out(state, Canary(generation, 0.1, generation, 0)),
         Action.ABANDON: lambda: registry.abandon(state, generation),
+        Action.RELEARN: lambda: registry.relearn(state, generation, [BAD]),
         Action.REPAIR: lambda: registry.promote(state, generation),
     }
     return steps[action]()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamrec.core.canary import Canary
 from streamrec.core.events import (
     DeadLetter,
     Filters,
@@ -21,7 +22,8 @@ from streamrec.core.events import (
     UserUpdate,
 )
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
-from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.core.quarantine import Quarantine
+from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState, Relearn
 from streamrec.errors import Refused
 from streamrec.infra.codec import Codec
 from streamrec.infra.values import SHAPES
@@ -68,7 +70,20 @@ dead_letters = st.builds(
     DeadLetter, ids, ints, longs, maybe(st.binary()), maybe(st.binary()), ids, texts, times
 )
 pins = st.builds(Pin, texts, texts, times)
-states = st.builds(RegistryState, longs, maybe(ids), text_tuples, maybe(ids), maybe(pins))
+canaries = st.builds(Canary, ids, st.floats(0, 1), texts, times)
+quarantines = st.lists(st.builds(Quarantine, ints, longs, longs, maybe(ids)), max_size=3).map(tuple)
+relearns = st.builds(Relearn, ints, ids)
+states = st.builds(
+    RegistryState,
+    longs,
+    maybe(ids),
+    text_tuples,
+    maybe(ids),
+    maybe(pins),
+    maybe(canaries),
+    quarantines,
+    maybe(relearns),
+)
 adapters = st.builds(
     ControlRecord, st.sampled_from(Action), texts, texts, times, states, maybe(ids), texts
 )

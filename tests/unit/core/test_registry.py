@@ -4,6 +4,7 @@ import pytest
 
 from streamrec.core import registry
 from streamrec.core.canary import Canary
+from streamrec.core.quarantine import Quarantine
 from streamrec.core.registry import HISTORY, Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import UserError
 
@@ -177,3 +178,34 @@ def test_a_canary_is_refused_without_a_champion_over_a_pin_twice_or_unstaged() -
         registry.try_out(registry.stage(after("g1"), "g2"), replace(canary, share=1.0))
     with pytest.raises(UserError, match="not being tried out"):
         registry.abandon(after("g1"), "g2")
+
+
+BAD = Quarantine(0, 120, 340)
+
+
+def test_relearning_takes_fleet_and_learner_back_and_lifts_the_pin() -> None:
+    state = registry.pin(after("g1", "g2", "g3"), Pin("alarm", "a burst of clicks", 0))
+    state = registry.relearn(registry.stage(state, "g4"), "g1", [BAD])
+    assert (state.champion, state.history, state.staged, state.pin) == ("g1", (), None, None)
+    assert (state.quarantine, state.epoch) == ((BAD,), 1)
+    assert state.relearn is not None
+    assert state.relearn.generation == "g1"
+
+
+def test_relearning_again_is_a_new_epoch_and_forgets_no_quarantine() -> None:
+    state = registry.relearn(after("g1"), "g1", [BAD])  # the champion itself may be good
+    state = registry.relearn(state, "g1", [Quarantine(1, 5, 9)])
+    assert state.epoch == 2
+    assert state.quarantine == (BAD, Quarantine(1, 5, 9))
+
+
+def test_relearning_ends_a_canary() -> None:
+    state = registry.relearn(trying("g3", "g1", "g2"), "g1", [BAD])
+    assert (state.canary, state.champion) == (None, "g1")
+
+
+def test_relearning_needs_a_former_champion_and_something_to_forget() -> None:
+    with pytest.raises(UserError, match="never champion"):
+        registry.relearn(after("g1"), "g7", [BAD])
+    with pytest.raises(UserError, match="--quarantine"):
+        registry.relearn(after("g1", "g2"), "g1", [])
