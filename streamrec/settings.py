@@ -18,6 +18,8 @@ from typing import Any
 from streamrec.errors import SettingsError
 
 PREFIX = "STREAMREC_"
+SHORT = {"STREAMREC_ENCODER": "STREAMREC_ENCODER_MODEL"}
+"""Other names of settings; giving both, with different values, is a problem."""
 
 
 def setting(default: Any, doc: str, *, secret: bool = False, least: float | None = None) -> Any:
@@ -97,7 +99,7 @@ class Pooling(StrEnum):
 class EncoderSettings:
     model: str = setting(
         "sentence-transformers/all-MiniLM-L6-v2",
-        "hub id or path of the language model; the default falls back to packaged weights",
+        "hub id or path of the language model; `STREAMREC_ENCODER` is the same",
     )
     device: str = setting("auto", "auto, cpu or cuda")
     dtype: str = setting("auto", "auto, float32 or bfloat16")
@@ -192,12 +194,21 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     source = os.environ if environ is None else environ
     given = {k: v for k, v in source.items() if k.startswith(PREFIX)}
     problems: list[str] = []
+    _spell_out(given, problems)
     known: set[str] = set()
     settings = _read(Settings, PREFIX, given, known, problems)
     problems += [f"{name}: no such setting" for name in sorted(given.keys() - known)]
     if problems:
         raise SettingsError(problems)
     return typing.cast(Settings, settings)
+
+
+def _spell_out(given: dict[str, str], problems: list[str]) -> None:
+    """Replace short names by whole ones."""
+    for short in SHORT.keys() & given.keys():
+        name, value = SHORT[short], given.pop(short)
+        if given.setdefault(name, value) != value:
+            problems.append(f"{short} and {name} are the same setting and differ: give one")
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -27,8 +27,11 @@ from torch.nn.utils.rnn import pad_sequence
 class _Passthrough(nn.Module):
     """Stands where the embeddings were: the activations are already embedded."""
 
-    def forward(self, *_: object, inputs_embeds: Tensor, **__: object) -> Tensor:
-        return inputs_embeds
+    def forward(self, *given: Tensor | None, **named: Tensor | None) -> Tensor:
+        embedded = named.get("inputs_embeds")
+        if embedded is None:  # DistilBERT hands it over by position, after the ids it lacks
+            embedded = next(tensor for tensor in given if tensor is not None)
+        return embedded
 
 
 class _NoPositions(nn.Module):
@@ -49,6 +52,7 @@ class Layout:
 
 LAYOUTS = (
     Layout("encoder.layer", entry="embeddings"),  # BERT, RoBERTa, ELECTRA …
+    Layout("transformer.layer", entry="embeddings"),  # DistilBERT
     Layout("layers", norm="norm"),  # Llama, Qwen, Mistral …
     Layout("h", entry="wpe", norm="ln_f"),  # GPT-2
 )

@@ -190,7 +190,7 @@ def adapt(model: Any, settings: EncoderSettings) -> Adapted:
         for layer in layers[first:]:
             layer.requires_grad_(True)
         return Adapted(adapter, model, model, first, adapter)
-    config = _config(settings, str(model.config.model_type), layers_name, first, len(layers))
+    config = _config(settings, str(model.config.model_type), layers_name, first, layers)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
@@ -233,10 +233,16 @@ def _targets(adapter: Adapter, family: str) -> list[str] | None:
     return names
 
 
+def _linear_names(layer: nn.Module) -> list[str]:
+    """Of a family PEFT has no list for: everything linear in a layer."""
+    linear = (name for name, part in layer.named_modules() if isinstance(part, nn.Linear))
+    return sorted({name.rpartition(".")[2] for name in linear})
+
+
 def _config(
-    settings: EncoderSettings, family: str, layers_name: str, first: int, depth: int
+    settings: EncoderSettings, family: str, layers_name: str, first: int, layers: nn.ModuleList
 ) -> Any:
-    adapter = settings.adapter
+    adapter, depth = settings.adapter, len(layers)
     if adapter is Adapter.PREFIX:
         return peft.PrefixTuningConfig(
             task_type=peft.TaskType.FEATURE_EXTRACTION, num_virtual_tokens=settings.rank
@@ -254,7 +260,7 @@ def _config(
         )
     low_rank = {
         "task_type": peft.TaskType.FEATURE_EXTRACTION,
-        "target_modules": _targets(adapter, family) or "all-linear",
+        "target_modules": _targets(adapter, family) or _linear_names(layers[first]),
         "layers_to_transform": list(range(first, depth)),
         "layers_pattern": layers_name.rpartition(".")[2],
         "r": settings.rank,

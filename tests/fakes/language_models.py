@@ -36,14 +36,23 @@ def tiny_model(family: str, seed: int = 0) -> Any:
     shape = {"hidden_size": WIDTH, "num_hidden_layers": DEPTH, "num_attention_heads": 4}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        if family == "bert":
-            return transformers.BertModel(
-                transformers.BertConfig(vocab_size=97, intermediate_size=64, **shape)
+        if family in {"bert", "mpnet"}:
+            config, model = {
+                "bert": (transformers.BertConfig, transformers.BertModel),
+                "mpnet": (transformers.MPNetConfig, transformers.MPNetModel),
+            }[family]
+            return model(config(vocab_size=97, intermediate_size=64, **shape))
+        if family == "distilbert":
+            return transformers.DistilBertModel(
+                transformers.DistilBertConfig(
+                    vocab_size=97, dim=WIDTH, hidden_dim=64, n_layers=DEPTH, n_heads=4
+                )
             )
-        if family in {"llama", "qwen2"}:
+        if family in {"llama", "qwen2", "qwen3"}:
             config, model = {
                 "llama": (transformers.LlamaConfig, transformers.LlamaModel),
                 "qwen2": (transformers.Qwen2Config, transformers.Qwen2Model),
+                "qwen3": (transformers.Qwen3Config, transformers.Qwen3Model),
             }[family]
             return model(
                 config(vocab_size=97, intermediate_size=64, num_key_value_heads=2, **shape)

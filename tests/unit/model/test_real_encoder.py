@@ -12,12 +12,14 @@ import transformers
 
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.loading import load_encoder
-from streamrec.model.weights import DEFAULT_MODEL, PACKAGE_SHA256, find_weights
+from streamrec.model.packaged import PACKAGES
+from streamrec.model.weights import find_weights
 from streamrec.settings import Adapter, EncoderSettings
 from tests.fakes.language_models import stir
 
 pytestmark = pytest.mark.encoder
 
+DEFAULT_MODEL = EncoderSettings().model
 TITLES = [
     "The Godfather (1972). Crime, Drama",
     "The Godfather: Part II (1974). Crime, Drama",
@@ -57,7 +59,7 @@ def plain_vectors() -> torch.Tensor:
 def test_an_untrained_encoder_equals_the_plain_language_model(
     exact: TextEncoder, plain_vectors: torch.Tensor
 ) -> None:
-    assert exact.base_digest == PACKAGE_SHA256
+    assert exact.base_digest == PACKAGES[DEFAULT_MODEL].sha256
     assert exact.splits
     for _ in range(2):  # cold, then from cached activations
         torch.testing.assert_close(exact.encode(TITLES), plain_vectors, atol=2e-6, rtol=0)

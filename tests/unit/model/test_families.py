@@ -1,0 +1,100 @@
+"""Any base model: one test per family of transformers, from files on disk to a trained adapter.
+
+Random weights of real architectures, read as a hub snapshot would be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+from streamrec.model.encoder import TextEncoder
+from streamrec.model.loading import load_encoder
+from streamrec.settings import EncoderSettings, Pooling
+from tests.fakes.language_models import DEPTH, WIDTH, save_tiny_model
+
+TEXTS = ["word1 word2 word3", "word4", "word5 word6 word7 word8 word9", ""]
+
+
+@dataclass(frozen=True)
+class Family:
+    name: str
+    pooling: Pooling  # what "auto" means for it
+    splits: bool = True  # the layers below the adapter are cached
+
+    def __str__(self) -> str:
+        return self.name
+
+
+FAMILIES = [
+    Family("bert", Pooling.MEAN),
+    Family("distilbert", Pooling.MEAN),
+    Family("mpnet", Pooling.MEAN),
+    Family("gpt2", Pooling.LAST),
+    Family("llama", Pooling.LAST),
+    Family("qwen2", Pooling.LAST),
+    Family("qwen3", Pooling.LAST),
+    Family("t5", Pooling.MEAN, splits=False),
+]
+
+
+def loaded(directory: Path, pooling: Pooling = Pooling.AUTO) -> TextEncoder:
+    return load_encoder(EncoderSettings(model=str(directory), dtype="float32", pooling=pooling))
+
+
+def plain_vectors(directory: Path, family: Family, pooling: Pooling) -> torch.Tensor:
+    """transformers alone, one text at a time: no adapter, no cut, no cache, no padding."""
+    loader = transformers.T5EncoderModel if family.name == "t5" else transformers.AutoModel
+    model = loader.from_pretrained(directory).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    rows = []
+    for text in TEXTS:
+        ids = tokenizer(text)["input_ids"] or [tokenizer.eos_token_id or 0]
+        with torch.no_grad():
+            hidden_TD = model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        rows.append(hidden_TD[-1] if pooling is Pooling.LAST else hidden_TD.mean(dim=0))
+    return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=str)
+def test_vectors_are_those_of_the_plain_model(family: Family, tmp_path: Path) -> None:
+    save_tiny_model(family.name, tmp_path)
+    for wish in (Pooling.AUTO, Pooling.MEAN, Pooling.LAST):
+        pooling = family.pooling if wish is Pooling.AUTO else wish
+        encoder = loaded(tmp_path, wish)
+        assert (encoder.base_name, encoder.dim) == (str(tmp_path), WIDTH)
+        assert encoder.splits is family.splits
+        expected = plain_vectors(tmp_path, family, pooling)
+        for _ in range(2):  # cold, then from cached activations
+            torch.testing.assert_close(encoder.encode(TEXTS), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=str)
+def test_lora_trains_the_last_layers_and_survives_the_disk(family: Family, tmp_path: Path) -> None:
+    save_tiny_model(family.name, tmp_path / "base")
+    encoder = loaded(tmp_path / "base")
+    fresh = encoder.encode(TEXTS)
+    optimiser = torch.optim.AdamW(encoder.trainable_parameters(), lr=0.1)
+    losses = []
+    for _ in range(10):
+        one_D, other_D = encoder.embed(TEXTS[:2])
+        loss = -one_D @ other_D
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    trained = {name.split(".lora_")[0] for name in encoder.adapter_state()}
+    depths = {part for name in trained for part in name.split(".") if part.isdigit()}
+    assert {str(DEPTH - 1), str(DEPTH - 2)} <= depths  # T5 numbers a layer's parts too
+    vectors = encoder.encode(TEXTS)
+    assert not torch.allclose(vectors, fresh, atol=1e-5)
+    encoder.save_adapter(tmp_path / "adapter")
+    again = loaded(tmp_path / "base")
+    again.load_adapter(tmp_path / "adapter")
+    assert again.encoder_version == encoder.encoder_version
+    torch.testing.assert_close(again.encode(TEXTS), vectors, atol=1e-6, rtol=0)
