@@ -18,6 +18,9 @@ from dataclasses import dataclass
 
 from streamrec.core.canary import position
 
+EXPLORED = "explore"
+"""Reason of an item that was drawn, not ranked, into its slot."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exploration:

@@ -43,7 +43,7 @@ from streamrec.core.events import (
     UserUpdate,
 )
 from streamrec.core.examples import FloatArray
-from streamrec.core.exploration import NO_EXPLORATION, Exploration, last_slot
+from streamrec.core.exploration import EXPLORED, NO_EXPLORATION, Exploration, last_slot
 from streamrec.core.user_state import NEW_USER, UserState
 from streamrec.errors import Refused, TooLarge
 from streamrec.ports import Delivered, ServingModel
@@ -55,9 +55,6 @@ log = logging.getLogger(__name__)
 
 QUERY_WEIGHT = 10.0
 """Score that a cosine of 1 with the query text is worth beside the user's own."""
-
-EXPLORED = "explore"
-"""Reason of an item that was drawn, not ranked, into its slot."""
 
 MODEL_FAULTS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 """What broken weights or code make a model raise."""
