@@ -8,7 +8,8 @@
     │   ├── Malformed            the bytes are not what they claim to be
     │   ├── UnknownSchema        a fingerprint, schema id or framing nobody registered
     │   ├── InvalidField         decoded, but a field is missing or absurd
-    │   └── TooLarge             more bytes than a message may have
+    │   ├── TooLarge             more bytes than a message may have
+    │   └── HandlingFailed       readable, but handling it raised what nobody foresaw
     ├── Unavailable              a dependency did not answer; carries retry_after_s
     ├── PositionConflict         somebody else moved a source's position; carries the actual one
     ├── SourceGap                events between the stored position and the log are gone
@@ -69,6 +70,12 @@ class InvalidField(Refused):
 
 class TooLarge(Refused):
     code = "too-large"
+
+
+class HandlingFailed(Refused):
+    """A fault of ours that one message brings out: kept apart so that the others go on."""
+
+    code = "failed"
 
 
 class Unavailable(StreamrecError):

@@ -4,6 +4,7 @@
     messages.py  bytes to values and back, the publisher, the feeds
     releases.py  control log, registry, fleet
     serving.py   generations that rank, and their swap
+    letters.py   dead letters, sent again
     training.py  the learner, checkpoints, generations being made, curves
     clock.py     what time it is
 

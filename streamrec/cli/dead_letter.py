@@ -1,0 +1,237 @@
+"""``dead-letter …``: what consumers refused, why, and sending it again."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamrec.cli.console import JsonOption, complain, out, print_json, say
+from streamrec.core.letters import Choice, Letter, Position, parse_age_ms, parse_name
+from streamrec.errors import StreamrecError, Unavailable, UserError
+
+if TYPE_CHECKING:
+    from streamrec.bootstrap.letters import DeadLetters
+    from streamrec.core.letters import Resent
+    from streamrec.stages.resend import Change, Resender
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="LETTER", help="PARTITION:OFFSET of the letter, or TOPIC:PARTITION:OFFSET."
+    ),
+]
+TopicOption = Annotated[str, typer.Option(help="Only messages of this topic.")]
+CodeOption = Annotated[str, typer.Option(help="Only letters of this code.")]
+SinceOption = Annotated[str, typer.Option(help="Only the last 30s, 15m, 2h or 7d.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to ``app``."""
+    group = typer.Typer(
+        help="See what was refused and why, and send it again.", no_args_is_help=True
+    )
+    group.command("list")(list_letters)
+    for command in (show, resend):
+        group.command()(command)
+    app.add_typer(group, name="dead-letter", rich_help_panel="Feed and ask")
+
+
+def list_letters(
+    *,
+    topic: TopicOption = "",
+    code: CodeOption = "",
+    since: SinceOption = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Letters shown.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List what was refused, newest first, and count it by topic and code.
+
+    All letters that fit are counted, whatever the limit. The column `resent` says where a
+    letter's message stands now, or which letter this one is the second refusal of.
+
+    \b
+    streamrec dead-letter list --since 2h
+    streamrec dead-letter list --topic events --code invalid-field --json
+    """
+    from streamrec.bootstrap.clients import located
+    from streamrec.bootstrap.letters import dead_letters
+    from streamrec.cli import dead_letter_view as view
+    from streamrec.infra.clock import SystemClock
+
+    now_ms = SystemClock().now_ms()
+    with dead_letters(located()) as found:
+        letters = _chosen(found, topic, code, since, now_ms)
+        ledger = found.ledger.all()
+    newest = list(reversed(deque(letters, limit)))
+    if as_json:
+        from streamrec.core.letters import counts
+
+        tallied = [{"topic": t, "code": c, "letters": n} for (t, c), n in counts(letters).items()]
+        shown = [view.fields(letter, ledger) for letter in newest]
+        print_json({"total": len(letters), "counts": tallied, "letters": shown})
+        return
+    if not letters:
+        narrowed = topic or code or since
+        say("no dead letter fits" if narrowed else "no dead letters: nothing was refused")
+        return
+    out.print(view.listing(newest, ledger, now_ms))
+    out.print(view.tally(letters))
+    if len(newest) < len(letters):
+        say(f"{len(newest):,} of {len(letters):,} shown; --limit shows more")
+
+
+def show(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show one dead letter: the reason, the value, and what to do about it.
+
+    \b
+    streamrec dead-letter show 0:17
+    streamrec dead-letter show events:2:1044
+    """
+    from streamrec.bootstrap.clients import located
+    from streamrec.bootstrap.letters import dead_letters
+    from streamrec.cli import dead_letter_view as view
+    from streamrec.infra.clock import SystemClock
+
+    wanted = parse_name(name)
+    with dead_letters(located()) as found:
+        letter, ledger = found.find(wanted), found.ledger.all()
+    if as_json:
+        print_json(view.fields(letter, ledger))
+    else:
+        out.print(view.detail(letter, ledger, SystemClock().now_ms()), soft_wrap=False)
+
+
+def resend(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[LETTER]…", help="As `list` names them.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All that fit and were not yet.")] = False,
+    topic: TopicOption = "",
+    code: CodeOption = "",
+    since: SinceOption = "",
+    edit: Annotated[bool, typer.Option("--edit", help="Open the value in $EDITOR first.")] = False,
+    value_file: Annotated[Path | None, typer.Option(help="Send this file's bytes instead.")] = None,
+    key: Annotated[str | None, typer.Option(help="Send with this key instead.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Even if it was resent before.")] = False,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Even if it would be refused again.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send refused messages to their topic again, as they were or mended.
+
+    What would be refused again is not sent, and nothing is sent twice unless you insist.
+    A message sent again says so in its headers; if it is refused again, `list` and `show`
+    link the two letters.
+
+    \b
+    streamrec dead-letter resend 0:17
+    streamrec dead-letter resend events:2:1044 --edit
+    streamrec dead-letter resend 0:17 --value-file mended.json --key ann
+    streamrec dead-letter resend --all --code unknown-schema --yes
+    """
+    from streamrec.bootstrap.clients import located
+    from streamrec.bootstrap.letters import dead_letters, resender
+    from streamrec.infra.clock import SystemClock
+    from streamrec.stages.resend import Change
+
+    mends = edit or value_file is not None or key is not None
+    if bool(names) == every:
+        raise UserError("name the letters to resend, or say --all (and which: --code, --topic)")
+    if mends and (every or len(names or []) != 1):
+        raise UserError("--edit, --value-file and --key mend one letter: name exactly one")
+    settings, wanted = located(), [parse_name(name) for name in names or []]
+    with dead_letters(settings) as found:
+        if every:
+            letters = _not_yet(found, _chosen(found, topic, code, since, SystemClock().now_ms()))
+        else:
+            letters = [found.find(name) for name in wanted]
+        change = Change(
+            _mended(letters[0], edit, value_file) if mends else None,
+            None if key is None else key.encode(),
+        )
+        if every and not yes and not _confirmed(letters):
+            say("nothing was sent")
+            raise typer.Exit(1)
+        with resender(settings, found.ledger) as sender:
+            sent, problems = _resend(sender, letters, change, again=again, check=not unchecked)
+    _tell(sent, problems, as_json)
+
+
+def _chosen(found: DeadLetters, topic: str, code: str, since: str, now_ms: int) -> list[Letter]:
+    choice = Choice(topic, code, now_ms - parse_age_ms(since) if since else 0)
+    return [letter for letter in found.letters.read(choice.since_ms) if choice.takes(letter.value)]
+
+
+def _not_yet(found: DeadLetters, letters: list[Letter]) -> list[Letter]:
+    """One letter for each message, and none that was resent: a crash may leave two of one."""
+    ledger = found.ledger.all()
+    done = {letter.origin for letter in letters if letter.position in ledger}
+    by_origin = {letter.origin: letter for letter in letters if letter.origin not in done}
+    return list(by_origin.values())
+
+
+def _mended(letter: Letter, edit: bool, value_file: Path | None) -> bytes | None:
+    from streamrec.cli.dead_letter_view import as_text, body
+    from streamrec.cli.editor import edited
+
+    if value_file is not None:
+        try:
+            return value_file.read_bytes()
+        except OSError as error:
+            raise UserError(f"{value_file}: {error.strerror}") from None
+    if not edit:
+        return None
+    if as_text(letter.value.value) is None:
+        raise UserError(f"{letter.position}: its value is not text; mend it with --value-file")
+    before = body(letter.value.value)
+    after = edited(before, ".json")
+    if after.strip() == before.strip():
+        raise UserError("the editor was left without a change: nothing was sent")
+    return after.strip().encode()
+
+
+def _confirmed(letters: list[Letter]) -> bool:
+    from streamrec.cli.dead_letter_view import tally
+
+    if not letters:
+        return True
+    out.print(tally(letters))
+    return typer.confirm(f"resend {len(letters):,} messages?", err=True)
+
+
+def _resend(
+    sender: Resender, letters: list[Letter], change: Change, *, again: bool, check: bool
+) -> tuple[list[Resent], dict[Position, str]]:
+    """What was sent, and why the rest was not. Raises Unavailable: the rest may wait."""
+    sent: list[Resent] = []
+    problems: dict[Position, str] = {}
+    for letter in letters:
+        try:
+            sent.append(sender.resend(letter, change, again=again, check=check))
+        except Unavailable as error:
+            raise Unavailable(f"{error}; {len(sent)} of {len(letters)} were resent") from error
+        except StreamrecError as error:
+            problems[letter.position] = str(error)
+    return sent, problems
+
+
+def _tell(sent: list[Resent], problems: dict[Position, str], as_json: bool) -> None:
+    from streamrec.cli.dead_letter_view import resent_fields
+
+    if as_json:
+        refused = [{"letter": str(at), "reason": reason} for at, reason in problems.items()]
+        print_json({"resent": [resent_fields(one) for one in sent], "not_resent": refused})
+    else:
+        complain(problems.values())
+        for one in sent:
+            out.print(f"{one.letter} is now {one.to}", markup=False)
+        if not sent and not problems:
+            say("nothing to resend: no letter fits that was not resent before")
+    if problems:
+        raise typer.Exit(1)
