@@ -22,9 +22,17 @@ SHORT = {"STREAMREC_ENCODER": "STREAMREC_ENCODER_MODEL"}
 """Other names of settings; giving both, with different values, is a problem."""
 
 
-def setting(default: Any, doc: str, *, secret: bool = False, least: float | None = None) -> Any:
-    """A field with its help text; ``least`` is the smallest value that makes sense."""
-    return field(default=default, metadata={"doc": doc, "secret": secret, "least": least})
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    secret: bool = False,
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:
+    """A field with its help text; ``least`` and ``most`` are the ends of what makes sense."""
+    metadata = {"doc": doc, "secret": secret, "least": least, "most": most}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 class SecurityProtocol(StrEnum):
@@ -111,8 +119,46 @@ class EncoderSettings:
     layers: int = setting(2, "the adapter changes this many of the last layers", least=1)
     rank: int = setting(8, "rank of lora, dora and adalora; length of a prefix", least=1)
     alpha: float = setting(16.0, "the low-rank change is scaled by alpha / rank", least=0)
+    dropout: float = setting(0.0, "of the input of lora, dora and adalora, in training", least=0)
     cache_mb: int = setting(256, "memory for activations below the adapted layers", least=0)
     threads: int = setting(0, "CPU threads of a worker; 0: torch decides", least=0)
+
+
+class Optimiser(StrEnum):
+    """What moves the encoder's trained weights (``model.optimisers``)."""
+
+    ADAMW = "adamw"
+    SGD = "sgd"  # with momentum
+    ADAFACTOR = "adafactor"
+
+
+class Precision(StrEnum):
+    """What the trained layers compute in while they learn; weights are float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+@dataclass(frozen=True, slots=True)
+class LearningSettings:
+    """How the encoder's trained weights learn (the slow lane)."""
+
+    optimiser: Optimiser = setting(Optimiser.ADAMW, "adamw, sgd (momentum 0.9) or adafactor")
+    rate: float = setting(0.0, "its learning rate; 0: 2e-4, 2e-2 or 2e-3, as above", least=0)
+    weight_decay: float = setting(0.0, "decoupled weight decay (sgd: L2)", least=0)
+    clip_norm: float = setting(1.0, "gradients are cut to this norm; 0: never", least=0)
+    accumulate: int = setting(
+        1, "a step's texts pass in this many pieces: less memory, the same gradient", least=1
+    )
+    precision: Precision = setting(
+        Precision.FLOAT32, "of a training step: float32, or bfloat16 (mixed)"
+    )
+    hide_tokens: float = setting(0.0, "part of the tokens hidden from a step, at random", least=0)
+    shuffle_text: bool = setting(False, "half of the texts begin with the categories, in a step")
+    fgm: float = setting(
+        0.0, "adversarial perturbation of the embeddings, as part of their norm; 0: none", least=0
+    )
+    average: int = setting(1, "an encoder is published as the mean of so many recent ones", least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,46 +176,6 @@ class TrainerSettings:
     gate_max_update_norm: float = setting(
         10.0, "or with weights this many times their norm away from the champion's", least=0
     )
-    stage_timeout_s: float = setting(20.0, "a silent worker holds a swap up no longer", least=0)
-    checkpoint_s: float = setting(30.0, "seconds between checkpoints", least=0)
-    seed: int = setting(0, "seed of initialisation, sampling and replay", least=0)
-    start_from: str = setting(
-        "", "a generation of the registry (`streamrec train`) that the first champion is made from"
-    )
-    tensorboard_dir: str = setting("", "write TensorBoard event files here")
-
-
-@dataclass(frozen=True, slots=True)
-class ServingSettings:
-    k: int = setting(10, "items in a live recommendation", least=1)
-    batch_users: int = setting(64, "users ranked at once, at most", least=1)
-    statistics_refresh_s: float = setting(1.0, "how often item statistics are read", least=0.05)
-    keep_generations: int = setting(2, "generations kept warm beside the active one", least=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    state_dir: Path = setting(Path(".streamrec"), "registry, checkpoints, embedded servers")
-    registry_url: str = setting("", "directory or fsspec URL of generations; empty: in state_dir")
-    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
-    kafka: KafkaSettings = KafkaSettings()
-    redis: RedisSettings = RedisSettings()
-    ingest: IngestSettings = IngestSettings()
-    encoder: EncoderSettings = EncoderSettings()
-    trainer: TrainerSettings = TrainerSettings()
-    serving: ServingSettings = ServingSettings()
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """One setting as a person sees it."""
-
-    name: str
-    value: str
-    default: str
-    doc: str
-
-
     gate_max_kl: float = setting(
         1.0, "or whose lists are this many nats (KL, mean) away from the champion's", least=0
     )
@@ -185,6 +191,82 @@ class Described:
         "releases ago, unless it is above the champion's",
         least=0,
     )
+    stage_timeout_s: float = setting(20.0, "a silent worker holds a swap up no longer", least=0)
+    checkpoint_s: float = setting(30.0, "seconds between checkpoints", least=0)
+    seed: int = setting(0, "seed of initialisation, sampling and replay", least=0)
+    start_from: str = setting(
+        "", "a generation of the registry (`streamrec train`) that the first champion is made from"
+    )
+    tensorboard_dir: str = setting("", "write TensorBoard event files here")
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSettings:
+    k: int = setting(10, "items in a live recommendation", least=1)
+    batch_users: int = setting(64, "users ranked at once, at most", least=1)
+    statistics_refresh_s: float = setting(1.0, "how often item statistics are read", least=0.05)
+    keep_generations: int = setting(2, "generations kept warm beside the active one", least=1)
+    explore: float = setting(
+        0.0, "part of the lists whose last slot is drawn; propensities are logged", least=0, most=1
+    )
+    explore_shortlist: int = setting(20, "from this many items, the next best", least=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CanarySettings:
+    """Trying a generation that passed its gate on some of the users first."""
+
+    share: float = setting(0.0, "part of the users who get it first; 0: none", least=0, most=0.9)
+    min_s: float = setting(10.0, "it is not promoted before this, however good", least=0)
+    max_s: float = setting(600.0, "after this without harm it is promoted", least=0)
+    min_lists: int = setting(50, "lists of each arm before anything is concluded", least=1)
+    harm: float = setting(0.0, "part of the champion's click rate that may go", least=0)
+    alpha: float = setting(
+        0.05, "chance of a wrong verdict, over all looks together", least=1e-6, most=0.5
+    )
+    window_s: float = setting(30.0, "a list's views and clicks come within this", least=0.1)
+    user_lists: int = setting(20, "lists that one user can weigh, at most", least=1)
+    shown_only: bool = setting(False, "count only lists that a view or click says were seen")
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """Service levels of a new champion; a breach brings the one before back."""
+
+    looks: int = setting(5, "a breach on so many looks, one a second, ends it; 0: never", least=0)
+    watch_s: float = setting(600.0, "a champion is watched for this long", least=0)
+    min_lists: int = setting(20, "lists of it in the last ten seconds, or nothing is said", least=1)
+    max_latency_ms: float = setting(0.0, "95 % of its lists, at most; 0: any", least=0)
+    max_empty_ratio: float = setting(0.2, "part of its lists without an item; 0: any", least=0)
+    max_fault_ratio: float = setting(0.05, "part of its lists it failed at; 0: any", least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    state_dir: Path = setting(Path(".streamrec"), "registry, checkpoints, embedded servers")
+    registry_url: str = setting("", "directory or fsspec URL of generations; empty: in state_dir")
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    ingest: IngestSettings = IngestSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    learning: LearningSettings = LearningSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    serving: ServingSettings = ServingSettings()
+    canary: CanarySettings = CanarySettings()
+    guard: GuardSettings = GuardSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One setting as a person sees it."""
+
+    name: str
+    value: str
+    default: str
+    doc: str
+
+
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment.
 
@@ -256,7 +338,7 @@ def _read(
         try:
             text = _text(name, given)
             if text is not None:
-                values[spec.name] = _parse(hints[spec.name], text, spec.metadata["least"])
+                values[spec.name] = _parse(hints[spec.name], text, spec.metadata)
         except (ValueError, OSError) as error:
             problems.append(f"{name}: {error}")
     return group(**values)
@@ -268,7 +350,7 @@ def _text(name: str, given: Mapping[str, str]) -> str | None:
     return given.get(name)
 
 
-def _parse(kind: type[Any], text: str, least: float | None) -> Any:
+def _parse(kind: type[Any], text: str, limits: Mapping[str, Any]) -> Any:
     if kind is bool:
         words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
         if text.lower() not in words:
@@ -282,18 +364,26 @@ def _parse(kind: type[Any], text: str, least: float | None) -> Any:
         value = convert(text)
     except ValueError:
         raise ValueError(f"{text!r} is not {names.get(kind, kind.__name__)}") from None
+    least, most = limits["least"], limits["most"]
     if least is not None and value < least:
         raise ValueError(f"{text} is below {least:g}")
+    if most is not None and value > most:
+        raise ValueError(f"{text} is above {most:g}")
     return value
 
 
 __all__ = [
     "Adapter",
+    "CanarySettings",
     "Described",
     "EncoderSettings",
+    "GuardSettings",
     "IngestSettings",
     "KafkaSettings",
+    "LearningSettings",
+    "Optimiser",
     "Pooling",
+    "Precision",
     "RedisSettings",
     "SecurityProtocol",
     "ServingSettings",
