@@ -165,9 +165,13 @@ def _registry(settings: Settings) -> Iterator[Finding]:
 def _kafka(settings: Settings) -> Iterator[Finding]:
     from streamrec.core.topics import TOPICS
     from streamrec.infra.kafka import full_name
+    from streamrec.infra.kafka_diagnosis import why_no_kafka
     from streamrec.infra.kafka_topics import layout_problems, partition_counts
 
     kafka = settings.kafka
+    if reason := why_no_kafka(kafka):  # names it at once, where a client would try for long
+        yield Finding("Kafka", Verdict.PROBLEM, f"{kafka.bootstrap}: {reason}")
+        return
     counts = partition_counts(kafka)
     yield Finding("Kafka", Verdict.OK, f"{kafka.bootstrap} answers ({kafka.security_protocol})")
     missing = [full_name(kafka, topic.name) for topic in TOPICS if topic.name not in counts]

@@ -85,7 +85,8 @@ def resolve_jars(cache_dir: Path) -> Path:
 class ApacheKafka(ServerProcess):
     """One Apache Kafka node under ``data_dir``, its jars from ``cache_dir``.
 
-    ``properties`` are added to (or replace) lines of server.properties.
+    ``properties`` are added to (or replace) lines of server.properties; ``listeners`` are
+    more doors beside the plain one: security protocol -> port.
     """
 
     name = "apache-kafka"
@@ -97,10 +98,12 @@ class ApacheKafka(ServerProcess):
         cache_dir: Path,
         port: int | None = None,
         properties: Mapping[str, str] | None = None,
+        listeners: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(data_dir, port)
         self._cache_dir = cache_dir
         self._extra = dict(properties or {})
+        self._listeners = dict(listeners or {})
         self._controller_port: int | None = None
 
     @property
@@ -148,12 +151,17 @@ class ApacheKafka(ServerProcess):
         return int(found[1]) if found else None
 
     def _properties(self) -> dict[str, str]:
-        client, controller = f"{HOST}:{self.port}", f"{HOST}:{self._controller_port}"
+        controller = f"{HOST}:{self._controller_port}"
+        doors = {"PLAINTEXT": self.port, **self._listeners}
+        clients = ",".join(f"{protocol}://{HOST}:{port}" for protocol, port in doors.items())
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "listeners": f"PLAINTEXT://{client},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{client}",
+            "listeners": f"{clients},CONTROLLER://{controller}",
+            "advertised.listeners": clients,
+            "listener.security.protocol.map": ",".join(
+                ["CONTROLLER:PLAINTEXT", *(f"{protocol}:{protocol}" for protocol in doors)]
+            ),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.quorum.bootstrap.servers": controller,

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +29,8 @@ from streamrec.core import topics
 from streamrec.errors import SourceGap, UserError
 from streamrec.infra.feed import TP, Feed
 from streamrec.infra.kafka import FRAME_BYTES, full_name
-from streamrec.settings import KafkaSettings, SecurityProtocol
+from streamrec.infra.kafka_security import security_config
+from streamrec.settings import KafkaSettings
 
 FAUST = "0.15.3"
 FETCHED_RECORDS = 4000
@@ -169,13 +169,9 @@ async def _work(app: FeatureApp) -> None:
 
 
 def _credentials(kafka: KafkaSettings) -> Any:
-    encrypted = kafka.security_protocol in (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL)
-    context = None
-    if encrypted:
-        context = ssl.create_default_context(cafile=kafka.ssl_cafile or None)
-        if kafka.ssl_certfile:
-            context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile or None)
-    if kafka.sasl_mechanism:
+    config = security_config(kafka)
+    context = config.get("ssl_context")
+    if "sasl_mechanism" in config:
         return faust.SASLCredentials(
             username=kafka.sasl_username,
             password=kafka.sasl_password,

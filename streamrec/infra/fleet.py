@@ -20,6 +20,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from streamrec.errors import Unavailable
+from streamrec.infra.redis_store import explained
 from streamrec.ports import WorkerStatus
 
 TTL_S = 10
@@ -71,7 +72,7 @@ def _reachable() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        raise Unavailable(f"Redis did not answer the fleet: {error}") from error
+        raise Unavailable(f"Redis did not answer the fleet: {explained(error)}") from error
 
 
 def _text(name: str | bytes) -> str:

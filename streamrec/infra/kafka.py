@@ -17,6 +17,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import (
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
 )
@@ -25,7 +26,8 @@ from kafka.partitioner.default import murmur2
 from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.infra.kafka_connect import connect
 from streamrec.infra.kafka_joins import finish_joins
-from streamrec.settings import KafkaSettings, SecurityProtocol
+from streamrec.infra.kafka_security import security_config
+from streamrec.settings import KafkaSettings
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
 RECONNECT_MAX_MS = 1_000
@@ -42,26 +44,13 @@ def full_name(settings: KafkaSettings, topic: str) -> str:
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
-    """What every kafka-python client is started with, SASL and TLS included."""
-    config: dict[str, Any] = {
+    """What every kafka-python client is started with, SASL and TLS included. Raises UserError."""
+    return {
         "bootstrap_servers": settings.bootstrap.split(","),
         "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
         "reconnect_backoff_max_ms": RECONNECT_MAX_MS,
-        "security_protocol": settings.security_protocol.value,
+        **security_config(settings),
     }
-    if settings.security_protocol in (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL):
-        config |= {
-            "ssl_cafile": settings.ssl_cafile or None,
-            "ssl_certfile": settings.ssl_certfile or None,
-            "ssl_keyfile": settings.ssl_keyfile or None,
-        }
-    if settings.sasl_mechanism:
-        config |= {
-            "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": settings.sasl_password,
-        }
-    return config
 
 
 @contextmanager
@@ -71,6 +60,22 @@ def kafka_errors(settings: KafkaSettings, doing: str) -> Iterator[None]:
         yield
     except (KafkaError, OSError) as error:
         raise Unavailable(f"Kafka at {settings.bootstrap}: {doing}: {error}") from error
+
+
+@contextmanager
+def connecting(settings: KafkaSettings, doing: str) -> Iterator[None]:
+    """``kafka_errors`` around a client's first connection: says why there is none."""
+    with kafka_errors(settings, doing):
+        try:
+            yield
+        except KafkaTimeoutError as error:
+            # half a second of imports that only a failure needs
+            from streamrec.infra.kafka_diagnosis import why_no_kafka  # noqa: PLC0415
+
+            reason = why_no_kafka(settings)
+            if reason is None:
+                raise
+            raise Unavailable(f"Kafka at {settings.bootstrap}: {doing}: {reason}") from error
 
 
 def partition_for(user_id: str, partitions: int) -> int:
@@ -92,7 +97,7 @@ class KafkaPublisher:
     def __init__(self, settings: KafkaSettings, client_id: str, linger_ms: int = 5) -> None:
         self._settings = settings
         self._failed: list[Exception] = []  # written by the producer's thread
-        with kafka_errors(settings, "connecting a producer"):
+        with connecting(settings, "connecting a producer"):
             self._producer = KafkaProducer(
                 **client_config(settings),
                 client_id=client_id,
@@ -168,8 +173,9 @@ def make_consumer(
     }
     if client_id is not None:
         config["client_id"] = client_id
-    with kafka_errors(settings, "connecting a consumer"):
+    with connecting(settings, "connecting a consumer"):
         consumer = connect(KafkaConsumer, **config | overrides)
+    with kafka_errors(settings, "subscribing"):
         if group is not None and topics:
             finish_joins(consumer)
             consumer.subscribe([full_name(settings, topic) for topic in topics])
@@ -195,8 +201,9 @@ def assignment(
 @contextmanager
 def admin_client(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
     """An admin client for the length of a block. Raises Unavailable."""
-    with kafka_errors(settings, "administering topics"):
+    with connecting(settings, "administering topics"):
         admin = connect(KafkaAdminClient, **client_config(settings), client_id="streamrec-admin")
+    with kafka_errors(settings, "administering topics"):
         try:
             yield admin
         finally:

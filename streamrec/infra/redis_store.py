@@ -20,24 +20,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import orjson
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
     ConnectionError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisError,
     TimeoutError,
 )
 from redis.retry import Retry
 
 from streamrec.core.events import Source
-from streamrec.errors import PositionConflict, Unavailable
+from streamrec.errors import PositionConflict, Unavailable, UserError
 from streamrec.ports import Changes, OutboxEntry, Record, Writes
 from streamrec.settings import RedisSettings
 
@@ -58,7 +61,10 @@ _SILENCE = (  # the server is away, or not able to do its work for now
 
 
 def connect_redis(settings: RedisSettings) -> redis.Redis:
-    """A client; it connects when first used, and retries a little before it gives up."""
+    """A client; it connects when first used, and retries a little before it gives up.
+
+    Raises UserError when a file it needs is not there.
+    """
     options: dict[str, Any] = {
         "socket_timeout": TIMEOUT_S,
         "socket_connect_timeout": TIMEOUT_S,
@@ -70,6 +76,8 @@ def connect_redis(settings: RedisSettings) -> redis.Redis:
     if settings.password:
         options["password"] = settings.password
     if settings.url.startswith("rediss://") and settings.ssl_cafile:
+        if not Path(settings.ssl_cafile).is_file():
+            raise UserError(f"STREAMREC_REDIS_SSL_CAFILE: {settings.ssl_cafile} is no file")
         options["ssl_ca_certs"] = settings.ssl_cafile
     return redis.Redis.from_url(settings.url, **options)
 
@@ -80,7 +88,18 @@ def redis_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except _SILENCE as error:
-        raise Unavailable(f"Redis: {doing}: {error}") from error
+        raise Unavailable(f"Redis: {doing}: {explained(error)}") from error
+
+
+def explained(error: RedisError) -> str:
+    """The driver's message, or what to do where the cause is a setting."""
+    if isinstance(error, AuthenticationError):
+        return f"STREAMREC_REDIS_USERNAME or STREAMREC_REDIS_PASSWORD is wrong ({error})"
+    if isinstance(error, NoPermissionError):
+        return f"this Redis user may not do it ({error}): see deploy/redis.acl"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"its certificate is not to be trusted: STREAMREC_REDIS_SSL_CAFILE ({error})"
+    return str(error)
 
 
 class RedisPartitionStore:

@@ -22,6 +22,9 @@ from streamrec.errors import UserError
 NOISY = ("kafka", "aiokafka", "faust", "mode", "transformers", "httpx", "urllib3", "filelock")
 """Libraries that say at INFO what we would say at DEBUG."""
 
+TELLTALES = ("kafka", "aiokafka")
+"""Libraries whose DEBUG lines hold their configuration and every byte sent: passwords."""
+
 
 class OneLine(logging.Formatter):
     """Time, level, worker, message; a message of several lines is folded into one."""
@@ -58,6 +61,9 @@ def configure_logging(level: str, worker: str) -> None:
     quiet = max(levels[level.upper()], logging.WARNING)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.DEBUG if level.upper() == "DEBUG" else quiet)
+    for name in TELLTALES:
+        library = logging.getLogger(name)
+        library.setLevel(max(library.level, logging.INFO))
 
 
 def peak_rss_mb() -> float:

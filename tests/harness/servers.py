@@ -28,13 +28,17 @@ class RedisServer(EmbeddedRedis):
         super().__init__(data_dir, port, Path(shutil.which("redis-server") or "redis-server"))
 
 
-def new_apache_kafka(data_dir: Path, properties: dict[str, str] | None = None) -> ApacheKafka:
+def new_apache_kafka(
+    data_dir: Path,
+    properties: dict[str, str] | None = None,
+    listeners: dict[str, int] | None = None,
+) -> ApacheKafka:
     """A node of its own (about 250 MB), not started; skips where it cannot run."""
     reason = why_not(KAFKA_CACHE)
     if reason is not None:
         skip_or_fail("REQUIRE_APACHE_KAFKA", f"{reason}: tests against Apache Kafka")
     resolve_jars(KAFKA_CACHE)
-    return ApacheKafka(data_dir, KAFKA_CACHE, properties=properties)
+    return ApacheKafka(data_dir, KAFKA_CACHE, properties=properties, listeners=listeners)
 
 
 def new_redis_server(data_dir: Path) -> RedisServer:

@@ -57,6 +57,15 @@ def test_libraries_keep_quiet_at_info(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == ""
 
 
+def test_kafka_clients_never_print_what_they_send(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure_logging("DEBUG", "w")
+    logging.getLogger("kafka.protocol.parser").debug("Send: canary")
+    logging.getLogger("kafka.cluster").info("metadata")
+    printed = capsys.readouterr().err
+    assert "canary" not in printed
+    assert "metadata" in printed
+
+
 def test_an_unknown_level_is_named() -> None:
     with pytest.raises(UserError, match="LOUD"):
         telemetry.configure_logging("LOUD", "w")
