@@ -24,13 +24,9 @@ def register(app: typer.Typer) -> None:
     drill = typer.Typer(
         help="Break a loop on purpose, and see that its promises hold.", no_args_is_help=True
     )
-    drill.callback()(_group)
     drill.command("kill")(kill)
+    drill.command("swap")(swap)
     app.add_typer(drill, name="drill", rich_help_panel="Watch")
-
-
-def _group() -> None:
-    """Keeps ``kill`` a subcommand as long as it is the only one."""
 
 
 def kill(
@@ -88,6 +84,40 @@ def kill(
     if report is not None:
         as_tables = report.suffix == ".md"
         report.write_text(markdown(found) if as_tables else json.dumps(found, indent=2) + "\n")
+        say(f"the same in a file: {report}")
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def swap(
+    *,
+    swaps: Annotated[int, typer.Option(min=2, help="Flips; every other one a rollback.")] = 100,
+    items: Annotated[int, typer.Option(min=200, help="In the catalogue.")] = 10_000,
+    serving: Annotated[int, typer.Option(min=1, help="Serving workers.")] = 2,
+    rate: Annotated[float, typer.Option(min=1, help="Messages a second meanwhile.")] = 40.0,
+    report: Annotated[Path | None, typer.Option(help="Write the numbers here, as JSON.")] = None,
+) -> None:
+    """Roll the champion back and forward, again and again; time it, find mixed lists.
+
+    The time of a swap is from the control record to the word of the last serving worker;
+    the pause is what one worker measured between two micro-batches. Exit code 1 when a swap
+    was not confirmed by all, or a list was made by a generation not active then.
+
+    \b
+    streamrec drill swap
+    streamrec drill swap --swaps 200 --items 50000 --report swap.json
+    """
+    from streamrec.bootstrap.local_loop import Crew
+    from streamrec.cli.run import stopped_by_signals
+    from streamrec.drill.swap import Options, in_words, run_swap_drill
+    from streamrec.settings import load
+
+    options = Options(swaps, items, rate, crew=Crew(features=1, serving=serving))
+    with stopped_by_signals():
+        found = run_swap_drill(load(), options, say)
+    out.print(in_words(found))
+    if report is not None:
+        report.write_text(json.dumps(found, indent=2) + "\n")
         say(f"the same in a file: {report}")
     if not found["ok"]:
         raise typer.Exit(1)

@@ -5,7 +5,8 @@
     strikes.py    whom to kill, when; how long each took to be back
     servers.py    killing Redis and the broker, as far as what they promise allows
     evidence.py   what logs, Redis and the checkpoint say afterwards
-    kill.py       the drill in its order
+    kill.py       the kill drill in its order
+    swap.py       rolling back and forward, timed
     report.py     the numbers, for people and as JSON
 
 What is compared, and with what, is ``core.drill_check``.

@@ -50,3 +50,17 @@ def test_a_short_drill_on_apache_kafka(shell: CommandLine, tmp_path: Path) -> No
     cache.symlink_to(KAFKA_CACHE)
     found = drill(shell, "--kafka", "apache")
     assert found["checked"]["events"] > 500
+
+
+@pytest.mark.embedded
+@pytest.mark.timeout(PATIENCE_S + 10)
+def test_a_short_swap_drill(shell: CommandLine) -> None:
+    numbers = ("--swaps", "6", "--items", "300", "--report", "swap.json")
+    done = shell.run("drill", "swap", *numbers, timeout_s=PATIENCE_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 swaps, 0 not confirmed by all" in done.stdout
+    found = json.loads((shell.directory / "swap.json").read_text())
+    assert found["swaps"] == 6
+    assert found["pauses"] >= 2
+    assert found["lists"] > 0
+    assert found["mixed"] == 0

@@ -1,0 +1,225 @@
+"""The swap drill in its order: how long does the fleet take to change its mind?
+
+1. Start servers and workers on a fresh state directory, with a catalogue of many items.
+2. Send a known stream until the trainer has released two generations.
+3. While the stream goes on, roll the champion back and bring it forward again, many times,
+   by the code of ``streamrec adapters``. Each time is from the control record to the last
+   serving worker's word that it has flipped.
+4. Look through the logs for a list that no generation of that moment could have made.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.local_loop import Crew, LocalLoop
+from streamrec.core import drill_check, topics
+from streamrec.core.events import Item
+from streamrec.core.loop_watch import percentiles
+from streamrec.demo.cleaning import remove_traces
+from streamrec.demo.ready import Readiness
+from streamrec.demo.swaps import SwapPauses
+from streamrec.drill import evidence, stream
+from streamrec.drill.kill import drill_settings
+from streamrec.drill.report import machine
+from streamrec.drill.sender import Sender
+from streamrec.drill.stream import Message
+from streamrec.errors import RegistryConflict, Unavailable
+from streamrec.infra.kafka_topics import partition_counts
+from streamrec.ports import Codec
+from streamrec.settings import Settings
+from streamrec.stages.fleet_watch import SwapReport
+from streamrec.stages.release import ReleaseDesk
+
+READY_WITHIN_S = 600.0
+RELEASED_WITHIN_S = 300.0
+BETWEEN_S = 0.5
+LOOK_S = 0.2
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What can be chosen on the command line. ``swaps``: flips, half of them rollbacks."""
+
+    swaps: int = 100
+    items: int = 10_000
+    rate: float = 40.0
+    seed: int = 0
+    crew: Crew = Crew(features=1, trainer=1, serving=2)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the flips took."""
+
+    back_ms: list[float] = field(default_factory=list)
+    forward_ms: list[float] = field(default_factory=list)
+    unconfirmed: int = 0
+    pauses_ms: list[float] = field(default_factory=list)
+
+    def note(self, swap: SwapReport, times: list[float]) -> None:
+        if swap.complete:
+            times.append(swap.took_ms)
+        else:
+            self.unconfirmed += 1
+
+
+def run_swap_drill(given: Settings, options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+    """Do it all; the report.
+
+    Raises UserError or Unavailable when it cannot start.
+    """
+    settings = drill_settings(given)
+    shutil.rmtree(settings.state_dir, ignore_errors=True)
+    with ExitStack() as stack:
+        loop = stack.enter_context(LocalLoop(settings, options.crew, say))
+        stack.callback(remove_traces, given, loop.settings, say)
+        return SwapDrill(loop, options, say).perform()
+
+
+class SwapDrill:
+    """One drill on a loop that has been started."""
+
+    def __init__(self, loop: LocalLoop, options: Options, say: Callable[[str], None]) -> None:
+        self._loop = loop
+        self._settings = loop.settings
+        self._options = options
+        self._say = say
+        self._fleet = clients.fleet(self._settings)
+        self._pauses = SwapPauses()
+        self._seen = Seen()
+
+    def perform(self) -> dict[str, Any]:
+        """All of it; the report."""
+        codec = clients.codec(self._settings)
+        events = partition_counts(self._settings.kafka)[topics.EVENTS]
+        publisher = clients.publisher(self._settings, "streamrec-drill")
+        known = stream.Stream(self._options.seed, codec, events)
+        sender = Sender(known, publisher, self._options.rate)
+        sender.send_now(chain(stream.items(codec), _crowd(codec, self._options.items)))
+        self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
+        readiness = Readiness(self._settings, self._options.crew, self._options.items)
+        self._until(readiness.missing, READY_WITHIN_S)
+        sender.start()
+        with clients.release_desk(self._settings) as desk:
+            self._say("learning until there are two generations …")
+            self._until(
+                lambda: "" if desk.state().history else "one generation only", RELEASED_WITHIN_S
+            )
+            self._swap(desk)
+        sender.stop()
+        publisher.close()
+        return self._report()
+
+    def _swap(self, desk: ReleaseDesk) -> None:
+        """The desk is used by one thread; this one goes on looking after the workers."""
+        failed: list[BaseException] = []
+
+        def swaps() -> None:
+            try:
+                for _ in range(self._options.swaps // 2):
+                    self._back_and_forward(desk)
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=swaps, name="swaps", daemon=True)
+        thread.start()
+        said_s = time.monotonic()
+        while thread.is_alive():
+            self._look()
+            if time.monotonic() - said_s > 10.0:
+                said_s = time.monotonic()
+                self._say(f"{len(self._seen.back_ms) + len(self._seen.forward_ms)} flips")
+        if failed:
+            raise failed[0]
+
+    def _back_and_forward(self, desk: ReleaseDesk) -> None:
+        champion = desk.state().champion or ""
+        self._seen.note(_insist(lambda: desk.rollback("drill")), self._seen.back_ms)
+        time.sleep(BETWEEN_S)
+        forward = _insist(lambda: desk.activate(champion, "drill"))
+        self._seen.note(forward, self._seen.forward_ms)
+        time.sleep(BETWEEN_S)
+
+    def _until(self, missing: Callable[[], str], within_s: float) -> None:
+        deadline_s = time.monotonic() + within_s
+        while what := missing():
+            if time.monotonic() > deadline_s:
+                raise Unavailable(f"waited {within_s:g} s: {what}")
+            self._look()
+
+    def _look(self) -> None:
+        self._loop.watch()
+        self._pauses.sample(self._fleet.workers())
+        time.sleep(LOOK_S)
+
+    def _report(self) -> dict[str, Any]:
+        seen, logs = self._seen, evidence.read_logs(self._settings)
+        controls = [(at.timestamp_ms, at.value) for at in logs[topics.ADAPTERS]]
+        answers = [at.value for at in logs[topics.RECOMMENDATIONS]]
+        mixed = drill_check.mixed(controls, answers)
+        both = [*seen.back_ms, *seen.forward_ms]
+        return {
+            "ok": not mixed and not seen.unconfirmed,
+            "swaps": len(both) + seen.unconfirmed,
+            "unconfirmed": seen.unconfirmed,
+            "rollback_ms": percentiles(seen.back_ms, 50, 99, 100),
+            "forward_ms": percentiles(seen.forward_ms, 50, 99, 100),
+            "pause_ms": percentiles(self._pauses.pauses_ms, 50, 99, 100),
+            "pauses": len(self._pauses.pauses_ms),
+            "lists": len(answers),
+            "mixed": len(mixed),
+            "items": self._options.items,
+            "serving_workers": self._options.crew.serving,
+            "machine": machine(),
+        }
+
+
+def in_words(found: dict[str, Any]) -> RenderableType:
+    """A table and a line."""
+    table = Table(box=None)
+    for column in ("", "times", "median ms", "99 %", "longest"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, times, key in (
+        ("rolled back, all workers", found["swaps"] // 2, "rollback_ms"),
+        ("brought forward, all workers", found["swaps"] // 2, "forward_ms"),
+        ("pause of one worker", found["pauses"], "pause_ms"),
+    ):
+        shown = ("-" if ms is None else f"{ms:.2f}" for ms in found[key].values())
+        table.add_row(name, str(times), *shown)
+    return Group(
+        table,
+        "",
+        f"{found['swaps']} swaps, {found['unconfirmed']} not confirmed by all; "
+        f"{found['lists']:,} lists, {found['mixed']} mixed; {found['items']:,} items, "
+        f"{found['serving_workers']} serving workers",
+    )
+
+
+def _crowd(codec: Codec, items: int) -> Iterator[Message]:
+    """As many more items as are wanted: nobody clicks them, everybody has to rank them."""
+    for n in range(stream.ITEMS, items):
+        item = Item(f"i{n}", f"One of many, number {n}", categories=("many",))
+        yield Message(topics.ITEMS, item.item_id.encode(), codec.encode(topics.ITEMS, item))
+
+
+def _insist(act: Callable[[], SwapReport]) -> SwapReport:
+    """The trainer may act in the same moment."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return act()
+        except RegistryConflict:
+            continue
+    return act()
