@@ -1,0 +1,178 @@
+"""Tastes swap half-way through a stream: how long it hurts, and what is left of the old taste.
+
+    python -m benchmarks.drift DIRECTORY [--events 20000] [--seeds 2] [--plot curve.svg]
+
+DIRECTORY holds items.jsonl and events.jsonl (benchmarks/datasets.py). Tastes are swapped by
+exchanging items: the catalogue is parted in two by its categories (those most often accepted
+go to the first half until it has half of all accepted events), both halves are sorted by
+accepted events over the whole stream, and the n-th items of both become partners. Between
+1/2 and 3/4 of the stream every event names the partner of its item; then the old taste is
+back. So whoever liked one kind now likes the other, and every popularity, pair and history
+says the wrong thing at once; texts stay. Fast lane, predict then learn; *static* is the same
+model, its weights frozen at 3/10, its statistics live.
+
+Printed: NDCG@10 of stretches of the stream, undisturbed and swapped, and after how many
+events the mean of the last WINDOW events is back at 90 % of its level before the swap (the
+4,000 events before it); the same for the return of the old taste.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.prepared import Prepared, prepare
+from streamrec.core.chart import line_chart
+from streamrec.core.events import Interaction, Item
+from streamrec.core.leaderboard import Prediction, gain
+from streamrec.stages.compare import LearnsUntil
+from streamrec.stages.recorded import Stream
+from streamrec.stages.replay import Replay, ReplayOptions
+
+SWAP, BACK, STATIC_FROM = 0.5, 0.75, 0.3
+LEVEL_EVENTS = 4_000
+WINDOW = 500
+ENOUGH = 0.9
+
+
+def partners(items: Sequence[Item], events: Sequence[Interaction]) -> dict[str, str]:
+    """Each item's counterpart in the other half of the tastes; its own inverse."""
+    accepts = Counter(event.item_id for event in events if event.accepted)
+    first = _first_half(items, accepts)
+    halves: tuple[list[str], list[str]] = ([], [])
+    for item in sorted(items, key=lambda item: (-accepts[item.item_id], item.item_id)):
+        halves[not first & set(item.categories)].append(item.item_id)
+    found: dict[str, str] = {}
+    for one, other in zip_longest(*halves):
+        if one is not None and other is not None:
+            found |= {one: other, other: one}
+    return found
+
+
+def _first_half(items: Sequence[Item], accepts: Mapping[str, int]) -> set[str]:
+    """Categories, the most accepted first, until their items have half of all accepted events."""
+    of_category: Counter[str] = Counter()
+    for item in items:
+        of_category.update(dict.fromkeys(item.categories, accepts[item.item_id]))
+    total, chosen = sum(accepts.values()), set[str]()
+    for category, _ in of_category.most_common():
+        covered = sum(accepts[i.item_id] for i in items if chosen & set(i.categories))
+        if 2 * covered >= total:
+            break
+        chosen.add(category)
+    return chosen
+
+
+def swapped(
+    events: Sequence[Interaction], partner: Mapping[str, str], start: int, stop: int
+) -> list[Interaction]:
+    """Events ``[start, stop)`` name the partner of their item, where it has one."""
+    return [
+        replace(e, item_id=partner.get(e.item_id, e.item_id)) if start <= n < stop else e
+        for n, e in enumerate(events)
+    ]
+
+
+def recovery(numbers_E: np.ndarray, gains_E: np.ndarray, at: int, level: float) -> int | None:
+    """Events after ``at`` until the mean of the last WINDOW events is ENOUGH of the level.
+
+    The window lies wholly after ``at``, so it is never less than WINDOW. None: not in time.
+    """
+    for end in range(at + WINDOW, int(numbers_E[-1]) + 1, 50):
+        inside = (numbers_E >= max(at, end - WINDOW)) & (numbers_E < end)
+        if inside.any() and gains_E[inside].mean() >= ENOUGH * level:
+            return end - at
+    return None
+
+
+def run(prepared: Prepared, events: list[Interaction], seed: int) -> dict[str, list[Prediction]]:
+    """Predictions of both contestants over one stream."""
+    learner = prepared.learner(seed=seed)
+    static = LearnsUntil(prepared.learner(seed=seed), int(STATIC_FROM * len(events)))
+    replay = Replay(
+        Stream(prepared.items, events),
+        prepared.catalogue,
+        learner,
+        ReplayOptions(),
+        {"static": static},
+    )
+    ours, theirs = replay.play()
+    return {"streamrec": ours.predictions, "static": theirs.predictions}
+
+
+def series(runs: Sequence[list[Prediction]]) -> tuple[np.ndarray, np.ndarray]:
+    """Event numbers, and gains averaged over seeds."""
+    kept = [p for p in runs[0] if gain(p) is not None]
+    gains = np.array([[gain(p) for p in run if gain(p) is not None] for run in runs], float)
+    return np.array([p.number for p in kept]), gains.mean(0)
+
+
+def report(name: str, numbers_E: np.ndarray, gains_E: np.ndarray, events: int) -> None:
+    swap, back = int(SWAP * events), int(BACK * events)
+    edges = {
+        "before": (swap - LEVEL_EVENTS, swap),
+        "0-500 after": (swap, swap + 500),
+        "500-1000": (swap + 500, swap + 1_000),
+        "1000-2000": (swap + 1_000, swap + 2_000),
+        "to return": (swap + 2_000, back),
+        "0-500 back": (back, back + 500),
+        "500-1000 back": (back + 500, back + 1_000),
+        "rest": (back + 1_000, events),
+    }
+    cells = []
+    for start, stop in edges.values():
+        inside = (numbers_E >= start) & (numbers_E < stop)
+        cells.append(f"{gains_E[inside].mean():>13.4f}" if inside.any() else f"{'-':>13}")
+    print(f"{name:<24}" + "".join(cells), flush=True)
+    if "swapped" in name:
+        before = (numbers_E >= swap - LEVEL_EVENTS) & (numbers_E < swap)
+        level = gains_E[before].mean()
+        till_back = numbers_E < back
+        first = recovery(numbers_E[till_back], gains_E[till_back], swap, level)
+        again = recovery(numbers_E, gains_E, back, level)
+        print(f"{'':<24}  90 % of the old level after {first} events; on return after {again}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Taste swap: recovery and what is left.")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--plot", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    prepared = prepare(arguments.directory, arguments.events)
+    count = len(prepared.events)
+    partner = partners(prepared.items, prepared.events)
+    streams = {
+        "undisturbed": prepared.events,
+        "swapped": swapped(prepared.events, partner, int(SWAP * count), int(BACK * count)),
+    }
+    heads = ["before", "0-500 after", "500-1000", "1000-2000", "to return"]
+    heads += ["0-500 back", "500-1000 back", "rest"]
+    print(f"{len(partner):,} of {len(prepared.items):,} items have a partner; NDCG@10")
+    print(" " * 24 + "".join(f"{head:>13}" for head in heads))
+    curves: dict[str, list[float | None]] = {}
+    for kind, events in streams.items():
+        runs = [run(prepared, events, seed) for seed in range(arguments.seeds)]
+        for name in runs[0]:
+            numbers_E, gains_E = series([one[name] for one in runs])
+            report(f"{name}, {kind}", numbers_E, gains_E, count)
+            parts = np.array_split(np.arange(count), 40)
+            inside = [(numbers_E >= p[0]) & (numbers_E <= p[-1]) for p in parts]
+            curves[f"{name}, {kind}"] = [gains_E[i].mean() if i.any() else None for i in inside]
+    if arguments.plot:
+        across = ["0 %", "25 %", "50 %: swap", "75 %: back", "100 %"]
+        title = "Tastes swap at half, and back at three quarters"
+        arguments.plot.write_text(line_chart(curves, title, across, "NDCG@10"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

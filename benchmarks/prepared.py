@@ -1,0 +1,50 @@
+"""A recorded stream ready for many replays: read once, its catalogue encoded once.
+
+Knows files and the frozen encoder. Does not know what is compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.recorded import read_events, read_items
+from streamrec.core.catalogue import Catalogue
+from streamrec.core.events import Interaction, Item
+from streamrec.model.encoder import TextEncoder
+from streamrec.model.index import ItemIndex
+from streamrec.model.learner import OnlineLearner, Recipe
+from streamrec.model.loading import load_encoder
+from streamrec.settings import load
+
+FAST = replace(Recipe(), slow=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Every learner made from it shares catalogue, encoder and index."""
+
+    items: list[Item]
+    events: list[Interaction]
+    catalogue: Catalogue
+    encoder: TextEncoder
+    index: ItemIndex
+
+    def learner(self, recipe: Recipe = FAST, seed: int = 0) -> OnlineLearner:
+        return OnlineLearner(self.catalogue, self.index, seed, recipe, self.encoder)
+
+
+def prepare(directory: Path, events: int) -> Prepared:
+    """``items.jsonl`` and the first ``events`` of ``events.jsonl`` of a directory."""
+    settings = load()
+    codec = clients.codec(settings)
+    items = read_items(directory / "items.jsonl", codec)
+    first = list(islice(read_events(directory / "events.jsonl", codec), events))
+    catalogue = Catalogue()
+    catalogue.put(items)
+    encoder = load_encoder(settings.encoder)
+    index = ItemIndex(encoder)
+    index.ensure(catalogue)
+    return Prepared(items, first, catalogue, encoder, index)

@@ -1,0 +1,48 @@
+"""The taste swap of benchmarks/drift.py, on items made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.drift import WINDOW, partners, recovery, swapped
+from streamrec.core.events import Interaction, Item, Kind
+
+ITEMS = [Item(f"i{n}", f"Item {n}", categories=("war" if n < 3 else "love",)) for n in range(7)]
+
+
+def clicks(*items: str) -> list[Interaction]:
+    return [
+        Interaction(f"e{n}", f"u{n % 2}", item, Kind.CLICK, 1_000 + n)
+        for n, item in enumerate(items)
+    ]
+
+
+EVENTS = clicks("i0", "i0", "i0", "i1", "i1", "i2", "i3", "i3", "i4")
+
+
+def test_partners_are_of_the_other_taste_and_as_much_accepted_in_it() -> None:
+    partner = partners(ITEMS, EVENTS)
+    assert partner["i0"] == "i3"
+    assert partner["i1"] == "i4"
+    assert all(partner[partner[item]] == item for item in partner)
+    assert "i6" not in partner  # one item of the larger half is left over
+
+
+def test_only_the_events_between_are_swapped() -> None:
+    changed = swapped(EVENTS, partners(ITEMS, EVENTS), 1, 3)
+    assert [e.item_id for e in changed[:4]] == ["i0", "i3", "i3", "i1"]
+    assert [e.event_id for e in changed] == [e.event_id for e in EVENTS]
+
+
+def test_swapping_twice_is_nothing() -> None:
+    partner = partners(ITEMS, EVENTS)
+    assert swapped(swapped(EVENTS, partner, 0, 9), partner, 0, 9) == EVENTS
+
+
+def test_recovery_is_counted_from_the_swap() -> None:
+    numbers = np.arange(6_000)
+    gains = np.where((numbers >= 2_000) & (numbers < 3_000), 0.0, 1.0)
+    found = recovery(numbers, gains, 2_000, 1.0)
+    assert found is not None
+    assert 1_000 + 0.9 * WINDOW <= found <= 1_000 + WINDOW
+    assert recovery(numbers, np.where(numbers >= 2_000, 0.5, 1.0), 2_000, 1.0) is None
