@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from streamrec.bootstrap import clients
+from streamrec.bootstrap import clients, trust
 from streamrec.bootstrap.recorded import read_events, read_items
 from streamrec.bootstrap.trainer import recorded
 from streamrec.core.catalogue import Catalogue
@@ -24,8 +24,9 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.datasets import movielens_100k
 from streamrec.infra.registry_store import open_registry
 from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner, Recipe, Snapshot
+from streamrec.model.learner import OnlineLearner, Snapshot
 from streamrec.model.loading import load_encoder
+from streamrec.model.recipes import recipe_for
 from streamrec.model.sealing import ModelGenerations
 from streamrec.ports import Provenance, RegistryStore
 from streamrec.settings import Settings
@@ -73,16 +74,20 @@ def run_training(
         raise UserError(f"--split: {error}") from None
     catalogue = Catalogue()
     catalogue.put(stream.items)
+    settings = replace(settings, trainer=replace(settings.trainer, seed=plan.seed))
     encoder = load_encoder(settings.encoder)
     index = ItemIndex(encoder)
     say(f"encoding {len(catalogue):,} items …")
     index.ensure(catalogue)
-    recipe = Recipe() if plan.slow_lane else replace(Recipe(), slow=None)
+    recipe = recipe_for(settings, encoder)
+    if not plan.slow_lane:
+        recipe = replace(recipe, slow=None)
     learner = OnlineLearner(catalogue, index, plan.seed, recipe, encoder)
     rules = FoldRules(
         partitions=1,
         attribution_window_ms=int(settings.ingest.attribution_window_s * 1_000),
         sampled_negatives=settings.ingest.sampled_negatives,
+        repeats=settings.ingest.repeated_clicks,
     )
     offline = Offline(stream, split, catalogue, rules, on_progress)
     try:
@@ -93,7 +98,10 @@ def run_training(
     report = _report(name, split, fitted, plan) | {"test": compared}
     url = plan.registry or clients.registry_url(settings)
     store = open_registry(url, settings.state_dir / "registry-cache")
-    generations = ModelGenerations(encoder, catalogue, recorded(settings) | {"offline": report})
+    described = recorded(settings) | {"offline": report}
+    generations = ModelGenerations(
+        encoder, catalogue, described, signer=trust.signer(settings), signers=trust.signers(settings)
+    )
     written = _write(learner, fitted, generations, store) if fitted.best.number else None
     return report | {"generation": written, "registry": url}
 

@@ -29,6 +29,7 @@ from streamrec.model.fast_lane import FastRecipe
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner, Recipe
 from streamrec.model.loading import load_encoder
+from streamrec.model.recipes import recipe_for
 from streamrec.model.sasrec_learner import DEFAULTS as SASREC_DEFAULTS
 from streamrec.model.sasrec_learner import SasrecLearner
 from streamrec.settings import Settings
@@ -88,6 +89,7 @@ def run_replay(
             partitions=1,
             attribution_window_ms=int(settings.ingest.attribution_window_s * 1_000),
             sampled_negatives=settings.ingest.sampled_negatives,
+            repeats=settings.ingest.repeated_clicks,
         ),
         seed=plan.seed,
     )
@@ -101,7 +103,8 @@ def run_replay(
     statistics: dict[str, str] = {}
     if set(plan.compare) & {*HALF_LIVES, FROZEN}:
         statistics = _strongest_statistics(stream, catalogue, options, static_until)
-    make = _Makers(catalogue, encoder, index, plan, statistics)
+    recipe = recipe_for(_seeded(settings, plan.seed), encoder)
+    make = _Makers(catalogue, encoder, index, plan, recipe, statistics)
     compare = {name: make.baseline(name, static_until) for name in plan.compare}
     replay = Replay(stream, catalogue, make.learner(), options, compare)
     return replay.run(on_progress) | {"baselines": {"statistics": statistics}}
@@ -115,10 +118,11 @@ class _Makers:
     encoder: TextEncoder
     index: ItemIndex
     plan: ReplayPlan
+    recipe: Recipe
     statistics: Mapping[str, str]  # by baseline: the feature it reads
 
     def learner(self, recipe: Recipe | None = None) -> OnlineLearner:
-        recipe = recipe or Recipe()
+        recipe = recipe or self.recipe
         if not self.plan.slow_lane:
             recipe = replace(recipe, slow=None)
         return OnlineLearner(self.catalogue, self.index, self.plan.seed, recipe, self.encoder)
@@ -132,6 +136,10 @@ class _Makers:
             return SasrecLearner(self.catalogue, replace(SASREC_DEFAULTS, seed=self.plan.seed))
         weights = WEIGHTS[ITEM_KNN] if name == ITEM_KNN else {self.statistics[name]: 1.0}
         return Unlearned(StatisticRanker(weights))
+
+
+def _seeded(settings: Settings, seed: int) -> Settings:
+    return replace(settings, trainer=replace(settings.trainer, seed=seed))
 
 
 def _static_until(stream: Stream, plan: ReplayPlan) -> int:

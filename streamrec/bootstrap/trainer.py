@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from streamrec.bootstrap import clients
+from streamrec.bootstrap import clients, trust
 from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
 from streamrec.core.events import Source
@@ -30,8 +30,10 @@ from streamrec.model.generation import read_generation
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner
 from streamrec.model.loading import load_encoder
+from streamrec.model.recipes import recipe_for
 from streamrec.model.sealing import ModelGenerations
 from streamrec.model.served import head_expectations
+from streamrec.model.signing import EVERYBODY, Signers
 from streamrec.ports import DeliveredBatch, Learner, RegistryStore
 from streamrec.settings import Settings, TrainerSettings
 from streamrec.stages.champion import ChampionWatch
@@ -150,22 +152,37 @@ def recorded(settings: Settings) -> dict[str, Any]:
     for name in ("device", "threads", "cache_mb"):
         encoder.pop(name, None)
     trainer.pop("tensorboard_dir", None)
-    return {"encoder": encoder, "trainer": trainer, "ingest": asdict(settings.ingest)}
+    learning, ingest = asdict(settings.learning), asdict(settings.ingest)
+    return {"encoder": encoder, "learning": learning, "trainer": trainer, "ingest": ingest}
 
 
 def _model(settings: Settings, mirror: CatalogueMirror) -> tuple[Learner, ModelGenerations]:
     log.info("loading the language model %s", settings.encoder.model)
     encoder = load_encoder(settings.encoder)
     index = ItemIndex(encoder)
-    learner = OnlineLearner(mirror.catalogue, index, settings.trainer.seed, encoder=encoder)
+    recipe, seed = recipe_for(settings, encoder), settings.trainer.seed
+    learner = OnlineLearner(mirror.catalogue, index, seed, recipe, encoder)
+    signers = trust.signers(settings)
     if settings.trainer.start_from:
-        start_from(learner, encoder, clients.registry_store(settings), settings.trainer.start_from)
-    generations = ModelGenerations(encoder, mirror.catalogue, recorded(settings), learner.indexes)
+        store, generation = clients.registry_store(settings), settings.trainer.start_from
+        start_from(learner, encoder, store, generation, signers)
+    generations = ModelGenerations(
+        encoder,
+        mirror.catalogue,
+        recorded(settings),
+        learner.indexes,
+        trust.signer(settings),
+        signers,
+    )
     return learner, generations
 
 
 def start_from(
-    learner: OnlineLearner, encoder: TextEncoder, store: RegistryStore, generation: str
+    learner: OnlineLearner,
+    encoder: TextEncoder,
+    store: RegistryStore,
+    generation: str,
+    signers: Signers = EVERYBODY,
 ) -> None:
     """Give a new learner the weights of a generation; a checkpoint, if any, replaces them.
 
@@ -173,7 +190,7 @@ def start_from(
         UserError: it is not in the registry, or was made for another model or version.
     """
     try:
-        read = read_generation(store.get(generation), head_expectations(encoder))
+        read = read_generation(store.get(generation), head_expectations(encoder, signers))
         learner.start_from(read)
     except GenerationRefused as error:
         raise UserError(f"STREAMREC_TRAINER_START_FROM={generation}: {error}") from error

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,10 @@ class TextEncoder:
         return self._base.dim
 
     @property
+    def device(self) -> torch.device:
+        return self._base.device
+
+    @property
     def base_name(self) -> str:
         """The base model as the settings name it."""
         return self._base.name
@@ -141,6 +146,37 @@ class TextEncoder:
         """Unit vectors (B, D), float32, on the encoder's device, with gradients through the
         adapter. One batch: the caller chooses its size."""
         return self._vectors(texts)
+
+    def entering(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """What enters the trained layers (B, T, H), and the mask (B, T) of what is real.
+
+        Cached activations, or the embedded tokens of a model that runs whole; the caller may
+        change them. At least one text. ``onward`` makes vectors of them.
+        """
+        if self._upper is not None:
+            hidden_BTH, mask_BT = padded(self._base.activations(texts))
+            return hidden_BTH.to(self._upper_dtype), mask_BT
+        ids_BT, mask_BT = padded(self._base.tokens(texts))
+        embed: nn.Module = self._adapted.transformer.get_input_embeddings()  # type: ignore[operator]
+        return embed(ids_BT), mask_BT
+
+    def onward(self, entering_BTH: Tensor, mask_BT: Tensor) -> Tensor:
+        """Unit vectors (B, D), float32, with gradients; ``embed`` in two halves."""
+        model = self._upper if self._upper is not None else self._adapted.root
+        out = model(inputs_embeds=entering_BTH, attention_mask=mask_BT)
+        return pooled(out.last_hidden_state, mask_BT, self._base.pooling)
+
+    @contextmanager
+    def dropping_out(self) -> Iterator[None]:
+        """Inside, the adapter's dropout is on, drawn from torch's own generator."""
+        layers = self._adapted.dropping_layers()
+        for layer in layers:
+            layer.train()
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.eval()
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         return self._adapted.parameters()

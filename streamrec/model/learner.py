@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from streamrec.core.catalogue import Catalogue
+from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.features import FEATURE_SET, FEATURES
 from streamrec.errors import GenerationRefused
@@ -33,7 +34,7 @@ from streamrec.model.encoder import TextEncoder
 from streamrec.model.fast_lane import FastLane, FastRecipe
 from streamrec.model.generation import Generation, write_weights
 from streamrec.model.head import INPUTS, Head
-from streamrec.model.index import ItemIndex, item_text
+from streamrec.model.index import ItemIndex
 from streamrec.model.ranker import Ranker, head_inputs
 from streamrec.model.replay_memory import Remembered, ReplayMemory
 from streamrec.model.similarity import candidate_similarities
@@ -149,7 +150,7 @@ class OnlineLearner:
     def _slow_step(self, fresh: Remembered, replayed: Remembered) -> float | None:
         if self._slow is None or not isinstance(self.index, ItemIndex):
             return None
-        loss = self._slow.step(fresh.as_float(), replayed, self._texts, self.index.centre)
+        loss = self._slow.step(fresh.as_float(), replayed, self._items, self.index.centre)
         if loss is not None and self._slow.due:
             self._publish(self._slow.published())
         return loss
@@ -163,8 +164,8 @@ class OnlineLearner:
                 _refresh_similarities(memory, index.vectors)
         self.index, self._encoder = index, encoder
 
-    def _texts(self, rows: Sequence[int]) -> list[str]:
-        return [item_text(self._catalogue.item(row)) for row in rows]
+    def _items(self, rows: Sequence[int]) -> list[Item]:
+        return [self._catalogue.item(row) for row in rows]
 
     def _remembered(self, examples: Sequence[Example]) -> Remembered:
         narrowed = [_narrowed(example, self._recipe.candidates) for example in examples]

@@ -32,6 +32,7 @@ from streamrec.settings import Adapter, EncoderSettings
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 LOW_RANK = frozenset({Adapter.LORA, Adapter.DORA, Adapter.ADALORA})
+RANKED = LOW_RANK | {Adapter.PREFIX}
 TRAINED_WHOLE = frozenset({Adapter.LAST_LAYERS, Adapter.FULL})
 ADALORA_STEPS = 100_000
 """AdaLoRA must be told how long it will train; a stream has no end, so: long."""
@@ -54,6 +55,10 @@ class Adapted:
 
     def parameters(self) -> list[nn.Parameter]:
         return [p for p in self.root.parameters() if p.requires_grad]
+
+    def dropping_layers(self) -> list[nn.Module]:
+        """Modules whose training mode means dropout of the adapter's input, nothing else."""
+        return [module for module in self.root.modules() if isinstance(module, LoraLayer)]
 
     def state(self) -> dict[str, Tensor]:
         """Copies of the trainable tensors, named as in ``adapter_model.safetensors``."""
@@ -147,6 +152,17 @@ def problems(settings: EncoderSettings, config: Any) -> list[str]:
         found.append(
             f"STREAMREC_ENCODER_DTYPE=bfloat16 with {adapter}: a step smaller than 1/256 of a "
             "weight would be rounded away; use auto"
+        )
+    if not 0 <= settings.dropout < 1:
+        found.append(f"STREAMREC_ENCODER_DROPOUT={settings.dropout:g} is not in [0, 1)")
+    if settings.dropout and adapter not in LOW_RANK:
+        found.append(
+            f"STREAMREC_ENCODER_DROPOUT={settings.dropout:g} with {adapter}: only lora, dora and "
+            "adalora have an input to drop"
+        )
+    if adapter not in RANKED and settings.rank != EncoderSettings().rank:
+        found.append(
+            f"STREAMREC_ENCODER_RANK={settings.rank} with {adapter}: it has no rank; leave it out"
         )
     longest = getattr(config, "max_position_embeddings", None)
     if longest and settings.max_tokens > longest:
@@ -265,7 +281,7 @@ def _config(
         "layers_pattern": layers_name.rpartition(".")[2],
         "r": settings.rank,
         "lora_alpha": settings.alpha,
-        "lora_dropout": 0.0,
+        "lora_dropout": settings.dropout,
         "fan_in_fan_out": family == "gpt2",
     }
     if adapter is Adapter.ADALORA:

@@ -8,6 +8,16 @@ score(user, item) = scale × cosine(user, item) + weight × popularity, the user
 decayed mean of the vectors of the last few accepted items; softmax over an example's own
 candidates and what the others of the batch accepted.
 
+A step, in order:
+
+1. Texts of all its items, as they are or shuffled; what the frozen layers make of them;
+   tokens hidden at random (``model.regularisers``).
+2. Gradients of the loss (``model.piecewise``): in one piece, or in several.
+3. With FGM, gradients of the loss on perturbed embeddings, added.
+4. The pull to the published weights; clipping; one optimiser step.
+
+What is random in a step follows from the seed and the step's number.
+
 Legend: B examples, H history items, U distinct items of a batch, D dimensions.
 """
 
@@ -20,12 +30,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from streamrec.core.events import Item
 from streamrec.core.examples import ExampleKind
 from streamrec.core.features import FEATURES
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.head import KINDS
-from streamrec.model.index import centred
+from streamrec.model.index import centred, item_text
+from streamrec.model.optimisers import (
+    RATES,
+    load_optimiser_state,
+    make_optimiser,
+    optimiser_state,
+)
+from streamrec.model.piecewise import Piece, Piecewise
+from streamrec.model.regularisers import adversarial, hidden_tokens, mean_state, shuffled_text
 from streamrec.model.replay_memory import Remembered
+from streamrec.settings import Optimiser
 
 _POPULARITY = FEATURES.index("accepts_5000ev")
 
@@ -34,16 +54,25 @@ _POPULARITY = FEATURES.index("accepts_5000ev")
 class SlowRecipe:
     """How the adapter is trained; a step costs about ``examples`` × (history + 2) texts."""
 
-    learning_rate: float = 2e-4
+    learning_rate: float = RATES[Optimiser.ADAMW]
     score_rate: float = 1e-2  # of scale and weight
     examples: int = 16  # per step, half of them fresh
     history: int = 5
     shown: int = 3  # items of an impression that were not accepted, per example
     warmup_steps: int = 10
-    clip_norm: float = 1.0
+    clip_norm: float = 1.0  # 0: gradients are left as they are
     proximal: float = 1e-2  # × squared distance to the published weights
     decay: float = 0.8  # of a history item's weight, per newer one
     publish_steps: int = 128  # a new encoder version after this many
+    optimiser: Optimiser = Optimiser.ADAMW
+    weight_decay: float = 0.0
+    pieces: int = 1  # in which a step's texts pass the encoder
+    bfloat16: bool = False  # mixed precision of the trained layers
+    hide_tokens: float = 0.0
+    shuffle_text: bool = False
+    fgm: float = 0.0
+    average: int = 1  # recent published states whose mean is published
+    seed: int = 0
 
 
 class SlowLane:
@@ -53,42 +82,59 @@ class SlowLane:
         """``encoder`` is the published one; what is trained is a copy of its adapter."""
         self._recipe = recipe
         self._encoder = encoder.with_adapter()
+        self._piecewise = Piecewise(self._encoder, bfloat16=recipe.bfloat16)
         self.steps = 0
-        self._anchor = [p.detach().clone() for p in self._encoder.trainable_parameters()]
+        self._anchor = self._copied()
+        self._recent: list[dict[str, Tensor]] = []  # published states, newest last
         self._log_scale = nn.Parameter(torch.tensor(2.0))
         self._popularity = nn.Parameter(torch.tensor(0.5))
-        self._optimiser = torch.optim.AdamW(
-            [
-                {"params": self._encoder.trainable_parameters(), "weight_decay": 0.0},
-                {
-                    "params": [self._log_scale, self._popularity],
-                    "lr": recipe.score_rate,
-                    "weight_decay": 0.0,
-                },
-            ],
-            lr=recipe.learning_rate,
+        self._optimiser = make_optimiser(
+            recipe.optimiser,
+            self._encoder.trainable_parameters(),
+            recipe.learning_rate,
+            recipe.weight_decay,
         )
+        self._score_optimiser = make_optimiser(
+            Optimiser.ADAMW, [self._log_scale, self._popularity], recipe.score_rate, 0.0
+        )
+
+    @property
+    def publish_steps(self) -> int:
+        """Steps from one publication to the next."""
+        return self._recipe.publish_steps
 
     @property
     def due(self) -> bool:
         """Whether enough was learned since the last publication to publish again."""
         return self.steps > 0 and self.steps % self._recipe.publish_steps == 0
 
+    @property
+    def publish_steps(self) -> int:
+        """Steps from one publication to the next."""
+        return self._recipe.publish_steps
+
     def published(self) -> TextEncoder:
-        """A frozen copy of the weights as they are; they become the proximal anchor."""
-        self._anchor = [p.detach().clone() for p in self._encoder.trainable_parameters()]
-        return self._encoder.with_adapter()
+        """A frozen copy of the weights as they are, or of their mean with the ones before.
+
+        The weights as they are become the proximal anchor.
+        """
+        self._anchor = self._copied()
+        if self._recipe.average == 1:
+            return self._encoder.with_adapter()
+        self._recent.append(self._encoder.adapter_state())
+        del self._recent[: -self._recipe.average]
+        return self._encoder.with_adapter(mean_state(self._recent))
 
     def step(
         self,
         fresh: Remembered,
         replayed: Remembered,
-        texts: Callable[[Sequence[int]], list[str]],
+        items: Callable[[Sequence[int]], list[Item]],
         centre_D: Tensor,
     ) -> float | None:
         """One optimiser step on both; its loss, or None when no example can teach anything.
 
-        ``texts`` gives the texts of catalogue rows; ``centre_D`` is the index's.
+        ``items`` gives the items of catalogue rows; ``centre_D`` is the index's.
         """
         half = self._recipe.examples // 2
         examples = _useful(fresh, half) + _useful(replayed, self._recipe.examples - half)
@@ -96,18 +142,59 @@ class SlowLane:
         if len(lessons) < 2:
             return None
         self.steps += 1
-        warm = min(1.0, self.steps / self._recipe.warmup_steps)
-        self._optimiser.param_groups[0]["lr"] = self._recipe.learning_rate * warm
-        loss = self._loss(lessons, texts, centre_D)
-        parameters = self._encoder.trainable_parameters()
+        for optimiser in (self._optimiser, self._score_optimiser):
+            optimiser.zero_grad(set_to_none=True)
+        rows = sorted({row for lesson in lessons for row in lesson.rows})
+        pieces = self._pieces(items(rows))
+        softmax = self._softmax(lessons, rows, centre_D)
+        loss = self._piecewise.backward(pieces, softmax, self._step_seed)
+        if self._recipe.fgm:
+            self._piecewise.backward(self._perturbed(pieces), softmax, self._step_seed)
+        self._move()
+        return loss
+
+    @property
+    def _step_seed(self) -> int:
+        return self._recipe.seed * 1_000_003 + self.steps
+
+    def _copied(self) -> list[Tensor]:
+        return [p.detach().clone() for p in self._encoder.trainable_parameters()]
+
+    def _pieces(self, items: Sequence[Item]) -> list[Piece]:
+        """What enters the trained layers, cut into as many pieces as the recipe says."""
+        recipe, drawn = self._recipe, torch.Generator().manual_seed(self._step_seed)
+        texts = [
+            shuffled_text(item, drawn) if recipe.shuffle_text else item_text(item) for item in items
+        ]
+        size = -(-len(texts) // recipe.pieces)
+        pieces = []
+        for start in range(0, len(texts), size):
+            entering, mask = self._encoder.entering(texts[start : start + size])
+            piece = Piece(*hidden_tokens(entering, mask, recipe.hide_tokens, drawn))
+            if recipe.fgm:
+                piece.want_gradient()
+            pieces.append(piece)
+        return pieces
+
+    def _perturbed(self, pieces: Sequence[Piece]) -> list[Piece]:
+        return [
+            Piece(adversarial(p.entering_BTH.detach(), p.gradient, self._recipe.fgm), p.mask_BT)
+            for p in pieces
+        ]
+
+    def _move(self) -> None:
+        """Step 4 of the module's docstring."""
+        recipe, parameters = self._recipe, self._encoder.trainable_parameters()
         distance = torch.stack(
             [(p - a).pow(2).sum() for p, a in zip(parameters, self._anchor, strict=True)]
         ).sum()
-        self._optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss + self._recipe.proximal * distance)
-        nn.utils.clip_grad_norm_(parameters, self._recipe.clip_norm)
+        torch.autograd.backward(recipe.proximal * distance)
+        if recipe.clip_norm:
+            nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+        warm = min(1.0, self.steps / recipe.warmup_steps)
+        self._optimiser.param_groups[0]["lr"] = recipe.learning_rate * warm
         self._optimiser.step()
-        return loss.item()
+        self._score_optimiser.step()
 
     def _lesson(self, example: Remembered) -> _Lesson:
         """Rows of one example (batch of one): history, what was accepted, what was not."""
@@ -129,17 +216,12 @@ class SlowLane:
             impression,
         )
 
-    def _loss(
-        self,
-        lessons: Sequence[_Lesson],
-        texts: Callable[[Sequence[int]], list[str]],
-        centre_D: Tensor,
-    ) -> Tensor:
-        rows = sorted({row for lesson in lessons for row in lesson.rows})
+    def _softmax(
+        self, lessons: Sequence[_Lesson], rows: Sequence[int], centre_D: Tensor
+    ) -> Callable[[Tensor], Tensor]:
+        """The loss as a function of the raw vectors (U, D) of ``rows``."""
         place = {row: u for u, row in enumerate(rows)}
-        raw_UD = self._encoder.embed(texts(rows))
-        vectors_UD = centred(raw_UD, centre_D.to(raw_UD.device))
-        popularity_U = torch.zeros(len(rows), device=raw_UD.device)
+        popularity_U = torch.zeros(len(rows))
         for lesson in lessons:
             for row, value in lesson.popularity.items():
                 popularity_U[place[row]] = value
@@ -151,34 +233,43 @@ class SlowLane:
             others = () if lesson.impression else targets - set(lesson.history)
             for row in {lesson.target, *lesson.refused, *others}:
                 allowed_BU[b, place[row]] = 1.0
-        users_BD = functional.normalize(history_BU.to(raw_UD.device) @ vectors_UD, dim=-1)
-        scores_BU = self._log_scale.exp() * users_BD @ vectors_UD.T
-        scores_BU = scores_BU + self._popularity * popularity_U
-        scores_BU = scores_BU.masked_fill(allowed_BU.to(raw_UD.device) == 0, -1e4)
-        target_B = torch.tensor([place[at.target] for at in lessons], device=raw_UD.device)
-        return functional.cross_entropy(scores_BU, target_B)
+        target_B = torch.tensor([place[lesson.target] for lesson in lessons])
+
+        def loss(raw_UD: Tensor) -> Tensor:
+            on = raw_UD.device
+            vectors_UD = centred(raw_UD, centre_D.to(on))
+            users_BD = functional.normalize(history_BU.to(on) @ vectors_UD, dim=-1)
+            scores_BU = self._log_scale.exp() * users_BD @ vectors_UD.T
+            scores_BU = scores_BU + self._popularity * popularity_U.to(on)
+            scores_BU = scores_BU.masked_fill(allowed_BU.to(on) == 0, -1e4)
+            return functional.cross_entropy(scores_BU, target_B.to(on))
+
+        return loss
 
     def state(self) -> dict[str, Tensor]:
         state = {f"adapter.{k}": v for k, v in self._encoder.adapter_state().items()}
         state |= {f"anchor.{n}": a for n, a in enumerate(self._anchor)}
-        for number, slots in self._optimiser.state_dict()["state"].items():
-            state |= {f"optimiser.{number}.{k}": v for k, v in slots.items()}
-        score = torch.stack([self._log_scale.detach(), self._popularity.detach()])
-        return state | {"score": score, "steps": torch.tensor([self.steps])}
+        for n, recent in enumerate(self._recent):
+            state |= {f"recent.{n}.{k}": v for k, v in recent.items()}
+        state |= {f"optimiser.{k}": v for k, v in optimiser_state(self._optimiser).items()}
+        score = optimiser_state(self._score_optimiser)
+        state |= {f"score_optimiser.{k}": v for k, v in score.items()}
+        both = torch.stack([self._log_scale.detach(), self._popularity.detach()])
+        return state | {"score": both, "steps": torch.tensor([self.steps])}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Raises KeyError, RuntimeError or GenerationRefused when the state does not fit."""
         self._encoder.load_adapter_state(_under("adapter.", state))
         self._anchor = [state[f"anchor.{n}"].clone() for n in range(len(self._anchor))]
+        published = range(sum(1 for name in state if name.startswith("recent.")))
+        recent = (_under(f"recent.{n}.", state) for n in published)
+        self._recent = [weights for weights in recent if weights]
         with torch.no_grad():
             self._log_scale.copy_(state["score"][0])
             self._popularity.copy_(state["score"][1])
         self.steps = int(state["steps"])
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("optimiser.", state).items():
-            number, _, slot = name.partition(".")
-            slots.setdefault(int(number), {})[slot] = value
-        self._optimiser.load_state_dict(self._optimiser.state_dict() | {"state": slots})
+        load_optimiser_state(self._optimiser, _under("optimiser.", state))
+        load_optimiser_state(self._score_optimiser, _under("score_optimiser.", state))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,13 @@ from streamrec.core.features import FEATURES
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner, Recipe
 from streamrec.model.slow_lane import SlowRecipe
+from streamrec.settings import Optimiser
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.model.test_learner import Loop
 
-RECIPE = Recipe(slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2))
+RECIPE = Recipe(
+    slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2), flip_steps=0
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,8 @@ def test_what_is_remembered_gets_the_new_similarities(loop: Loop) -> None:
     learner.learn(loop.examples[:96])
     held = learner._memory.held()
     before = learner._memory.stored.inputs[held].clone()
-    learner._publish(tiny_encoder(seed=5))
+    other = tiny_encoder(seed=5)
+    learner._flip(ItemIndex(other), other)
     after = learner._memory.stored.inputs[held]
     statistics, similarities = slice(0, len(FEATURES)), slice(len(FEATURES), None)
     assert torch.equal(before[..., statistics], after[..., statistics])
@@ -109,3 +113,91 @@ def test_a_snapshot_is_written_in_the_generation_layout(loop: Loop, tmp_path: Pa
         "adapter_model.safetensors",
         "head.safetensors",
     }
+
+
+def weights(learner: OnlineLearner) -> torch.Tensor:
+    """All trained weights, in a row."""
+    assert learner._slow is not None
+    return torch.cat([p.detach().flatten() for p in learner._slow._encoder.trainable_parameters()])
+
+
+def slow(loop: Loop, seed: int = 0, **changes: object) -> OnlineLearner:
+    recipe = SlowRecipe(publish_steps=2, warmup_steps=1, learning_rate=1e-2, **changes)  # type: ignore[arg-type]
+    return new_learner(loop, replace(RECIPE, slow=recipe), seed)
+
+
+def test_accumulation_takes_the_same_steps_as_one_batch(loop: Loop) -> None:
+    moved = []
+    for pieces in (1, 4):
+        learner = slow(loop, optimiser=Optimiser.SGD, pieces=pieces)
+        learner.learn(loop.examples[: 32 * 3])
+        moved.append(weights(learner))
+    torch.testing.assert_close(moved[0], moved[1], atol=1e-5, rtol=1e-3)
+    assert not torch.equal(moved[0], weights(slow(loop)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fgm": 0.1},
+        {"hide_tokens": 0.3},
+        {"shuffle_text": True},
+        {"weight_decay": 0.5},
+        {"optimiser": Optimiser.ADAFACTOR},
+        {"clip_norm": 1e-3, "optimiser": Optimiser.SGD},
+        {"bfloat16": True},
+    ],
+    ids=str,
+)
+def test_each_choice_changes_what_is_learned_and_repeats_with_its_seed(
+    loop: Loop, changes: dict[str, object]
+) -> None:
+    plain, one, other = slow(loop), slow(loop, **changes), slow(loop, **changes)
+    for learner in (plain, one, other):
+        learner.learn(loop.examples[: 32 * 3])
+    assert torch.equal(weights(one), weights(other))
+    assert not torch.equal(weights(one), weights(plain))
+    assert torch.isfinite(weights(one)).all()
+
+
+def test_a_perturbation_leaves_the_cached_activations_alone(loop: Loop) -> None:
+    learner = slow(loop, fgm=0.5)
+    assert learner._slow is not None
+    base = learner._slow._encoder._base
+    texts = [item.title + ". " + item.categories[0] for item in learner._items(range(5))]
+    before = [row.clone() for row in base.activations(texts)]
+    learner.learn(loop.examples[: 32 * 3])
+    for one, other in zip(base.activations(texts), before, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_published_weights_are_the_mean_of_recent_ones(loop: Loop) -> None:
+    learner = slow(loop, average=2)
+    lane = learner._slow
+    assert lane is not None
+    name = next(iter(lane._encoder.adapter_state()))
+    learner.learn(loop.examples[:64])  # two steps: one publication
+    first = lane._encoder.adapter_state()[name]
+    learner.learn(loop.examples[64:128])
+    second = lane._encoder.adapter_state()[name]
+    assert not torch.equal(first, second)
+    (index,) = learner.indexes()
+    served = index._encoder.adapter_state()[name]
+    torch.testing.assert_close(served, (first + second) / 2)
+
+
+@pytest.mark.parametrize("optimiser", list(Optimiser))
+def test_every_optimiser_resumes_bit_for_bit(
+    loop: Loop, tmp_path: Path, optimiser: Optimiser
+) -> None:
+    """Halfway between publications, with averages, and randomness in every step."""
+    changes = {"average": 3, "hide_tokens": 0.2, "shuffle_text": True, "fgm": 0.05}
+    whole = slow(loop, optimiser=optimiser, **changes)
+    whole.learn(loop.examples[: 32 * 5])
+    whole.save(tmp_path)
+    resumed = slow(loop, seed=77, optimiser=optimiser, **changes)
+    resumed.load(tmp_path)
+    for learner in (whole, resumed):
+        learner.learn(loop.examples[32 * 5 : 32 * 9])
+    assert torch.equal(weights(whole), weights(resumed))
+    assert version(whole) == version(resumed)
