@@ -99,11 +99,6 @@ class SlowLane:
         )
 
     @property
-    def publish_steps(self) -> int:
-        """Steps from one publication to the next."""
-        return self._recipe.publish_steps
-
-    @property
     def due(self) -> bool:
         """Whether enough was learned since the last publication to publish again."""
         return self.steps > 0 and self.steps % self._recipe.publish_steps == 0
