@@ -59,11 +59,12 @@ def trials(
     rejected: Counter[str] = Counter()
     champion, former, made = Champion("g0", learner.snapshot()), list[Former](), 0
     trial: Trial | None = None
-    waiting = 0
+    waiting = learned = limited = 0
     for batch in batches:
         if trial is not None:
             trial.watch(batch)
-        learner.learn(batch)
+        report = learner.learn(batch)
+        learned, limited = learned + report.examples, limited + report.limited
         waiting += len(batch)
         if trial is not None and trial.examples >= gate:
             verdict = trial.verdict(GateRules(), {})
@@ -80,6 +81,7 @@ def trials(
             made, waiting = made + 1, 0
             trial = Trial(Candidate(made, learner.snapshot(), Ledger(), 0, 0), champion)
     print(f"{made} candidates; rejected: {dict(rejected)}")
+    print(f"{limited} of {learned} examples limited by a quota")
     for name, values in sorted(numbers.items()):
         low, mid, high, most = np.percentile(values, [5, 50, 95, 100])
         print(f"{name:28} n {len(values):4}  5% {low:8.4f}  50% {mid:8.4f}  "

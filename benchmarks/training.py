@@ -34,9 +34,10 @@ from streamrec.core.examples import Example, ExampleKind, TrainingBatch
 from streamrec.core.features import FEATURE_SET, FEATURES
 from streamrec.core.watermarks import Ledger
 from streamrec.infra.codec import Codec
-from streamrec.model.fast_lane import FastLane, FastRecipe, listwise
+from streamrec.model.fast_lane import FastLane, FastRecipe
 from streamrec.model.head import INPUTS, Head
 from streamrec.model.learner import OnlineLearner, Recipe
+from streamrec.model.losses import listwise
 from streamrec.model.replay_memory import Remembered
 
 DIM = 384
@@ -90,6 +91,7 @@ def prepared(recipe: Recipe, steps: int) -> list[Remembered]:
             kind=torch.ones(rows, dtype=torch.long),
             rows=torch.zeros(shape, dtype=torch.int32),
             history=torch.zeros(rows, 1, dtype=torch.int32),
+            weight=torch.ones(rows),
         )
         for _ in range(min(steps, 20))
     ]

@@ -76,6 +76,9 @@ class IngestSettings:
     sampled_negatives: int = setting(
         100, "items sampled beside a click without impression", least=1
     )
+    repeated_clicks: int = setting(
+        3, "clicks of one user on one item, among the last 50, that lift the item", least=1
+    )
     batch_examples: int = setting(64, "a mini-batch is sent when it has this many", least=1)
     batch_age_s: float = setting(0.5, "or when its first example is this old", least=0)
     future_tolerance_s: float = setting(86_400.0, "an event further ahead is refused", least=0)
@@ -190,6 +193,13 @@ class TrainerSettings:
         "or this far below popularity's reciprocal rank, or below that of the champion ten "
         "releases ago, unless it is above the champion's",
         least=0,
+    )
+    quota_window: int = setting(512, "examples over which quotas are counted", least=1)
+    quota_user_share: float = setting(
+        0.125, "a user weighs no more than this share of them; 1: no quota", least=0
+    )
+    quota_item_share: float = setting(
+        0.25, "an item weighs no more than this share of them; 1: no quota", least=0
     )
     stage_timeout_s: float = setting(20.0, "a silent worker holds a swap up no longer", least=0)
     checkpoint_s: float = setting(30.0, "seconds between checkpoints", least=0)

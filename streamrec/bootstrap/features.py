@@ -63,6 +63,7 @@ def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRul
                 partitions=partitions[topics.EVENTS],
                 attribution_window_ms=int(ingest.attribution_window_s * 1000),
                 sampled_negatives=ingest.sampled_negatives,
+                repeats=ingest.repeated_clicks,
             ),
             batch=BatchRules(
                 examples=ingest.batch_examples,

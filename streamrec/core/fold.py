@@ -12,7 +12,8 @@ What one event does, in order:
 
 1. a repeated event_id of the user is dropped: it changes nothing;
 2. the watermark moves, and pendings whose deadline it passes become examples;
-3. the shared rows count it: item counts, and for an accepted event pairs;
+3. the shared rows count it: item counts, and for an accepted event pairs; an item the user
+   has accepted ``repeats`` times lately is not lifted by accepting it once more;
 4. the user's pendings: a view opens or joins one, an outcome labels one;
 5. examples: an accepted event outside any impression, at once, with sampled negatives;
    an outcome that is not accepted and belongs to no impression, at once, as a view;
@@ -58,6 +59,7 @@ class FoldRules:
     partitions: int = 1
     attribution_window_ms: int = 300_000
     sampled_negatives: int = 100
+    repeats: int = 3  # of one item among a user's last accepted ones; more lift it no further
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +272,17 @@ class PartitionFold:
     def _count(self, event: Interaction, before: UserState, run: _Run, *, exposed: bool) -> None:
         self._clock += 1
         share = self._items.setdefault(event.item_id, ItemShare())
+        insistent = before.history.count(event.item_id) >= self._rules.repeats
+        accept = event.accepted and not insistent
         share.touch(
-            self._clock, self.watermark_ms, self._half_lives, view=exposed, accept=event.accepted
+            self._clock,
+            self.watermark_ms,
+            self._half_lives,
+            view=exposed and not (event.accepted and insistent),
+            accept=accept,
         )
         run.items[event.item_id] = None
-        if event.accepted:
+        if accept:
             run.pairs |= dict.fromkeys(observe(self._pairs, event.item_id, before.history))
 
     # -- results ----------------------------------------------------------------------
@@ -361,6 +369,7 @@ class PartitionFold:
             labels = np.zeros(len(ids), np.float32)
             labels[0] = 1.0
             log_q = sampler.log_q(rows)
+            log_q[0] = 0.0  # the accepted item is in its own list for certain
         return Example(
             partition=self._source.partition,
             offset=draft.located.offset,

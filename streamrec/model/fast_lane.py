@@ -74,7 +74,7 @@ class FastLane:
         """Fresh examples move the standardisation and the mix of kinds."""
         self.kinds_seen += torch.bincount(fresh.kind, minlength=len(KINDS))
         share = 1.0 / fresh.mask.sum(1, keepdim=True).clamp(min=1)
-        weights_BC = fresh.mask * share  # every example counts as one
+        weights_BC = fresh.mask * share * fresh.weight[:, None]  # an example counts as its weight
         x = fresh.inputs.float()
         sums = torch.stack(
             [
@@ -138,7 +138,8 @@ class FastLane:
         losses_BC = functional.binary_cross_entropy_with_logits(
             logits_BC, batch.labels, reduction="none"
         )
-        return losses_BC[batch.mask].mean()
+        weights_BC = batch.mask * batch.weight[:, None]
+        return (losses_BC * weights_BC).sum() / weights_BC.sum().clamp(min=1)
 
     @torch.no_grad()
     def _confine(self) -> None:
@@ -180,12 +181,14 @@ class FastLane:
 
 
 def listwise(scores_BC: Tensor, batch: Remembered) -> Tensor:
-    """Mean softmax cross-entropy over examples that have both labels; 0 when none has."""
+    """Mean softmax cross-entropy over examples that have both labels, by their weight; 0 when
+    none has."""
     logits_BC = (scores_BC - batch.log_q).masked_fill(~batch.mask, -1e4)
     positives_B = batch.labels.sum(1)
     useful_B = (positives_B > 0) & (positives_B < batch.mask.sum(1))
     losses_B = -(logits_BC.log_softmax(1) * batch.labels).sum(1) / positives_B.clamp(min=1)
-    return (losses_B * useful_B).sum() / useful_B.sum().clamp(min=1)
+    weights_B = useful_B * batch.weight
+    return (losses_B * weights_B).sum() / weights_B.sum().clamp(min=1)
 
 
 def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.features import FEATURE_SET, FEATURES
+from streamrec.core.quota import Quota, QuotaRules
 from streamrec.errors import GenerationRefused
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.fast_lane import FastLane, FastRecipe
@@ -64,6 +65,7 @@ class Recipe:
     recent: int = 2_048  # slots of replay memory
     reservoir: int = 2_048
     candidates: int = 64  # kept of an example: accepted ones first, others sampled
+    quota: QuotaRules = QuotaRules()
     fast: FastRecipe = FastRecipe()
     slow: SlowRecipe | None = SlowRecipe()  # None: the encoder is left as it is
 
@@ -107,6 +109,7 @@ class OnlineLearner:
         self._catalogue = catalogue
         self._encoder = encoder
         self._generator = torch.Generator().manual_seed(seed)
+        self._quota = Quota(self._recipe.quota)
         self._fast = FastLane(self._recipe.fast, self._generator)
         self._slow: SlowLane | None = None
         if encoder is not None and self._recipe.slow and encoder.trainable_parameters():
@@ -123,11 +126,15 @@ class OnlineLearner:
     # -- learning ---------------------------------------------------------------------
 
     def learn(self, examples: Sequence[Example]) -> LearnReport:
-        """Take the steps that these examples are due, replaying older ones beside them."""
+        """Take the steps that these examples are due, replaying older ones beside them.
+
+        An example whose source has used up its quota is not learned, and not remembered.
+        """
         losses: list[dict[str, float]] = []
-        if examples:
+        weights = self._quota.weigh(examples)
+        if weights.any():
             self.index.ensure(self._catalogue)
-            arrived = self._remembered(examples)
+            arrived = self._remembered(examples, weights)
             waiting = arrived if self._waiting is None else self._waiting.joined(arrived)
             size = self._recipe.step_examples
             while len(waiting) >= size:
@@ -137,7 +144,7 @@ class OnlineLearner:
         slow = [at for at in losses if "encoder" in at]
         names = sorted({name for at in losses for name in at})
         means = {n: float(np.mean([at[n] for at in losses if n in at])) for n in names}
-        return LearnReport(len(examples), len(losses), len(slow), means)
+        return LearnReport(len(examples), len(losses), len(slow), means, int((weights < 1).sum()))
 
     def _step(self, fresh: Remembered) -> dict[str, float]:
         self._fast.observe(fresh)
@@ -167,8 +174,10 @@ class OnlineLearner:
     def _items(self, rows: Sequence[int]) -> list[Item]:
         return [self._catalogue.item(row) for row in rows]
 
-    def _remembered(self, examples: Sequence[Example]) -> Remembered:
-        narrowed = [_narrowed(example, self._recipe.candidates) for example in examples]
+    def _remembered(self, examples: Sequence[Example], weights: FloatArray) -> Remembered:
+        """Those that weigh something."""
+        counted = [e for e, weight in zip(examples, weights, strict=True) if weight > 0]
+        narrowed = [_narrowed(example, self._recipe.candidates) for example in counted]
         batch = example_tensors(narrowed, self._catalogue, self._recipe.candidates)
         return Remembered(
             inputs=head_inputs(self.index.vectors, batch).half(),
@@ -178,6 +187,7 @@ class OnlineLearner:
             kind=batch.kind_B,
             rows=batch.rows_BC.int(),
             history=batch.history_BH.int(),
+            weight=torch.from_numpy(weights[weights > 0]),
         )
 
     # -- releasing --------------------------------------------------------------------
@@ -229,6 +239,7 @@ class OnlineLearner:
         """
         state = {f"fast.{k}": v for k, v in self._fast.state().items()}
         state |= {f"memory.{k}": v for k, v in self._memory.state().items()}
+        state |= {f"quota.{k}": torch.from_numpy(v) for k, v in self._quota.state().items()}
         if self._waiting is not None:
             state |= {f"waiting.{f.name}": getattr(self._waiting, f.name) for f in _FIELDS}
         if self._slow is not None and self._encoder is not None:
@@ -261,8 +272,9 @@ class OnlineLearner:
     def _load(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
         renumber = torch.cat([torch.from_numpy(row_of_row).int(), torch.tensor([-1]).int()])
         self._fast.load_state(_under("fast.", state))
-        self._memory.load_state(_renumbered(_under("memory.", state), renumber))
-        waiting = _renumbered(_under("waiting.", state), renumber)
+        self._memory.load_state(_weighed(_renumbered(_under("memory.", state), renumber)))
+        self._quota.load_state({k: v.numpy() for k, v in _under("quota.", state).items()})
+        waiting = _weighed(_renumbered(_under("waiting.", state), renumber))
         self._waiting = Remembered(**waiting) if waiting else None
         if self._slow is not None and self._encoder is not None:
             self._slow.load_state(_under("slow.", state))
@@ -278,6 +290,13 @@ def _renumbered(state: dict[str, Tensor], renumber: Tensor) -> dict[str, Tensor]
     """Old catalogue rows to new ones; -1 (the last entry of ``renumber``) stays."""
     moved = {name: renumber[state[name].long()] for name in ("rows", "history") if name in state}
     return state | moved
+
+
+def _weighed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Examples of a checkpoint that is older than quotas weigh 1."""
+    if "kind" in state:
+        state.setdefault("weight", torch.ones(len(state["kind"])))
+    return state
 
 
 def _refresh_similarities(memory: Remembered, vectors_ND: Tensor) -> None:

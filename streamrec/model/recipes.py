@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+from streamrec.core.quota import QuotaRules
 from streamrec.errors import SettingsError
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.learner import Recipe
@@ -42,7 +43,9 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
         average=learning.average,
         seed=settings.trainer.seed,
     )
-    return replace(Recipe(), slow=slow)
+    trainer = settings.trainer
+    quota = QuotaRules(trainer.quota_window, trainer.quota_user_share, trainer.quota_item_share)
+    return replace(Recipe(), slow=slow, quota=quota)
 
 
 def problems(settings: Settings, *, native: bool) -> list[str]:

@@ -29,6 +29,7 @@ class Remembered:
     kind: Tensor  # (B,)
     rows: Tensor  # (B, C) int32 catalogue rows
     history: Tensor  # (B, H) int32 catalogue rows, newest first
+    weight: Tensor  # (B,) in the losses: ``core.quota``
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -53,6 +54,7 @@ def empty(slots: int, width: int, inputs: int) -> Remembered:
         kind=torch.zeros(slots, dtype=torch.long),
         rows=torch.full((slots, width), -1, dtype=torch.int32),
         history=torch.full((slots, HISTORY), -1, dtype=torch.int32),
+        weight=torch.ones(slots),
     )
 
 

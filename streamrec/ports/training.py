@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from streamrec.core.events import Item
 from streamrec.core.examples import Example, FloatArray
+from streamrec.core.quarantine import Quarantine
 from streamrec.ports.state import Record
 
 
@@ -22,6 +24,7 @@ class LearnReport:
     steps: int  # optimiser steps of the fast lane (head)
     encoder_steps: int  # optimiser steps of the slow lane (encoder adapter)
     losses: Mapping[str, float]  # mean loss by name, over the steps taken
+    limited: int = 0  # examples that counted less because of their source's quota
 
 
 class Scorer(Protocol):
@@ -51,8 +54,22 @@ class Learner(Protocol):
         """Everything a resume needs: weights, optimisers, random state, replay memory."""
         ...
 
-    def load(self, directory: Path) -> None:
-        """Resume from ``save``. Raises GenerationRefused when a file is missing or wrong."""
+    def load(self, directory: Path) -> list[Item]:
+        """Resume from ``save``; the items that are new or have changed since.
+
+        Raises GenerationRefused when a file is missing or wrong.
+        """
+        ...
+
+    def recall(self, directory: Path) -> list[Item]:
+        """Know at least the items known at ``save``, in their order; what they were then.
+
+        Called before anything else is known. Raises GenerationRefused.
+        """
+        ...
+
+    def know(self, items: Sequence[Item]) -> list[Item]:
+        """Take in new and changed items; which of them were news, in order."""
         ...
 
 
@@ -74,6 +91,28 @@ class Checkpoints(Protocol):
     def newest(self) -> Checkpoint | None: ...
 
 
+class Snapshots(Protocol):
+    """Checkpoints kept beyond the next ones, by name: where a generation was made."""
+
+    def take(self, name: str, checkpoint: Checkpoint) -> None:
+        """Keep this checkpoint under ``name`` too; cheap. It takes the place of an older one."""
+        ...
+
+    def rename(self, name: str, to: str) -> None:
+        """Nothing happens when there is none."""
+        ...
+
+    def find(self, name: str) -> Checkpoint | None:
+        """None when it is gone, or damaged."""
+        ...
+
+    def names(self) -> list[str]:
+        """Ascending."""
+        ...
+
+    def drop(self, name: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a generation comes from: what its manifest says beside names and digests."""
@@ -86,6 +125,8 @@ class Provenance:
     examples: int  # trained since the parent
     gate: Record | None  # the report and decision (``core.gate.to_record``)
     created_at_ms: int
+    quarantine: Sequence[Quarantine] = ()  # what it must not have learned
+    epoch: int = 0  # how often the learner had been taken back (``core.registry.Relearn``)
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,6 +297,7 @@ class Trainer:
             self.counts.losses = report.losses
             self._parts.scalars.write(
                 self.progress.ledger.trained + report.examples,
+        self.counts.limited += report.limited
                 {f"loss/{name}": loss for name, loss in report.losses.items()},
             )
         self.progress = replace(self.progress, steps=self.progress.steps + report.steps)

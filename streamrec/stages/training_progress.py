@@ -27,6 +27,7 @@ class Counts:
     candidates: int = 0
     activated: int = 0
     held: int = 0
+    limited: int = 0  # examples that counted less because of their source's quota
     rejected: int = 0
     seen_again: int = 0
     refused_batches: int = 0
@@ -41,6 +42,18 @@ class Progress:
     """What a checkpoint says beside the learner's files."""
 
     next_batch: int = 0
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Items that were new or changed right before a mini-batch was learned.
+
+    What is learned depends on the catalogue of that moment: to repeat it, items have to
+    arrive at the same place again.
+    """
+
+    next_batch: int
+    items: tuple[Item, ...]
+
+
     ledger: Ledger = field(default_factory=Ledger)
     sequence: int = 1  # of the next candidate
     parent: str | None = None

@@ -259,6 +259,7 @@ class TrainingWorker:
             "rejected": counts.rejected,
             "seen_again": counts.seen_again,
             "refused_batches": counts.refused_batches,
+            "limited_by_quota": counts.limited,
             "lost_offsets": counts.lost_offsets,
             "diverged": counts.diverged,
             "memory_mb": self._parts.memory_mb(),

@@ -67,7 +67,8 @@ def test_a_click_without_impression_is_an_example_at_once_of_the_user_before_it(
     assert "i1" not in example.candidates  # consumed: never a negative
     assert len(set(example.candidates)) == len(example.candidates)
     assert example.stats_CF.shape == (len(example.candidates), len(FEATURES))
-    assert (example.log_q_C <= 0).all()
+    assert example.log_q_C[0] == 0.0  # the accepted item is in its list for certain
+    assert (example.log_q_C[1:] < 0).all()
 
 
 def test_an_impression_closes_when_the_watermark_passes_its_window() -> None:
@@ -248,3 +249,17 @@ def test_impressions_still_open_at_an_upgrade_of_the_features_are_given_up() -> 
     opened = upgraded.fold.apply(late, now_ms=9_000).examples[0]
     assert opened.candidates == ("i3",)
     assert opened.stats_CF.shape == (1, len(FEATURES))
+
+
+def test_a_user_clicking_one_item_again_and_again_does_not_lift_it_without_bound() -> None:
+    partition = Partition()
+    for n in range(40):
+        partition.feed(click("bot", "i1", 100 + n), click(f"u{n}", "i2", 100 + n))
+    views, accepts = (
+        getattr(partition.statistics.counts(), name)[:, 2] for name in ("views_ND", "accepts_ND")
+    )
+    lifted, liked = partition.catalogue.rows(["i1", "i2"])
+    assert 2.9 < accepts[lifted] <= 3.0
+    assert views[lifted] == accepts[lifted]  # insistence does not spoil its rate either
+    assert accepts[liked] > 39.0
+    assert partition.fold.user("bot").accepts == 40  # what is known of the user stays whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from streamrec.core.events import Interaction, Item, Kind
 from streamrec.core.examples import Example, ExampleKind
 from streamrec.core.features import FEATURES, candidate_features
 from streamrec.core.fold import FoldRules, Located, PartitionFold
+from streamrec.core.quota import QuotaRules
 from streamrec.core.statistics import Statistics
 from streamrec.errors import GenerationRefused
 from streamrec.model.learner import OnlineLearner, Recipe
@@ -198,3 +200,37 @@ def test_wide_examples_keep_what_was_accepted() -> None:
     assert report.steps == 1
     assert np.isfinite(list(report.losses.values())).all()
     assert report.losses["listwise"] > 0.0
+
+
+def flood(loop: Loop, count: int) -> list[Example]:
+    """One user's examples, over and over: what is accepted is what the others refuse."""
+    template = next(e for e in loop.examples if len(e.candidates) > 2)
+    labels = np.zeros_like(template.labels_C)
+    labels[1] = 1.0
+    return [
+        replace(template, user_id="bot", labels_C=labels, offset=10_000 + n) for n in range(count)
+    ]
+
+
+def test_a_flooding_user_is_learned_no_more_than_the_quota() -> None:
+    loop = Loop()
+    quota = QuotaRules(window=100, user_share=0.1, item_share=1.0)
+    bounded = OnlineLearner(loop.catalogue, RandomVectors(), 0, Recipe(quota=quota))
+    report = bounded.learn(flood(loop, 90))
+    assert (report.examples, report.limited, report.steps) == (90, 80, 0)
+    assert bounded.learn(loop.examples[:10]).limited == 0
+
+
+def test_a_resumed_learner_weighs_as_the_one_before(tmp_path: Path) -> None:
+    loop = Loop()
+    recipe = Recipe(quota=QuotaRules(window=64, user_share=0.1, item_share=0.5))
+    whole, half = (OnlineLearner(loop.catalogue, RandomVectors(), 0, recipe) for _ in range(2))
+    stream = [*loop.examples[:70], *flood(loop, 20), *loop.examples[70:120]]
+    whole.learn(stream)
+    half.learn(stream[:80])
+    half.save(tmp_path)
+    resumed = OnlineLearner(loop.catalogue, RandomVectors(), 0, recipe)
+    resumed.load(tmp_path)
+    resumed.learn(stream[80:])
+    scores = zip(whole.snapshot().score(stream), resumed.snapshot().score(stream), strict=True)
+    assert all(np.array_equal(ours, theirs) for ours, theirs in scores)
