@@ -1,0 +1,287 @@
+"""What each dish of the menu is worth: adapters, optimisers, regularisers, one line each.
+
+    python -m benchmarks.menu [--dataset DIRECTORY] [--events 10000] [--lines lora,dora …]
+                              [--out menu.jsonl] [--seed 0] [--table]
+
+DIRECTORY holds movies.dat and ratings.dat (MovieTweetings), or items.jsonl and events.jsonl;
+without it, MovieLens 100K is fetched. A line is one pass of ``streamrec replay`` with both
+lanes (predict, then learn; full catalogue); only the second half is predicted, to save time.
+An encoder is published every 64 steps instead of 128, so that even a short stream sees a few.
+*thin* lines have the head of the baseline *frozen*: cosine, live popularity, click rate.
+
+Each finished line is appended to the file at once, with the rank of every prediction; run the
+command again and it goes on with what is missing. ``--table`` prints what is there. NDCG@10;
+differences are paired over the same events by bootstrap over users, 95 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.datasets import movietweetings
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.recorded import read_events, read_items
+from streamrec.core import topics
+from streamrec.core.catalogue import Catalogue
+from streamrec.core.examples import Example
+from streamrec.core.features import FeatureMaker
+from streamrec.core.leaderboard import second_half
+from streamrec.core.prequential import NextClicks
+from streamrec.core.significance import paired_bootstrap
+from streamrec.core.user_state import UserState
+from streamrec.errors import SettingsError
+from streamrec.infra.codec import Codec
+from streamrec.infra.datasets import movielens_100k
+from streamrec.model.encoder import TextEncoder
+from streamrec.model.fast_lane import FastRecipe
+from streamrec.model.index import ItemIndex
+from streamrec.model.learner import OnlineLearner, Recipe
+from streamrec.model.loading import load_encoder
+from streamrec.model.recipes import recipe_for
+from streamrec.ports import LearnReport
+from streamrec.settings import Settings, load
+from streamrec.stages.contest import ReplayScorer
+from streamrec.stages.recorded import Stream
+from streamrec.stages.replay import Replay, ReplayOptions
+
+THIN = FastRecipe(inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_5000ev"), hidden=False)
+PUBLISH_STEPS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Settings without their prefix, and the head beside it."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    thin: bool = False
+
+
+LINES: Mapping[str, Line] = {
+    "head only": Line({"ENCODER_ADAPTER": "none"}),
+    "lora": Line(),
+    "thin, head only": Line({"ENCODER_ADAPTER": "none"}, thin=True),
+    "thin, lora": Line(thin=True),
+    "lora, hide_tokens 0.15": Line({"LEARNING_HIDE_TOKENS": "0.15"}),
+    "lora, fgm 0.05": Line({"LEARNING_FGM": "0.05"}),
+    "lora, average 3": Line({"LEARNING_AVERAGE": "3"}),
+    "lora, shuffle_text": Line({"LEARNING_SHUFFLE_TEXT": "yes"}),
+    "lora, sgd": Line({"LEARNING_OPTIMISER": "sgd"}),
+    "lora, adafactor": Line({"LEARNING_OPTIMISER": "adafactor"}),
+    "lora, rate 1e-3": Line({"LEARNING_RATE": "1e-3"}),
+    "lora, weight_decay 0.1": Line({"LEARNING_WEIGHT_DECAY": "0.1"}),
+    "lora, bfloat16": Line({"LEARNING_PRECISION": "bfloat16"}),
+    "lora, accumulate 4": Line({"LEARNING_ACCUMULATE": "4"}),
+    "lora, dropout 0.1": Line({"ENCODER_DROPOUT": "0.1"}),
+    "dora": Line({"ENCODER_ADAPTER": "dora"}),
+    "ia3": Line({"ENCODER_ADAPTER": "ia3"}),
+    "ia3, rate 5e-3": Line({"ENCODER_ADAPTER": "ia3", "LEARNING_RATE": "5e-3"}),
+    "adalora": Line({"ENCODER_ADAPTER": "adalora"}),
+    "last-layers": Line({"ENCODER_ADAPTER": "last-layers"}),
+    "last-layers, rate 2e-5": Line({"ENCODER_ADAPTER": "last-layers", "LEARNING_RATE": "2e-5"}),
+    "lora, rank 2": Line({"ENCODER_RANK": "2"}),
+    "lora, rank 32": Line({"ENCODER_RANK": "32", "ENCODER_ALPHA": "64"}),
+    "full, rate 2e-5": Line({"ENCODER_ADAPTER": "full", "LEARNING_RATE": "2e-5"}),
+    "prefix": Line({"ENCODER_ADAPTER": "prefix"}),
+}
+REFERENCE = "lora"
+
+
+class SecondHalf:
+    """A learner whose snapshots rank nothing before a moment: that half is not looked at."""
+
+    def __init__(self, learner: OnlineLearner, from_ms: int) -> None:
+        self._learner, self._from_ms = learner, from_ms
+
+    def learn(self, examples: Sequence[Example]) -> LearnReport:
+        return self._learner.learn(examples)
+
+    def snapshot(self) -> ReplayScorer:
+        return _Late(self._learner.snapshot(), self._from_ms)
+
+
+class _Late:
+    def __init__(self, scorer: Any, from_ms: int) -> None:
+        self._scorer, self._from_ms = scorer, from_ms
+
+    def score(self, examples: Sequence[Example]) -> list[np.ndarray]:
+        if not examples or examples[0].shown_at_ms < self._from_ms:
+            return [np.full(len(e.candidates), 0.5, np.float32) for e in examples]
+        return self._scorer.score(examples)
+
+    def rank(
+        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+    ) -> np.ndarray:
+        if now_ms[0] < self._from_ms:
+            return np.zeros((len(users), len(features.item_NI)), np.float32)
+        return self._scorer.rank(users, now_ms, features)
+
+
+class Kitchen:
+    """One stream; encoders and their first index by settings, the last one kept."""
+
+    def __init__(self, stream: Stream, seed: int) -> None:
+        self._stream, self._seed = stream, seed
+        self._made: tuple[Any, Catalogue, TextEncoder, ItemIndex] | None = None
+
+    def cook(self, line: Line) -> dict[str, Any]:
+        """Raises SettingsError when the combination is refused."""
+        names = {f"STREAMREC_{name}": value for name, value in line.settings.items()}
+        settings = load(names | {"STREAMREC_TRAINER_SEED": str(self._seed)})
+        catalogue, encoder, index = self._encoder(settings)
+        recipe = recipe_for(settings, encoder)
+        assert recipe.slow is not None
+        recipe = replace(recipe, slow=replace(recipe.slow, publish_steps=PUBLISH_STEPS))
+        if line.thin:
+            recipe = replace(recipe, fast=THIN)
+        if not encoder.trainable_parameters():
+            recipe = replace(recipe, slow=None)
+        return self._replay(recipe, catalogue, encoder, index)
+
+    def _replay(
+        self, recipe: Recipe, catalogue: Catalogue, encoder: TextEncoder, index: ItemIndex
+    ) -> dict[str, Any]:
+        learner = OnlineLearner(catalogue, index, self._seed, recipe, encoder)
+        middle = self._stream.events[len(self._stream.events) // 2]
+        late = SecondHalf(learner, middle.occurred_at_ms)
+        began, cpu = time.perf_counter(), time.process_time()
+        replay = Replay(self._stream, catalogue, late, ReplayOptions())
+        replay.play()
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        learner.close()
+        made = [p for p in second_half(replay.predictions, replay.span) if p.rank]
+        return {
+            "numbers": [p.number for p in made],
+            "users": [p.user_id for p in made],
+            "ranks": [p.rank for p in made],
+            "few": [p.item_accepts < 3 for p in made],
+            "trained": sum(p.numel() for p in encoder.trainable_parameters()),
+            "seconds": round(seconds, 1),
+            "cpu_s": round(cpu, 1),
+        }
+
+    def _encoder(self, settings: Settings) -> tuple[Catalogue, TextEncoder, ItemIndex]:
+        if self._made is None or self._made[0] != settings.encoder:
+            catalogue = Catalogue()
+            catalogue.put(self._stream.items)
+            encoder = load_encoder(settings.encoder)
+            index = ItemIndex(encoder)
+            index.ensure(catalogue)
+            self._made = (settings.encoder, catalogue, encoder, index)
+        return self._made[1:]
+
+
+def stream_of(dataset: Path | None, events: int, cache: Path) -> Stream:
+    if dataset is None:
+        films = movielens_100k(cache, print)
+        return Stream(list(films.items), list(films.interactions[:events]))
+    codec = clients.codec(load({}))
+    if (dataset / "movies.dat").exists():
+        items, rows = movietweetings(dataset)
+        return Stream(
+            [_decoded(codec, topics.ITEMS, item) for item in items],
+            [_decoded(codec, topics.EVENTS, row) for row in rows[:events]],
+        )
+    items_read = read_items(dataset / "items.jsonl", codec)
+    return Stream(items_read, read_events(dataset / "events.jsonl", codec)[:events])
+
+
+def _decoded(codec: Codec, topic: str, row: Mapping[str, Any]) -> Any:
+    return codec.decode(topic, json.dumps(row).encode())
+
+
+def finished(out: Path, key: str) -> dict[str, dict[str, Any]]:
+    """Lines of this stream and seed, by name."""
+    if not out.exists():
+        return {}
+    rows = [json.loads(row) for row in out.read_text().splitlines()]
+    return {row["line"]: row for row in rows if row["key"] == key}
+
+
+def table(done: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    yield "| line | trained weights | HR@10 | NDCG@10 | MRR | against lora | processor, s |"
+    yield "|---|---|---|---|---|---|---|"
+    for name in LINES:
+        row = done.get(name)
+        if row is None:
+            continue
+        if "refused" in row:
+            yield f"| {name} | refused: {row['refused']} | | | | | |"
+            continue
+        sums = NextClicks()
+        for rank in row["ranks"]:
+            sums = sums.add(rank)
+        report = sums.report()
+        yield (
+            f"| {name} | {row['trained']:,} | {report['hr@10']:.4f} | {report['ndcg@10']:.4f} | "
+            f"{report['mrr']:.4f} | {against(row, done.get(REFERENCE))} | {row['cpu_s']:.0f} |"
+        )
+
+
+def against(row: Mapping[str, Any], reference: Mapping[str, Any] | None) -> str:
+    if reference is None or row["line"] == reference["line"]:
+        return ""
+    if row["numbers"] != reference["numbers"]:
+        return "other events"
+    users = {user: n for n, user in enumerate(dict.fromkeys(row["users"]))}
+    compared = paired_bootstrap(
+        np.array([users[user] for user in row["users"]]),
+        gains(row["ranks"]),
+        gains(reference["ranks"]),
+        np.random.default_rng(0),
+        resamples=2_000,
+    )
+    low, high = compared.difference_interval
+    mark = "" if compared.significant else " ns"
+    return f"{compared.difference:+.4f} [{low:+.4f}, {high:+.4f}]{mark}"
+
+
+def gains(ranks: Sequence[int]) -> np.ndarray:
+    return np.array([NextClicks().add(rank).ndcg_10 for rank in ranks])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--dataset", type=Path, default=None)
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--lines", default="", help="only these, separated by ';'")
+    parser.add_argument("--out", type=Path, default=Path("menu.jsonl"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true", help="print what is there and end")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    name = options.dataset.name if options.dataset else "movielens-100k"
+    key = f"{name} {options.events} seed {options.seed}"
+    done = finished(options.out, key)
+    if not options.table:
+        wanted = [one.strip() for one in options.lines.split(";") if one.strip()] or [*LINES]
+        stream = stream_of(options.dataset, options.events, options.out.parent / "datasets")
+        kitchen = Kitchen(stream, options.seed)
+        for line in wanted:
+            if line in done:
+                continue
+            try:
+                row = kitchen.cook(LINES[line])
+            except SettingsError as error:
+                row = {"refused": str(error)}
+            row = {"key": key, "line": line} | row
+            with options.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            done[line] = row
+            print(f"{line}: {row.get('refused') or str(row['cpu_s']) + ' s'}", flush=True)
+    print(f"\n{key}, second half; {platform.machine()}, torch {torch.__version__}, one thread\n")
+    for text in table(done):
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
