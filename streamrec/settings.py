@@ -262,6 +262,19 @@ class Settings:
     encoder: EncoderSettings = EncoderSettings()
     learning: LearningSettings = LearningSettings()
     trainer: TrainerSettings = TrainerSettings()
+@dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """Whose generations are served, and under which names people are known."""
+
+    signing_keyfile: str = setting("", "PEM private key; the trainer signs generations with it")
+    verify_keyfiles: str = setting(
+        "", "PEM public keys, by commas; set: generations signed by none of them are refused"
+    )
+    pseudonym_key: str = setting(
+        "", "user ids become keyed hashes where they enter (`streamrec users`)", secret=True
+    )
+
+
     serving: ServingSettings = ServingSettings()
     canary: CanarySettings = CanarySettings()
     guard: GuardSettings = GuardSettings()
@@ -276,6 +289,7 @@ class Described:
     default: str
     doc: str
 
+    trust: TrustSettings = TrustSettings()
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment.
@@ -404,3 +418,4 @@ __all__ = [
     "environment",
     "load",
 ]
+    "TrustSettings",

@@ -100,7 +100,11 @@ def run_training(
     store = open_registry(url, settings.state_dir / "registry-cache")
     described = recorded(settings) | {"offline": report}
     generations = ModelGenerations(
-        encoder, catalogue, described, signer=trust.signer(settings), signers=trust.signers(settings)
+        encoder,
+        catalogue,
+        described,
+        signer=trust.signer(settings),
+        signers=trust.signers(settings),
     )
     written = _write(learner, fitted, generations, store) if fitted.best.number else None
     return report | {"generation": written, "registry": url}

@@ -6,7 +6,9 @@ import logging
 import threading
 from contextlib import ExitStack
 
-from streamrec.bootstrap import clients
+from redis import Redis
+
+from streamrec.bootstrap import clients, trust
 from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
 from streamrec.infra.clock import SystemClock
@@ -52,7 +54,7 @@ def run_serving_worker(settings: Settings, worker_id: str, stop: threading.Event
         redis = stack.enter_context(connect_redis(settings.redis))
         store = RedisPartitionStore(redis, settings.redis.key_prefix)
         mirror = Mirror(store, partitions)
-        swap = hot_swap(load_encoder(settings.encoder), mirror.catalogue)
+        swap = hot_swap(load_encoder(settings.encoder), mirror.catalogue, trust.signers(settings))
         feed = KafkaTriggerFeed(settings.kafka, clients.codec(settings), worker_id)
         stack.callback(feed.close)
         edges = Edges(

@@ -171,8 +171,8 @@ def _model(settings: Settings, mirror: CatalogueMirror) -> tuple[Learner, ModelG
         mirror.catalogue,
         recorded(settings),
         learner.indexes,
-        trust.signer(settings),
-        signers,
+        signer=trust.signer(settings),
+        signers=signers,
     )
     return learner, generations
 

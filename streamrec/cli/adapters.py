@@ -110,9 +110,10 @@ def activate(
     \b
     streamrec adapters activate g000012-1a2b3c4d -m "looked at it, it is good"
     """
-    from streamrec.bootstrap import clients
+    from streamrec.bootstrap import clients, trust
 
     settings = clients.located()
+    trust.check_signature(settings, generation)
     with clients.release_desk(settings) as desk:
         _tell(desk.activate(generation, reason), "active", as_json)
 
@@ -132,9 +133,11 @@ def rollback(
     streamrec adapters rollback -m "odd lists since noon"
     streamrec adapters rollback --to g000007-9f8e7d6c
     """
-    from streamrec.bootstrap import clients
+    from streamrec.bootstrap import clients, trust
 
     settings = clients.located()
+    if to:
+        trust.check_signature(settings, to)
     with clients.release_desk(settings) as desk:
         _tell(desk.rollback(reason, to or None), "rolled back to", as_json)
 

@@ -14,6 +14,7 @@ from streamrec.cli import (
     demo,
     doctor,
     drill,
+    keys,
     produce,
     replay,
     run,
@@ -84,6 +85,7 @@ for group in (
     doctor,
     show_settings,
     adapters,
+    keys,
     drill,
 ):
     group.register(app)

@@ -2,6 +2,7 @@
 
     adapter_config.json, adapter_model.safetensors   PEFT's own
     head.safetensors                                  the head, and ``index_centre``
+    manifest.sig                                      only where a key is set (``model.signing``)
     manifest.json                                     written last: without it, half-written
 
 Knows the files, their digests and which tensors they must hold. Does not know what the
@@ -29,6 +30,7 @@ from streamrec.core.manifest import Manifest, generation_id
 from streamrec.errors import GenerationRefused
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.peft_menu import CONFIG_FILE, WEIGHTS_FILE, check_tensors
+from streamrec.model.signing import EVERYBODY, SIGNATURE_FILE, Signer, Signers
 
 HEAD_FILE = "head.safetensors"
 MANIFEST_FILE = "manifest.json"
@@ -36,6 +38,7 @@ CENTRE = "index_centre"
 """(D,) in ``head.safetensors``: what ``ItemIndex`` subtracts for this generation."""
 
 FILES = frozenset({CONFIG_FILE, WEIGHTS_FILE, HEAD_FILE})
+SEALS = frozenset({MANIFEST_FILE, SIGNATURE_FILE})
 PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"})
 MAX_MANIFEST_BYTES = 4 << 20
 
@@ -51,6 +54,7 @@ class Expectations:
     adapter: Shapes
     head: Shapes  # without ``index_centre``
     dim: int
+    signers: Signers = EVERYBODY  # whose generations are taken
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,10 +67,12 @@ class Generation:
     centre: Tensor  # (D,)
 
 
-def expectations(encoder: TextEncoder, feature_set: str, head: Shapes) -> Expectations:
+def expectations(
+    encoder: TextEncoder, feature_set: str, head: Shapes, signers: Signers = EVERYBODY
+) -> Expectations:
     """What ``encoder`` and a head of these shapes can run."""
     adapter = {name: tuple(tensor.shape) for name, tensor in encoder.adapter_state().items()}
-    return Expectations(encoder.base_digest, feature_set, adapter, head, encoder.dim)
+    return Expectations(encoder.base_digest, feature_set, adapter, head, encoder.dim, signers)
 
 
 def write_weights(
@@ -81,19 +87,24 @@ def write_weights(
     )
 
 
-def write_manifest(directory: Path, sequence: int, draft: Manifest) -> Manifest:
+def write_manifest(
+    directory: Path, sequence: int, draft: Manifest, signer: Signer | None = None
+) -> Manifest:
     """Complete a generation directory; its id and file digests are filled in here.
 
-    Order: hash every file; write the manifest aside; rename it into place.
+    Order: hash every file; write the signature; write the manifest aside; rename it into place.
 
     Raises:
         GenerationRefused: a file is missing, or one is there that does not belong.
     """
-    _check_names({path.name for path in directory.iterdir()} - {MANIFEST_FILE}, FILES)
+    _check_names({path.name for path in directory.iterdir()} - SEALS, FILES)
     files = {name: file_digest(directory / name) for name in sorted(FILES)}
     manifest = replace(draft, generation=generation_id(sequence, files), files=files)
+    content = manifest.to_json().encode()
+    if signer is not None:
+        (directory / SIGNATURE_FILE).write_bytes(signer.sign(content))
     aside = directory / f".{MANIFEST_FILE}"
-    aside.write_text(manifest.to_json())
+    aside.write_bytes(content)
     aside.replace(directory / MANIFEST_FILE)
     return manifest
 
@@ -112,12 +123,12 @@ def check_generation(directory: Path, expected: Expectations) -> Manifest:
 def read_generation(directory: Path, expected: Expectations) -> Generation:
     """Everything in the directory, checked.
 
-    Checks, in this order: names; manifest; base model and features; digests; tensors.
+    Checks, in this order: signature; manifest; names; base model and features; digests; tensors.
 
     Raises:
         GenerationRefused: with the first check that failed.
     """
-    manifest = read_manifest(directory)
+    manifest = read_manifest(directory, expected.signers)
     if manifest.base_digest != expected.base_digest:
         raise GenerationRefused(
             f"{manifest.generation} adapts another base model, {manifest.base_model} "
@@ -137,11 +148,12 @@ def read_generation(directory: Path, expected: Expectations) -> Generation:
     return Generation(manifest, adapter, head, centre)
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path, signers: Signers = EVERYBODY) -> Manifest:
     """The manifest of a directory that holds the right files, their content unchecked.
 
     Raises:
-        GenerationRefused: half-written, or files that do not belong there.
+        GenerationRefused: half-written, signed by none of ``signers``, or files that do not
+            belong there.
     """
     if not directory.is_dir():
         raise GenerationRefused(f"{directory} is not a directory")
@@ -150,8 +162,10 @@ def read_manifest(directory: Path) -> Manifest:
         raise GenerationRefused(f"{directory} has no {MANIFEST_FILE}: half-written")
     if path.stat().st_size > MAX_MANIFEST_BYTES:
         raise GenerationRefused(f"{path} is larger than {MAX_MANIFEST_BYTES} bytes")
-    manifest = Manifest.from_json(path.read_bytes())
-    _check_names({file.name for file in directory.iterdir()} - {MANIFEST_FILE}, FILES)
+    content = path.read_bytes()
+    signers.check(content, directory)
+    manifest = Manifest.from_json(content)
+    _check_names({file.name for file in directory.iterdir()} - SEALS, FILES)
     _check_names(set(manifest.files), FILES)
     return manifest
 

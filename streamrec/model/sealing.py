@@ -37,6 +37,7 @@ from streamrec.model.ranker import Ranker
 from streamrec.model.served import head_expectations
 from streamrec.ports import Provenance, Sealed
 
+from streamrec.model.signing import EVERYBODY, Signer, Signers
 MOMENTS = frozenset({"mean_D", "deviation_D", CENTRE})
 """What follows the data, not the gradient: it may move far and mean nothing."""
 
@@ -63,6 +64,7 @@ class ModelGenerations:
     ``shared``: indexes that exist already; one with the same vectors is used, not built.
     """
 
+    ``signer`` signs what is sealed; ``signers`` are those whose generations are loaded.
     def __init__(
         self,
         encoder: TextEncoder,
@@ -71,10 +73,14 @@ class ModelGenerations:
         shared: Callable[[], Sequence[ItemIndex]] = lambda: (),
     ) -> None:
         self._encoder = encoder
+        *,
+        signer: Signer | None = None,
+        signers: Signers = EVERYBODY,
         self._catalogue = catalogue
         self._settings = settings
         self._shared = shared
-        self._expected = head_expectations(encoder)
+        self._signer = signer
+        self._expected = head_expectations(encoder, signers)
 
     def seal(self, directory: Path, provenance: Provenance) -> Sealed:
         """Write the manifest; the directory is finished. Raises GenerationRefused."""
@@ -98,7 +104,7 @@ class ModelGenerations:
             settings=self._settings,
             gate=provenance.gate,
         )
-        sealed = write_manifest(directory, provenance.sequence, manifest)
+        sealed = write_manifest(directory, provenance.sequence, manifest, self._signer)
         return Sealed(sealed.generation, file_digest(directory / MANIFEST_FILE))
 
     def scorer(self, directory: Path) -> GenerationScorer:

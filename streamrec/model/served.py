@@ -21,6 +21,8 @@ from streamrec.model.head import KINDS, Head
 from streamrec.model.hotswap import HotSwap
 from streamrec.model.index import ItemIndex
 from streamrec.model.ranker import Ranker
+from streamrec.model.ranking import Ranking
+from streamrec.model.signing import EVERYBODY, Signers
 
 
 class ServedGeneration:
@@ -74,16 +76,18 @@ class ServedGeneration:
         return self._ranker
 
 
-def hot_swap(encoder: TextEncoder, catalogue: Catalogue) -> HotSwap[ServedGeneration]:
-    """Generations over ``encoder``'s base, ranking ``catalogue``."""
+def hot_swap(
+    encoder: TextEncoder, catalogue: Catalogue, signers: Signers = EVERYBODY
+) -> HotSwap[ServedGeneration]:
+    """Generations of ``signers`` over ``encoder``'s base, ranking ``catalogue``."""
     return HotSwap(
         encoder,
-        head_expectations(encoder),
+        head_expectations(encoder, signers),
         lambda read, index: ServedGeneration(read, index, catalogue),
     )
 
 
-def head_expectations(encoder: TextEncoder) -> Expectations:
+def head_expectations(encoder: TextEncoder, signers: Signers = EVERYBODY) -> Expectations:
     """What this version's encoder and head can run."""
     shapes = {name: tuple(tensor.shape) for name, tensor in Head().state_dict().items()}
-    return expectations(encoder, FEATURE_SET, shapes)
+    return expectations(encoder, FEATURE_SET, shapes, signers)
