@@ -45,7 +45,7 @@ class Example:
     candidates: tuple[str, ...]  # (C,)
     labels_C: FloatArray  # 1 accepted, 0 not
     stats_CF: FloatArray  # live statistics before the event
-    log_q_C: FloatArray  # log of the sampling probability; 0 where the item was really shown
+    log_q_C: FloatArray  # log P(it is in this list); 0 where that is certain
 
 
 @dataclass(frozen=True, slots=True, eq=False)

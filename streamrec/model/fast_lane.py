@@ -6,9 +6,12 @@ not know where inputs come from, nor the encoder.
 Losses of a batch of examples:
 
 - *listwise*: softmax over an example's candidates, logits score - log_q, so that negatives
-  sampled by popularity do not teach that popular items are bad (Bengio & Senécal 2008);
+  sampled by popularity do not teach that popular items are bad (Bengio & Senécal 2008); the
+  accepted item is in the list for certain, so its own log_q is 0;
 - *calibration*: binary cross-entropy of accept / not accept through the Platt layer, on the
-  detached score.
+  detached score;
+- *proximal*, where the recipe asks for it: the squared distance to the served weights, or the
+  divergence of the served head's order from the trained one's (``proximal_kl``).
 
 Legend: B examples, C candidates, D inputs.
 """
@@ -16,6 +19,7 @@ Legend: B examples, C candidates, D inputs.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,7 +28,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from streamrec.core.examples import ExampleKind
+from streamrec.model.early_stopping import EarlyStopping
 from streamrec.model.head import INPUTS, KINDS, Head
+from streamrec.model.losses import divergence, listwise
 from streamrec.model.replay_memory import Remembered
 
 MOMENT_EXAMPLES = 2_000.0
@@ -42,6 +48,11 @@ class FastRecipe:
     warmup_steps: int = 20
     clip_norm: float = 1.0
     averaging: float = 0.98  # of the served weights, per step
+    proximal: float = 0.0  # × squared distance of the score's weights to the served ones
+    proximal_kl: float = 0.0  # × KL(served ‖ trained) of an example's candidates
+    cycle_steps: int = 0  # the rate falls to ``cycle_floor`` and starts again; 0: it stays
+    cycle_floor: float = 0.1
+    judged_steps: int = 0  # early stopping: go back if not better on fresh examples; 0: never
     inputs: tuple[str, ...] = INPUTS  # others are ignored: ablations and baselines
     hidden: bool = True  # False: the linear part alone is learned
 
@@ -57,6 +68,7 @@ class FastLane:
         self.averaged = copy.deepcopy(self.head).requires_grad_(False)
         self.steps = 0
         self.kinds_seen = torch.zeros(len(KINDS))
+        self._trial = EarlyStopping(recipe.judged_steps, self.averaged)
         self._moments = torch.zeros(3, self.head.linear_D.numel())  # sums: 1, x, x²
         self._optimiser = torch.optim.AdamW(
             [
@@ -71,7 +83,9 @@ class FastLane:
         )
 
     def observe(self, fresh: Remembered) -> None:
-        """Fresh examples move the standardisation and the mix of kinds."""
+        """Fresh examples judge what is served, then move standardisation and mix of kinds."""
+        if self._recipe.judged_steps and self._trial.failed(self.averaged, fresh):
+            self._go_back()
         self.kinds_seen += torch.bincount(fresh.kind, minlength=len(KINDS))
         share = 1.0 / fresh.mask.sum(1, keepdim=True).clamp(min=1)
         weights_BC = fresh.mask * share * fresh.weight[:, None]  # an example counts as its weight
@@ -95,13 +109,14 @@ class FastLane:
     def step(self, batch: Remembered) -> dict[str, float]:
         """One optimiser step; the mean losses by name."""
         self.steps += 1
-        warm = min(1.0, self.steps / self._recipe.warmup_steps)
-        self._optimiser.param_groups[0]["lr"] = self._recipe.learning_rate * warm
+        self._optimiser.param_groups[0]["lr"] = rate(self._recipe, self.steps)
         scores_BC = self.head(batch.inputs)
         losses = {
             "listwise": listwise(scores_BC, batch),
             "calibration": self._calibration(scores_BC.detach(), batch),
         }
+        if self._recipe.proximal or self._recipe.proximal_kl:
+            losses["proximal"] = self._proximal(scores_BC, batch)
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
         torch.nn.utils.clip_grad_norm_(self.head.parameters(), self._recipe.clip_norm)
@@ -140,6 +155,23 @@ class FastLane:
         )
         weights_BC = batch.mask * batch.weight[:, None]
         return (losses_BC * weights_BC).sum() / weights_BC.sum().clamp(min=1)
+
+    def _proximal(self, scores_BC: Tensor, batch: Remembered) -> Tensor:
+        """Pulls towards the served weights, the champion's in all but name."""
+        pairs = zip(self.head.score_parameters(), self.averaged.score_parameters(), strict=True)
+        distance = torch.stack([(p - a).pow(2).sum() for p, a in pairs]).sum()
+        loss = self._recipe.proximal * distance
+        if self._recipe.proximal_kl:
+            with torch.no_grad():
+                served_BC = self.averaged(batch.inputs)
+            loss = loss + self._recipe.proximal_kl * divergence(served_BC, scores_BC, batch)
+        return loss
+
+    @torch.no_grad()
+    def _go_back(self) -> None:
+        for head in (self.head, self.averaged):
+            for now, then in zip(head.parameters(), self._trial.champion.parameters(), strict=True):
+                now.copy_(then)
 
     @torch.no_grad()
     def _confine(self) -> None:
@@ -180,15 +212,15 @@ class FastLane:
         self._optimiser.load_state_dict(whole | {"state": slots})
 
 
-def listwise(scores_BC: Tensor, batch: Remembered) -> Tensor:
-    """Mean softmax cross-entropy over examples that have both labels, by their weight; 0 when
-    none has."""
-    logits_BC = (scores_BC - batch.log_q).masked_fill(~batch.mask, -1e4)
-    positives_B = batch.labels.sum(1)
-    useful_B = (positives_B > 0) & (positives_B < batch.mask.sum(1))
-    losses_B = -(logits_BC.log_softmax(1) * batch.labels).sum(1) / positives_B.clamp(min=1)
-    weights_B = useful_B * batch.weight
-    return (losses_B * weights_B).sum() / weights_B.sum().clamp(min=1)
+def rate(recipe: FastRecipe, step: int) -> float:
+    """Learning rate of a step (from 1): warm-up once, then cosine cycles (Loshchilov & Hutter
+    2017) where the recipe has them."""
+    warm = min(1.0, step / recipe.warmup_steps)
+    if not recipe.cycle_steps:
+        return recipe.learning_rate * warm
+    part = (step - 1) % recipe.cycle_steps / recipe.cycle_steps
+    falling = 0.5 * (1.0 + math.cos(math.pi * part))
+    return recipe.learning_rate * warm * (recipe.cycle_floor + (1 - recipe.cycle_floor) * falling)
 
 
 def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

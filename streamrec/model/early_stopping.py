@@ -1,0 +1,43 @@
+"""Early stopping in a stream: fresh examples are the validation set, until they are learned.
+
+Knows two heads and their losses over a window. Does not know how either was trained.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from streamrec.model.head import Head
+from streamrec.model.losses import listwise
+from streamrec.model.replay_memory import Remembered
+
+
+class EarlyStopping:
+    """Whether what is served now beats what was served a while ago, on examples new to both.
+
+    Knows the champion of the window and two running losses. Online there is no validation
+    set: fresh examples are one, until they are learned. A resume starts a new window.
+    """
+
+    def __init__(self, window: int, head: Head) -> None:
+        self._window = window
+        self.champion = copy.deepcopy(head).requires_grad_(False)
+        self._losses = [0.0, 0.0]  # the champion's, the candidate's
+        self._steps = 0
+
+    @torch.no_grad()
+    def failed(self, candidate: Head, fresh: Remembered) -> bool:
+        """Count one batch of fresh examples; True when a window ends with the champion ahead."""
+        fresh = fresh.as_float()
+        for side, head in enumerate((self.champion, candidate)):
+            self._losses[side] += float(listwise(head(fresh.inputs), fresh))
+        self._steps += 1
+        if self._steps < self._window:
+            return False
+        failed = self._losses[1] > self._losses[0]
+        if not failed:
+            self.champion = copy.deepcopy(candidate).requires_grad_(False)
+        self._losses, self._steps = [0.0, 0.0], 0
+        return failed
