@@ -115,6 +115,7 @@ def run_trainer(settings: Settings, worker_id: str, stop: threading.Event) -> No
                 refuse=partial(_refuse, refusals),
                 mirror=mirror.refresh,
                 may_train=lease.confirm,
+                start_from=settings.trainer.start_from or None,
             ),
             rhythm(settings.trainer),
         )

@@ -63,6 +63,7 @@ from streamrec.stages.trial import Candidate, Trial
 
 log = logging.getLogger(__name__)
 
+UNTRAINED = "untrained: the first champion"
 BATCHES_AT_ONCE = 16
 """Batches of one round: more would keep steps 1 to 3 waiting."""
 
@@ -97,6 +98,7 @@ class Parts:
     refuse: Callable[[DeliveredBatch, Refused], None]  # to the dead-letter topic; Unavailable
     mirror: Callable[[], object] = lambda: None  # bring the catalogue up to date
     may_train: Callable[[], object] = lambda: None  # raises LeaseLost, Unavailable
+    start_from: str | None = None  # the generation that an untrained learner was made from
 
 
 class Trainer:
@@ -158,8 +160,10 @@ class Trainer:
         scorer = self._parts.learner.snapshot()
         first = Candidate(0, scorer, Ledger(), 0, self._parts.clock.now_ms())
         directory = self._dispatch.write(first)
-        born = Provenance(0, None, {}, {}, (0, 0), 0, None, first.made_at_ms)
-        self._dispatch.send(first, directory, born, "untrained: the first champion", accepted=True)
+        parent = self._parts.start_from
+        born = Provenance(0, parent, {}, {}, (0, 0), 0, None, first.made_at_ms)
+        reason = f"the weights of {parent}: the first champion" if parent else UNTRAINED
+        self._dispatch.send(first, directory, born, reason, accepted=True)
 
     # -- a round ----------------------------------------------------------------------
 
