@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,12 +133,18 @@ class TextEncoder:
         )
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors (N, D), float32, on the CPU, without gradients; any number of texts."""
+    def encode(self, texts: Sequence[str], stop: threading.Event | None = None) -> Tensor:
+        """Unit vectors (N, D), float32, on the CPU, without gradients; any number of texts.
+
+        Raises:
+            CancelledError: ``stop`` was set meanwhile.
+        """
         vectors_ND = torch.zeros(len(texts), self.dim)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for start in range(0, len(order), BATCH_TEXTS):
             chosen = order[start : start + BATCH_TEXTS]
+            if stop is not None and stop.is_set():
+                raise CancelledError
             with torch.no_grad(), self._lock:
                 vectors_ND[chosen] = self._vectors([texts[i] for i in chosen]).cpu()
         return vectors_ND

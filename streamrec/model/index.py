@@ -6,9 +6,11 @@ encoding only what is missing or changed. Does not know users, scores or generat
 Two indexes agree if and only if their ``key`` does: encoder version and centre. The centre
 is learned once, from the first ``CENTRE_ITEMS`` items or more, and then never moves; a
 generation carries it (``centre``) so that serving ranks exactly what the trainer trained.
+Until it is learned, all vectors may still change: nobody else's index agrees with this one.
 
 Threads may build (``ensure``, one at a time) while any number read ``view``: they see whole
-rows, of one centre.
+rows, of one centre. A catalogue that others write meanwhile is built from as it was
+(``RowsThen``).
 
 Shapes: N catalogue rows, D dimensions.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -48,6 +51,24 @@ class Rows(Protocol):
     def changed_since(self, version: int) -> list[int]:
         """Rows added or changed after ``version``."""
         ...
+
+
+class RowsThen:
+    """A catalogue as it was, for a thread that must not see it change."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.version = rows.version
+        self._items = [rows.item(row) for row in range(len(rows))]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def item(self, row: int) -> Item:
+        return self._items[row]
+
+    def changed_since(self, version: int) -> list[int]:
+        """All rows: an index starts from nothing or from what is there."""
+        return [] if version == self.version else list(range(len(self)))
 
 
 def item_text(item: Item) -> str:
@@ -90,6 +111,7 @@ class ItemIndex:
         start_D = torch.zeros(encoder.dim) if centre is None else centre.detach().float().clone()
         self._view = IndexView(self._buffer_MD, start_D)
         self._seen_version = 0
+        self._nobody = uuid.uuid4().hex[:8]
 
     @property
     def view(self) -> IndexView:
@@ -105,8 +127,15 @@ class ItemIndex:
         return self._view.centre
 
     @property
+    def settled(self) -> bool:
+        """Whether the centre is known, so that vectors stay as they are."""
+        return self._fixed
+
+    @property
     def key(self) -> str:
-        """Equal keys: same encoder version, same centre, interchangeable vectors."""
+        """Equal keys: same encoder version, same centre, interchangeable vectors, for ever."""
+        if not self.settled:
+            return f"{self.encoder_version}-unsettled-{self._nobody}"
         centre = hashlib.sha256(self.centre.numpy().tobytes()).hexdigest()[:8]
         return f"{self.encoder_version}-{centre}"
 
@@ -117,17 +146,18 @@ class ItemIndex:
         """Texts as vectors to compare with ``vectors``: (len(texts), D), centred, unit length."""
         return centred(self._encoder.encode(texts), self.centre)
 
-    def ensure(self, catalogue: Rows) -> int:
+    def ensure(self, catalogue: Rows, stop: threading.Event | None = None) -> int:
         """Encode rows that are missing or whose text changed; returns how many.
 
         Raises:
+            CancelledError: ``stop`` was set meanwhile; the index is as it was.
             GenerationRefused: the encoder gives values that are not finite, or its adapter
                 has changed since this index was made; the index is as it was.
         """
         with self._building:
-            return self._ensure(catalogue)
+            return self._ensure(catalogue, stop)
 
-    def _ensure(self, catalogue: Rows) -> int:
+    def _ensure(self, catalogue: Rows, stop: threading.Event | None) -> int:
         version = catalogue.version
         if version == self._seen_version:
             return 0
@@ -141,7 +171,7 @@ class ItemIndex:
         }
         stale = {row: text for row, text in changed.items() if self._text(row) != text}
         if stale:
-            self._encode(stale)
+            self._encode(stale, stop)
         self._seen_version = version
         return len(stale)
 
@@ -149,9 +179,9 @@ class ItemIndex:
         """What the row was encoded from; None for a new row."""
         return self._texts[row] if row < len(self._texts) else None
 
-    def _encode(self, stale: dict[int, str]) -> None:
+    def _encode(self, stale: dict[int, str], stop: threading.Event | None) -> None:
         """Order: encode everything, learn the centre if due, write rows, publish the view."""
-        vectors_SD = self._encoder.encode(list(stale.values()))
+        vectors_SD = self._encoder.encode(list(stale.values()), stop)
         if not bool(torch.isfinite(vectors_SD).all()):
             raise GenerationRefused(
                 f"encoder version {self.encoder_version} gives values that are not finite"

@@ -6,9 +6,10 @@ the head's inputs. Does not know Kafka, generations' manifests or the gate.
 The head always trains on the item vectors of one encoder version. Text similarities of
 remembered examples are computed once and kept. When the slow lane publishes, in order:
 
-1. a copy of its adapter becomes a new encoder version, and encodes the catalogue;
-2. similarities of everything remembered are computed anew;
-3. the index is flipped: the head goes on, on the new vectors.
+1. a copy of its adapter becomes a new encoder version;
+2. it encodes the catalogue, aside (``model.publication``), while both lanes go on;
+3. a fixed number of steps later the index is flipped: similarities of everything remembered
+   are computed anew, and the head goes on, on the new vectors.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from streamrec.model.fast_lane import FastLane, FastRecipe
 from streamrec.model.generation import Generation, write_weights
 from streamrec.model.head import INPUTS, Head
 from streamrec.model.index import ItemIndex
+from streamrec.model.publication import Publication
 from streamrec.model.ranker import Ranker, head_inputs
 from streamrec.model.replay_memory import Remembered, ReplayMemory
 from streamrec.model.similarity import candidate_similarities
@@ -68,6 +70,7 @@ class Recipe:
     quota: QuotaRules = QuotaRules()
     fast: FastRecipe = FastRecipe()
     slow: SlowRecipe | None = SlowRecipe()  # None: the encoder is left as it is
+    flip_steps: int = 32  # of the slow lane, from a publication to its index in use
 
 
 class Snapshot(Ranker):
@@ -78,7 +81,7 @@ class Snapshot(Ranker):
     ) -> None:
         super().__init__(head, index.vectors, catalogue)
         self.encoder = encoder
-        self.centre_D = index.centre if isinstance(index, ItemIndex) else None
+        self.centre_D = _centre_of(index)
         self._index = index
 
     def score(self, examples: Sequence[Example]) -> list[FloatArray]:
@@ -118,6 +121,13 @@ class OnlineLearner:
             self._recipe.recent, self._recipe.reservoir, self._recipe.candidates, len(INPUTS)
         )
         self._waiting: Remembered | None = None
+        self._centre_D = _centre_of(index)  # of the vectors that memory was made with
+        self._coming: Publication | None = None
+
+    def close(self) -> None:
+        """End what is still going on aside. The learner must not be used afterwards."""
+        if self._coming is not None:
+            self._coming.abandon()
 
     def indexes(self) -> list[ItemIndex]:
         """The index that the head trains on, for others to share."""
@@ -133,14 +143,14 @@ class OnlineLearner:
         losses: list[dict[str, float]] = []
         weights = self._quota.weigh(examples)
         if weights.any():
-            self.index.ensure(self._catalogue)
+            self._follow_catalogue()
             arrived = self._remembered(examples, weights)
             waiting = arrived if self._waiting is None else self._waiting.joined(arrived)
             size = self._recipe.step_examples
-            while len(waiting) >= size:
-                losses.append(self._step(waiting[:size]))
-                waiting = waiting[size:]
             self._waiting = waiting
+            while len(self._waiting) >= size:
+                fresh, self._waiting = self._waiting[:size], self._waiting[size:]
+                losses.append(self._step(fresh))
         slow = [at for at in losses if "encoder" in at]
         names = sorted({name for at in losses for name in at})
         means = {n: float(np.mean([at[n] for at in losses if n in at])) for n in names}
@@ -158,18 +168,34 @@ class OnlineLearner:
         if self._slow is None or not isinstance(self.index, ItemIndex):
             return None
         loss = self._slow.step(fresh.as_float(), replayed, self._items, self.index.centre)
-        if loss is not None and self._slow.due:
-            self._publish(self._slow.published())
+        if loss is None:
+            return None
+        steps, rhythm = self._slow.steps, self._slow.publish_steps
+        if self._slow.due:
+            flip_step = steps + min(self._recipe.flip_steps, rhythm - 1)
+            self._coming = Publication(self._slow.published(), self._catalogue, flip_step)
+        if self._coming is not None and steps >= self._coming.flip_step:
+            self._flip(self._coming.index(), self._coming.encoder)
+            self._coming = None
         return loss
 
-    def _publish(self, encoder: TextEncoder) -> None:
-        """Steps 1 to 3 of the module's docstring."""
-        index = ItemIndex(encoder)
+    def _flip(self, index: ItemIndex, encoder: TextEncoder) -> None:
+        """Step 3 of the module's docstring."""
         index.ensure(self._catalogue)
+        self.index, self._encoder = index, encoder
+        self._refresh_similarities()
+
+    def _follow_catalogue(self) -> None:
+        """New items get vectors. When that settles the centre, all vectors have changed."""
+        self.index.ensure(self._catalogue)
+        if _centre_of(self.index) is not self._centre_D:
+            self._refresh_similarities()
+
+    def _refresh_similarities(self) -> None:
+        self._centre_D = _centre_of(self.index)
         for memory in (self._memory.stored, self._waiting):
             if memory is not None:
-                _refresh_similarities(memory, index.vectors)
-        self.index, self._encoder = index, encoder
+                _refresh_similarities(memory, self.index.vectors)
 
     def _items(self, rows: Sequence[int]) -> list[Item]:
         return [self._catalogue.item(row) for row in rows]
@@ -194,7 +220,7 @@ class OnlineLearner:
 
     def snapshot(self) -> Snapshot:
         """An immutable copy of the averaged weights, over the current index."""
-        self.index.ensure(self._catalogue)
+        self._follow_catalogue()
         return Snapshot(self._fast.frozen_head(), self.index, self._catalogue, self._encoder)
 
     def write_generation(self, scorer: Scorer, directory: Path) -> None:
@@ -246,7 +272,11 @@ class OnlineLearner:
             state |= {f"slow.{k}": v for k, v in self._slow.state().items()}
             served = self._encoder.adapter_state()
             state |= {f"served.{k}": v for k, v in served.items()}
-        if isinstance(self.index, ItemIndex):
+        if self._coming is not None:
+            coming = self._coming.encoder.adapter_state()
+            state |= {f"coming.{k}": v for k, v in coming.items()}
+            state["flip_step"] = torch.tensor([self._coming.flip_step])
+        if isinstance(self.index, ItemIndex) and self.index.settled:
             state["centre"] = self.index.centre
         state["random"] = self._generator.get_state()
         tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
@@ -279,11 +309,26 @@ class OnlineLearner:
         if self._slow is not None and self._encoder is not None:
             self._slow.load_state(_under("slow.", state))
             self._encoder = self._encoder.with_adapter(_under("served.", state))
-            self.index = ItemIndex(self._encoder, state["centre"])
+            self.index = ItemIndex(self._encoder, state.get("centre"))
+            self._centre_D = self.index.centre
+            self._resume_publication(_under("coming.", state), state)
         self._generator.set_state(state["random"])
+
+    def _resume_publication(
+        self, coming: Mapping[str, Tensor], state: Mapping[str, Tensor]
+    ) -> None:
+        self.close()
+        self._coming = None
+        if coming and self._encoder is not None:
+            encoder, flip_step = self._encoder.with_adapter(coming), int(state["flip_step"])
+            self._coming = Publication(encoder, self._catalogue, flip_step)
 
 
 _FIELDS = fields(Remembered)
+
+
+def _centre_of(index: Vectors) -> Tensor | None:
+    return index.centre if isinstance(index, ItemIndex) else None
 
 
 def _renumbered(state: dict[str, Tensor], renumber: Tensor) -> dict[str, Tensor]:
