@@ -7,6 +7,8 @@ Three figures from one run, over the same item vectors, without Kafka:
     bare      cosine of one user vector with every item, torch.topk: nothing else
     ranking   the model of a generation: text similarities, live statistics, head
     serving   a whole micro-batch: states read and parsed, ranked, filtered, encoded
+    reasons   the same, and every item gets its reason (``model.parts``)
+    why       the same, and every list is kept to be explained, packed as for Redis
 
 Users have histories of up to 50 items and statistics of a folded stream. Then generations
 are staged and swapped in while micro-batches go on: the pause is the time the serving loop
@@ -33,6 +35,7 @@ from streamrec.core.statistics import Statistics
 from streamrec.core.user_state import UserState
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.codec import Codec
+from streamrec.infra.explanations import packed
 from streamrec.infra.registry_store import DirectoryRegistry
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.generation import Generation
@@ -40,6 +43,7 @@ from streamrec.model.hotswap import HotSwap
 from streamrec.model.index import ItemIndex
 from streamrec.model.served import ServedGeneration, head_expectations
 from streamrec.ports import Delivered, Writes
+from streamrec.stages.explain import Explained, Explainer
 from streamrec.stages.mirror import Mirror
 from streamrec.stages.obey import Obedience
 from streamrec.stages.raw import Edges
@@ -61,6 +65,27 @@ class NoPublisher:
     def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None: ...
 
     def flush(self) -> None: ...
+
+
+class Silent(Explainer):
+    """No reasons."""
+
+    def explain(self, lists, ranking, view):
+        del ranking, view
+        nothing = np.zeros((0, 0), np.float32)
+        return [
+            Explained(("",) * len(one.rows), one, nothing, nothing, (), (), {}, 0) for one in lists
+        ]
+
+
+class Packing:
+    """Explanations go as far as their bytes."""
+
+    def keep(self, explanations) -> None:
+        for one in explanations:
+            packed(one)
+
+    def of(self, recommendation_id: str) -> None: ...
 
 
 class RandomIndex(ItemIndex):
@@ -156,7 +181,14 @@ class Bench:
         self.vectors_ND = self.swap.index.vectors
         self.obedience = Obedience(self.registry, self.swap, self.mirror.catalogue, keep=2)
         edges = Edges(self.store, NoPublisher(), Codec(), SystemClock(), lambda _: 0)
-        self.server = Server(edges, self.mirror, worker_id="bench", k=K)
+        self.servers = {
+            name: Server(edges, self.mirror, worker_id="bench", k=K, explainer=explainer)
+            for name, explainer in (
+                ("serving", Silent()),
+                ("reasons", Explainer()),
+                ("why", Explainer(Packing(), per_s=1e9)),
+            )
+        }
         self.users = [f"u{n}" for n in range(USERS)]
         self.state = RegistryState()
 
@@ -199,8 +231,18 @@ class Bench:
         np.argpartition(-scores, K, axis=1)
         return self.batch
 
+    def serve(self, name: str, turn: int) -> int:
+        batch = self.requests(turn)
+        return len(self.servers[name].serve(batch, self.swap.active).recommendations)
+
     def serving(self, turn: int) -> int:
-        return len(self.server.serve(self.requests(turn), self.swap.active).recommendations)
+        return self.serve("serving", turn)
+
+    def reasons(self, turn: int) -> int:
+        return self.serve("reasons", turn)
+
+    def why(self, turn: int) -> int:
+        return self.serve("why", turn)
 
     def swaps(self, count: int) -> tuple[list[float], list[float], list[float]]:
         """Pauses, first micro-batches after a flip, and all other micro-batches, in ms."""
@@ -224,7 +266,7 @@ class Bench:
             if flipped:
                 pauses.append((time.perf_counter() - start) * 1000)
             start = time.perf_counter()
-            self.serving(turn)
+            self.reasons(turn)
             (firsts if flipped else others).append((time.perf_counter() - start) * 1000)
             turn += 1
         thread.join()
@@ -249,7 +291,7 @@ def main() -> None:
         bench.obedience.flip()
         bare_rate, bare_ms = measured(bench.bare, given.seconds)
         print(f"{'bare':8} {bare_rate:8.0f} lists/s, {bare_ms:.3f} ms processor time each")
-        for work in (bench.ranking, bench.serving):
+        for work in (bench.ranking, bench.serving, bench.reasons, bench.why):
             rate, each_ms = measured(work, given.seconds)
             print(
                 f"{work.__name__:8} {rate:8.0f} lists/s, {each_ms:.3f} ms; ratio to bare top-k "

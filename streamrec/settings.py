@@ -220,6 +220,14 @@ class ServingSettings:
         0.0, "part of the lists whose last slot is drawn; propensities are logged", least=0, most=1
     )
     explore_shortlist: int = setting(20, "from this many items, the next best", least=1)
+    explain_s: float = setting(
+        3600.0,
+        "`streamrec why` can explain a list for so long (about 3 KB in Redis); 0: not at all",
+        least=0,
+    )
+    explain_per_s: float = setting(
+        20.0, "lists a second and worker that are kept to be explained, at most", least=0
+    )
 
 
 @dataclass(frozen=True, slots=True)

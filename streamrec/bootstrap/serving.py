@@ -11,7 +11,9 @@ from redis import Redis
 from streamrec.bootstrap import clients, trust
 from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
+from streamrec.core.exploration import Exploration
 from streamrec.infra.clock import SystemClock
+from streamrec.infra.explanations import RedisExplanations
 from streamrec.infra.fleet import RedisFleet
 from streamrec.infra.kafka import partition_for
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
@@ -20,6 +22,7 @@ from streamrec.infra.trigger_feed import KafkaTriggerFeed
 from streamrec.model.loading import load_encoder
 from streamrec.model.served import hot_swap
 from streamrec.settings import Settings
+from streamrec.stages.explain import Explainer
 from streamrec.stages.fleet_watch import SERVING
 from streamrec.stages.mirror import Mirror
 from streamrec.stages.obey import Obedience
@@ -76,7 +79,16 @@ def run_serving_worker(settings: Settings, worker_id: str, stop: threading.Event
                 mirror.catalogue,
                 keep=settings.serving.keep_generations,
             ),
-            server=Server(edges, mirror, worker_id=worker_id, k=settings.serving.k),
+            server=Server(
+                edges,
+                mirror,
+                worker_id=worker_id,
+                k=settings.serving.k,
+                exploration=Exploration(
+                    settings.serving.explore, settings.serving.explore_shortlist
+                ),
+                explainer=explainer(settings, redis),
+            ),
         )
         worker = ServingWorker(
             parts,
@@ -87,3 +99,12 @@ def run_serving_worker(settings: Settings, worker_id: str, stop: threading.Event
         )
         worker.run()
     log.info("stopped")
+
+
+def explainer(settings: Settings, redis: Redis) -> Explainer:
+    """Reasons for every item; explanations kept as long, and as many, as the settings say."""
+    serving = settings.serving
+    if not (serving.explain_s and serving.explain_per_s):
+        return Explainer()
+    kept = RedisExplanations(redis, settings.redis.key_prefix, serving.explain_s)
+    return Explainer(kept, serving.explain_per_s)

@@ -21,26 +21,19 @@ from torch import Tensor
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.examples import Example, FloatArray
 from streamrec.core.features import (
-    ITEM_FEATURES,
-    PAIR_FEATURES,
-    USER_FEATURES,
     FeatureMaker,
     user_features,
 )
 from streamrec.core.user_state import UserState
-from streamrec.model.head import CLIP, INPUTS, Head
+from streamrec.model.head import CLIP, Head
+from streamrec.model.ranking import ITEM_INPUTS, OWN, USER_INPUTS, Ranking
 from streamrec.model.similarity import (
-    SIMILARITIES,
     candidate_similarities,
     catalogue_similarities,
     padded_rows,
 )
 from streamrec.model.tensors import ExampleTensors, example_tensors
 
-_ITEM = slice(0, len(ITEM_FEATURES))
-_PAIR = slice(_ITEM.stop, _ITEM.stop + len(PAIR_FEATURES))
-_USER = slice(_PAIR.stop, _PAIR.stop + len(USER_FEATURES))
-_SIM = slice(_USER.stop, _USER.stop + len(SIMILARITIES))
 _SCORED_AT_ONCE = 64
 """Examples padded together: their candidates' vectors stay within tens of megabytes."""
 _BLOCK = 2048
@@ -75,11 +68,17 @@ class Ranker:
                 scored.append(p_C[: len(example.candidates)])
         return scored
 
-    @torch.no_grad()
     def rank(
         self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
     ) -> FloatArray:
         """Scores (B, N) of every catalogue row for each user; ``probability`` calibrates them."""
+        return self.ranking(users, now_ms, features).scores_BN
+
+    @torch.no_grad()
+    def ranking(
+        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+    ) -> Ranking:
+        """``rank``, and what is needed to account for some of the scores afterwards."""
         histories = [user.history for user in users]
         history_BH = padded_rows([self._catalogue.rows(h) for h in histories])
         user_BU = torch.tensor([user_features(u, at) for u, at in zip(users, now_ms, strict=True)])
@@ -87,7 +86,17 @@ class Ranker:
         sims_BSN = catalogue_similarities(self.vectors_ND, history_BH)
         behind = pair_BPN.shape[2] - sims_BSN.shape[2]  # items that came or are missing since
         sims_BSN = torch.nn.functional.pad(sims_BSN, (0, behind))
-        return self._scores(torch.cat([pair_BPN, sims_BSN], dim=1), user_BU, features).numpy()
+        own_BON = torch.cat([pair_BPN, sims_BSN], dim=1)
+        scores_BN = self._scores(own_BON, user_BU, features).numpy()
+        return Ranking(
+            head=self.head,
+            vectors_ND=self.vectors_ND,
+            history_BH=history_BH,
+            scores_BN=scores_BN,
+            own_BON=own_BON,
+            user_BU=user_BU,
+            features=features,
+        )
 
     def probability(self, scores: FloatArray) -> FloatArray:
         """Calibrated P(accept | shown) of scores of any shape; keeps their order."""
@@ -95,17 +104,20 @@ class Ranker:
         return np.asarray(logits.sigmoid().numpy(), np.float32)
 
     def _scores(self, own_BON: Tensor, user_BU: Tensor, features: FeatureMaker) -> Tensor:
-        """The head, with item, user and own inputs kept apart until they must meet."""
+        """The head, with item, user and own inputs kept apart until they must meet.
+
+        ``own_BON`` is standardised in place.
+        """
         head = self.head
         linear_N, hidden_MN = self._item_part(features)
-        user_BU = self._standardised(user_BU, _USER)
-        hidden_BM = user_BU @ head.inner_DM[_USER] + head.bias_M
-        own = [*range(*_PAIR.indices(len(INPUTS))), *range(*_SIM.indices(len(INPUTS)))]
+        user_BU = self._standardised(user_BU, USER_INPUTS)
+        hidden_BM = user_BU @ head.inner_DM[USER_INPUTS] + head.bias_M
+        own = list(OWN)
         own_BON = own_BON.sub_(head.mean_D[own, None]).div_(head.deviation_D[own, None])
         own_BON = own_BON.clamp_(-CLIP, CLIP)
         inner_MO, outer_1M = head.inner_DM[own].T.contiguous(), head.outer_M[None]
         scores_BN = head.linear_D[own] @ own_BON + linear_N
-        scores_BN += (user_BU @ head.linear_D[_USER])[:, None]
+        scores_BN += (user_BU @ head.linear_D[USER_INPUTS])[:, None]
         for b, own_ON in enumerate(own_BON):
             for start in range(0, own_ON.shape[1], _BLOCK):
                 rows = slice(start, start + _BLOCK)
@@ -116,9 +128,9 @@ class Ranker:
 
     def _item_part(self, features: FeatureMaker) -> tuple[Tensor, Tensor]:
         if self._shared is None or self._shared[0] is not features:
-            items = self._standardised(torch.from_numpy(features.item_NI), _ITEM)
-            linear_N = items @ self.head.linear_D[_ITEM]
-            hidden_MN = self.head.inner_DM[_ITEM].T @ items.T
+            items = self._standardised(torch.from_numpy(features.item_NI), ITEM_INPUTS)
+            linear_N = items @ self.head.linear_D[ITEM_INPUTS]
+            hidden_MN = self.head.inner_DM[ITEM_INPUTS].T @ items.T
             self._shared = (features, linear_N, hidden_MN)
         return self._shared[1:]
 

@@ -54,6 +54,12 @@ class ServedGeneration:
         """Scores (B, N) of every catalogue row for each user."""
         return self._current().rank(users, now_ms, features)
 
+    def ranking(
+        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+    ) -> Ranking:
+        """``rank``, and what is needed to account for some of the scores afterwards."""
+        return self._current().ranking(users, now_ms, features)
+
     def probability(self, scores: FloatArray) -> FloatArray:
         """P(accept | shown) of scores, of any shape."""
         return self._ranker.probability(scores)

@@ -26,7 +26,7 @@ from streamrec.ports.messages import (
     TriggerFeed,
 )
 from streamrec.ports.releases import ControlLog, Fleet, RegistryStore, WorkerStatus
-from streamrec.ports.serving import HotSwap, ServingModel
+from streamrec.ports.serving import Account, HotSwap, Ranking, ServingModel
 from streamrec.ports.state import Changes, OutboxEntry, PartitionStore, Record, Writes
 from streamrec.ports.training import (
     Checkpoint,
@@ -42,6 +42,7 @@ from streamrec.ports.training import (
 
 __all__ = [
     "EXAMPLE",
+    "Account",
     "BatchFeed",
     "Changes",
     "Checkpoint",
@@ -61,6 +62,7 @@ __all__ = [
     "PartitionStore",
     "Provenance",
     "Publisher",
+    "Ranking",
     "Record",
     "RegistryStore",
     "Scalars",

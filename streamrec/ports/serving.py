@@ -6,13 +6,38 @@ Shapes: B users, Q texts, N catalogue rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from streamrec.core.catalogue import Catalogue
+from streamrec.core.catalogue import Catalogue, IntArray
 from streamrec.core.examples import FloatArray
 from streamrec.core.features import FeatureMaker
 from streamrec.core.user_state import UserState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Account:
+    """What scores were made of. T (user, item) pairs, D inputs, G groups, H history."""
+
+    raw_TD: FloatArray  # inputs as they were computed
+    standard_TD: FloatArray  # as the head sees them: 0 is usual, ±1 a deviation
+    parts_TG: FloatArray  # what each group adds to the score (``core.reasons.GROUPS``)
+    closeness_TH: FloatArray  # cosine with each of the user's known items, newest first
+
+
+class Ranking(Protocol):
+    """Scores (B, N), and an account of some of them while it is held."""
+
+    @property
+    def scores_BN(self) -> FloatArray: ...  # noqa: N802 - a shape
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the D inputs."""
+        ...
+
+    def account(self, users_T: IntArray, rows_T: IntArray) -> Account: ...
 
 
 class ServingModel(Protocol):
@@ -35,6 +60,12 @@ class ServingModel(Protocol):
         self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
     ) -> FloatArray:
         """Scores (B, N) of every catalogue row for each user; more is better."""
+        ...
+
+    def ranking(
+        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+    ) -> Ranking:
+        """``rank``, and what is needed to account for some of the scores afterwards."""
         ...
 
     def probability(self, scores: FloatArray) -> FloatArray:

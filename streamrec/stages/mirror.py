@@ -29,6 +29,7 @@ class View:
     catalogue: Catalogue
     features: FeatureMaker
     watermark_ms: int  # the latest event time the statistics include
+    positions: Mapping[Source, int]  # next offset of each source that they include
 
 
 class Mirror:
@@ -66,7 +67,9 @@ class Mirror:
     def view(self) -> Iterator[View]:
         """Catalogue and features that stand still inside the block."""
         with self._lock:
-            yield View(self.catalogue, self._features, self._statistics.watermark_ms)
+            yield View(
+                self.catalogue, self._features, self._statistics.watermark_ms, dict(self._since)
+            )
 
     def _apply(self, changed: Sequence[tuple[Source, Changes]]) -> None:
         for source, changes in changed:

@@ -47,6 +47,7 @@ from streamrec.core.exploration import EXPLORED, NO_EXPLORATION, Exploration, la
 from streamrec.core.user_state import NEW_USER, UserState
 from streamrec.errors import Refused, TooLarge
 from streamrec.ports import Delivered, ServingModel
+from streamrec.stages.explain import Explainer, Listed
 from streamrec.stages.lineup import OnTrial, split
 from streamrec.stages.mirror import Mirror, View
 from streamrec.stages.raw import Edges, RawRecord, Refusals
@@ -120,6 +121,7 @@ class Server:
         worker_id: str,
         k: int,
         exploration: Exploration = NO_EXPLORATION,
+        explainer: Explainer | None = None,
     ) -> None:
         """``k``: items in a list that nobody asked a number for."""
         self._edges = edges
@@ -128,6 +130,7 @@ class Server:
         self._worker_id = worker_id
         self._k = k
         self._exploration = exploration
+        self._explainer = explainer or Explainer()
 
     def serve(
         self, batch: Sequence[Delivered], model: ServingModel, canary: OnTrial | None = None
@@ -198,7 +201,8 @@ class Server:
         with self._mirror.view() as view:
             users = [state for _, state in states.values()]
             now_ms = [max(view.watermark_ms, user.last_seen_ms) for user in users]
-            scores_UN = model.rank(users, now_ms, view.features)
+            ranking = model.ranking(users, now_ms, view.features)
+            scores_UN = ranking.scores_BN
             cosines = self._cosines(wishes, model, scores_UN.shape[1])
             chosen = [
                 _choose(
@@ -211,14 +215,24 @@ class Server:
                 )
                 for wish, cosine_N in zip(wishes, cosines, strict=True)
             ]
-            lists = [_listed(choice, model, view) for choice in chosen]
+            listed = [
+                Listed(index[wish.user_id], states[wish.user_id][1], *choice[:2], wish.query)
+                for wish, choice in zip(wishes, chosen, strict=True)
+            ]
+            explained = self._explainer.explain(listed, ranking, view)
+            lists = [
+                _listed(choice, why.reasons, model, view)
+                for choice, why in zip(chosen, explained, strict=True)
+            ]
         tally.empty[model.generation] += sum(not items for items in lists)
         served_at_ms = self._edges.clock.now_ms()
-        return [
-            (wish, self._answer(wish, items, model, states[wish.user_id][0], served_at_ms))
-            for wish, items in zip(wishes, lists, strict=True)
+        answers = [
+            (wish, self._answer(wish, items, model, states[wish.user_id][0], served_at_ms), why)
+            for wish, items, why in zip(wishes, lists, explained, strict=True)
             if items or wish.trigger is Trigger.REQUEST
         ]
+        self._explainer.keep([(answer, why) for _, answer, why in answers], served_at_ms)
+        return [(wish, answer) for wish, answer, _ in answers]
 
     def _cosines(
         self, wishes: Sequence[Wish], model: ServingModel, rows: int
@@ -322,13 +336,15 @@ def _choose(
     return Choice(shown, scores_N[shown], propensity, explored=last >= wish.k)
 
 
-def _listed(choice: Choice, model: ServingModel, view: View) -> tuple[RecommendedItem, ...]:
+def _listed(
+    choice: Choice, reasons: Sequence[str], model: ServingModel, view: View
+) -> tuple[RecommendedItem, ...]:
     ids, probabilities = view.catalogue.ids(choice.rows), model.probability(choice.scores)
     items = [
-        RecommendedItem(item_id, float(probability))
-        for item_id, probability in zip(ids, probabilities, strict=True)
+        RecommendedItem(item_id, float(probability), reason=reason)
+        for item_id, probability, reason in zip(ids, probabilities, reasons, strict=True)
     ]
     if items:
-        reason = EXPLORED if choice.explored else ""
+        reason = EXPLORED if choice.explored else reasons[-1]
         items[-1] = replace(items[-1], propensity=choice.propensity, reason=reason)
     return tuple(items)

@@ -9,12 +9,29 @@ from pathlib import Path
 
 import numpy as np
 
-from streamrec.core.catalogue import Catalogue
+from streamrec.core.catalogue import Catalogue, IntArray
 from streamrec.core.examples import FloatArray
 from streamrec.core.features import FeatureMaker
-from streamrec.core.user_state import UserState
+from streamrec.core.reasons import GROUPS
+from streamrec.core.user_state import HISTORY, UserState
 from streamrec.errors import GenerationRefused, Unavailable
-from streamrec.ports import Delivered
+from streamrec.ports import Account, Delivered
+
+
+class FakeRanking:
+    """Accounts in which every input is 1 and every part is as told."""
+
+    names = ("accepts_24h", "sim_max", "after_last")
+
+    def __init__(self, scores_BN: FloatArray, parts: Mapping[str, float]) -> None:
+        self.scores_BN = scores_BN
+        self._parts_G = np.array([parts.get(group, 0.0) for group in GROUPS], np.float32)
+
+    def account(self, users_T: IntArray, rows_T: IntArray) -> Account:
+        inputs_TD = np.ones((len(rows_T), len(self.names)), np.float32)
+        closeness_TH = np.tile(np.arange(HISTORY, dtype=np.float32), (len(rows_T), 1))
+        parts_TG = np.tile(self._parts_G, (len(rows_T), 1))
+        return Account(inputs_TD, inputs_TD, parts_TG, closeness_TH)
 
 
 class FakeModel:
@@ -26,9 +43,15 @@ class FakeModel:
         self.generation = generation
         self.trained_through: Mapping[str, int] = {"0": 7}
         self.scores = dict(scores or {})
+        self.parts: dict[str, float] = {}  # group -> what it adds to every score
         self.similar: dict[str, dict[str, float]] = {}  # query -> item id -> cosine
         self.asked: list[tuple[tuple[str, ...], int]] = []  # (history, now_ms) of every user
         self._catalogue = catalogue
+
+    def ranking(
+        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+    ) -> FakeRanking:
+        return FakeRanking(self.rank(users, now_ms, features), self.parts)
 
     def rank(
         self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
