@@ -22,6 +22,7 @@ import torch
 
 from benchmarks.prepared import FAST, Prepared, prepare
 from streamrec.core.leaderboard import FEW, gain, second_half
+from streamrec.core.quota import QuotaRules
 from streamrec.core.significance import paired_bootstrap
 from streamrec.model.learner import Recipe
 from streamrec.stages.compare import LearnsUntil
@@ -55,6 +56,7 @@ VARIANTS: Mapping[str, Recipe] = {
     "no-averaging": fast(averaging=0.0),
     "no-warm-up": fast(warmup_steps=1),
     "linear": fast(hidden=False),
+    "no-quota": replace(FAST, quota=QuotaRules(user_share=1.0, item_share=1.0)),
 }
 STATIC = "static"
 STATIC_PART = 0.3

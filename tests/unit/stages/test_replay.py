@@ -14,6 +14,7 @@ from streamrec.core.features import FEATURES, FeatureMaker
 from streamrec.core.fold import FoldRules
 from streamrec.core.user_state import UserState
 from streamrec.ports import LearnReport
+from streamrec.stages.compare import strongest
 from streamrec.stages.recorded import Stream
 from streamrec.stages.replay import Replay, ReplayOptions
 
@@ -159,3 +160,26 @@ def test_a_repeated_event_is_not_ranked_again() -> None:
     again = act(1, Kind.CLICK, "i1")
     _, run, _ = replay([act(0, Kind.CLICK, "i0"), again, again])
     assert len(run.predictions) == 1
+
+
+def test_the_strongest_scorer_of_a_stream_is_found() -> None:
+    class Backwards(ByRow):
+        def rank(
+            self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+        ) -> FloatArray:
+            return -super().rank(users, now_ms, features)
+
+    catalogue = Catalogue()
+    stream = Stream(ITEMS, [act(0, Kind.CLICK, "i0"), act(1, Kind.CLICK, "i1")])
+    of = {"last first": ByRow(catalogue), "first first": Backwards(catalogue)}
+    assert strongest(stream, catalogue, ReplayOptions(), of) == "first first"
+    assert strongest(stream, catalogue, ReplayOptions(), dict(reversed(of.items()))) == (
+        "first first"
+    )
+
+
+def test_every_fourth_sampled_list_checks_probabilities_before_it_is_learned() -> None:
+    scorer, _, report = replay([act(n, Kind.CLICK, f"i{n}") for n in range(9)])
+    assert [example.offset for example in scorer.scored] == [0, 4, 8]
+    assert report["calibration"]["of"] == "sampled_lists"
+    assert report["calibration"]["n"] == sum(len(e.candidates) for e in scorer.scored)
