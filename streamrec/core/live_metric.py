@@ -150,7 +150,12 @@ class LiveMetric:
     # -- what comes out -----------------------------------------------------------------
 
     def begin(self, since_ms: int) -> None:
-        """Start comparing: lists made from here on count for ``rate``, none before."""
+        """Start comparing: lists made from here on count for ``rate``, none before.
+
+        Begun again at the same moment, nothing changes.
+        """
+        if since_ms == self._since_ms:
+            return
         self._since_ms = since_ms
         self._users = {}
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import orjson
 from redis import Redis
@@ -24,6 +24,7 @@ from streamrec.infra.redis_store import explained
 from streamrec.ports import WorkerStatus
 
 TTL_S = 10
+_FIELDS = frozenset(field.name for field in fields(WorkerStatus))
 
 
 class RedisFleet:
@@ -56,7 +57,7 @@ class RedisFleet:
             gone = [name for name, data in zip(ids, found, strict=True) if data is None]
             if gone:  # one that comes back adds itself again with its next beat
                 self._redis.srem(self._ids, *gone)
-        return iter([WorkerStatus(**orjson.loads(data)) for data in found if data is not None])
+        return iter([_status(data) for data in found if data is not None])
 
     @property
     def _ids(self) -> str:
@@ -73,6 +74,12 @@ def _reachable() -> Iterator[None]:
         yield
     except RedisError as error:
         raise Unavailable(f"Redis did not answer the fleet: {explained(error)}") from error
+
+
+def _status(data: bytes | str) -> WorkerStatus:
+    """A worker of a newer version may say more than we know of."""
+    said = orjson.loads(data)
+    return WorkerStatus(**{name: value for name, value in said.items() if name in _FIELDS})
 
 
 def _text(name: str | bytes) -> str:

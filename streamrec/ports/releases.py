@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from streamrec.core.registry import ControlRecord
 
@@ -67,6 +67,7 @@ class WorkerStatus:
     refused: Mapping[str, str] = field(default_factory=dict)  # generation -> why
     revision: int = 0  # control-log revision obeyed
     gauges: Mapping[str, float] = field(default_factory=dict)  # counts, rates, ages
+    levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by generation
 
 
 class Fleet(Protocol):

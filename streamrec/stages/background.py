@@ -42,9 +42,10 @@ class Background:
         self._wake.set()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the current step to end; call after ``stop`` is set."""
+        """Wait for the current step to end, if it was ever started; call after ``stop`` is set."""
         self._wake.set()
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         try:

@@ -63,7 +63,7 @@ class FleetWatch:
         """
         report = self._watch(
             SwapReport(generation),
-            lambda worker: generation in (worker.staged, worker.active),
+            lambda worker: generation in (worker.staged, worker.canary, worker.active),
             self._clock.now_ms(),
             timeout_s,
         )

@@ -10,12 +10,16 @@ A release by the trainer:
 2. Append ``stage``: every serving worker loads the generation beside the champion.
 3. Wait until each has said that it is ready, or why it refuses; one that is gone or silent
    past ``stage_timeout_s`` holds nobody up.
-4. Append ``activate``, unless somebody pinned the champion meanwhile.
-5. Wait until each has flipped, and report who has, and how fast.
+4. With canaries: append ``canary``, watch its share of the users (``stages.tryout``), and
+   append ``abandon`` when it does harm: that is the end of it.
+5. Append ``activate``, unless somebody pinned the champion meanwhile.
+6. Wait until each has flipped, and report who has, and how fast.
 
-A crash between any two steps leaves the champion serving; the next release starts afresh.
-An operator's ``activate`` takes steps 2 to 5, a ``rollback`` 4 and 5: what it goes back to
-is still warm.
+A crash between any two steps leaves the champion serving; the next release starts afresh. A
+crash during 4 leaves the canary out with nobody watching: the next start withdraws it first
+(``recover``), and so does an orderly stop.
+An operator's ``activate`` takes steps 2, 3, 5 and 6, a ``rollback`` 5 and 6: what it goes
+back to is still warm.
 """
 
 from __future__ import annotations
@@ -23,20 +27,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from streamrec.core import registry
+from streamrec.core.canary import Canary
 from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import RegistryConflict, UserError
 from streamrec.ports import Clock, ControlLog, Fleet, RegistryStore
 from streamrec.stages.fleet_watch import FleetWatch, SwapReport
+from streamrec.stages.tryout import Decision, Ending, Tryout
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
 """How often the trainer looks again after losing a race; an operator is told at once."""
+
+CANARY_ACTOR = "canary"
+"""Who abandons a canary, in the control log: not the trainer, but what its users did."""
 
 Transition = Callable[[RegistryState], RegistryState]
 
@@ -47,6 +58,7 @@ class Outcome(StrEnum):
     ACTIVATED = "activated"
     HELD = "held"  # pinned, or an operator staged something else: it stays a candidate
     REFUSED = "refused"  # no serving worker could load it
+    ABANDONED = "abandoned"  # as canary it did harm
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +87,16 @@ class ReleaseDesk:
         *,
         stage_timeout_s: float = 20.0,
         sleep: Callable[[float], None] = time.sleep,
+        tryout: Tryout | None = None,
     ) -> None:
+        """``tryout``: what passed its gate is tried out as canary first."""
         self._control = control
         self._watch = FleetWatch(fleet, clock, sleep)
         self._store = store
         self._clock = clock
         self._actor = actor
         self._stage_timeout_s = stage_timeout_s
+        self._tryout = tryout
 
     def state(self) -> RegistryState:
         """The registry as the log has it now. Raises Unavailable."""
@@ -89,31 +104,47 @@ class ReleaseDesk:
         return latest.state if latest else RegistryState()
 
     def publish(
-        self, generation: str, directory: Path, reason: str, digest: str = ""
+        self, generation: str, directory: Path, reason: str, digest: str = "", epoch: int = 0
     ) -> ReleaseReport:
         """Release a candidate that passed its gate: the trainer's way.
+
+        ``epoch``: of the registry when it was learned. In a newer one it is held: it has
+        learned what is quarantined now.
 
         Raises:
             Unavailable: Kafka, Redis or the store is away; nothing is activated, try again.
         """
         self._store.put(generation, directory)
         latest = self._control.latest()
-        if latest and latest.state.champion == generation:  # we crashed after step 4
-            swap = self._watch.active(generation, latest)
-            return ReleaseReport(Outcome.ACTIVATED, reason, SwapReport(generation), swap)
+        if latest and latest.state.champion == generation:  # we crashed after step 5
+            return self._reigning(generation, latest)
         try:
-            self._insist(Action.STAGE, generation, reason, digest, _stage_unless_pinned)
-            staging = self._watch.staged(generation, self._stage_timeout_s)
+            staging = self._staged(generation, reason, digest, epoch)
             if staging.nobody_can:
                 why = staging.reasons
                 self._insist(Action.REJECT, generation, why, digest, registry.reject)
                 return ReleaseReport(Outcome.REFUSED, why, staging)
-            record = self._insist(Action.ACTIVATE, generation, reason, digest, registry.promote)
+            tried = self._tried_out(generation, reason, digest)
+            if tried.ending is Ending.ABANDON:
+                return ReleaseReport(Outcome.ABANDONED, tried.reason, staging)
+            if tried.ending is Ending.TAKEN:
+                return self._taken(generation, digest)
+            record = self._insist(
+                Action.ACTIVATE, generation, tried.reason, digest, registry.promote
+            )
         except UserError as error:
             return self._held(generation, str(error), digest)
-        return ReleaseReport(
-            Outcome.ACTIVATED, reason, staging, self._watch.active(generation, record)
-        )
+        swap = self._watch.active(generation, record)
+        return ReleaseReport(Outcome.ACTIVATED, tried.reason, staging, swap)
+
+    def recover(self, why: str) -> None:
+        """Withdraw a canary that nobody watches any more. Raises Unavailable, RegistryConflict."""
+        canary = self.state().canary
+        if canary is None:
+            return
+        log.warning("canary %s is withdrawn: %s", canary.generation, why)
+        with suppress(UserError):  # somebody else was first
+            self._insist(Action.ABANDON, canary.generation, why, "", registry.abandon)
 
     def reject(self, generation: str, reason: str, digest: str = "") -> None:
         """Note that a candidate did not pass. Raises UserError for the champion."""
@@ -162,6 +193,53 @@ class ReleaseDesk:
         """Let the trainer activate again. Raises UserError, RegistryConflict."""
         return self._append(Action.UNPIN, None, reason, "", registry.unpin).state
 
+    def _staged(self, generation: str, reason: str, digest: str, epoch: int) -> SwapReport:
+        """Steps 2 and 3; nothing to do for a canary whose watch was interrupted."""
+        canary = self.state().canary
+        if canary is not None and canary.generation == generation:
+            return SwapReport(generation)
+        self.recover(f"{generation} follows it")
+        stage = partial(_stage_unless_pinned, epoch=epoch)
+        self._insist(Action.STAGE, generation, reason, digest, stage)
+        return self._watch.staged(generation, self._stage_timeout_s)
+
+    def _tried_out(self, generation: str, reason: str, digest: str) -> Decision:
+        """Step 4. Without canaries, or anything to compare with, it is over at once."""
+        state, tryout = self.state(), self._tryout
+        if tryout is None or state.champion is None:
+            return Decision(Ending.PROMOTE, reason)
+        canary = state.canary
+        if canary is None or canary.generation != generation:
+            canary = Canary(generation, tryout.rules.share, generation, self._clock.now_ms())
+            begin = partial(_begin, canary=canary)
+            self._insist(Action.CANARY, generation, reason, digest, begin)
+        decision = tryout.watch(canary, state.champion, lambda: self.state().canary == canary)
+        if decision.ending is Ending.ABANDON:
+            log.warning("canary %s is abandoned: %s", generation, decision.reason)
+            record = self._insist(
+                Action.ABANDON,
+                generation,
+                decision.reason,
+                digest,
+                registry.abandon,
+                actor=CANARY_ACTOR,
+            )
+            self._watch.active(state.champion, record)
+        return decision
+
+    def _taken(self, generation: str, digest: str) -> ReleaseReport:
+        """Somebody else ended the canary: what they wanted stands."""
+        latest = self._control.latest()
+        assert latest is not None  # noqa: S101 - there was a canary in it
+        if latest.state.champion == generation:
+            return self._reigning(generation, latest)
+        why = f"{latest.actor} ended its canary ({latest.action}: {latest.reason})"
+        return self._held(generation, why, digest)
+
+    def _reigning(self, generation: str, record: ControlRecord) -> ReleaseReport:
+        swap = self._watch.active(generation, record)
+        return ReleaseReport(Outcome.ACTIVATED, record.reason, SwapReport(generation), swap)
+
     def _held(self, generation: str, why: str, digest: str) -> ReleaseReport:
         log.warning("%s stays a candidate: %s", generation, why)
         try:
@@ -177,12 +255,19 @@ class ReleaseDesk:
         reason: str,
         digest: str,
         transition: Callable[[RegistryState, str], RegistryState],
+        *,
+        actor: str = "",
     ) -> ControlRecord:
         """Append, deciding again from the new state after every lost race."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._append(
-                    action, generation, reason, digest, lambda s: transition(s, generation)
+                    action,
+                    generation,
+                    reason,
+                    digest,
+                    lambda s: transition(s, generation),
+                    actor=actor,
                 )
             except RegistryConflict as conflict:
                 if attempt == ATTEMPTS:
@@ -197,11 +282,13 @@ class ReleaseDesk:
         reason: str,
         digest: str,
         transition: Transition,
+        *,
+        actor: str = "",
     ) -> ControlRecord:
         state = transition(self.state())
         record = ControlRecord(
             action=action,
-            actor=self._actor,
+            actor=actor or self._actor,
             reason=reason,
             at_ms=self._clock.now_ms(),
             state=state,
@@ -215,7 +302,13 @@ class ReleaseDesk:
         return Pin(self._actor, reason, self._clock.now_ms())
 
 
-def _stage_unless_pinned(state: RegistryState, generation: str) -> RegistryState:
+def _begin(state: RegistryState, _: str, canary: Canary) -> RegistryState:
+    return registry.try_out(state, canary)
+
+
+def _stage_unless_pinned(state: RegistryState, generation: str, epoch: int) -> RegistryState:
+    if state.epoch > epoch:
+        raise UserError(f"the learner has gone back meanwhile: what {generation} learned is void")
     if state.pin is not None:
         raise UserError(f"{state.champion} is pinned by {state.pin.actor}: {state.pin.reason}")
     return registry.stage(state, generation)

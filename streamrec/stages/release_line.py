@@ -79,6 +79,10 @@ class ReleaseLine:
         running, self._running = self._running, None
         return running.result()
 
+    def recover(self) -> None:
+        """Before the first release: withdraw what a trainer before us left out as canary."""
+        self._executor.submit(self._withdraw, "the trainer that watched it is gone")
+
     def stop(self) -> None:
         """Wait no longer for what is away; the next start makes another candidate."""
         self._stop.set()
@@ -98,6 +102,20 @@ class ReleaseLine:
             else:
                 shutil.rmtree(outgoing.directory, ignore_errors=True)
                 return released
+        self._withdraw("the trainer that watched it was stopped", tries=1)
+        return None
+
+    def _withdraw(self, why: str, tries: int = 0) -> None:
+        """A canary without a watch answers nobody. ``tries``: 0 for as long as it takes."""
+        tried = 0
+        while not tries or tried < tries:
+            tried += 1
+            try:
+                return self._desk.recover(why)
+            except (Unavailable, RegistryConflict) as error:
+                log.warning("whether a canary is out is not known: %s", error)
+                if self._stop.wait(getattr(error, "retry_after_s", 1.0)):
+                    return None
         return None
 
     def _release(self, outgoing: Outgoing) -> Released:
@@ -106,6 +124,7 @@ class ReleaseLine:
             outgoing.directory,
             outgoing.reason,
             outgoing.sealed.digest,
+            outgoing.candidate.epoch,
         )
         return Released(outgoing, report.outcome, report.reason)
 

@@ -25,6 +25,7 @@ from streamrec.errors import Unavailable
 from streamrec.ports import Clock, ControlLog, Delivered, Fleet, TriggerFeed, WorkerStatus
 from streamrec.stages.background import Background
 from streamrec.stages.gauges import ServingGauges
+from streamrec.stages.levels import LevelGauge
 from streamrec.stages.mirror import Mirror
 from streamrec.stages.obey import Obedience
 from streamrec.stages.serve import Server
@@ -71,6 +72,7 @@ class ServingWorker:
         self._batch_users = batch_users
         self._timer = timer
         self._gauges = ServingGauges(identity.started_at_ms)
+        self._levels = LevelGauge()
         self._lag = 0
         self._refreshed_ms = identity.started_at_ms
         self._said_s = -SAY_EVERY_S
@@ -126,7 +128,9 @@ class ServingWorker:
             assert model is not None  # noqa: S101 - polled only once there is one
             try:
                 served = parts.server.serve(batch, model, parts.obedience.canary)
-                self._gauges.served(served, parts.clock.now_ms())
+                now_ms = parts.clock.now_ms()
+                self._gauges.served(served, now_ms)
+                self._levels.served(served, now_ms)
                 parts.feed.commit()
             except Unavailable as error:
                 if not away:
@@ -190,6 +194,7 @@ class ServingWorker:
             self._identity,
             beat_at_ms=now_ms,
             gauges=self._measured(now_ms),
+            levels=self._levels.read(now_ms),
             **self._parts.obedience.report(),
         )
         self._parts.fleet.beat(status)

@@ -37,6 +37,7 @@ class ScriptedWorker:
         self.status = replace(
             self.status,
             staged=None if state.staged == self.refuses else state.staged,
+            canary=state.canary.generation if state.canary else None,
             active=self.status.active if state.champion == self.refuses else state.champion,
             refused=refused,
             revision=state.revision,

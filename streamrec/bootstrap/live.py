@@ -1,0 +1,141 @@
+"""What watches released generations in the trainer's process, put together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from redis import Redis
+
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.process import patiently
+from streamrec.core.live_metric import JoinRules, LiveMetric
+from streamrec.core.registry import RegistryState
+from streamrec.core.sequential_test import TestRules
+from streamrec.core.service_levels import LevelRules
+from streamrec.infra.follower import Follower
+from streamrec.infra.live_board import RedisLiveBoard
+from streamrec.ports import Clock, Fleet
+from streamrec.settings import Settings
+from streamrec.stages.background import Background
+from streamrec.stages.guard import ACTOR, Guard, GuardRules
+from streamrec.stages.guard import LOOK_EVERY_S as GUARD_EVERY_S
+from streamrec.stages.live_watch import REPORT_EVERY_S, LiveWatch
+from streamrec.stages.outcomes import TOPICS, Outcomes
+from streamrec.stages.release import ReleaseDesk
+from streamrec.stages.tryout import Tryout, TryoutRules
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """``outcomes``: None when nobody needs them. ``watchers``: threads to be started."""
+
+    outcomes: Outcomes | None
+    watchers: tuple[Background, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the trainer's process has already."""
+
+    settings: Settings
+    stack: ExitStack
+    redis: Redis
+    fleet: Fleet
+    clock: Clock
+    stop: threading.Event
+    sleep: Callable[[float], None]
+
+
+def live(around: Around, worker_id: str, state: Callable[[], RegistryState]) -> Live:
+    """The watchers that these settings want. ``state``: the registry, from any thread."""
+    watchers = [guard(around)] if around.settings.guard.looks else []
+    outcomes = _outcomes(around, worker_id) if _wanted(around.settings) else None
+    if outcomes is not None:
+        board = RedisLiveBoard(around.redis, around.settings.redis.key_prefix)
+        rules = verdict_rules(around.settings)
+        watch = LiveWatch(outcomes, state, board, around.clock, rules)
+        watchers += [
+            Background("outcomes", outcomes.listen, 0.0, around.stop),
+            Background("live", watch.report, REPORT_EVERY_S, around.stop),
+        ]
+    return Live(outcomes, tuple(watchers))
+
+
+def tryout(around: Around, outcomes: Outcomes | None) -> Tryout | None:
+    """None where canaries are not wanted."""
+    canary = around.settings.canary
+    if outcomes is None or not canary.share:
+        return None
+    rules = TryoutRules(
+        share=canary.share,
+        min_s=canary.min_s,
+        max_s=canary.max_s,
+        looks=around.settings.guard.looks,
+        test=verdict_rules(around.settings),
+        levels=level_rules(around.settings),
+    )
+    return Tryout(outcomes, around.fleet, around.clock, around.sleep, rules)
+
+
+def guard(around: Around) -> Background:
+    """With a desk, and so a control log, of its own."""
+    settings = around.settings
+    desk = ReleaseDesk(
+        around.stack.enter_context(clients.control_log(settings)),
+        around.fleet,
+        clients.registry_store(settings),
+        around.clock,
+        ACTOR,
+        sleep=around.sleep,
+    )
+    rules = GuardRules(settings.guard.looks, settings.guard.watch_s, level_rules(settings))
+    watching = Guard(desk.state, desk.rollback, around.fleet, around.clock, rules)
+    return Background("guard", watching.look, GUARD_EVERY_S, around.stop)
+
+
+def verdict_rules(settings: Settings) -> TestRules:
+    """Settings as the test wants them."""
+    canary = settings.canary
+    return TestRules(alpha=canary.alpha, harm=canary.harm, least_lists=canary.min_lists)
+
+
+def level_rules(settings: Settings) -> LevelRules:
+    """Settings as service levels want them."""
+    guarded = settings.guard
+    return LevelRules(
+        guarded.max_latency_ms,
+        guarded.max_empty_ratio,
+        guarded.max_fault_ratio,
+        guarded.min_lists,
+    )
+
+
+def _wanted(settings: Settings) -> bool:
+    """Whether somebody asks what users do with their lists."""
+    return bool(settings.canary.share or settings.serving.explore)
+
+
+def _outcomes(around: Around, worker_id: str) -> Outcomes | None:
+    """None: told to stop while Kafka was away."""
+    settings = around.settings
+    make = partial(
+        Follower, settings.kafka, clients.codec(settings), TOPICS, f"{worker_id}-outcomes"
+    )
+    follower = patiently(make, around.stop)
+    if follower is None:
+        return None
+    around.stack.enter_context(follower)
+    canary = settings.canary
+    rules = JoinRules(
+        window_ms=int(canary.window_s * 1000),
+        user_lists=canary.user_lists,
+        shown_only=canary.shown_only,
+    )
+    return Outcomes(follower, LiveMetric(rules), around.clock)
