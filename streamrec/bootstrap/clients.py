@@ -24,6 +24,7 @@ from streamrec.infra.control_log import KafkaControlLog
 from streamrec.infra.fleet import RedisFleet
 from streamrec.infra.kafka import KafkaPublisher, client_config
 from streamrec.infra.kafka_topics import partition_counts
+from streamrec.infra.live_board import RedisLiveBoard
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.registry_store import open_registry
 from streamrec.ports import RegistryStore
@@ -99,6 +100,11 @@ def registry_url(settings: Settings) -> str:
 def fleet(settings: Settings) -> RedisFleet:
     """Who is alive. Raises Unavailable when Redis does not answer."""
     return RedisFleet(connect_redis(settings.redis), settings.redis.key_prefix)
+
+
+def live_board(settings: Settings) -> RedisLiveBoard:
+    """What the trainer says of live outcomes. Connects at first use."""
+    return RedisLiveBoard(connect_redis(settings.redis), settings.redis.key_prefix)
 
 
 def partition_store(settings: Settings) -> RedisPartitionStore:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from streamrec.bootstrap import clients
 from streamrec.core import topics
 from streamrec.core.events import Source
+from streamrec.core.live_report import LiveReport
 from streamrec.core.manifest import Manifest
 from streamrec.core.registry import ControlRecord
 from streamrec.errors import GenerationRefused, UserError
@@ -54,6 +55,7 @@ class Snapshot:
     flows: tuple[Flow, ...]
     workers: tuple[WorkerStatus, ...]
     champion: Champion | None
+    live: LiveReport | None = None
 
 
 class Observer:
@@ -67,6 +69,7 @@ class Observer:
         self._store = clients.partition_store(settings)
         self._fleet = clients.fleet(settings)
         self._registry = clients.registry_store(settings)
+        self._live = clients.live_board(settings)
         self._clock = SystemClock()
 
     def look(self) -> Snapshot:
@@ -91,6 +94,7 @@ class Observer:
             tuple(flows),
             tuple(self._fleet.workers()),
             self._champion(applied),
+            self._live.get(),
         )
 
     def _champion(self, applied: Mapping[tuple[str, int], int]) -> Champion | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamrec.cli import adapters_view as view
+from streamrec.cli import live_view
 from streamrec.cli.console import JsonOption, err, out, print_json, say
 from streamrec.core.manifest import Manifest
 from streamrec.core.registry import ControlRecord, RegistryState
@@ -33,7 +34,7 @@ def register(app: typer.Typer) -> None:
         help="See, activate and roll back what the model learned.", no_args_is_help=True
     )
     group.command("list")(list_generations)
-    for command in (show, activate, rollback, pin, unpin):
+    for command in (show, live, activate, rollback, pin, unpin):
         group.command()(command)
     app.add_typer(group, name="adapters", rich_help_panel="Release")
 
@@ -65,6 +66,7 @@ def list_generations(as_json: JsonOption = False) -> None:
             "previous": state.previous,
             "staged": state.staged,
             "pinned": state.pin is not None,
+            "canary": state.canary and asdict(state.canary),
             "generations": [
                 {
                     "generation": name,
@@ -98,6 +100,32 @@ def show(generation: GenerationArgument, as_json: JsonOption = False) -> None:
         print_json({"manifest": asdict(manifest), "log": log})
     else:
         out.print(view.detail(manifest, records))
+
+
+def live(as_json: JsonOption = False) -> None:
+    """Show how each generation does with its users, and how it serves.
+
+    Outcomes are known while the trainer follows them: STREAMREC_CANARY_SHARE or
+    STREAMREC_SERVING_EXPLORE above 0. Service levels are of the last ten seconds.
+
+    \b
+    streamrec adapters live
+    streamrec adapters live --json | jq '.outcomes.trial'
+    """
+    from streamrec.bootstrap import clients
+    from streamrec.infra.clock import SystemClock
+    from streamrec.stages.levels import by_generation
+
+    settings = clients.located()
+    with clients.control_log(settings) as control:
+        latest = control.latest()
+    state = latest.state if latest else RegistryState()
+    report = clients.live_board(settings).get()
+    levels = by_generation(clients.fleet(settings).workers())
+    if as_json:
+        print_json(live_view.fields(state, report, levels))
+    else:
+        out.print(live_view.picture(state, report, levels, SystemClock().now_ms()))
 
 
 def activate(

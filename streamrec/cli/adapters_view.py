@@ -23,6 +23,8 @@ def fates(state: RegistryState, records: Iterable[ControlRecord]) -> dict[str, s
     found |= dict.fromkeys(state.history, "former champion")
     if state.staged:
         found[state.staged] = "staged"
+    if state.canary:
+        found[state.canary.generation] = f"canary for {state.canary.share:.0%}"
     if state.champion:
         found[state.champion] = "champion, pinned" if state.pin else "champion"
     return found

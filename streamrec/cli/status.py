@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +12,15 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from streamrec.cli import live_view
 from streamrec.cli.console import JsonOption, ago, out, print_json, table
 
 if TYPE_CHECKING:
     from streamrec.bootstrap.status import Champion, Snapshot
     from streamrec.ports import WorkerStatus
+
+UNATTENDED = ("alarm", "canary", "guard")
+"""Actors whose last word in the control log an operator wants to see first."""
 
 BETWEEN_S = 1.0
 """Rates are taken between two looks this far apart."""
@@ -87,10 +92,12 @@ def fields(before: Snapshot, after: Snapshot) -> dict[str, Any]:
             "generation": champion.record.state.champion,
             "staged": champion.record.state.staged,
             "pinned": champion.record.state.pin is not None,
+            "canary": champion.record.state.canary and asdict(champion.record.state.canary),
             "revision": champion.record.state.revision,
             "created_at_ms": champion.created_at_ms,
             "events_not_learned": champion.events_not_learned,
         },
+        "live": after.live and after.live.to_record(),
         "workers": [_worker_fields(worker) for worker in after.workers],
     }
 
@@ -105,9 +112,11 @@ def _worker_fields(worker: WorkerStatus) -> dict[str, Any]:
         "beat_at_ms": worker.beat_at_ms,
         "active": worker.active,
         "staged": worker.staged,
+        "canary": worker.canary,
         "refused": dict(worker.refused),
         "revision": worker.revision,
         "gauges": dict(worker.gauges),
+        "levels": dict(worker.levels),
     }
 
 
@@ -135,7 +144,19 @@ def picture(before: Snapshot, after: Snapshot) -> RenderableType:
         table("", columns, workers) if workers else Text("no worker is alive"),
         Text(),
         _champion_line(after.champion, after.at_ms),
+        *_canary_lines(after),
     )
+
+
+def _canary_lines(after: Snapshot) -> list[Text]:
+    if after.champion is None:
+        return []
+    record = after.champion.record
+    lines = [live_view.canary_line(record.state, after.live, after.at_ms)]
+    if record.actor in UNATTENDED:
+        when = ago(after.at_ms - record.at_ms)
+        lines.append(Text(f"{record.action} by {record.actor} {when} ago: {record.reason}"))
+    return [line for line in lines if line is not None]
 
 
 def _champion_line(champion: Champion | None, now_ms: int) -> Text:

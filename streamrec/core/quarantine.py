@@ -10,9 +10,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from streamrec.core.examples import Example
 from streamrec.errors import UserError
+
+if TYPE_CHECKING:  # the command line knows registries without loading numpy
+    from streamrec.core.examples import Example
 
 MOST_RANGES = 64
 """A control record carries them all; it must stay small."""
