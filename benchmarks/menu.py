@@ -48,6 +48,7 @@ from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner, Recipe
 from streamrec.model.loading import load_encoder
 from streamrec.model.recipes import recipe_for
+from streamrec.model.regularisers import mean_state
 from streamrec.ports import LearnReport
 from streamrec.settings import Settings, load
 from streamrec.stages.contest import ReplayScorer
@@ -159,7 +160,10 @@ class Kitchen:
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         learner.close()
         made = [p for p in second_half(replay.predictions, replay.span) if p.rank]
+        recent = learner._slow._recent if learner._slow else []
         return {
+            "averaged": len(recent),
+            "product_error": product_error(recent),
             "numbers": [p.number for p in made],
             "users": [p.user_id for p in made],
             "ranks": [p.rank for p in made],
@@ -197,6 +201,20 @@ def stream_of(dataset: Path | None, events: int, cache: Path) -> Stream:
 
 def _decoded(codec: Codec, topic: str, row: Mapping[str, Any]) -> Any:
     return codec.decode(topic, json.dumps(row).encode())
+
+
+def product_error(states: Sequence[Mapping[str, torch.Tensor]]) -> float | None:
+    """‖mean B mean A - mean BA‖ / ‖mean BA‖ over all low-rank layers of averaged adapters."""
+    names = [n for n in states[0] if "lora_A" in n] if len(states) > 1 else []
+    if not names:
+        return None
+    mean, error, size = mean_state(states), 0.0, 0.0
+    for a in names:
+        b = a.replace("lora_A", "lora_B")
+        products = torch.stack([state[b] @ state[a] for state in states]).mean(0)
+        error += float((mean[b] @ mean[a] - products).pow(2).sum())
+        size += float(products.pow(2).sum())
+    return (error / size) ** 0.5
 
 
 def finished(out: Path, key: str) -> dict[str, dict[str, Any]]:
@@ -281,6 +299,12 @@ def main() -> None:
     print(f"\n{key}, second half; {platform.machine()}, torch {torch.__version__}, one thread\n")
     for text in table(done):
         print(text)
+    for name, row in done.items():
+        if row.get("product_error") is not None:
+            print(
+                f"\n{name}: mean of the factors of {row['averaged']} adapters against the mean of "
+                f"their products: relative error {row['product_error']:.2g}"
+            )
 
 
 if __name__ == "__main__":

@@ -9,20 +9,21 @@ import hashlib
 import math
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from streamrec.bootstrap import clients, trust
-from streamrec.bootstrap.recorded import read_events, read_items
+from streamrec.bootstrap.recorded import fold_rules, read_events, read_items
 from streamrec.bootstrap.trainer import recorded
 from streamrec.core.catalogue import Catalogue
-from streamrec.core.fold import FoldRules
 from streamrec.core.time_split import TimeSplit, time_split
 from streamrec.errors import BadFile, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.datasets import movielens_100k
 from streamrec.infra.registry_store import open_registry
+from streamrec.model.encoder import TextEncoder
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner, Snapshot
 from streamrec.model.loading import load_encoder
@@ -72,42 +73,42 @@ def run_training(
         split = time_split([event.occurred_at_ms for event in stream.events], plan.shares)
     except ValueError as error:
         raise UserError(f"--split: {error}") from None
+    settings = replace(settings, trainer=replace(settings.trainer, seed=plan.seed))
     catalogue = Catalogue()
     catalogue.put(stream.items)
-    settings = replace(settings, trainer=replace(settings.trainer, seed=plan.seed))
     encoder = load_encoder(settings.encoder)
-    index = ItemIndex(encoder)
-    say(f"encoding {len(catalogue):,} items …")
-    index.ensure(catalogue)
+    offline = Offline(stream, split, catalogue, fold_rules(settings), on_progress)
+    with closing(_learner(settings, plan, catalogue, encoder, say)) as learner:
+        try:
+            fitted = offline.fit(learner, plan.schedule)
+        except ValueError as error:
+            raise UserError(f"{name}: {error}; give the validation part a larger share") from None
+        compared = offline.test(fitted.first, fitted.scorer, plan.seed)
+        report = _report(name, split, fitted, plan) | {"test": compared}
+        url = plan.registry or clients.registry_url(settings)
+        store = open_registry(url, settings.state_dir / "registry-cache")
+        described = recorded(settings) | {"offline": report}
+        generations = ModelGenerations(
+            encoder,
+            catalogue,
+            described,
+            signer=trust.signer(settings),
+            signers=trust.signers(settings),
+        )
+        written = _write(learner, fitted, generations, store) if fitted.best.number else None
+    return report | {"generation": written, "registry": url}
+
+
+def _learner(
+    settings: Settings, plan: TrainPlan, catalogue: Catalogue, encoder: TextEncoder, say: Say
+) -> OnlineLearner:
     recipe = recipe_for(settings, encoder)
     if not plan.slow_lane:
         recipe = replace(recipe, slow=None)
-    learner = OnlineLearner(catalogue, index, plan.seed, recipe, encoder)
-    rules = FoldRules(
-        partitions=1,
-        attribution_window_ms=int(settings.ingest.attribution_window_s * 1_000),
-        sampled_negatives=settings.ingest.sampled_negatives,
-        repeats=settings.ingest.repeated_clicks,
-    )
-    offline = Offline(stream, split, catalogue, rules, on_progress)
-    try:
-        fitted = offline.fit(learner, plan.schedule)
-    except ValueError as error:
-        raise UserError(f"{name}: {error}; give the validation part a larger share") from None
-    compared = offline.test(fitted.first, fitted.scorer, plan.seed)
-    report = _report(name, split, fitted, plan) | {"test": compared}
-    url = plan.registry or clients.registry_url(settings)
-    store = open_registry(url, settings.state_dir / "registry-cache")
-    described = recorded(settings) | {"offline": report}
-    generations = ModelGenerations(
-        encoder,
-        catalogue,
-        described,
-        signer=trust.signer(settings),
-        signers=trust.signers(settings),
-    )
-    written = _write(learner, fitted, generations, store) if fitted.best.number else None
-    return report | {"generation": written, "registry": url}
+    index = ItemIndex(encoder)
+    say(f"encoding {len(catalogue):,} items …")
+    index.ensure(catalogue)
+    return OnlineLearner(catalogue, index, plan.seed, recipe, encoder)
 
 
 def _stream(settings: Settings, plan: TrainPlan, say: Say) -> tuple[str, Stream]:

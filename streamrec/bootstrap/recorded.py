@@ -11,8 +11,10 @@ from typing import Any
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item
+from streamrec.core.fold import FoldRules
 from streamrec.errors import BadFile, Refused
 from streamrec.ports import Codec
+from streamrec.settings import Settings
 
 
 def read_items(path: Path, codec: Codec) -> list[Item]:
@@ -23,6 +25,17 @@ def read_items(path: Path, codec: Codec) -> list[Item]:
 def read_events(path: Path, codec: Codec) -> list[Interaction]:
     """Events in time order. Raises BadFile, naming the line, also when there is no such file."""
     return list(_in_time_order(path, codec))
+
+
+def fold_rules(settings: Settings) -> FoldRules:
+    """How a file is folded: as one partition."""
+    ingest = settings.ingest
+    return FoldRules(
+        partitions=1,
+        attribution_window_ms=int(ingest.attribution_window_s * 1_000),
+        sampled_negatives=ingest.sampled_negatives,
+        repeats=ingest.repeated_clicks,
+    )
 
 
 def _in_time_order(path: Path, codec: Codec) -> Iterator[Interaction]:

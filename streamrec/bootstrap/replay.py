@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.bootstrap import clients
-from streamrec.bootstrap.recorded import read_events, read_items
+from streamrec.bootstrap.recorded import fold_rules, read_events, read_items
 from streamrec.core.baselines import (
     CLICK_RATE,
     HALF_LIVES,
@@ -21,7 +21,6 @@ from streamrec.core.baselines import (
     StatisticRanker,
 )
 from streamrec.core.catalogue import Catalogue
-from streamrec.core.fold import FoldRules
 from streamrec.core.leaderboard import Span
 from streamrec.errors import UserError
 from streamrec.model.encoder import TextEncoder
@@ -85,12 +84,7 @@ def run_replay(
     options = ReplayOptions(
         warmup_until_ms=plan.warmup_until_ms,
         learn=plan.learn,
-        rules=FoldRules(
-            partitions=1,
-            attribution_window_ms=int(settings.ingest.attribution_window_s * 1_000),
-            sampled_negatives=settings.ingest.sampled_negatives,
-            repeats=settings.ingest.repeated_clicks,
-        ),
+        rules=fold_rules(settings),
         seed=plan.seed,
     )
     stream = Stream(items, events)
