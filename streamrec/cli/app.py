@@ -22,6 +22,7 @@ from streamrec.cli import (
     status,
     talk,
     train,
+    why,
 )
 from streamrec.cli.console import complain
 from streamrec.cli.help_text import reflow, reflow_commands
@@ -85,6 +86,7 @@ for group in (
     doctor,
     show_settings,
     adapters,
+    why,
     keys,
     drill,
 ):

@@ -114,7 +114,8 @@ def _show(answer: Recommendation, items: Mapping[str, Item]) -> None:
         out.print(answer.reply, markup=False)
     if not answer.items:
         say("nothing fits: the catalogue is empty, or the filters leave nothing")
-    say(f"answered in {ago(answer.served_at_ms - answer.triggered_at_ms)} by {answer.worker_id}")
+    waited = ago(answer.served_at_ms - answer.triggered_at_ms)
+    say(f"answered in {waited} by {answer.worker_id}; streamrec why {answer.recommendation_id}")
 
 
 def _title(item: Item | None) -> str:
