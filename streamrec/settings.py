@@ -194,7 +194,7 @@ class TrainerSettings:
         "releases ago, unless it is above the champion's",
         least=0,
     )
-    quota_window: int = setting(512, "examples over which quotas are counted", least=1)
+    quota_window: int = setting(2_048, "examples over which quotas are counted", least=1)
     quota_user_share: float = setting(
         0.125, "a user weighs no more than this share of them; 1: no quota", least=0
     )
@@ -260,16 +260,14 @@ class GuardSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    state_dir: Path = setting(Path(".streamrec"), "registry, checkpoints, embedded servers")
-    registry_url: str = setting("", "directory or fsspec URL of generations; empty: in state_dir")
-    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
-    kafka: KafkaSettings = KafkaSettings()
-    redis: RedisSettings = RedisSettings()
-    ingest: IngestSettings = IngestSettings()
-    encoder: EncoderSettings = EncoderSettings()
-    learning: LearningSettings = LearningSettings()
-    trainer: TrainerSettings = TrainerSettings()
+class AlarmSettings:
+    """Other traffic than usual pauses promotion, not learning."""
+
+    window: int = setting(200, "examples that are looked at together; 0: no alarm", least=0)
+    z: float = setting(6.0, "so many deviations from the usual are strange", least=0)
+    calm: int = setting(5, "windows with nothing strange that end an alarm", least=1)
+
+
 @dataclass(frozen=True, slots=True)
 class TrustSettings:
     """Whose generations are served, and under which names people are known."""
@@ -300,6 +298,8 @@ class Described:
     trust: TrustSettings = TrustSettings()
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
+    alarm: AlarmSettings = AlarmSettings()
+    trust: TrustSettings = TrustSettings()
     """Settings from the environment.
 
     Raises:
@@ -419,6 +419,7 @@ __all__ = [
     "RedisSettings",
     "SecurityProtocol",
     "ServingSettings",
+    "AlarmSettings",
     "Settings",
     "TrainerSettings",
     "child_environment",

@@ -39,7 +39,7 @@ LEAST = 1e-6
 class QuotaRules:
     """Shares of ``window`` examples; a share of 1 bounds nothing."""
 
-    window: int = 512
+    window: int = 2_048
     user_share: float = 0.125
     item_share: float = 0.25
 

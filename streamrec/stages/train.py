@@ -108,6 +108,7 @@ class Trainer:
         self.counts = Counts()
         self.progress = Progress()
         self._parts = parts
+    observe: Callable[[Sequence[Example]], object] = lambda _: None  # what is about to be learned
         self._dispatch = Dispatch(
             parts.learner, parts.generations, parts.store, parts.champions, parts.line, parts.work
         )
@@ -284,7 +285,13 @@ class Trainer:
         )
 
     def _learn(self, fresh: Sequence[Example]) -> bool:
-        """Score, then learn; whether all losses are finite."""
+        """Forget whom to, score, then learn; whether all losses are finite."""
+        kept, users = forgetting(fresh)
+        for user_id in users:
+            self.counts.forgotten += self._parts.learner.forget(user_id)
+        if not kept:
+            return True
+        self._parts.observe(kept)
         if self._trial is not None:
             self._trial.watch(fresh)
         report = self._parts.learner.learn(fresh)

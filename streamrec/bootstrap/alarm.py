@@ -1,0 +1,86 @@
+"""The alarm on the population in the trainer's process, put together."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.live import Around
+from streamrec.core.events import Item
+from streamrec.core.shift import ShiftRules, ShiftWatch
+from streamrec.stages.alarm import ACT_EVERY_S, ACTOR, PromotionAlarm
+from streamrec.stages.background import Background
+from streamrec.stages.release import ReleaseDesk
+
+log = logging.getLogger(__name__)
+
+MEMORY_FILE = "alarm.json"
+
+
+@dataclass(slots=True)
+class Categories:
+    """Which categories an item has, as the trainer's mirror hears of it."""
+
+    known: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, item_id: str) -> tuple[str, ...]:
+        return self.known.get(item_id, ())
+
+    def heard_by(self, refresh: Callable[[], Sequence[Item]]) -> Callable[[], Sequence[Item]]:
+        """``refresh``, with what it brings noted here."""
+
+        def refreshed() -> Sequence[Item]:
+            items = refresh()
+            self.known |= {item.item_id: item.categories for item in items}
+            return items
+
+        return refreshed
+
+
+def promotion_alarm(
+    around: Around, categories: Categories
+) -> tuple[PromotionAlarm, list[Background]]:
+    """The alarm and the threads to be started; none where it is switched off.
+
+    It has a desk, and so a control log, of its own.
+    """
+    settings = around.settings
+    rules = ShiftRules(window=settings.alarm.window, z=settings.alarm.z, calm=settings.alarm.calm)
+    memory = settings.state_dir / MEMORY_FILE
+    watch = ShiftWatch(rules, categories.of)
+    _recall(watch, memory)
+    desk = ReleaseDesk(
+        around.stack.enter_context(clients.control_log(settings)),
+        around.fleet,
+        clients.registry_store(settings),
+        around.clock,
+        ACTOR,
+        sleep=around.sleep,
+    )
+    alarm = PromotionAlarm(
+        watch, desk.state, desk.pin, desk.unpin, lambda record: _keep(memory, record)
+    )
+    if not rules.window:
+        return alarm, []
+    return alarm, [Background("alarm", alarm.act, ACT_EVERY_S, around.stop)]
+
+
+def _keep(path: Path, record: Mapping[str, Any]) -> None:
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps(record), encoding="utf-8")
+    aside.replace(path)
+
+
+def _recall(watch: ShiftWatch, path: Path) -> None:
+    """What is usual may be forgotten: it is learned again in some minutes."""
+    try:
+        watch.load(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("what traffic is usual is learned anew: %s cannot be read: %s", path, error)
