@@ -20,12 +20,18 @@ def new_generation(
     *,
     parent: str | None = None,
     adapter: dict[str, torch.Tensor] | None = None,
+    inverse_of: int | None = None,
 ) -> str:
     """Write one into ``directory`` and return its id. Another ``adapter``: another encoder
-    version, whose catalogue must be encoded anew."""
+    version, whose catalogue must be encoded anew. ``inverse_of``: the sequence of a
+    generation whose worst items are this one's best."""
     encoder = encoder.with_adapter(adapter)
-    head = Head(torch.Generator().manual_seed(sequence))
-    head.outer_M.data.normal_(generator=torch.Generator().manual_seed(sequence))
+    seed = sequence if inverse_of is None else inverse_of
+    head = Head(torch.Generator().manual_seed(seed))
+    head.outer_M.data.normal_(generator=torch.Generator().manual_seed(seed))
+    if inverse_of is not None:
+        head.outer_M.data.neg_()
+        head.linear_D.data.neg_()
     directory.mkdir(parents=True)
     write_weights(directory, encoder, head.state_dict(), torch.zeros(encoder.dim))
     draft = Manifest(
