@@ -15,6 +15,7 @@
     ├── SourceGap                events between the stored position and the log are gone
     ├── RegistryConflict         the control log moved on; carries the revision found
     ├── LeaseLost                another process has taken this one's turn
+    ├── GroupBroken              a process that learns along has died
     ├── GenerationRefused        a generation directory failed a check; nothing was changed
     └── EncoderUnavailable       the language model's weights cannot be found
 
@@ -128,6 +129,10 @@ class RegistryConflict(StreamrecError):
 
 class LeaseLost(StreamrecError):
     """Somebody else holds what this process held; it must stop and start again."""
+
+
+class GroupBroken(StreamrecError):
+    """A process that learns along has died; all of them must start anew."""
 
 
 class GenerationRefused(StreamrecError):

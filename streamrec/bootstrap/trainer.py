@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,7 +26,9 @@ from streamrec.infra.kafka import partition_for
 from streamrec.infra.lease import RedisLease
 from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.telemetry import configure_logging, open_scalars, peak_rss_mb
+from streamrec.model.distributed import Group, joined_group
 from streamrec.model.encoder import TextEncoder
+from streamrec.model.followers import Followers, follow
 from streamrec.model.generation import read_generation
 from streamrec.model.index import ItemIndex
 from streamrec.model.learner import OnlineLearner
@@ -34,7 +37,7 @@ from streamrec.model.recipes import recipe_for
 from streamrec.model.sealing import ModelGenerations
 from streamrec.model.served import head_expectations
 from streamrec.model.signing import EVERYBODY, Signers
-from streamrec.ports import DeliveredBatch, Learner, RegistryStore
+from streamrec.ports import DeliveredBatch, RegistryStore
 from streamrec.settings import Settings, TrainerSettings
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.raw import Edges, RawRecord, Refusals
@@ -54,13 +57,38 @@ def run(settings: Settings, worker_id: str) -> None:
     Raises:
         EncoderUnavailable, SettingsError: the language model cannot be made.
         UserError: an impossible log level, TensorBoard missing, mini-batches made anew.
-        LeaseLost, GenerationRefused: it must not go on; the message says why.
+        LeaseLost, GenerationRefused, GroupBroken: it must not go on; the message says why.
     """
-    configure_logging(settings.log_level, worker_id)
-    run_trainer(settings, worker_id, stop_on_signals())
+    group = joined_group()
+    try:
+        if group.rank > 0:
+            configure_logging(settings.log_level, f"{worker_id}.{group.rank}")
+            _follow(settings, group)
+            return
+        configure_logging(settings.log_level, worker_id)
+        followers = Followers(group)
+        run_trainer(settings, worker_id, stop_on_signals(), followers)
+        followers.dismiss()
+    finally:
+        group.close()
 
 
-def run_trainer(settings: Settings, worker_id: str, stop: threading.Event) -> None:
+def _follow(settings: Settings, group: Group) -> None:
+    """Compute for the first process until it ends; a signal reaches that one too."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    encoder = load_encoder(settings.encoder, group.rank)
+    log.info("process %d of %d: computing for the first", group.rank + 1, group.size)
+    follow(group, encoder)
+    log.info("dismissed")
+
+
+def run_trainer(
+    settings: Settings,
+    worker_id: str,
+    stop: threading.Event,
+    followers: Followers | None = None,
+) -> None:
     """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
     scalars = open_scalars(settings.trainer.tensorboard_dir)
     partitions = patiently(lambda: partitions_of(settings.kafka, NEEDED), stop)
@@ -78,7 +106,8 @@ def run_trainer(settings: Settings, worker_id: str, stop: threading.Event) -> No
         stack.callback(feed.close)
         state = RedisPartitionStore(redis, prefix)
         mirror = CatalogueMirror(state, partitions[topics.ITEMS])
-        learner, generations = _model(settings, mirror)
+        learner, generations = _model(settings, mirror, followers)
+        stack.callback(learner.close)
         store = clients.registry_store(settings)
         champions = ChampionWatch(
             stack.enter_context(clients.control_log(settings)),
@@ -157,12 +186,16 @@ def recorded(settings: Settings) -> dict[str, Any]:
     return {"encoder": encoder, "learning": learning, "trainer": trainer, "ingest": ingest}
 
 
-def _model(settings: Settings, mirror: CatalogueMirror) -> tuple[Learner, ModelGenerations]:
+def _model(
+    settings: Settings, mirror: CatalogueMirror, followers: Followers | None
+) -> tuple[OnlineLearner, ModelGenerations]:
     log.info("loading the language model %s", settings.encoder.model)
     encoder = load_encoder(settings.encoder)
     index = ItemIndex(encoder)
     recipe, seed = recipe_for(settings, encoder), settings.trainer.seed
-    learner = OnlineLearner(mirror.catalogue, index, seed, recipe, encoder)
+    learner = OnlineLearner(
+        mirror.catalogue, index, seed, recipe, encoder, followers=followers
+    )
     signers = trust.signers(settings)
     if settings.trainer.start_from:
         store, generation = clients.registry_store(settings), settings.trainer.start_from

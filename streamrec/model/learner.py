@@ -34,6 +34,7 @@ from streamrec.core.quota import Quota, QuotaRules
 from streamrec.errors import GenerationRefused
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.fast_lane import FastLane, FastRecipe
+from streamrec.model.followers import Followers
 from streamrec.model.generation import Generation, write_weights
 from streamrec.model.head import INPUTS, Head
 from streamrec.model.index import ItemIndex
@@ -104,6 +105,8 @@ class OnlineLearner:
         seed: int,
         recipe: Recipe | None = None,
         encoder: TextEncoder | None = None,
+        *,
+        followers: Followers | None = None,
     ) -> None:
         """``index`` holds the vectors of ``encoder``; without one only the head learns, and
         no generation can be written."""
@@ -116,7 +119,8 @@ class OnlineLearner:
         self._fast = FastLane(self._recipe.fast, self._generator)
         self._slow: SlowLane | None = None
         if encoder is not None and self._recipe.slow and encoder.trainable_parameters():
-            self._slow = SlowLane(encoder, self._recipe.slow)
+            self._slow = SlowLane(encoder, self._recipe.slow, followers)
+        self._followers = followers
         self._memory = ReplayMemory(
             self._recipe.recent, self._recipe.reservoir, self._recipe.candidates, len(INPUTS)
         )
@@ -253,7 +257,7 @@ class OnlineLearner:
             raise GenerationRefused(f"{read.manifest.generation}: {error}") from error
         self._encoder, self.index = encoder, ItemIndex(encoder, read.centre)
         if self._slow is not None and self._recipe.slow is not None:
-            self._slow = SlowLane(encoder, self._recipe.slow)
+            self._slow = SlowLane(encoder, self._recipe.slow, self._followers)
 
     # -- resuming ---------------------------------------------------------------------
 

@@ -26,8 +26,10 @@ WHOLE = frozenset({Adapter.FULL, Adapter.PREFIX})
 """Adapters that reach every layer: nothing is left to cache."""
 
 
-def load_encoder(settings: EncoderSettings) -> TextEncoder:
+def load_encoder(settings: EncoderSettings, rank: int = 0) -> TextEncoder:
     """The base model of the settings with a fresh adapter, ready to encode.
+
+    ``rank``: of this process among those that learn together; each takes a GPU of its own.
 
     Raises:
         EncoderUnavailable: the weights cannot be found or read.
@@ -37,7 +39,7 @@ def load_encoder(settings: EncoderSettings) -> TextEncoder:
         torch.set_num_threads(settings.threads)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    device = _device(settings.device)
+    device = _device(settings.device, rank)
     dtype = _dtype(settings.dtype, device)
     if settings.adapter in WHOLE:
         dtype = torch.float32  # what is trained, or sums with it, is kept exact
@@ -109,13 +111,15 @@ def build_encoder(
     return TextEncoder(base, adapted)
 
 
-def _device(wish: str) -> torch.device:
+def _device(wish: str, rank: int) -> torch.device:
     if wish == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        wish = "cuda" if torch.cuda.is_available() else "cpu"
     if wish.partition(":")[0] not in {"cpu", "cuda"}:
         raise SettingsError([f"STREAMREC_ENCODER_DEVICE: {wish!r} is none of auto, cpu, cuda"])
     if wish != "cpu" and not torch.cuda.is_available():
         raise SettingsError([f"STREAMREC_ENCODER_DEVICE={wish}, but torch sees no GPU; use auto"])
+    if wish == "cuda":
+        return torch.device("cuda", rank % torch.cuda.device_count())
     return torch.device(wish)
 
 

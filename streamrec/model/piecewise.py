@@ -4,86 +4,64 @@ A softmax over a whole batch is no sum over parts of it: plain accumulation, par
 would give every example fewer negatives. So the pieces meet in the vectors (Gao et al. 2021,
 "Scaling deep contrastive learning batch size under memory limited setup"):
 
-1. vectors of all pieces, without gradients;
+1. vectors of all pieces;
 2. the loss over all of them, and its gradient by each vector;
-3. each piece again, with gradients, from its vectors' share.
+3. each piece's gradients, from its vectors' share. Of several pieces their vectors are
+   computed anew for it, so that what lies between need not be kept.
 
-The sum is the gradient of one large batch, up to rounding. One piece takes the short way.
+The sum is the gradient of one large batch, up to rounding. Other processes can do 1 and 3 of
+some of the pieces (``model.followers``).
 
-Knows an encoder and a loss over vectors. Does not know examples, optimisers or why a piece
-was changed on its way (``model.regularisers``).
+Knows the order of things. Does not know the way through the encoder (``model.pieces``),
+examples or optimisers.
 
-Shapes: B texts of a piece, T tokens, H hidden units, U texts of all pieces, D dimensions.
+Shapes: B texts of a piece, U texts of all pieces, D dimensions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from streamrec.model.encoder import TextEncoder
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """What enters the trained layers of some of the texts (``TextEncoder.entering``)."""
-
-    entering_BTH: Tensor
-    mask_BT: Tensor
-
-    def want_gradient(self) -> None:
-        """Keep the loss's gradient by what enters."""
-        if self.entering_BTH.requires_grad:  # embeddings are trained themselves
-            self.entering_BTH.retain_grad()
-        else:
-            self.entering_BTH.requires_grad_()
-
-    @property
-    def gradient(self) -> Tensor:
-        """(B, T, H), after ``Piecewise.backward``. Raises ValueError when nobody wanted it."""
-        if self.entering_BTH.grad is None:
-            raise ValueError("no gradient was kept: want_gradient() comes before backward()")
-        return self.entering_BTH.grad
+from streamrec.model.followers import Followers
+from streamrec.model.pieces import Pass, Piece
 
 
 class Piecewise:
     """Backward passes through one encoder."""
 
-    def __init__(self, encoder: TextEncoder, *, bfloat16: bool = False) -> None:
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        *,
+        bfloat16: bool = False,
+        followers: Followers | None = None,
+    ) -> None:
         """``bfloat16``: the trained layers compute in it; weights, vectors and loss do not."""
         self._encoder = encoder
         self._bfloat16 = bfloat16
+        self._followers = followers or Followers()
 
     def backward(
         self, pieces: Sequence[Piece], loss_of: Callable[[Tensor], Tensor], seed: int
     ) -> float:
         """Add gradients to the encoder's parameters and whatever else the loss depends on.
 
-        ``loss_of``: vectors (U, D) to a scalar. ``seed``: of the dropout, the same in both
-        passes of a piece. Returns the loss.
+        ``loss_of``: vectors (U, D) to a scalar. Returns the loss.
         """
-        if len(pieces) == 1:
-            loss = loss_of(self._vectors(pieces[0], seed))
-            torch.autograd.backward(loss)
-            return loss.item()
-        with torch.no_grad():
-            vectors = [self._vectors(piece, seed + n) for n, piece in enumerate(pieces)]
-        all_UD = torch.cat(vectors).requires_grad_()
-        loss = loss_of(all_UD)
+        weights = self._encoder.trainable_parameters()
+        own = self._followers.deal(pieces, weights, seed, self._bfloat16)
+        passing = Pass(self._encoder, own, seed, self._bfloat16)
+        vectors = self._followers.vectors(passing.vectors())
+        all_UD = torch.cat([part_BD.to(self._encoder.device) for part_BD in vectors])
+        loss = loss_of(all_UD.requires_grad_())
         torch.autograd.backward(loss)
         assert all_UD.grad is not None  # noqa: S101 - a leaf of the loss
-        shares = torch.split(all_UD.grad, [len(own_BD) for own_BD in vectors])
-        for n, (piece, share_BD) in enumerate(zip(pieces, shares, strict=True)):
-            torch.autograd.backward(self._vectors(piece, seed + n), share_BD)
+        shares = dict(enumerate(torch.split(all_UD.grad, [len(part_BD) for part_BD in vectors])))
+        self._followers.share(shares)
+        passing.backward(shares)
+        self._followers.add_gradients(pieces, weights)
         return loss.item()
-
-    def _vectors(self, piece: Piece, seed: int) -> Tensor:
-        device = self._encoder.device
-        forked = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=forked), self._encoder.dropping_out():
-            torch.manual_seed(seed)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self._bfloat16):
-                return self._encoder.onward(piece.entering_BTH, piece.mask_BT)

@@ -34,6 +34,7 @@ from streamrec.core.events import Item
 from streamrec.core.examples import ExampleKind
 from streamrec.core.features import FEATURES
 from streamrec.model.encoder import TextEncoder
+from streamrec.model.followers import Followers
 from streamrec.model.head import KINDS
 from streamrec.model.index import centred, item_text
 from streamrec.model.optimisers import (
@@ -42,7 +43,8 @@ from streamrec.model.optimisers import (
     make_optimiser,
     optimiser_state,
 )
-from streamrec.model.piecewise import Piece, Piecewise
+from streamrec.model.pieces import Piece
+from streamrec.model.piecewise import Piecewise
 from streamrec.model.regularisers import adversarial, hidden_tokens, mean_state, shuffled_text
 from streamrec.model.replay_memory import Remembered
 from streamrec.settings import Optimiser
@@ -78,11 +80,15 @@ class SlowRecipe:
 class SlowLane:
     """An adapter in training."""
 
-    def __init__(self, encoder: TextEncoder, recipe: SlowRecipe) -> None:
+    def __init__(
+        self, encoder: TextEncoder, recipe: SlowRecipe, followers: Followers | None = None
+    ) -> None:
         """``encoder`` is the published one; what is trained is a copy of its adapter."""
         self._recipe = recipe
         self._encoder = encoder.with_adapter()
-        self._piecewise = Piecewise(self._encoder, bfloat16=recipe.bfloat16)
+        followers = followers or Followers()
+        self._piecewise = Piecewise(self._encoder, bfloat16=recipe.bfloat16, followers=followers)
+        self._cuts = recipe.pieces * followers.processes
         self.steps = 0
         self._anchor = self._copied()
         self._recent: list[dict[str, Tensor]] = []  # published states, newest last
@@ -156,12 +162,12 @@ class SlowLane:
         return [p.detach().clone() for p in self._encoder.trainable_parameters()]
 
     def _pieces(self, items: Sequence[Item]) -> list[Piece]:
-        """What enters the trained layers, cut into as many pieces as the recipe says."""
+        """What enters the trained layers, in as many pieces as the recipe says per process."""
         recipe, drawn = self._recipe, torch.Generator().manual_seed(self._step_seed)
         texts = [
             shuffled_text(item, drawn) if recipe.shuffle_text else item_text(item) for item in items
         ]
-        size = -(-len(texts) // recipe.pieces)
+        size = -(-len(texts) // self._cuts)
         pieces = []
         for start in range(0, len(texts), size):
             entering, mask = self._encoder.entering(texts[start : start + size])

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from streamrec.model.encoder import TextEncoder
-from streamrec.model.piecewise import Piece, Piecewise
+from streamrec.model.pieces import Piece
+from streamrec.model.piecewise import Piecewise
 from streamrec.settings import Adapter
 from tests.fakes.language_models import stir, tiny_encoder
 
