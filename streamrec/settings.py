@@ -203,6 +203,9 @@ class TrainerSettings:
     )
     stage_timeout_s: float = setting(20.0, "a silent worker holds a swap up no longer", least=0)
     checkpoint_s: float = setting(30.0, "seconds between checkpoints", least=0)
+    snapshots: int = setting(
+        8, "generations the trainer can go back to, beside champion and previous", least=1
+    )
     seed: int = setting(0, "seed of initialisation, sampling and replay", least=0)
     start_from: str = setting(
         "", "a generation of the registry (`streamrec train`) that the first champion is made from"
@@ -254,6 +257,12 @@ class GuardSettings:
     looks: int = setting(5, "a breach on so many looks, one a second, ends it; 0: never", least=0)
     watch_s: float = setting(600.0, "a champion is watched for this long", least=0)
     min_lists: int = setting(20, "lists of it in the last ten seconds, or nothing is said", least=1)
+    click_drop: float = setting(
+        0.0,
+        "a champion clicked this part less than the one before, beyond noise, goes too; 0: never",
+        least=0,
+        most=0.99,
+    )
     max_latency_ms: float = setting(0.0, "95 % of its lists, at most; 0: any", least=0)
     max_empty_ratio: float = setting(0.2, "part of its lists without an item; 0: any", least=0)
     max_fault_ratio: float = setting(0.05, "part of its lists it failed at; 0: any", least=0)
@@ -281,9 +290,22 @@ class TrustSettings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    state_dir: Path = setting(Path(".streamrec"), "registry, checkpoints, embedded servers")
+    registry_url: str = setting("", "directory or fsspec URL of generations; empty: in state_dir")
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    ingest: IngestSettings = IngestSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    learning: LearningSettings = LearningSettings()
+    trainer: TrainerSettings = TrainerSettings()
     serving: ServingSettings = ServingSettings()
     canary: CanarySettings = CanarySettings()
     guard: GuardSettings = GuardSettings()
+    alarm: AlarmSettings = AlarmSettings()
+    trust: TrustSettings = TrustSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,11 +317,8 @@ class Described:
     default: str
     doc: str
 
-    trust: TrustSettings = TrustSettings()
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    alarm: AlarmSettings = AlarmSettings()
-    trust: TrustSettings = TrustSettings()
     """Settings from the environment.
 
     Raises:
@@ -406,6 +425,7 @@ def _parse(kind: type[Any], text: str, limits: Mapping[str, Any]) -> Any:
 
 __all__ = [
     "Adapter",
+    "AlarmSettings",
     "CanarySettings",
     "Described",
     "EncoderSettings",
@@ -419,12 +439,11 @@ __all__ = [
     "RedisSettings",
     "SecurityProtocol",
     "ServingSettings",
-    "AlarmSettings",
     "Settings",
     "TrainerSettings",
+    "TrustSettings",
     "child_environment",
     "describe",
     "environment",
     "load",
 ]
-    "TrustSettings",

@@ -12,14 +12,17 @@ from functools import partial
 from typing import Any
 
 from streamrec.bootstrap import clients, trust
+from streamrec.bootstrap.alarm import Categories, promotion_alarm
+from streamrec.bootstrap.live import Around, live, tryout
 from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
+from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Source
 from streamrec.core.features import FEATURE_SET
 from streamrec.core.gate import GateRules
 from streamrec.errors import GenerationRefused, Refused, Unavailable, UserError
 from streamrec.infra.batch_feed import KafkaBatchFeed
-from streamrec.infra.checkpoints import DirectoryCheckpoints
+from streamrec.infra.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.fleet import RedisFleet
 from streamrec.infra.kafka import partition_for
@@ -106,7 +109,7 @@ def run_trainer(
         stack.callback(feed.close)
         state = RedisPartitionStore(redis, prefix)
         mirror = CatalogueMirror(state, partitions[topics.ITEMS])
-        learner, generations = _model(settings, mirror, followers)
+        learner, generations = _model(settings, followers)
         stack.callback(learner.close)
         store = clients.registry_store(settings)
         champions = ChampionWatch(
@@ -115,6 +118,11 @@ def run_trainer(
             generations,
             learner.snapshot,
         )
+        pause = partial(_sleep, stop)
+        around = Around(settings, stack, redis, fleet, clock, stop, pause)
+        watching = live(around, worker_id, lambda: champions.state)
+        categories = Categories()
+        alarm, alarms = promotion_alarm(around, categories)
         desk = ReleaseDesk(
             stack.enter_context(clients.control_log(settings)),
             fleet,
@@ -122,7 +130,8 @@ def run_trainer(
             clock,
             worker_id,
             stage_timeout_s=settings.trainer.stage_timeout_s,
-            sleep=partial(_sleep, stop),
+            sleep=pause,
+            tryout=tryout(around, watching.outcomes),
         )
         releases = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="release"))
         line = ReleaseLine(desk, store, releases, stop)
@@ -134,6 +143,7 @@ def run_trainer(
                 feed=feed,
                 learner=learner,
                 checkpoints=DirectoryCheckpoints(settings.state_dir / "checkpoints"),
+                snapshots=DirectorySnapshots(settings.state_dir / "snapshots"),
                 generations=generations,
                 store=store,
                 champions=champions,
@@ -142,14 +152,25 @@ def run_trainer(
                 scalars=scalars,
                 work=settings.state_dir / "candidates",
                 refuse=partial(_refuse, refusals),
-                mirror=mirror.refresh,
+                mirror=categories.heard_by(mirror.refresh),
+                observe=alarm.observe,
                 may_train=lease.confirm,
                 start_from=settings.trainer.start_from or None,
+                stopping=stop.is_set,
             ),
             rhythm(settings.trainer),
         )
         parts = WorkerParts(
-            trainer, champions, feed, lease, fleet, clock, scalars, peak_rss_mb, mirror.settled
+            trainer,
+            champions,
+            feed,
+            lease,
+            fleet,
+            clock,
+            scalars,
+            peak_rss_mb,
+            mirror.settled,
+            (*watching.watchers, *alarms),
         )
         TrainingWorker(parts, identity(worker_id, TRAINER, clock.now_ms()), stop).run()
     log.info("stopped")
@@ -164,6 +185,7 @@ def rhythm(settings: TrainerSettings) -> Rhythm:
         gate_examples=settings.gate_examples,
         gate_s=settings.gate_s,
         checkpoint_s=settings.checkpoint_s,
+        snapshots=settings.snapshots,
         rules=GateRules(
             ranking_limit=settings.gate_ranking_limit,
             loss_limit_ratio=settings.gate_loss_limit_ratio,
@@ -187,22 +209,21 @@ def recorded(settings: Settings) -> dict[str, Any]:
 
 
 def _model(
-    settings: Settings, mirror: CatalogueMirror, followers: Followers | None
+    settings: Settings, followers: Followers | None
 ) -> tuple[OnlineLearner, ModelGenerations]:
     log.info("loading the language model %s", settings.encoder.model)
     encoder = load_encoder(settings.encoder)
     index = ItemIndex(encoder)
     recipe, seed = recipe_for(settings, encoder), settings.trainer.seed
-    learner = OnlineLearner(
-        mirror.catalogue, index, seed, recipe, encoder, followers=followers
-    )
+    catalogue = Catalogue()
+    learner = OnlineLearner(catalogue, index, seed, recipe, encoder, followers=followers)
     signers = trust.signers(settings)
     if settings.trainer.start_from:
         store, generation = clients.registry_store(settings), settings.trainer.start_from
         start_from(learner, encoder, store, generation, signers)
     generations = ModelGenerations(
         encoder,
-        mirror.catalogue,
+        catalogue,
         recorded(settings),
         learner.indexes,
         signer=trust.signer(settings),

@@ -30,7 +30,8 @@ class Manifest:
     """Source partition (as text) -> [from, to): events trained on since the parent."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """``batches``: [from, to) of training-batches; ``examples``; ``holes``: partition -> spans of
-    the offsets that were never trained."""
+    the offsets that were never trained; ``quarantine``: ranges, some of one user only, that it
+    must not have learned; ``epoch``; ``made_with``: versions and threads."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     gate: Mapping[str, Any] | None = None  # ``gate.to_record``
     files: Mapping[str, str] = field(default_factory=dict)  # name -> sha256

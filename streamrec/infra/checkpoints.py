@@ -15,12 +15,17 @@ Order of a save, and what a crash leaves behind at each point:
 3. Everything is forced to disk.                the checkpoint before
 4. The directory is renamed, the one step that counts.   this one
 5. Older ones beyond ``keep`` are removed.      this one
+
+Snapshots are checkpoints under a name of their own, kept as long as their owner likes. Their
+files are hard links to the checkpoint's: taking one copies nothing, and only what a removed
+checkpoint held alone is freed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +85,55 @@ class DirectoryCheckpoints:
         for left in self.root.glob(f"{WRITING}*"):
             log.info("removing the unfinished checkpoint %s", left)
             shutil.rmtree(left)
+
+
+class DirectorySnapshots:
+    """``ports.Snapshots`` in a directory beside the checkpoints, on the same file system."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def take(self, name: str, checkpoint: Checkpoint) -> None:
+        """Raises OSError when the disk does not take it; nothing is visible then."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        aside = self.root / f"{WRITING}{name}"
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(checkpoint.directory.parent, aside, copy_function=_link)
+        sync_tree(aside)
+        self._replace(aside, name)
+
+    def rename(self, name: str, to: str) -> None:
+        if (self.root / name).is_dir():
+            self._replace(self.root / name, to)
+
+    def find(self, name: str) -> Checkpoint | None:
+        path = self.root / name
+        if not path.is_dir():
+            return None
+        try:
+            return Checkpoint(_verified(path), path / LEARNER)
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("snapshot %s is damaged and ignored: %s", path, error)
+            return None
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.root.glob("[!.]*"))
+
+    def drop(self, name: str) -> None:
+        shutil.rmtree(self.root / name, ignore_errors=True)
+
+    def _replace(self, path: Path, name: str) -> None:
+        shutil.rmtree(self.root / name, ignore_errors=True)
+        path.rename(self.root / name)
+        sync(self.root)
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link; a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _number(path: Path) -> int:

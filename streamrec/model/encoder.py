@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from streamrec.model.peft_menu import WEIGHTS_FILE, Adapted, state_digest
 from streamrec.model.pooling import pooled
 from streamrec.settings import Pooling
 
-BATCH_TEXTS = 32  # more is no faster on a CPU, and its temporaries are larger
+BATCH_TEXTS = {"cpu": 16}  # of one length; more wastes more where lengths differ
+BATCH_TEXTS_ELSEWHERE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,20 @@ class Base:
         filler = self.tokenizer.eos_token_id or 0
         return [torch.tensor(row or [filler], device=self.device) for row in ids]
 
+    def alike(self, tokens: Sequence[Tensor]) -> Iterator[list[int]]:
+        """Places of texts that have one length, in batches of one size.
+
+        A batch that lacks texts repeats its last one. So every text is computed in the same
+        shapes whatever its company, and comes out the same to the last bit (docs/adr/0090).
+        """
+        size = BATCH_TEXTS.get(self.device.type, BATCH_TEXTS_ELSEWHERE)
+        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+        for _, group in groupby(order, key=lambda i: len(tokens[i])):
+            places = list(group)
+            for start in range(0, len(places), size):
+                chosen = places[start : start + size]
+                yield chosen + chosen[-1:] * (size - len(chosen))
+
     @torch.no_grad()
     def activations(self, texts: Sequence[str]) -> list[Tensor]:
         """What enters the lowest adapted layer, (T_i, H) of each text; computed once."""
@@ -71,13 +87,12 @@ class Base:
         rows = self.cache.get(texts)
         missing = sorted({text for text, row in zip(texts, rows, strict=True) if row is None})
         if missing:
-            ids_BT, mask_BT = padded(self.tokens(missing))
-            hidden_BTH = self.lower(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
-            lengths = mask_BT.sum(dim=1).tolist()
-            fresh = {
-                text: hidden_TH[:length].clone()
-                for text, hidden_TH, length in zip(missing, hidden_BTH, lengths, strict=True)
-            }
+            tokens, fresh = self.tokens(missing), {}
+            for chosen in self.alike(tokens):
+                ids_BT, mask_BT = padded([tokens[i] for i in chosen])
+                hidden_BTH = self.lower(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+                for i, hidden_TH in zip(chosen, hidden_BTH, strict=True):
+                    fresh[missing[i]] = hidden_TH.clone()
             for text, row_TH in fresh.items():
                 self.cache.put(text, row_TH)
             rows = [
@@ -122,7 +137,10 @@ class TextEncoder:
 
     @property
     def encoder_version(self) -> str:
-        """Two encoders with the same version give the same vectors (up to rounding)."""
+        """Two encoders with the same version give the same vectors (up to rounding).
+
+        On one machine, with one number of threads, to the last bit (docs/adr/0090).
+        """
         base = self._base
         parts = (
             base.digest,
@@ -140,9 +158,7 @@ class TextEncoder:
             CancelledError: ``stop`` was set meanwhile.
         """
         vectors_ND = torch.zeros(len(texts), self.dim)
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        for start in range(0, len(order), BATCH_TEXTS):
-            chosen = order[start : start + BATCH_TEXTS]
+        for chosen in self._base.alike(self._base.tokens(texts) if texts else []):
             if stop is not None and stop.is_set():
                 raise CancelledError
             with torch.no_grad(), self._lock:

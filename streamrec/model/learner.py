@@ -26,9 +26,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from streamrec.core.catalogue import Catalogue
+from streamrec.core.catalogue import Catalogue, item_from_record, item_record
 from streamrec.core.events import Item
-from streamrec.core.examples import Example, ExampleKind, FloatArray
+from streamrec.core.examples import Example, ExampleKind, FloatArray, user_hash
 from streamrec.core.features import FEATURE_SET, FEATURES
 from streamrec.core.quota import Quota, QuotaRules
 from streamrec.errors import GenerationRefused
@@ -160,6 +160,19 @@ class OnlineLearner:
         means = {n: float(np.mean([at[n] for at in losses if n in at])) for n in names}
         return LearnReport(len(examples), len(losses), len(slow), means, int((weights < 1).sum()))
 
+    def forget(self, user_id: str) -> int:
+        """Remove a user's examples from what is replayed and what waits for a step; how many.
+
+        What weights and moments have become by them stays: only relearning takes that back.
+        """
+        user = user_hash(user_id)
+        waiting = 0
+        if self._waiting is not None:
+            others = self._waiting.user != user
+            waiting = int((~others).sum())
+            self._waiting = self._waiting[others]
+        return waiting + self._memory.forget(user)
+
     def _step(self, fresh: Remembered) -> dict[str, float]:
         self._fast.observe(fresh)
         replayed = self._memory.draw(self._recipe.replayed, self._generator)
@@ -218,6 +231,7 @@ class OnlineLearner:
             rows=batch.rows_BC.int(),
             history=batch.history_BH.int(),
             weight=torch.from_numpy(weights[weights > 0]),
+            user=torch.tensor([user_hash(example.user_id) for example in counted]),
         )
 
     # -- releasing --------------------------------------------------------------------
@@ -265,7 +279,7 @@ class OnlineLearner:
         """Everything a resume needs: weights, optimisers, random state, replay memory.
 
         Rows are those of our catalogue, which another process may number otherwise: the
-        item ids by row go with them.
+        items by row go with them.
         """
         state = {f"fast.{k}": v for k, v in self._fast.state().items()}
         state |= {f"memory.{k}": v for k, v in self._memory.state().items()}
@@ -285,23 +299,50 @@ class OnlineLearner:
         state["random"] = self._generator.get_state()
         tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
         safetensors.torch.save_file(tensors, str(directory / STATE_FILE))
-        ids = [self._catalogue.item(row).item_id for row in range(len(self._catalogue))]
-        header = {"feature_set": FEATURE_SET, "inputs": list(INPUTS), "items": ids}
+        items = [item_record(self._catalogue.item(row)) for row in range(len(self._catalogue))]
+        header = {"feature_set": FEATURE_SET, "inputs": list(INPUTS), "items": items}
         (directory / CATALOGUE_FILE).write_text(json.dumps(header), encoding="utf-8")
 
-    def load(self, directory: Path) -> None:
+    def load(self, directory: Path) -> list[Item]:
         """Resume from ``save``. Raises GenerationRefused when a file is missing or wrong.
 
-        A refused load leaves a learner that must not be used.
+        Returns the items that are new or have changed since, in the order of their rows. A
+        refused load leaves a learner that must not be used.
         """
         try:
             state = safetensors.torch.load_file(str(directory / STATE_FILE))
+            saved = self.recall(directory)
+            self._load(state, self._catalogue.rows([item.item_id for item in saved]))
+        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise GenerationRefused(f"{directory} cannot be resumed from: {error}") from error
+        before = {item.item_id: item for item in saved}
+        now = self._items(range(len(self._catalogue)))
+        return [item for item in now if before.get(item.item_id) != item]
+
+    def recall(self, directory: Path) -> list[Item]:
+        """Know at least the items that were known at ``save``; what they were then.
+
+        Before anything else is known, they get the rows they had: the order of rows is part
+        of what makes a repetition exact (docs/adr/0090). Raises GenerationRefused.
+        """
+        try:
             header = json.loads((directory / CATALOGUE_FILE).read_text(encoding="utf-8"))
             if header["inputs"] != list(INPUTS):
                 raise GenerationRefused("the checkpoint's inputs are not those of this version")
-            self._load(state, self._catalogue.rows(header["items"]))
-        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            saved = [item_from_record(record) for record in header["items"]]
+        except (OSError, KeyError, ValueError, TypeError) as error:
             raise GenerationRefused(f"{directory} cannot be resumed from: {error}") from error
+        self._catalogue.put(i for i in saved if self._catalogue.row(i.item_id) is None)
+        return saved
+
+    def know(self, items: Sequence[Item]) -> list[Item]:
+        """Take in new and changed items, with their vectors; which of them were news."""
+        version = self._catalogue.version
+        self._catalogue.put(items)
+        if version == self._catalogue.version:
+            return []
+        self._follow_catalogue()
+        return self._items(self._catalogue.changed_since(version))
 
     def _load(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
         renumber = torch.cat([torch.from_numpy(row_of_row).int(), torch.tensor([-1]).int()])
@@ -342,9 +383,10 @@ def _renumbered(state: dict[str, Tensor], renumber: Tensor) -> dict[str, Tensor]
 
 
 def _weighed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Examples of a checkpoint that is older than quotas weigh 1."""
+    """Examples of a checkpoint that is older than quotas weigh 1 and are nobody's."""
     if "kind" in state:
         state.setdefault("weight", torch.ones(len(state["kind"])))
+        state.setdefault("user", torch.zeros(len(state["kind"]), dtype=torch.long))
     return state
 
 
@@ -371,7 +413,8 @@ def _narrowed(example: Example, width: int) -> Example:
     chosen = np.sort(np.concatenate([accepted, sampled]))
     log_q = example.log_q_C[chosen]
     if example.kind is ExampleKind.NEXT_CLICK:
-        log_q = log_q + np.float32(np.log(len(sampled) / len(others)))
+        kept = np.float32(np.log(len(sampled) / len(others)))
+        log_q = np.where(example.labels_C[chosen] > 0, log_q, log_q + kept)
     return replace(
         example,
         candidates=tuple(example.candidates[c] for c in chosen),

@@ -8,6 +8,7 @@ how they were learned.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,13 @@ from streamrec.model.generation import (
 )
 from streamrec.model.head import Head
 from streamrec.model.index import ItemIndex
+from streamrec.model.made_with import made_with
 from streamrec.model.peft_menu import WEIGHTS_FILE
 from streamrec.model.ranker import Ranker
 from streamrec.model.served import head_expectations
+from streamrec.model.signing import EVERYBODY, Signer, Signers
 from streamrec.ports import Provenance, Sealed
 
-from streamrec.model.signing import EVERYBODY, Signer, Signers
 MOMENTS = frozenset({"mean_D", "deviation_D", CENTRE})
 """What follows the data, not the gradient: it may move far and mean nothing."""
 
@@ -62,20 +64,20 @@ class ModelGenerations:
     """``ports.Generations`` over one frozen base.
 
     ``shared``: indexes that exist already; one with the same vectors is used, not built.
+    ``signer`` signs what is sealed; ``signers`` are those whose generations are loaded.
     """
 
-    ``signer`` signs what is sealed; ``signers`` are those whose generations are loaded.
     def __init__(
         self,
         encoder: TextEncoder,
         catalogue: Catalogue,
         settings: Mapping[str, Any],
         shared: Callable[[], Sequence[ItemIndex]] = lambda: (),
-    ) -> None:
-        self._encoder = encoder
         *,
         signer: Signer | None = None,
         signers: Signers = EVERYBODY,
+    ) -> None:
+        self._encoder = encoder
         self._catalogue = catalogue
         self._settings = settings
         self._shared = shared
@@ -100,6 +102,9 @@ class ModelGenerations:
                 "holes": {
                     str(p): [list(span) for span in spans] for p, spans in provenance.holes.items()
                 },
+                "quarantine": [asdict(at) for at in provenance.quarantine],
+                "epoch": provenance.epoch,
+                "made_with": made_with(self._encoder),
             },
             settings=self._settings,
             gate=provenance.gate,

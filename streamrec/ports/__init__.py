@@ -38,6 +38,7 @@ from streamrec.ports.training import (
     Scalars,
     Scorer,
     Sealed,
+    Snapshots,
 )
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "Scalars",
     "Scorer",
     "Sealed",
+    "Snapshots",
     "ServingModel",
     "TriggerFeed",
     "WorkerStatus",

@@ -42,6 +42,10 @@ class Learner(Protocol):
         """Take the steps that these examples are due, replaying older ones beside them."""
         ...
 
+    def forget(self, user_id: str) -> int:
+        """Keep no example of the user any more, to replay it; returns how many those were."""
+        ...
+
     def snapshot(self) -> Scorer:
         """An immutable copy of the current weights."""
         ...

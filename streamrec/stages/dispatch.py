@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamrec.errors import GenerationRefused, Unavailable
-from streamrec.ports import Generations, Learner, Provenance, Record, RegistryStore
+from streamrec.ports import Generations, Learner, Provenance, Record, RegistryStore, Sealed
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.release_line import Outgoing, ReleaseLine
 from streamrec.stages.training_progress import Progress
@@ -53,13 +53,12 @@ class Dispatch:
         self,
         candidate: Candidate,
         directory: Path,
-        origin: Provenance,
+        sealed: Sealed,
         reason: str,
         *,
         accepted: bool,
     ) -> None:
-        """Seal the directory and hand it to the line, which works in the background."""
-        sealed = self.generations.seal(directory, origin)
+        """Hand a finished directory to the line, which works in the background."""
         self.champions.know(sealed.generation, candidate.scorer)
         self.line.submit(Outgoing(sealed, directory, candidate, reason, accepted))
 
@@ -76,6 +75,8 @@ def provenance(candidate: Candidate, progress: Progress, report: Record) -> Prov
         examples=max(0, ledger.trained - progress.parent_trained),
         gate=report,
         created_at_ms=candidate.made_at_ms,
+        quarantine=progress.quarantine,
+        epoch=progress.epoch,
     )
 
 

@@ -9,16 +9,20 @@ before it: each is learned by one call, in log order. Candidates, trials, checkp
 crashes do not change it. A round:
 
 1. Confirm that this process may train (the lease).
-2. Follow the control log: another champion, a pin. A trial starts again against it.
+2. Follow the control log: another champion, a pin. A trial starts again against it. A newer
+   epoch of relearning: back to that generation's snapshot, at once a checkpoint, and on
+   from there; what is on trial or on its way comes from what is void now.
 3. Take in how a release in the background ended.
-4. Take in batches, in log order, with the catalogue as it is by now. For each:
+4. Take in batches, in log order, with the catalogue as it is by now. For each, unless told
+   to stop:
    a. refuse another feature set, or what cannot be read: dead letter, a hole in the ledger;
-   b. drop examples that were trained before;
+   b. drop examples that were trained before, or are quarantined;
    c. while a candidate is on trial, score the fresh ones with it and the champion;
-   d. learn them;
+   d. forget who asked for it, and learn them;
    e. move ledger and position on;
    f. decide the trial when it has seen enough: release, or file with the reasons;
-   g. freeze the next candidate when it is due and nothing is on trial or on its way.
+   g. freeze the next candidate, with a snapshot to go back to, when it is due and nothing
+      is on trial or on its way.
 5. Look at 3, 4f and 4g again: time alone can make them due.
 6. Write a checkpoint when it is due.
 
@@ -38,10 +42,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streamrec.core import gate, watermarks
-from streamrec.core.examples import Example, TrainingBatch
+from streamrec.core.events import Item
+from streamrec.core.examples import Example, TrainingBatch, forgetting
 from streamrec.core.gate import GateRules, Reject
 from streamrec.core.watermarks import Ledger
-from streamrec.errors import GenerationRefused, InvalidField, Refused
+from streamrec.errors import GenerationRefused, Refused
 from streamrec.ports import (
     BatchFeed,
     Checkpoints,
@@ -53,12 +58,15 @@ from streamrec.ports import (
     Provenance,
     RegistryStore,
     Scalars,
+    Snapshots,
 )
+from streamrec.stages.admission import Admitted, admit
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.dispatch import Dispatch, provenance
 from streamrec.stages.release import Outcome
 from streamrec.stages.release_line import Released, ReleaseLine
-from streamrec.stages.training_progress import Counts, Progress
+from streamrec.stages.save_points import SavePoints
+from streamrec.stages.training_progress import Arrival, Counts, Progress
 from streamrec.stages.trial import Candidate, Trial
 
 log = logging.getLogger(__name__)
@@ -78,6 +86,7 @@ class Rhythm:
     gate_examples: int = 200
     gate_s: float = 10.0
     checkpoint_s: float = 30.0
+    snapshots: int = 8  # generations that can be gone back to
     rules: GateRules = field(default_factory=GateRules)
 
 
@@ -88,6 +97,7 @@ class Parts:
     feed: BatchFeed
     learner: Learner
     checkpoints: Checkpoints
+    snapshots: Snapshots
     generations: Generations
     store: RegistryStore
     champions: ChampionWatch
@@ -96,9 +106,11 @@ class Parts:
     scalars: Scalars
     work: Path
     refuse: Callable[[DeliveredBatch, Refused], None]  # to the dead-letter topic; Unavailable
-    mirror: Callable[[], object] = lambda: None  # bring the catalogue up to date
+    mirror: Callable[[], Sequence[Item]] = tuple  # items since the last call
     may_train: Callable[[], object] = lambda: None  # raises LeaseLost, Unavailable
+    observe: Callable[[Sequence[Example]], object] = lambda _: None  # what is about to be learned
     start_from: str | None = None  # the generation that an untrained learner was made from
+    stopping: Callable[[], bool] = lambda: False
 
 
 class Trainer:
@@ -108,13 +120,16 @@ class Trainer:
         self.counts = Counts()
         self.progress = Progress()
         self._parts = parts
-    observe: Callable[[Sequence[Example]], object] = lambda _: None  # what is about to be learned
         self._dispatch = Dispatch(
             parts.learner, parts.generations, parts.store, parts.champions, parts.line, parts.work
+        )
+        self._points = SavePoints(
+            parts.learner, parts.checkpoints, parts.snapshots, rhythm.snapshots
         )
         self._rhythm = rhythm
         self._trial: Trial | None = None
         self._pending: deque[DeliveredBatch] = deque()
+        self._in_place = False  # whether the feed stands where progress says
         self._candidate_ms = self._checkpoint_ms = 0
 
     # -- starting ---------------------------------------------------------------------
@@ -122,10 +137,12 @@ class Trainer:
     def start(self) -> None:
         """Resume from the newest checkpoint, or begin untrained.
 
-        1. Mirror the catalogue; read the champion from the control log.
+        1. Recall the catalogue of the newest checkpoint; mirror what is new. Read the champion
+           from the control log.
         2. Without one, send the untrained generation out as the first: start from strength.
            The learner still is untrained here, whatever the checkpoint holds.
-        3. Load the checkpoint; go to its place in the feed.
+        3. Load the checkpoint; go back further if the control log says so; find its place in
+           the feed.
         4. Keep a checkpoint from now on: a diverging learner has somewhere to go back to.
 
         Raises:
@@ -135,18 +152,21 @@ class Trainer:
         """
         parts = self._parts
         self._candidate_ms = self._checkpoint_ms = parts.clock.now_ms()
-        parts.mirror()
-        parts.champions.start()
-        if parts.champions.champion.generation is None and not parts.line.busy:
-            self._send_first()
-        saved = parts.checkpoints.newest()
+        self._points.sweep()
+        saved = self._points.newest()
         if saved is not None:
-            parts.learner.load(saved.directory)
-            self.progress = Progress.from_record(saved.record)
+            parts.learner.recall(saved.directory)
+        parts.learner.know(parts.mirror())
+        parts.champions.start()
+        first = None
+        if parts.champions.champion.generation is None and not parts.line.busy:
+            first = self._send_first()
+        if saved is not None:
+            self.progress = self._points.resume(saved)
         sequence = max(self.progress.sequence, last_sequence(parts.store.generations()) + 1)
         self.progress = replace(self.progress, sequence=sequence)
         self._pending.clear()
-        parts.feed.seek(self.progress.next_batch)
+        self._in_place = False
         log.info(
             "%s at mini-batch %d with %d examples trained; champion: %s",
             "resuming" if saved else "beginning untrained",
@@ -156,15 +176,27 @@ class Trainer:
         )
         if saved is None:
             self.checkpoint()
+        if saved is None and first is not None:
+            self._points.keep_newest(first)
+        self._relearn()
+        self._find_place()
 
-    def _send_first(self) -> None:
+    def _send_first(self) -> str:
         scorer = self._parts.learner.snapshot()
         first = Candidate(0, scorer, Ledger(), 0, self._parts.clock.now_ms())
         directory = self._dispatch.write(first)
         parent = self._parts.start_from
         born = Provenance(0, parent, {}, {}, (0, 0), 0, None, first.made_at_ms)
+        sealed = self._dispatch.generations.seal(directory, born)
         reason = f"the weights of {parent}: the first champion" if parent else UNTRAINED
-        self._dispatch.send(first, directory, born, reason, accepted=True)
+        self._dispatch.send(first, directory, sealed, reason, accepted=True)
+        return sealed.generation
+
+    def _find_place(self) -> None:
+        """Raises Unavailable, UserError."""
+        if not self._in_place:
+            self._parts.feed.seek(self.progress.next_batch)
+            self._in_place = True
 
     # -- a round ----------------------------------------------------------------------
 
@@ -186,7 +218,7 @@ class Trainer:
 
     def checkpoint(self) -> None:
         """Keep learner, ledger and position, together."""
-        self._parts.checkpoints.save(self.progress.to_record(), self._parts.learner.save)
+        self._points.save(self.progress)
         self._checkpoint_ms = self._parts.clock.now_ms()
 
     @property
@@ -201,24 +233,45 @@ class Trainer:
 
     def _follow_champion(self) -> None:
         champions = self._parts.champions
-        if not champions.poll():
+        changed = champions.poll()
+        self._relearn()
+        if not changed:
             return
         log.info("champion is now %s", champions.champion.generation)
         if self._trial is not None:
             self._trial.restart(champions.champion)
             log.info("candidate %d is judged anew", self._trial.candidate.sequence)
 
+    def _relearn(self) -> None:
+        """Obey the newest epoch, once: the checkpoint that says so is the step that counts."""
+        state = self._parts.champions.state
+        if state.epoch <= self.progress.epoch:
+            return
+        self._trial = None
+        self._pending.clear()
+        self._in_place = False
+        self.progress = self._points.back(state, self.progress)
+        self.counts.relearned += 1
+        self._candidate_ms = self._parts.clock.now_ms()
+        self.checkpoint()
+
     def _take_in_release(self) -> None:
         released = self._parts.line.finished()
         if released is None:
             return
         sealed, outcome = released.outgoing.sealed, released.outcome
+        if released.outgoing.candidate.epoch < self.progress.epoch:
+            log.warning("%s was learned before the learner went back: ignored", sealed.generation)
+            return
         if outcome is Outcome.ACTIVATED:
             self.counts.activated += 1
             log.info("%s activated: %s", sealed.generation, released.reason)
         elif outcome is Outcome.HELD:
             self.counts.held += 1
             log.info("%s passed but is not activated: %s", sealed.generation, released.reason)
+        elif outcome is Outcome.ABANDONED:
+            self.counts.rejected += 1
+            log.warning("%s abandoned as canary: %s", sealed.generation, released.reason)
         elif outcome is Outcome.REFUSED:
             self.counts.rejected += 1
             log.error("%s refused by the workers: %s", sealed.generation, released.reason)
@@ -235,54 +288,71 @@ class Trainer:
             parent=released.outgoing.sealed.generation,
             parent_batch=candidate.next_batch,
             parent_trained=candidate.ledger.trained,
+            arrivals=tuple(
+                arrival
+                for arrival in self.progress.arrivals
+                if arrival.next_batch >= candidate.next_batch
+            ),
         )
         self.checkpoint()
 
     # -- step 4 -----------------------------------------------------------------------
 
     def _take_in_batches(self, timeout_s: float) -> int:
+        self._find_place()
         if not self._pending:
             self._pending.extend(self._parts.feed.poll(timeout_s, BATCHES_AT_ONCE))
         if self._pending:  # after the poll: items are stored before examples name them
-            self._parts.mirror()
+            self._mirror()
         before = self.counts.examples
-        while self._pending:  # one leaves only when it has been dealt with
-            self._take_in(self._pending[0])
+        while self._pending and not self._parts.stopping():
+            self._take_in(self._pending[0])  # it leaves only when it has been dealt with
             self._pending.popleft()
             self._judge()
         return self.counts.examples - before
 
+    def _mirror(self) -> None:
+        news = self._parts.learner.know(self._parts.mirror())
+        if news:
+            arrival = Arrival(self.progress.next_batch, tuple(news))
+            self.progress = replace(self.progress, arrivals=(*self.progress.arrivals, arrival))
+
     def _take_in(self, delivered: DeliveredBatch) -> None:
-        batch = delivered.batch
-        if isinstance(batch, Refused):
-            self._refuse(delivered, batch, None)
+        progress = self.progress
+        taken = admit(delivered, progress.ledger, self._rhythm.feature_set, progress.quarantine)
+        if taken.refused is not None:
+            self._refuse(delivered, taken.refused)
+        self._count_intake(delivered.batch, taken)
+        fresh = taken.intake.fresh
+        if fresh and not self._learn(fresh):
+            self._diverged(delivered)
             return
-        if batch.feature_set != self._rhythm.feature_set:
-            self._refuse(delivered, self._wrong_set(batch), batch)
+        self.progress = replace(
+            self.progress,
+            ledger=taken.ledger,
+            next_batch=delivered.offset + 1,
+            waiting=self.progress.waiting + len(fresh),
+        )
+
+    def _refuse(self, delivered: DeliveredBatch, reason: Refused) -> None:
+        self._parts.refuse(delivered, reason)
+        self.counts.refused_batches += 1
+        log.warning("mini-batch %d refused: %s", delivered.offset, reason)
+
+    def _count_intake(self, batch: object, taken: Admitted) -> None:
+        intake = taken.intake
+        self.counts.seen_again += intake.seen_again
+        self.counts.quarantined += intake.quarantined
+        if intake.hole is None:
             return
-        try:
-            ledger, intake = self.progress.ledger.admit(batch)
-        except InvalidField as problem:
-            self._refuse(delivered, problem, batch)
-            return
-        if intake.hole is not None:
-            self.counts.lost_offsets += intake.hole.end - intake.hole.start
+        self.counts.lost_offsets += intake.hole.end - intake.hole.start
+        if isinstance(batch, TrainingBatch) and taken.refused is None:
             log.error(
                 "events %d to %d of partition %d never arrived as mini-batches: not trained",
                 intake.hole.start,
                 intake.hole.end - 1,
                 batch.partition,
             )
-        self.counts.seen_again += intake.seen_again
-        if intake.fresh and not self._learn(intake.fresh):
-            self._diverged(delivered, batch)
-            return
-        self.progress = replace(
-            self.progress,
-            ledger=ledger,
-            next_batch=delivered.offset + 1,
-            waiting=self.progress.waiting + len(intake.fresh),
-        )
 
     def _learn(self, fresh: Sequence[Example]) -> bool:
         """Forget whom to, score, then learn; whether all losses are finite."""
@@ -293,8 +363,8 @@ class Trainer:
             return True
         self._parts.observe(kept)
         if self._trial is not None:
-            self._trial.watch(fresh)
-        report = self._parts.learner.learn(fresh)
+            self._trial.watch(kept)
+        report = self._parts.learner.learn(kept)
         if not all(map(math.isfinite, report.losses.values())):
             return False
         self._count(report)
@@ -304,44 +374,27 @@ class Trainer:
         self.counts.examples += report.examples
         self.counts.steps += report.steps
         self.counts.encoder_steps += report.encoder_steps
+        self.counts.limited += report.limited
         if report.losses:
             self.counts.losses = report.losses
             self._parts.scalars.write(
                 self.progress.ledger.trained + report.examples,
-        self.counts.limited += report.limited
                 {f"loss/{name}": loss for name, loss in report.losses.items()},
             )
         self.progress = replace(self.progress, steps=self.progress.steps + report.steps)
 
-    def _refuse(
-        self, delivered: DeliveredBatch, reason: Refused, batch: TrainingBatch | None
-    ) -> None:
-        self._parts.refuse(delivered, reason)
-        self.counts.refused_batches += 1
-        log.warning("mini-batch %d refused: %s", delivered.offset, reason)
-        ledger = self.progress.ledger
-        if batch is not None:
-            ledger, hole = ledger.skip(batch)
-            self.counts.lost_offsets += hole.end - hole.start if hole else 0
-        self.progress = replace(self.progress, ledger=ledger, next_batch=delivered.offset + 1)
-
-    def _wrong_set(self, batch: TrainingBatch) -> Refused:
-        return InvalidField(
-            f"its features are of set {batch.feature_set}, this trainer knows "
-            f"{self._rhythm.feature_set}: run feature workers and trainer at one version"
-        )
-
-    def _diverged(self, delivered: DeliveredBatch, batch: TrainingBatch) -> None:
+    def _diverged(self, delivered: DeliveredBatch) -> None:
         """A loss is not a number: back to the checkpoint's weights, never again these batches.
 
         What was learned since the checkpoint is given up with it: it becomes a hole.
         """
-        saved = self._parts.checkpoints.newest()
+        saved = self._points.newest()
+        assert not isinstance(delivered.batch, Refused)  # noqa: S101 - it was learned from
         if saved is None:
             raise GenerationRefused("the learner diverged and no checkpoint can be read")
         self._parts.learner.load(saved.directory)
         before = Progress.from_record(saved.record)
-        ledger, _ = self.progress.ledger.skip(batch)
+        ledger, _ = self.progress.ledger.skip(delivered.batch)
         given_up = watermarks.give_up(ledger, before.ledger)
         lost = given_up.lost - self.progress.ledger.lost
         self.counts.diverged += 1
@@ -374,6 +427,9 @@ class Trainer:
         directory = self._dispatch.write(candidate)
         verdict = trial.verdict(rhythm.rules, self._dispatch.norms(directory))
         rejected = isinstance(verdict, Reject)
+        origin = provenance(candidate, self.progress, gate.to_record(verdict))
+        sealed = self._dispatch.generations.seal(directory, origin)
+        self._settle_snapshot(candidate, None if rejected else sealed.generation)
         reason = gate.reason(verdict)
         log.info(
             "candidate %d %s: %s", candidate.sequence, "rejected" if rejected else "passes", reason
@@ -381,8 +437,15 @@ class Trainer:
         self._write_gate(verdict.report)
         self._trial = None
         self.counts.rejected += rejected
-        origin = provenance(candidate, self.progress, gate.to_record(verdict))
-        self._dispatch.send(candidate, directory, origin, reason, accepted=not rejected)
+        self._dispatch.send(candidate, directory, sealed, reason, accepted=not rejected)
+
+    def _settle_snapshot(self, candidate: Candidate, generation: str | None) -> None:
+        """The candidate has passed as ``generation``, or failed."""
+        if generation is None:
+            self._points.failed(candidate.sequence)
+        else:
+            state = self._parts.champions.state
+            self._points.passed(candidate.sequence, generation, {state.champion, state.previous})
 
     def _make_candidate(self) -> None:
         progress = self.progress
@@ -399,10 +462,13 @@ class Trainer:
             progress.ledger,
             progress.next_batch,
             self._candidate_ms,
+            progress.epoch,
         )
+        self._points.freeze(candidate.sequence, replace(progress, sequence=progress.sequence + 1))
+        self.progress = replace(progress, sequence=progress.sequence + 1, waiting=0)
+        self._checkpoint_ms = self._candidate_ms
         self._trial = Trial(candidate, champion)
         self.counts.candidates += 1
-        self.progress = replace(progress, sequence=progress.sequence + 1, waiting=0)
         log.info("candidate %d on trial against %s", candidate.sequence, champion.generation)
 
     def _write_gate(self, report: gate.GateReport) -> None:

@@ -7,14 +7,17 @@ Knows the fields of a checkpoint's record. Does not know the learner's files bes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from streamrec.core import watermarks
+from streamrec.core.catalogue import item_from_record, item_record
+from streamrec.core.events import Item
+from streamrec.core.quarantine import Quarantine
 from streamrec.core.watermarks import Ledger
 from streamrec.errors import GenerationRefused
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 
 
 @dataclass(slots=True)
@@ -24,24 +27,22 @@ class Counts:
     examples: int = 0
     steps: int = 0
     encoder_steps: int = 0
+    limited: int = 0  # examples that counted less because of their source's quota
     candidates: int = 0
     activated: int = 0
     held: int = 0
-    limited: int = 0  # examples that counted less because of their source's quota
     rejected: int = 0
     seen_again: int = 0
     refused_batches: int = 0
     lost_offsets: int = 0
     diverged: int = 0
+    quarantined: int = 0
+    forgotten: int = 0  # examples not replayed any more because their users asked
+    relearned: int = 0
     lag: int = 0
     losses: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a checkpoint says beside the learner's files."""
-
-    next_batch: int = 0
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """Items that were new or changed right before a mini-batch was learned.
@@ -54,6 +55,11 @@ class Arrival:
     items: tuple[Item, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a checkpoint says beside the learner's files."""
+
+    next_batch: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     sequence: int = 1  # of the next candidate
     parent: str | None = None
@@ -61,6 +67,9 @@ class Arrival:
     parent_trained: int = 0  # examples it had learned
     waiting: int = 0  # examples learned since the last candidate
     steps: int = 0  # optimiser steps, ever
+    epoch: int = 0  # the newest relearn that was carried out
+    quarantine: tuple[Quarantine, ...] = ()  # never learned in this epoch
+    arrivals: tuple[Arrival, ...] = ()  # since the parent
 
     def to_record(self) -> dict[str, Any]:
         return {
@@ -73,6 +82,12 @@ class Arrival:
             "parent_trained": self.parent_trained,
             "waiting": self.waiting,
             "steps": self.steps,
+            "epoch": self.epoch,
+            "quarantine": [asdict(at) for at in self.quarantine],
+            "arrivals": [
+                [arrival.next_batch, [item_record(item) for item in arrival.items]]
+                for arrival in self.arrivals
+            ],
         }
 
     @staticmethod
@@ -84,4 +99,14 @@ class Arrival:
                 f"the checkpoint is not of format {CHECKPOINT_FORMAT}: move the directory of "
                 "checkpoints away to start untrained"
             )
-        return Progress(**fields | {"ledger": watermarks.from_record(fields["ledger"])})
+        return Progress(
+            **fields
+            | {
+                "ledger": watermarks.from_record(fields["ledger"]),
+                "quarantine": tuple(Quarantine(**at) for at in fields["quarantine"]),
+                "arrivals": tuple(
+                    Arrival(at, tuple(item_from_record(record) for record in records))
+                    for at, records in fields["arrivals"]
+                ),
+            }
+        )

@@ -18,12 +18,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from streamrec.core.catalogue import Catalogue
-from streamrec.core.events import Source
+from streamrec.core.catalogue import item_from_record
+from streamrec.core.events import Item, Source
 from streamrec.errors import Unavailable
 from streamrec.ports import BatchFeed, Clock, Fleet, PartitionStore, Scalars, WorkerStatus
 from streamrec.stages.background import Background
@@ -55,19 +55,29 @@ class Lease(Protocol):
 
 
 class CatalogueMirror:
-    """The trainer's copy of the items, by the same rows that every worker reads."""
+    """News of the items, from the same rows that every worker reads.
+
+    What is done with an item is the trainer's: its order of arrival is part of training.
+    """
 
     def __init__(self, store: PartitionStore, partitions: int) -> None:
-        self.catalogue = Catalogue()
+        self._held: list[Item] = []  # read, and not handed out yet
+        self._seen: set[str] = set()
         self._looks: list[int] = []
         self._store = store
         self._since = {Source("items", number): 0 for number in range(partitions)}
 
-    def refresh(self) -> None:
-        """Take in what has changed. Raises Unavailable."""
+    def refresh(self) -> list[Item]:
+        """Items written since the last call. Raises Unavailable."""
+        self._read()
+        held, self._held = self._held, []
+        return held
+
+    def _read(self) -> None:
         for source, since in self._since.items():
             changes = self._store.read_rows(source, since)
-            self.catalogue.apply_rows(changes.rows)
+            self._held += [item_from_record(record) for record in changes.rows.values()]
+            self._seen |= changes.rows.keys()
             self._since[source] = changes.position
 
     def settled(self) -> bool:
@@ -76,8 +86,8 @@ class CatalogueMirror:
         What all items share is learned from the first ones: better from all of them.
         Raises Unavailable.
         """
-        self.refresh()
-        self._looks.append(len(self.catalogue))
+        self._read()
+        self._looks.append(len(self._seen))
         *before, now = self._looks
         return now > 0 and (now in before[-1:] or len(before) >= SETTLE_LOOKS)
 
@@ -95,6 +105,7 @@ class WorkerParts:
     scalars: Scalars
     memory_mb: Callable[[], float]
     settled: Callable[[], bool]  # whether the catalogue is there to start with
+    watchers: Sequence[Background] = ()  # run while this is the one that trains
 
 
 class TrainingWorker:
@@ -128,17 +139,23 @@ class TrainingWorker:
             self._stop.set()
             self._beat_thread.join(5.0)
             self._leave()
-        if self._beat_thread.error is not None:
-            raise self._beat_thread.error
+        for thread in (self._beat_thread, *self._parts.watchers):
+            if thread.error is not None:
+                raise thread.error
 
     def _train(self) -> None:
         try:
             if not self._patiently(self._start):
                 return
+            for watcher in self._parts.watchers:
+                watcher.start()
             while not self._stop.is_set():
                 self._turn()
             self._last_checkpoint()
         finally:
+            self._stop.set()
+            for watcher in self._parts.watchers:
+                watcher.join(5.0)
             self._parts.lease.release()
 
     def _last_checkpoint(self) -> None:
@@ -252,6 +269,7 @@ class TrainingWorker:
             "per_second": self._per_second,
             "steps": counts.steps,
             "encoder_steps": counts.encoder_steps,
+            "limited_by_quota": counts.limited,
             "lag": self._lag,
             "candidates": counts.candidates,
             "activated": counts.activated,
@@ -259,9 +277,10 @@ class TrainingWorker:
             "rejected": counts.rejected,
             "seen_again": counts.seen_again,
             "refused_batches": counts.refused_batches,
-            "limited_by_quota": counts.limited,
             "lost_offsets": counts.lost_offsets,
             "diverged": counts.diverged,
+            "quarantined": counts.quarantined,
+            "relearned": counts.relearned,
             "memory_mb": self._parts.memory_mb(),
             **{f"loss_{name}": loss for name, loss in counts.losses.items()},
         }

@@ -43,6 +43,7 @@ class Candidate:
     ledger: Ledger
     next_batch: int  # training-batches before this offset had been learned
     made_at_ms: int
+    epoch: int = 0  # the relearn it was learned after
 
 
 class Trial:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from streamrec.core.catalogue import item_from_record, item_record
+from streamrec.core.events import Item
 from streamrec.core.examples import Example, FloatArray
 from streamrec.errors import GenerationRefused
 from streamrec.ports import LearnReport, Provenance, Scorer, Sealed
@@ -46,8 +48,10 @@ class FakeLearner:
     def __init__(self, skill_of: Callable[[int], float] = lambda n: 0.7) -> None:
         self.learned: list[Identity] = []
         self.calls: list[list[Identity]] = []
+        self.forgotten: list[tuple[str, int]] = []  # with the count learned before
         self.poison: set[Identity] = set()
         self.ruined = False
+        self.items: dict[str, Item] = {}
         self._skill_of = skill_of
 
     def learn(self, examples: Sequence[Example]) -> LearnReport:
@@ -58,6 +62,10 @@ class FakeLearner:
         loss = float("nan") if self.ruined else 1.0 / len(self.learned)
         return LearnReport(len(ids), 1, 0, {"rank": loss})
 
+    def forget(self, user_id: str) -> int:
+        self.forgotten.append((user_id, len(self.learned)))
+        return 1
+
     def snapshot(self) -> FakeScorer:
         return FakeScorer(self.learned, self._skill_of(len(self.learned)))
 
@@ -67,13 +75,27 @@ class FakeLearner:
         (directory / "weights.json").write_text(text)
 
     def save(self, directory: Path) -> None:
-        text = json.dumps({"learned": self.learned, "ruined": self.ruined})
+        items = [item_record(item) for item in self.items.values()]
+        text = json.dumps({"learned": self.learned, "ruined": self.ruined, "items": items})
         (directory / "learner.json").write_text(text)
 
-    def load(self, directory: Path) -> None:
+    def load(self, directory: Path) -> list[Item]:
         state = json.loads((directory / "learner.json").read_text())
         self.learned = [(p, o, i) for p, o, i in state["learned"]]
         self.ruined = state["ruined"]
+        before = {item.item_id: item for item in self.recall(directory)}
+        return [item for item in self.items.values() if before.get(item.item_id) != item]
+
+    def recall(self, directory: Path) -> list[Item]:
+        state = json.loads((directory / "learner.json").read_text())
+        saved = [item_from_record(record) for record in state["items"]]
+        self.items = {item.item_id: item for item in saved} | self.items
+        return saved
+
+    def know(self, items: Sequence[Item]) -> list[Item]:
+        news = [item for item in items if self.items.get(item.item_id) != item]
+        self.items |= {item.item_id: item for item in items}
+        return news
 
 
 class FakeGenerations:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
 from streamrec.core.features import FEATURES
 from streamrec.errors import Refused
-from streamrec.infra.checkpoints import DirectoryCheckpoints
+from streamrec.infra.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.ports import DeliveredBatch
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.release import ReleaseDesk
@@ -97,6 +98,7 @@ class World:
     generations: FakeGenerations = field(default_factory=FakeGenerations)
     scalars: NotedScalars = field(default_factory=NotedScalars)
     dead_letters: list[tuple[int, str]] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)  # the catalogue's rows
     skill_of: Callable[[int], float] = lambda n: 0.7
     rhythm: Rhythm = field(
         default_factory=lambda: Rhythm(
@@ -111,6 +113,10 @@ class World:
     @property
     def checkpoints(self) -> DirectoryCheckpoints:
         return DirectoryCheckpoints(self.root / "checkpoints")
+
+    @property
+    def snapshots(self) -> DirectorySnapshots:
+        return DirectorySnapshots(self.root / "snapshots")
 
     def pass_s(self, seconds: float) -> None:
         self.clock.pass_ms(int(seconds * 1000))
@@ -128,13 +134,17 @@ class World:
         line = ReleaseLine(self.desk("trainer"), store, executor or StepExecutor(), stop)
         champions = ChampionWatch(self.control.reader(), store, self.generations, learner.snapshot)
         parts = Parts(
-            self.feed, learner, self.checkpoints, self.generations, store, champions, line,
-            self.clock, self.scalars, self.root / "work", self.refuse,
+            self.feed, learner, self.checkpoints, self.snapshots, self.generations, store,
+            champions, line, self.clock, self.scalars, self.root / "work", self.refuse,
+            mirror=self.mirror,
         )  # fmt: skip
         return Trainer(parts, self.rhythm), learner
 
     def refuse(self, delivered: DeliveredBatch, reason: Refused) -> None:
         self.dead_letters.append((delivered.offset, str(reason)))
+
+    def mirror(self) -> list[Item]:
+        return list(self.items)
 
     @property
     def champion(self) -> str | None:

@@ -81,7 +81,13 @@ def test_the_manifest_says_where_it_came_from(shop: Workshop) -> None:
     assert manifest.parent == "g000006-00000000"
     assert manifest.offsets == {"0": (3, 9), "1": (4, 4)}
     assert manifest.trained_through == {"0": 9, "1": 4}
-    assert manifest.training == {"batches": [10, 20], "examples": 6, "holes": {"0": [[5, 6]]}}
+    made_with = manifest.training["made_with"]
+    assert manifest.training == {
+        "batches": [10, 20], "examples": 6, "holes": {"0": [[5, 6]]}, "quarantine": [],
+        "epoch": 0, "made_with": made_with,
+    }  # fmt: skip
+    assert made_with["threads"] == str(torch.get_num_threads())
+    assert made_with["torch"] == torch.__version__
     assert manifest.encoder_version == shop.encoder.encoder_version
     assert manifest.settings == {"encoder": {"rank": 8}}
     assert len(sealed.digest) == 64

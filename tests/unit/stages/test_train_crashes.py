@@ -76,6 +76,7 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
         feed=fate.wrap(world.feed, "feed"),
         learner=fate.wrap(learner, "learner"),
         checkpoints=fate.wrap(world.checkpoints, "checkpoints"),
+        snapshots=fate.wrap(world.snapshots, "snapshots"),
         generations=generations,
         store=store,
         champions=ChampionWatch(
