@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from redis import Redis
@@ -22,6 +22,9 @@ from streamrec.infra.live_board import RedisLiveBoard
 from streamrec.ports import Clock, Fleet
 from streamrec.settings import Settings
 from streamrec.stages.background import Background
+from streamrec.stages.click_guard import ACTOR as CLICK_ACTOR
+from streamrec.stages.click_guard import LOOK_EVERY_S as CLICK_EVERY_S
+from streamrec.stages.click_guard import ClickGuard
 from streamrec.stages.guard import ACTOR, Guard, GuardRules
 from streamrec.stages.guard import LOOK_EVERY_S as GUARD_EVERY_S
 from streamrec.stages.live_watch import REPORT_EVERY_S, LiveWatch
@@ -65,6 +68,8 @@ def live(around: Around, worker_id: str, state: Callable[[], RegistryState]) -> 
             Background("outcomes", outcomes.listen, 0.0, around.stop),
             Background("live", watch.report, REPORT_EVERY_S, around.stop),
         ]
+        if around.settings.guard.click_drop:
+            watchers.append(click_guard(around, outcomes))
     return Live(outcomes, tuple(watchers))
 
 
@@ -100,6 +105,29 @@ def guard(around: Around) -> Background:
     return Background("guard", watching.look, GUARD_EVERY_S, around.stop)
 
 
+def click_guard(around: Around, outcomes: Outcomes) -> Background:
+    """With a desk, and so a control log, of its own."""
+    settings = around.settings
+    desk = ReleaseDesk(
+        around.stack.enter_context(clients.control_log(settings)),
+        around.fleet,
+        clients.registry_store(settings),
+        around.clock,
+        CLICK_ACTOR,
+        sleep=around.sleep,
+    )
+    rules = replace(verdict_rules(settings), harm=settings.guard.click_drop)
+    watching = ClickGuard(
+        desk.state,
+        desk.rollback,
+        outcomes.rate,
+        around.clock,
+        rules,
+        watch_s=settings.guard.watch_s,
+    )
+    return Background("click-guard", watching.look, CLICK_EVERY_S, around.stop)
+
+
 def verdict_rules(settings: Settings) -> TestRules:
     """Settings as the test wants them."""
     canary = settings.canary
@@ -119,7 +147,7 @@ def level_rules(settings: Settings) -> LevelRules:
 
 def _wanted(settings: Settings) -> bool:
     """Whether somebody asks what users do with their lists."""
-    return bool(settings.canary.share or settings.serving.explore)
+    return bool(settings.canary.share or settings.serving.explore or settings.guard.click_drop)
 
 
 def _outcomes(around: Around, worker_id: str) -> Outcomes | None:
