@@ -23,7 +23,7 @@ from kafka.errors import OffsetOutOfRangeError
 from streamrec.core.examples import TrainingBatch
 from streamrec.core.topics import TRAINING_BATCHES
 from streamrec.errors import Malformed, Refused, UserError
-from streamrec.infra.kafka import full_name, kafka_errors, make_consumer
+from streamrec.infra.kafka import Garbled, discard, full_name, kafka_errors, make_consumer
 from streamrec.ports import Codec, DeliveredBatch
 from streamrec.settings import KafkaSettings
 
@@ -39,6 +39,7 @@ class KafkaBatchFeed:
         self._client_id = client_id
         self._partition = TopicPartition(full_name(settings, TRAINING_BATCHES), 0)
         self._consumer: KafkaConsumer | None = None
+        self._next: int | None = None  # where a consumer made anew goes on
 
     def seek(self, offset: int) -> int:
         """Start at ``offset``, or at the first batch still kept after it: where that is.
@@ -61,7 +62,7 @@ class KafkaBatchFeed:
                 "(retention); going on from %d",
                 self._partition.topic, first, offset, first,
             )  # fmt: skip
-        start = max(first, offset)
+        start = self._next = max(first, offset)
         reader.seek(self._partition, start)
         return start
 
@@ -76,6 +77,11 @@ class KafkaBatchFeed:
                 fetched = self._fetch(reader, timeout_s, limit)
         except _PlaceGone as gone:
             return self._regain(gone.offset)
+        except Garbled:
+            self._drop()
+            raise
+        if fetched:
+            self._next = fetched[-1].offset + 1
         return [self._delivered(message) for message in fetched]
 
     def lag(self) -> int:
@@ -96,6 +102,12 @@ class KafkaBatchFeed:
         except OffsetOutOfRangeError as error:
             raise _PlaceGone(int(error.args[0][self._partition])) from error
         return list(fetched.get(self._partition, []))
+
+    def _drop(self) -> None:
+        """The broker's answer made no sense: the next call has a consumer of its own."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            discard(consumer)
 
     def _regain(self, offset: int) -> list[DeliveredBatch]:
         self.seek(offset)
@@ -122,6 +134,8 @@ class KafkaBatchFeed:
                 client_id=self._client_id,
                 offset_reset="none",  # losing the place is our decision, not the driver's
             )
+            if self._next is not None:
+                self._consumer.seek(self._partition, self._next)
         return self._consumer
 
 

@@ -28,6 +28,7 @@ from kafka.errors import KafkaError
 from streamrec.core import registry, topics
 from streamrec.core.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Refused, RegistryConflict, Unavailable
+from streamrec.infra.kafka import UNDECODABLE, discard
 from streamrec.infra.kafka_connect import connect
 from streamrec.ports import Codec
 
@@ -178,6 +179,18 @@ class KafkaControlLog:
                 f"the control log {self._partition.topic} did not answer: {error!r}; is Kafka "
                 "there, and has `streamrec topics create` been run?"
             ) from error
+        except UNDECODABLE as error:
+            self._drop()
+            raise Unavailable(
+                f"the control log {self._partition.topic} gave an answer that cannot be decoded: "
+                f"{error!r}; it is read anew from its start"
+            ) from error
+
+    def _drop(self) -> None:
+        """A consumer in doubt is thrown away; the next one reads the whole log again."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            discard(consumer)
 
 
 def _repair(state: RegistryState, lost: ControlRecord) -> ControlRecord:

@@ -10,8 +10,9 @@ Topics are short names ("events") everywhere but here; ``full_name`` puts the pr
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -38,6 +39,13 @@ FOREVER_MS = 2**31 - 1
 FRAME_BYTES = 4096
 """Room beside the value for key, headers and batch: a limit on values is not one on records."""
 
+UNDECODABLE = (struct.error, ValueError, IndexError, EOFError)
+"""What kafka-python raises from any call when an answer is not what its protocol says."""
+
+
+class Garbled(Unavailable):
+    """The client that got such an answer must be thrown away and made anew."""
+
 
 def full_name(settings: KafkaSettings, topic: str) -> str:
     return settings.topic_prefix + topic
@@ -55,11 +63,18 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 
 @contextmanager
 def kafka_errors(settings: KafkaSettings, doing: str) -> Iterator[None]:
-    """Turns kafka-python's errors into Unavailable, with what was being done."""
+    """Turns kafka-python's errors into Unavailable, with what was being done.
+
+    An answer that it cannot decode becomes ``Garbled``: the client that got it is in doubt.
+    """
     try:
         yield
     except (KafkaError, OSError) as error:
         raise Unavailable(f"Kafka at {settings.bootstrap}: {doing}: {error}") from error
+    except UNDECODABLE as error:
+        raise Garbled(
+            f"Kafka at {settings.bootstrap}: {doing}: an answer that cannot be decoded: {error!r}"
+        ) from error
 
 
 @contextmanager
@@ -182,6 +197,12 @@ def make_consumer(
         elif topics:
             consumer.assign(assignment(consumer, settings, topics))
     return consumer
+
+
+def discard(consumer: KafkaConsumer, timeout_ms: int = 3_000) -> None:
+    """Close a consumer that may be broken, without committing; whatever it raises is done with."""
+    with suppress(KafkaError, OSError, RuntimeError, *UNDECODABLE):
+        consumer.close(autocommit=False, timeout_ms=timeout_ms)
 
 
 def assignment(

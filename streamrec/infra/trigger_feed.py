@@ -5,12 +5,15 @@ not know what an answer is.
 
 Offsets are committed only after the answers are acknowledged, so a worker that dies is
 followed by one that answers again. Losing a partition to another worker in between means
-the same: its triggers are answered twice, never not at all.
+the same: its triggers are answered twice, never not at all. So does an answer of the broker
+that cannot be decoded: the consumer is made anew and begins where the group has committed.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -20,7 +23,7 @@ from kafka.structs import OffsetAndMetadata
 from streamrec.core.events import Request, UserUpdate
 from streamrec.core.topics import REQUESTS, USER_UPDATES
 from streamrec.errors import Malformed, Refused
-from streamrec.infra.kafka import kafka_errors, make_consumer
+from streamrec.infra.kafka import Garbled, discard, kafka_errors, make_consumer
 from streamrec.ports import Codec, Delivered
 from streamrec.settings import KafkaSettings
 
@@ -48,7 +51,7 @@ class KafkaTriggerFeed:
         """The next messages, at most ``limit``; none if nothing came in time."""
         consumer = self._reader()
         if not self._held:
-            with kafka_errors(self._settings, "reading triggers"):
+            with self._errors("reading triggers"):
                 consumer.resume(*consumer.paused())
                 self._held = self._fetch(consumer, timeout_s, limit)
         handed, self._held = self._held[:limit], self._held[limit:]
@@ -62,14 +65,14 @@ class KafkaTriggerFeed:
         A rebalance may bring partitions that are not paused yet: what comes is held.
         """
         consumer = self._reader()
-        with kafka_errors(self._settings, "waiting"):
+        with self._errors("waiting"):
             consumer.pause(*consumer.assignment())
             self._held += self._fetch(consumer, timeout_s, None)
 
     def commit(self) -> None:
         """Everything handed out so far is answered."""
         consumer = self._reader()
-        with kafka_errors(self._settings, "committing offsets"):
+        with self._errors("committing offsets"):
             ours = consumer.assignment()
             offsets = {
                 partition: OffsetAndMetadata(offset, "", -1)
@@ -86,7 +89,7 @@ class KafkaTriggerFeed:
     def lag(self) -> int:
         """Messages of our partitions that have not been handed out, as far as we have heard."""
         consumer = self._reader()
-        with kafka_errors(self._settings, "measuring lag"):
+        with self._errors("measuring lag"):
             behind = 0
             for partition in consumer.assignment():
                 end = consumer.highwater(partition)
@@ -102,6 +105,23 @@ class KafkaTriggerFeed:
         if self._consumer is not None:
             self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
             self._consumer = None
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        """Raises Unavailable; after an answer that cannot be decoded the consumer is gone."""
+        try:
+            with kafka_errors(self._settings, doing):
+                yield
+        except Garbled:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        """What was handed out and not committed will come again."""
+        consumer, self._consumer = self._consumer, None
+        self._held, self._next = [], {}
+        if consumer is not None:
+            discard(consumer, timeout_ms=CLOSE_TIMEOUT_MS)
 
     def _fetch(self, consumer: KafkaConsumer, timeout_s: float, limit: int | None) -> list[Any]:
         fetched = consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)

@@ -153,9 +153,18 @@ class Server:
                 refused.append((wish.message, error))
         if sent:
             self._edges.publisher.flush()
-        self._bury(refused)
+        self.put_aside(refused)
         skipped = len(wishes) - len(answers)
         return Served(tuple(sent), coalesced, len(refused), skipped, tally.empty, tally.faults)
+
+    def sound(self, model: ServingModel) -> bool:
+        """Whether ``model`` can rank somebody who has never been seen."""
+        try:
+            with self._mirror.view() as view:
+                ranking = model.ranking([NEW_USER], [view.watermark_ms], view.features)
+                return bool(np.isfinite(model.probability(ranking.scores_BN)).all())
+        except MODEL_FAULTS:
+            return False
 
     def _safely(
         self, wishes: Sequence[Wish], model: ServingModel, champion: ServingModel, tally: _Tally
@@ -283,7 +292,7 @@ class Server:
         data = self._edges.codec.encode(topics.RECOMMENDATIONS, answer)
         self._edges.publisher.publish(topics.RECOMMENDATIONS, answer.user_id.encode(), data)
 
-    def _bury(self, refused: Sequence[tuple[Delivered, Refused]]) -> None:
+    def put_aside(self, refused: Sequence[tuple[Delivered, Refused]]) -> None:
         """Send what cannot be answered to the dead letters."""
         for message, reason in refused:
             source = Source(message.topic, message.partition)

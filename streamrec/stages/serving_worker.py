@@ -25,6 +25,7 @@ from streamrec.errors import Unavailable
 from streamrec.ports import Clock, ControlLog, Delivered, Fleet, TriggerFeed, WorkerStatus
 from streamrec.stages.background import Background
 from streamrec.stages.gauges import ServingGauges
+from streamrec.stages.isolate import Isolation
 from streamrec.stages.levels import LevelGauge
 from streamrec.stages.mirror import Mirror
 from streamrec.stages.obey import Obedience
@@ -69,6 +70,7 @@ class ServingWorker:
         self._parts = parts
         self._identity = identity
         self._stop = stop
+        self._isolation = Isolation(parts.server)
         self._batch_users = batch_users
         self._timer = timer
         self._gauges = ServingGauges(identity.started_at_ms)
@@ -127,7 +129,7 @@ class ServingWorker:
             model = parts.obedience.active
             assert model is not None  # noqa: S101 - polled only once there is one
             try:
-                served = parts.server.serve(batch, model, parts.obedience.canary)
+                served = self._isolation.serve(batch, model, parts.obedience.canary)
                 now_ms = parts.clock.now_ms()
                 self._gauges.served(served, now_ms)
                 self._levels.served(served, now_ms)

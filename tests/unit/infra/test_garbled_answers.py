@@ -1,0 +1,130 @@
+"""An answer that kafka-python cannot decode costs a consumer, never a worker."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import pytest
+from kafka import TopicPartition
+
+from streamrec.core.events import Request
+from streamrec.errors import Unavailable
+from streamrec.infra import batch_feed, control_log, trigger_feed
+from streamrec.infra.batch_feed import KafkaBatchFeed
+from streamrec.infra.codec import Codec
+from streamrec.infra.control_log import KafkaControlLog
+from streamrec.infra.trigger_feed import KafkaTriggerFeed
+from streamrec.settings import KafkaSettings
+
+CODEC = Codec()
+SETTINGS = KafkaSettings(bootstrap="nowhere:1")
+GARBAGE = [
+    struct.error("unpack requires a buffer of 4 bytes"),
+    ValueError("Buffer underrun decoding string"),
+    IndexError("index out of range"),
+    EOFError(),
+]
+
+
+class FakeConsumer:
+    """``polls``: what each poll gives, or raises."""
+
+    def __init__(self, polls: Sequence[object], closing: Exception | None = None) -> None:
+        self.polls, self.closing = list(polls), closing
+        self.closed, self.sought, self.committed = False, [], []
+
+    def poll(self, timeout_ms=0, max_records=None):
+        given = self.polls.pop(0) if self.polls else {}
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    def close(self, **how):
+        self.closed = True
+        if self.closing:
+            raise self.closing
+
+    def commit(self, offsets):
+        self.committed.append(offsets)
+
+    def seek(self, partition, offset):
+        self.sought.append(offset)
+
+    def assign(self, partitions): ...
+
+    def paused(self):
+        return set()
+
+    def pause(self, *partitions): ...
+
+    def resume(self, *partitions): ...
+
+    def assignment(self):
+        return {TopicPartition("streamrec.requests", 0)}
+
+    def beginning_offsets(self, partitions, **how):
+        return dict.fromkeys(partitions, 0)
+
+    def end_offsets(self, partitions, **how):
+        return dict.fromkeys(partitions, 100)
+
+
+def message(topic: str, offset: int, value: bytes) -> SimpleNamespace:
+    return SimpleNamespace(
+        topic=topic, partition=0, offset=offset, timestamp=1, key=b"k", value=value
+    )
+
+
+def given_out(monkeypatch, module, consumers: list[FakeConsumer]) -> None:
+    waiting = iter(consumers)
+    monkeypatch.setattr(module, "make_consumer", lambda *args, **how: next(waiting))
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
+@pytest.mark.parametrize("closing", [None, struct.error("again"), OSError("gone")], ids=repr)
+def test_a_trigger_feed_begins_again_where_the_group_has_committed(monkeypatch, garbage, closing):
+    request = CODEC.encode("requests", Request("r1", "ann", 1_767_323_044_000))
+    found = {TopicPartition("streamrec.requests", 0): [message("streamrec.requests", 7, request)]}
+    broken, whole = FakeConsumer([found, garbage], closing), FakeConsumer([found])
+    given_out(monkeypatch, trigger_feed, [broken, whole])
+    feed = KafkaTriggerFeed(SETTINGS, CODEC, "test")
+    assert [m.offset for m in feed.poll(0.1, 10)] == [7]
+    with pytest.raises(Unavailable, match="cannot be decoded"):
+        feed.poll(0.1, 10)
+    assert broken.closed
+    feed.commit()  # of what the broken one handed out: nothing, it comes again
+    assert broken.committed == whole.committed == []
+    assert [m.offset for m in feed.poll(0.1, 10)] == [7]
+    feed.commit()
+    assert [offset.offset for offset in whole.committed[0].values()] == [8]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
+def test_a_batch_feed_goes_on_where_it_was(monkeypatch, garbage):
+    topic = "streamrec.training-batches"
+    found = {TopicPartition(topic, 0): [message(topic, 5, b"x"), message(topic, 6, b"y")]}
+    broken, whole = FakeConsumer([found, garbage]), FakeConsumer([{}])
+    given_out(monkeypatch, batch_feed, [broken, whole])
+    feed = KafkaBatchFeed(SETTINGS, CODEC, "test")
+    feed.seek(5)
+    assert [batch.offset for batch in feed.poll(0.1, 10)] == [5, 6]
+    with pytest.raises(Unavailable, match="cannot be decoded"):
+        feed.poll(0.1, 10)
+    assert broken.closed
+    feed.poll(0.1, 10)
+    assert whole.sought == [7]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
+def test_a_control_log_is_read_anew(monkeypatch, garbage):
+    broken, whole = FakeConsumer([garbage]), FakeConsumer([{}])
+    waiting = iter([broken, whole])
+    monkeypatch.setattr(control_log, "connect", lambda *args, **how: next(waiting))
+    log = KafkaControlLog({}, CODEC)
+    with pytest.raises(Unavailable, match="cannot be decoded"):
+        log.poll(0.1)
+    assert broken.closed
+    assert log.poll(0.1) is None
+    assert whole.sought == [0]
