@@ -5,8 +5,9 @@ Every command here reads or appends to the control log, which all workers obey.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -149,25 +150,52 @@ def activate(
 def rollback(
     *,
     to: Annotated[str, typer.Option(help="A former champion; default: the one before.")] = "",
+    relearn: Annotated[
+        bool, typer.Option("--relearn", help="Take the learner back too, and never learn a range.")
+    ] = False,
+    quarantine: Annotated[
+        list[str] | None,
+        typer.Option(help="PARTITION:FROM-TO of events (TO excluded); repeat for more."),
+    ] = None,
+    since: Annotated[str, typer.Option(help="All events since 10m, 2h, or an ISO time.")] = "",
+    user: Annotated[str, typer.Option(help="Only this user's examples of those.")] = "",
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Go back to the previous champion, at once, and stay there.
+    """Go back to the previous champion, at once; with --relearn the learner goes back too.
 
-    Returns when every serving worker has confirmed. The trainer goes on learning, but
-    activates nothing until `adapters unpin` or `adapters activate`.
+    Returns when every serving worker has confirmed. Without --relearn the champion is pinned:
+    the trainer learns on, but activates nothing until `adapters unpin` or `adapters activate`.
+
+    With --relearn the trainer restores weights, optimiser, replay memory and offsets of the
+    newest generation that has learned nothing of the range, and learns on from there without
+    it, for good. Nothing is pinned. The new lineage shows the hole (`adapters show`).
 
     \b
     streamrec adapters rollback -m "odd lists since noon"
     streamrec adapters rollback --to g000007-9f8e7d6c
+    streamrec adapters rollback --relearn --quarantine 0:1200-1350 -m "a bot"
+    streamrec adapters rollback --relearn --since 10m --user u42
     """
     from streamrec.bootstrap import clients, trust
 
     settings = clients.located()
+    if not relearn and (quarantine or since or user):
+        raise UserError("--quarantine, --since and --user say what to relearn without: --relearn")
     if to:
         trust.check_signature(settings, to)
     with clients.release_desk(settings) as desk:
-        _tell(desk.rollback(reason, to or None), "rolled back to", as_json)
+        if not relearn:
+            _tell(desk.rollback(reason, to or None), "rolled back to", as_json)
+            return
+        from streamrec.bootstrap import undo
+
+        wanted = undo.Wanted(tuple(quarantine or ()), since, user, to)
+        planned = undo.plan(settings, desk.state(), wanted)
+        report = desk.relearn(reason, planned.to, planned.ranges)
+        _tell(report, "rolled back to", as_json, view.undo_fields(planned))
+        if not as_json:
+            out.print(view.undo_words(planned), markup=False, soft_wrap=True)
 
 
 def pin(*, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
@@ -201,10 +229,12 @@ def _manifest(store: RegistryStore, generation: str) -> Manifest | None:
         return None
 
 
-def _tell(report: SwapReport, verb: str, as_json: bool) -> None:
+def _tell(
+    report: SwapReport, verb: str, as_json: bool, more: Mapping[str, Any] | None = None
+) -> None:
     """Who confirmed; exit code 1 when somebody did not."""
     if as_json:
-        print_json(view.swap_fields(report))
+        print_json(view.swap_fields(report) | dict(more or {}))
     else:
         console = out if report.complete else err
         for line in view.swap_words(report, verb):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from rich.text import Text
 
 from streamrec.cli.console import ago, table
 from streamrec.core.manifest import Manifest
+from streamrec.core.quarantine import Quarantine
 from streamrec.core.registry import ControlRecord, RegistryState
 
 if TYPE_CHECKING:
+    from streamrec.bootstrap.undo import Undo
     from streamrec.stages.fleet_watch import SwapReport
 
 
@@ -76,6 +79,7 @@ def detail(manifest: Manifest, records: Sequence[ControlRecord]) -> RenderableTy
         ("parent", manifest.parent),
         ("made", moment(manifest.created_at_ms)),
         ("events", f"{trained_events(manifest):,} since its parent ({offsets or 'none'})"),
+        ("never learned", never_learned(manifest)),
         ("base model", f"{manifest.base_model} ({manifest.base_digest[:12]}…)"),
         ("encoder", manifest.encoder_version),
         ("files", ", ".join(f"{name} {digest[:8]}" for name, digest in manifest.files.items())),
@@ -92,6 +96,15 @@ def detail(manifest: Manifest, records: Sequence[ControlRecord]) -> RenderableTy
         rows = [(moment(r.at_ms), r.action.value, r.actor, r.reason) for r in records]
         parts += [Text(), table("control log", ["when", "what", "who", "why"], rows)]
     return Group(*parts)
+
+
+def never_learned(manifest: Manifest) -> str:
+    """Holes of its account, and what it was told not to learn."""
+    holes = manifest.training.get("holes", {})
+    spans = [f"{p}: {start}-{end}" for p, found in sorted(holes.items()) for start, end in found]
+    ranges = [str(Quarantine(**at)) for at in manifest.training.get("quarantine", ())]
+    told = [f"quarantined for good: {', '.join(ranges)}"] if ranges else []
+    return "; ".join([", ".join(spans) or "nothing was left out", *told])
 
 
 def _metrics(gate: Mapping[str, Any]) -> RenderableType:
@@ -152,6 +165,19 @@ def record_fields(record: ControlRecord) -> dict[str, Any]:
         "at_ms": record.at_ms,
         "revision": record.state.revision,
     }
+
+
+def undo_fields(planned: Undo) -> dict[str, Any]:
+    """What the learner must do, as JSON fields."""
+    return {"relearn_from": planned.to, "quarantine": [asdict(at) for at in planned.ranges]}
+
+
+def undo_words(planned: Undo) -> str:
+    ranges = ", ".join(map(str, planned.ranges))
+    return (
+        f"the trainer goes back to {planned.to} and learns on without {ranges}; "
+        "`streamrec adapters log` and `adapters list` show what comes of it"
+    )
 
 
 def swap_fields(report: SwapReport) -> dict[str, Any]:

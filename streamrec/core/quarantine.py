@@ -11,11 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:  # the command line knows registries without loading numpy
     from streamrec.core.examples import Example
+
+FORGET = "forget"  # an ExampleKind, which is a string
 
 MOST_RANGES = 64
 """A control record carries them all; it must stay small."""
@@ -56,8 +59,8 @@ def written(text: str, user_id: str | None = None) -> Quarantine:
 
 
 def admitted(examples: Iterable[Example], ranges: Sequence[Quarantine]) -> tuple[Example, ...]:
-    """The examples that no range covers."""
-    return tuple(e for e in examples if not any(at.covers(e) for at in ranges))
+    """The examples that no range covers, and every mark to forget somebody."""
+    return tuple(e for e in examples if e.kind == FORGET or not any(at.covers(e) for at in ranges))
 
 
 def parts(

@@ -45,6 +45,22 @@ def log_bounds(
     return {(tp.topic[prefix:], tp.partition): (firsts[tp], ends[tp]) for tp in partitions}
 
 
+def offsets_since(settings: KafkaSettings, topic: str, at_ms: int) -> dict[int, int]:
+    """By partition, the first offset whose timestamp is ``at_ms`` or later; else the end.
+
+    Raises Unavailable; UserError for a topic that is not there.
+    """
+    consumer = make_consumer(settings, client_id="streamrec-since")
+    try:
+        with kafka_errors(settings, "asking for offsets by time"):
+            partitions = assignment(consumer, settings, (topic,))
+            found = consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
+            ends = consumer.end_offsets(partitions)
+    finally:
+        consumer.close()
+    return {tp.partition: found[tp].offset if found.get(tp) else ends[tp] for tp in partitions}
+
+
 def group_offsets(settings: KafkaSettings, group: str) -> dict[tuple[str, int], int]:
     """Where a consumer group stands, by (short name, partition). Raises Unavailable."""
     name, prefix = full_name(settings, group), len(settings.topic_prefix)

@@ -5,7 +5,7 @@ Does not know what is in a generation, nor which change is allowed (``core.regis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,6 +67,7 @@ class WorkerStatus:
     refused: Mapping[str, str] = field(default_factory=dict)  # generation -> why
     revision: int = 0  # control-log revision obeyed
     gauges: Mapping[str, float] = field(default_factory=dict)  # counts, rates, ages
+    snapshots: Sequence[str] = ()  # generations a trainer can go back to
     levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by generation
 
 

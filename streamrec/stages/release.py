@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,6 +35,7 @@ from pathlib import Path
 
 from streamrec.core import registry
 from streamrec.core.canary import Canary
+from streamrec.core.quarantine import Quarantine
 from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import RegistryConflict, UserError
 from streamrec.ports import Clock, ControlLog, Fleet, RegistryStore
@@ -183,6 +184,20 @@ class ReleaseDesk:
             Action.ROLLBACK, to, reason, "", lambda s: registry.rollback(s, by, to)
         )
         return self._watch.active(record.state.champion or "", record)
+
+    def relearn(self, reason: str, to: str, ranges: Sequence[Quarantine]) -> SwapReport:
+        """Back to ``to``, and the learner too, which never learns ``ranges`` again.
+
+        Returns when the fleet has flipped; the trainer obeys in its next round.
+
+        Raises:
+            UserError: ``to`` never was champion, or there are no ranges.
+            RegistryConflict: somebody acted first; nothing was changed.
+        """
+        record = self._append(
+            Action.RELEARN, to, reason, "", lambda s: registry.relearn(s, to, ranges)
+        )
+        return self._watch.active(to, record)
 
     def pin(self, reason: str) -> RegistryState:
         """Keep the champion. Raises UserError, RegistryConflict."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from streamrec.core import watermarks
 from streamrec.core.quarantine import Quarantine
 from streamrec.core.registry import RegistryState
+from streamrec.core.undo import Place
 from streamrec.ports import Checkpoint, Checkpoints, Learner, Snapshots
 from streamrec.stages.training_progress import Arrival, Progress
 
@@ -139,13 +140,9 @@ class SavePoints:
 
 def learned_from(snapshot: Checkpoint, ranges: Iterable[Quarantine]) -> list[Quarantine]:
     """The ranges of which the learner at this snapshot may have learned."""
-    progress = Progress.from_record(snapshot.record)
-    through = progress.ledger.trained_through
-    return [
-        at
-        for at in ranges
-        if at.start < through.get(at.partition, 0) and at not in progress.quarantine
-    ]
+    then = Progress.from_record(snapshot.record)
+    place = Place("", then.ledger.trained_through, then.next_batch, then.quarantine)
+    return place.tainted(ranges)
 
 
 def _candidate(sequence: int) -> str:

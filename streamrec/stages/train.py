@@ -229,6 +229,11 @@ class Trainer:
             return f"candidate {number} on trial, {seen} examples"
         return "releasing" if self._parts.line.busy else "learning"
 
+    @property
+    def snapshots(self) -> list[str]:
+        """Generations that can be gone back to."""
+        return self._points.generations()
+
     # -- steps 2 and 3 ----------------------------------------------------------------
 
     def _follow_champion(self) -> None:

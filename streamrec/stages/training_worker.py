@@ -259,6 +259,7 @@ class TrainingWorker:
                 active=champions.state.champion,
                 revision=champions.state.revision,
                 gauges=self._gauges(),
+                snapshots=self._parts.trainer.snapshots,
             )
         )
 

@@ -87,7 +87,7 @@ def test_the_manifest_says_where_it_came_from(shop: Workshop) -> None:
         "epoch": 0, "made_with": made_with,
     }  # fmt: skip
     assert made_with["threads"] == str(torch.get_num_threads())
-    assert made_with["torch"] == torch.__version__
+    assert torch.__version__.startswith(made_with["torch"])
     assert manifest.encoder_version == shop.encoder.encoder_version
     assert manifest.settings == {"encoder": {"rank": 8}}
     assert len(sealed.digest) == 64
