@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
-from typing import TYPE_CHECKING
 
 from streamrec.errors import UserError
 
