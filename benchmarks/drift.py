@@ -1,15 +1,22 @@
 """Tastes swap half-way through a stream: how long it hurts, and what is left of the old taste.
 
-    python -m benchmarks.drift DIRECTORY [--events 20000] [--seeds 2] [--plot curve.svg]
+    python -m benchmarks.drift DIRECTORY [--swap users] [--events 20000] [--seeds 2]
+                               [--plot curve.svg]
 
-DIRECTORY holds items.jsonl and events.jsonl (benchmarks/datasets.py). Tastes are swapped by
-exchanging items: the catalogue is parted in two by its categories (those most often accepted
-go to the first half until it has half of all accepted events), both halves are sorted by
-accepted events over the whole stream, and the n-th items of both become partners. Between
-1/2 and 3/4 of the stream every event names the partner of its item; then the old taste is
-back. So whoever liked one kind now likes the other, and every popularity, pair and history
-says the wrong thing at once; texts stay. Fast lane, predict then learn; *static* is the same
-model, its weights frozen at 3/10, its statistics live.
+DIRECTORY holds items.jsonl and events.jsonl (benchmarks/datasets.py). The catalogue is parted
+in two by its categories: those most often accepted go to the first half until it has half of
+all accepted events. Between 1/2 and 3/4 of the stream tastes are swapped; then the old taste
+is back. In one of two ways:
+
+- *users*: a user is of the half that more of their accepted items are of; both halves are
+  sorted by accepted events over the whole stream, the n-th users of both become partners, and
+  every event is its user's partner's. Whoever liked one kind now likes the other, and every
+  history says the wrong thing at once; what is popular stays popular.
+- *items*: the same with items, and every event names the partner of its item. Popularity,
+  pairs and histories all say the wrong thing at once; texts stay.
+
+Fast lane, predict then learn; *static* is the same model, its weights frozen at 3/10, its
+statistics live.
 
 Printed: NDCG@10 of stretches of the stream, undisturbed and swapped, and after how many
 events the mean of the last WINDOW events is back at 90 % of its level before the swap (the
@@ -22,7 +29,6 @@ import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -37,23 +43,36 @@ from streamrec.stages.recorded import Stream
 from streamrec.stages.replay import Replay, ReplayOptions
 
 SWAP, BACK, STATIC_FROM = 0.5, 0.75, 0.3
+USERS, ITEMS = "users", "items"
 LEVEL_EVENTS = 4_000
 WINDOW = 500
 ENOUGH = 0.9
 
 
-def partners(items: Sequence[Item], events: Sequence[Interaction]) -> dict[str, str]:
+def partner_items(items: Sequence[Item], events: Sequence[Interaction]) -> dict[str, str]:
     """Each item's counterpart in the other half of the tastes; its own inverse."""
     accepts = Counter(event.item_id for event in events if event.accepted)
     first = _first_half(items, accepts)
+    in_first = {item.item_id: bool(first & set(item.categories)) for item in items}
+    return _paired(in_first, accepts)
+
+
+def partner_users(items: Sequence[Item], events: Sequence[Interaction]) -> dict[str, str]:
+    """Each user's counterpart in the other half of the tastes; its own inverse."""
+    first = _first_half(items, Counter(e.item_id for e in events if e.accepted))
+    of_first = {item.item_id for item in items if first & set(item.categories)}
+    accepts = Counter(e.user_id for e in events if e.accepted)
+    accepts_of_first = Counter(e.user_id for e in events if e.accepted and e.item_id in of_first)
+    return _paired({u: 2 * accepts_of_first[u] > n for u, n in accepts.items()}, accepts)
+
+
+def _paired(in_first: Mapping[str, bool], accepts: Mapping[str, int]) -> dict[str, str]:
+    """The n-th most accepted (or accepting) of one half with the n-th of the other."""
     halves: tuple[list[str], list[str]] = ([], [])
-    for item in sorted(items, key=lambda item: (-accepts[item.item_id], item.item_id)):
-        halves[not first & set(item.categories)].append(item.item_id)
-    found: dict[str, str] = {}
-    for one, other in zip_longest(*halves):
-        if one is not None and other is not None:
-            found |= {one: other, other: one}
-    return found
+    for name in sorted(in_first, key=lambda name: (-accepts[name], name)):
+        halves[not in_first[name]].append(name)
+    pairs = list(zip(*halves, strict=False))  # the larger half keeps some to itself
+    return dict(pairs) | {other: one for one, other in pairs}
 
 
 def _first_half(items: Sequence[Item], accepts: Mapping[str, int]) -> set[str]:
@@ -71,13 +90,19 @@ def _first_half(items: Sequence[Item], accepts: Mapping[str, int]) -> set[str]:
 
 
 def swapped(
-    events: Sequence[Interaction], partner: Mapping[str, str], start: int, stop: int
+    events: Sequence[Interaction], of: str, partner: Mapping[str, str], start: int, stop: int
 ) -> list[Interaction]:
-    """Events ``[start, stop)`` name the partner of their item, where it has one."""
-    return [
-        replace(e, item_id=partner.get(e.item_id, e.item_id)) if start <= n < stop else e
-        for n, e in enumerate(events)
-    ]
+    """Events ``[start, stop)`` are the partner's of their user, or name that of their item.
+
+    ``of``: ``users`` or ``items``. Who has no partner stays.
+    """
+
+    def changed(event: Interaction) -> Interaction:
+        if of == USERS:
+            return replace(event, user_id=partner.get(event.user_id, event.user_id))
+        return replace(event, item_id=partner.get(event.item_id, event.item_id))
+
+    return [changed(e) if start <= n < stop else e for n, e in enumerate(events)]
 
 
 def recovery(numbers_E: np.ndarray, gains_E: np.ndarray, at: int, level: float) -> int | None:
@@ -143,6 +168,7 @@ def report(name: str, numbers_E: np.ndarray, gains_E: np.ndarray, events: int) -
 def main() -> None:
     parser = argparse.ArgumentParser(description="Taste swap: recovery and what is left.")
     parser.add_argument("directory", type=Path)
+    parser.add_argument("--swap", choices=(USERS, ITEMS), default=USERS)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--plot", type=Path)
@@ -150,14 +176,16 @@ def main() -> None:
     torch.set_num_threads(1)
     prepared = prepare(arguments.directory, arguments.events)
     count = len(prepared.events)
-    partner = partners(prepared.items, prepared.events)
+    of = arguments.swap
+    find = partner_users if of == USERS else partner_items
+    partner = find(prepared.items, prepared.events)
     streams = {
         "undisturbed": prepared.events,
-        "swapped": swapped(prepared.events, partner, int(SWAP * count), int(BACK * count)),
+        "swapped": swapped(prepared.events, of, partner, int(SWAP * count), int(BACK * count)),
     }
     heads = ["before", "0-500 after", "500-1000", "1000-2000", "to return"]
     heads += ["0-500 back", "500-1000 back", "rest"]
-    print(f"{len(partner):,} of {len(prepared.items):,} items have a partner; NDCG@10")
+    print(f"{len(partner):,} {of} have a partner; NDCG@10")
     print(" " * 24 + "".join(f"{head:>13}" for head in heads))
     curves: dict[str, list[float | None]] = {}
     for kind, events in streams.items():
