@@ -17,7 +17,9 @@ gives an interval that holds the true difference at all times.
 V is a normal approximation, so a verdict waits for ``least_lists`` and ``LEAST_USERS`` in
 each arm and ``LEAST_CLICKS`` in both together. Lists of one user are not independent: V is
 taken over whole users (the sandwich variance of a ratio of sums), and is never smaller than
-that of independent lists. What one user can weigh is capped.
+that of independent lists. A variance that few users or a few busy ones were asked about is
+uncertain itself: it is stretched by that of Student's t, n / (n - 2) with n one less than
+the effective number of users (Kish 1965). What one user can weigh is capped.
 
 How often it is wrong, and how fast it is right: tests/unit/core/test_sequential_test.py.
 """
@@ -25,12 +27,12 @@ How often it is wrong, and how fast it is right: tests/unit/core/test_sequential
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LEAST_CLICKS = 10
 LEAST_USERS = 5
@@ -77,6 +79,7 @@ class Look:
     canary: Rate
     difference: float
     interval: tuple[float, float]
+    enough: bool = False  # lists, users and clicks for a verdict
 
     def __str__(self) -> str:
         canary, champion = self.canary, self.champion
@@ -88,19 +91,21 @@ class Look:
         )
 
 
-def capped_rate(lists_U: Sequence[int], clicked_U: Sequence[int], user_lists: int) -> Rate:
-    """Rate over users, each weighing at most ``user_lists`` lists. Shape: U users."""
-    if not len(lists_U):
-        return Rate()
+def capped_rate(lists_U: ArrayLike, clicked_U: ArrayLike, user_lists: int) -> Rate:
+    """Rate over users, each with a list, weighing at most ``user_lists``. Shape: U users."""
     counts_U = np.asarray(lists_U, np.float64)
+    if not counts_U.size:
+        return Rate()
     weights_U = np.minimum(counts_U, user_lists)
     clicked_weight_U = weights_U * (np.asarray(clicked_U, np.float64) / counts_U)
     lists, clicked, users = float(weights_U.sum()), float(clicked_weight_U.sum()), len(counts_U)
     mean = clicked / lists
     variance = math.inf
-    if users > 1:
+    freedom = lists**2 / float(weights_U @ weights_U) - 1  # effective users, less one
+    if freedom > 2:
         residuals_U = clicked_weight_U - mean * weights_U
-        variance = float(residuals_U @ residuals_U) / lists**2 * users / (users - 1)
+        sandwich = float(residuals_U @ residuals_U) / lists**2 * users / (users - 1)
+        variance = sandwich * freedom / (freedom - 2)
     return Rate(lists, clicked, users, mean, variance)
 
 
@@ -122,7 +127,7 @@ def look(champion: Rate, canary: Rate, rules: TestRules) -> Look:
         verdict = Verdict.BENEFIT
     elif ready and _harmful(champion, canary, pooled, rules):
         verdict = Verdict.HARM
-    return Look(verdict, champion, canary, difference, interval)
+    return Look(verdict, champion, canary, difference, interval, ready)
 
 
 def _harmful(champion: Rate, canary: Rate, pooled: float, rules: TestRules) -> bool:

@@ -115,7 +115,8 @@ class Tryout:
         if look.verdict is Verdict.BENEFIT and elapsed_s >= rules.min_s:
             return Decision(Ending.PROMOTE, f"benefit after {elapsed_s:.0f} s: {look}")
         if elapsed_s >= rules.max_s:
-            return Decision(Ending.PROMOTE, f"no harm found in {elapsed_s:.0f} s: {look}")
+            found = "no harm found" if look.enough else "too few outcomes to tell"
+            return Decision(Ending.PROMOTE, f"{found} in {elapsed_s:.0f} s: {look}")
         return None
 
     def _look(self, generation: str, champion: str) -> Look:

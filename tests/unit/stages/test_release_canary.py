@@ -84,6 +84,13 @@ def test_a_canary_that_does_no_harm_is_promoted_in_the_end(world) -> None:
     assert report.swap.complete
 
 
+def test_a_canary_that_nobody_reports_on_is_promoted_and_its_record_says_so(world) -> None:
+    world.rates = {}
+    report = world.publish("g2")
+    assert report.outcome is Outcome.ACTIVATED
+    assert "too few outcomes to tell in 60 s" in report.reason
+
+
 def test_a_better_canary_is_promoted_as_soon_as_that_is_certain(world) -> None:
     world.rates["g2"] = BETTER
     began = world.now
