@@ -92,6 +92,7 @@ def prepared(recipe: Recipe, steps: int) -> list[Remembered]:
             rows=torch.zeros(shape, dtype=torch.int32),
             history=torch.zeros(rows, 1, dtype=torch.int32),
             weight=torch.ones(rows),
+            user=torch.zeros(rows, dtype=torch.long),
         )
         for _ in range(min(steps, 20))
     ]

@@ -131,6 +131,17 @@ class Deadlines:
         """Whose pendings a watermark would close."""
         return {user for deadline_ms, user, _ in self._heap if deadline_ms <= watermark_ms}
 
+    def forget(self, user_id: str) -> None:
+        """Remove every deadline of a user."""
+        for entry in self._heap:
+            if entry[1] == user_id:
+                self._touched.add(self._row(entry))
+        self._heap = [entry for entry in self._heap if entry[1] != user_id]
+        heapq.heapify(self._heap)
+        for row in self._touched:
+            entries = self._rows.get(row, [])
+            self._rows[row] = [entry for entry in entries if entry[1] != user_id]
+
     def take_rows(self, watermark_ms: int) -> dict[str, dict[str, Any]]:
         """The rows changed since last asked."""
         changed = {}

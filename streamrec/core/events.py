@@ -24,6 +24,8 @@ class Kind(StrEnum):
     DISLIKE = "dislike"
     PURCHASE = "purchase"
     PLAY = "play"
+    FORGET = "forget"
+    """Not done with an item: what is known of the user is to be forgotten (``core.fold``)."""
 
 
 POSITIVE_KINDS = frozenset({Kind.CLICK, Kind.LIKE, Kind.PURCHASE})
@@ -37,7 +39,7 @@ class Interaction:
 
     event_id: str
     user_id: str
-    item_id: str
+    item_id: str  # "" when the kind is forget
     kind: Kind
     occurred_at_ms: int
     value: float | None = None  # play fraction in [0, 1], or a rating

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ class ExampleKind(StrEnum):
     IMPRESSION = "impression"  # all were shown to the user; the labels are real
     NEXT_CLICK = "next_click"  # the first was accepted; the others were sampled
     VIEW = "view"  # one item shown alone
+    FORGET = "forget"  # not to be learned: a mark that the user's earlier ones are to go
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,3 +63,48 @@ class TrainingBatch:
     to_offset: int
     feature_set: str  # digest of the feature names; a trainer refuses another one
     examples: Sequence[Example]
+
+
+def forget_mark(
+    partition: int, offset: int, user_id: str, times_ms: tuple[int, int], features: int
+) -> Example:
+    """Tells whoever learns, in its place among the examples, to forget the user's before it.
+
+    ``times_ms``: when it was asked for, and Kafka's timestamp of that. It has one candidate
+    without an id and ``features`` zeros, so that it travels as examples do.
+    """
+    nothing_C = np.zeros(1, np.float32)
+    return Example(
+        partition=partition,
+        offset=offset,
+        index=0,
+        kind=ExampleKind.FORGET,
+        user_id=user_id,
+        shown_at_ms=times_ms[0],
+        produced_at_ms=times_ms[1],
+        history=(),
+        candidates=("",),
+        labels_C=nothing_C,
+        stats_CF=np.zeros((1, features), np.float32),
+        log_q_C=nothing_C,
+    )
+
+
+def user_hash(user_id: str) -> int:
+    """63 bits that stand for a user where an id would be too long to keep; never 0."""
+    digest = blake2b(user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1 or 1
+
+
+def forgetting(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+    """What may be learned of consecutive examples, and the users to forget first.
+
+    A user's examples before the mark are not learned at all; those after it are.
+    """
+    last = {e.user_id: at for at, e in enumerate(examples) if e.kind is ExampleKind.FORGET}
+    kept = [
+        e
+        for at, e in enumerate(examples)
+        if e.kind is not ExampleKind.FORGET and at > last.get(e.user_id, -1)
+    ]
+    return kept, list(last)

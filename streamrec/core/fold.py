@@ -8,7 +8,7 @@ User state (logged features aside) and rows are a pure function of the partition
 it is cut into runs changes no bit of them. Features are computed once per run, from the
 statistics as they were before it.
 
-What one event does, in order:
+What one event does, in order (one that says ``forget`` does something else, below):
 
 1. a repeated event_id of the user is dropped: it changes nothing;
 2. the watermark moves, and pendings whose deadline it passes become examples;
@@ -18,6 +18,9 @@ What one event does, in order:
 5. examples: an accepted event outside any impression, at once, with sampled negatives;
    an outcome that is not accepted and belongs to no impression, at once, as a view;
 6. the user's state.
+
+``forget`` empties the user's state, pendings and deadlines included, and marks the place among
+the examples. Time and statistics stay as they are: they are counts of many.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from streamrec.core import attribution
 from streamrec.core.attribution import Deadlines
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Kind, Source, UserUpdate
-from streamrec.core.examples import Example, ExampleKind
+from streamrec.core.examples import Example, ExampleKind, forget_mark
 from streamrec.core.features import FEATURES, USER_FEATURES, FeatureMaker, user_features
 from streamrec.core.item_stats import ItemShare, share_half_lives
 from streamrec.core.pair_memory import PairRow, observe
@@ -66,12 +69,13 @@ class FoldRules:
 class FoldResult:
     """What a commit must write (``users``, ``rows``) and publish (``examples``, ``updates``)."""
 
-    users: dict[str, dict[str, Any]]
+    users: dict[str, dict[str, Any] | None]  # None: nothing is known any more
     rows: dict[str, dict[str, Any]]
     examples: list[Example]
     updates: list[UserUpdate]
     duplicates: int
     unknown_items: int
+    forgotten: list[Example]  # marks among the examples
 
 
 @dataclass(slots=True)
@@ -97,6 +101,7 @@ class _Run:
     wanted: list[tuple[Pending, Shown]] = field(default_factory=list)  # features to compute
     drafts: list[_Draft] = field(default_factory=list)
     updates: list[UserUpdate] = field(default_factory=list)
+    forgotten: list[Example] = field(default_factory=list)
     duplicates: int = 0
     unknown_items: int = 0
 
@@ -135,7 +140,8 @@ class PartitionFold:
 
     def missing_users(self, run: Sequence[Located]) -> list[str]:
         """Users whose records ``put_users`` must bring before ``apply`` can fold this run."""
-        watermark = max((at.event.occurred_at_ms for at in run), default=self.watermark_ms)
+        times = [at.event.occurred_at_ms for at in run if at.event.kind is not Kind.FORGET]
+        watermark = max(times, default=self.watermark_ms)
         needed = dict.fromkeys(at.event.user_id for at in run)
         needed |= dict.fromkeys(sorted(self._deadlines.users_due(watermark)))
         return [user for user in needed if user not in self._users]
@@ -179,17 +185,21 @@ class PartitionFold:
         rows = self._rows(gathered)
         self._statistics.apply_rows(self._source, rows)
         return FoldResult(
-            users={user_id: self._users[user_id].to_record() for user_id in gathered.users},
+            users={user_id: _record(self._users[user_id]) for user_id in gathered.users},
             rows=rows,
             examples=examples,
             updates=gathered.updates,
             duplicates=gathered.duplicates,
             unknown_items=gathered.unknown_items,
+            forgotten=gathered.forgotten,
         )
 
     def _fold(self, at: Located, run: _Run) -> None:
         event = at.event
         before = self._users[event.user_id]
+        if event.kind is Kind.FORGET:
+            self._forget(at, run)
+            return
         if event.event_id in before.recent_events:
             run.duplicates += 1
             return
@@ -210,6 +220,20 @@ class PartitionFold:
             draft.index = index
         if consumes(event) or event.accepted:
             run.updates.append(_update(self._source.partition, at, run.now_ms))
+
+    def _forget(self, at: Located, run: _Run) -> None:
+        user_id = at.event.user_id
+        self._users[user_id] = NEW_USER
+        self._deadlines.forget(user_id)
+        run.users[user_id] = None
+        mark = forget_mark(
+            self._source.partition,
+            at.offset,
+            user_id,
+            (at.event.occurred_at_ms, at.produced_at_ms),
+            len(FEATURES),
+        )
+        run.forgotten.append(mark)
 
     def _expire(self, at: Located, run: _Run) -> None:
         for deadline_ms, user_id, key in self._deadlines.expire(self.watermark_ms):
@@ -384,6 +408,10 @@ class PartitionFold:
             stats_CF=stats,
             log_q_C=log_q,
         )
+
+
+def _record(state: UserState) -> dict[str, Any] | None:
+    return None if state is NEW_USER else state.to_record()
 
 
 def _readable(record: Record) -> UserState:

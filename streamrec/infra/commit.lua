@@ -2,7 +2,7 @@
 --
 -- KEYS  position, rows, dirty, updates stream, examples stream, then one key per user
 -- ARGV  expected position, new position,
---       n users,    n records                    (in the order of their keys)
+--       n users,    n records                    (in the order of their keys; null: remove)
 --       n rows,     n times (row, record)
 --       n updates,  n times (stream id, payload)
 --       n examples, n times (stream id, payload)
@@ -20,7 +20,12 @@ if found ~= ARGV[1] then
 end
 
 for user = 1, tonumber(take()) do
-  redis.call('SET', KEYS[5 + user], take())
+  local record = take()
+  if record == 'null' then
+    redis.call('DEL', KEYS[5 + user])
+  else
+    redis.call('SET', KEYS[5 + user], record)
+  end
 end
 
 for _ = 1, tonumber(take()) do

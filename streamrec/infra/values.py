@@ -65,7 +65,7 @@ def event_from(fields: Fields) -> Interaction:
     return Interaction(
         identifier(fields, "event_id"),
         identifier(fields, "user_id"),
-        identifier(fields, "item_id"),
+        text(fields, "item_id") if kind == Kind.FORGET else identifier(fields, "item_id"),
         _KINDS[kind],
         time_ms(fields, "occurred_at"),
         None if (value := get("value")) is None else finite("value", value),

@@ -30,6 +30,7 @@ class Remembered:
     rows: Tensor  # (B, C) int32 catalogue rows
     history: Tensor  # (B, H) int32 catalogue rows, newest first
     weight: Tensor  # (B,) in the losses: ``core.quota``
+    user: Tensor  # (B,) int64 hash of whose it is, so that it can be forgotten
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -55,6 +56,7 @@ def empty(slots: int, width: int, inputs: int) -> Remembered:
         rows=torch.full((slots, width), -1, dtype=torch.int32),
         history=torch.full((slots, HISTORY), -1, dtype=torch.int32),
         weight=torch.ones(slots),
+        user=torch.zeros(slots, dtype=torch.long),
     )
 
 
@@ -95,6 +97,27 @@ class ReplayMemory:
             ]
         )
         return self.stored[slots].as_float()
+
+    def forget(self, user: int) -> int:
+        """Remove what is a user's; returns how many slots.
+
+        Each of them becomes a copy of the next one that stays: slots and draws go on as if
+        nothing had been taken out, so that a repetition of the log stays exact.
+        """
+        held = self.held()
+        gone = (self.stored.user[held] == user).nonzero().flatten().tolist()
+        kept = (self.stored.user[held] != user).nonzero().flatten().tolist()
+        if gone and not kept:
+            self.stored, self._seen = self._blank(), 0
+            return len(gone)
+        for at in gone:
+            after = next((k for k in kept if k > at), kept[0]) if kept else at
+            self._write(int(held[at]), self.stored, int(held[after]))
+        return len(gone)
+
+    def _blank(self) -> Remembered:
+        slots, width, inputs = self.stored.inputs.shape
+        return empty(slots, width, inputs)
 
     def held(self) -> Tensor:
         """Slots in use."""

@@ -33,7 +33,7 @@ class Writes:
     outboxes of the same names.
     """
 
-    users: Mapping[str, Record] = field(default_factory=dict)
+    users: Mapping[str, Record | None] = field(default_factory=dict)  # None: remove
     rows: Mapping[str, Record] = field(default_factory=dict)
     updates: Sequence[OutboxEntry] = ()
     examples: Sequence[OutboxEntry] = ()

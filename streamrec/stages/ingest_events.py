@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from streamrec.core import topics
 from streamrec.core.batching import Batcher, BatchRules
 from streamrec.core.events import DeadLetter, Interaction, Source
-from streamrec.core.examples import TrainingBatch
+from streamrec.core.examples import Example, TrainingBatch
 from streamrec.core.features import FEATURE_SET
 from streamrec.core.fold import FoldResult, FoldRules, Located, PartitionFold
 from streamrec.errors import InvalidField, Malformed, PositionConflict, Refused, TooLarge
@@ -53,6 +53,12 @@ def check_admissible(
             f"user {event.user_id!r} belongs to partition {belongs}; expected the key to be "
             "the user_id and the partitioner Kafka's default (murmur2)"
         )
+
+
+def _in_order(result: FoldResult) -> list[Example]:
+    """Examples and the marks among them, by place."""
+    together = [*result.examples, *result.forgotten]
+    return sorted(together, key=lambda e: (e.offset, e.index)) if result.forgotten else together
 
 
 class EventsPartition:
@@ -202,7 +208,7 @@ class EventsPartition:
             ],
             examples=[
                 OutboxEntry(example.offset, example.index, encode(EXAMPLE, example))
-                for example in result.examples
+                for example in _in_order(result)
             ],
         )
 
@@ -212,7 +218,7 @@ class EventsPartition:
         for update, entry in zip(result.updates, writes.updates, strict=True):
             self._publisher.publish(topics.USER_UPDATES, update.user_id.encode(), entry.payload)
             self._published["updates"] = entry
-        for example, entry in zip(result.examples, writes.examples, strict=True):
+        for example, entry in zip(_in_order(result), writes.examples, strict=True):
             self._batcher.add(example, len(entry.payload), now_ms)
         self._publish_batches(now_ms)
 

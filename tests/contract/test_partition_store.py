@@ -68,6 +68,12 @@ def test_a_commit_from_another_position_changes_nothing(store):
     assert store.outbox(EVENTS, "updates", 10) == []
 
 
+def test_a_user_of_whom_nothing_is_known_any_more_is_removed(store):
+    store.commit(EVENTS, 0, 5, Writes(users={"u": {"n": 1}, "v": {"n": 2}}))
+    store.commit(EVENTS, 5, 6, Writes(users={"u": None, "stranger": None}))
+    assert store.read_users(EVENTS, ["u", "v", "stranger"]) == (6, [None, {"n": 2}, None])
+
+
 def test_a_repeated_commit_is_recognised(store):
     writes = Writes(updates=[entry(0)])
     store.commit(EVENTS, 0, 5, writes)

@@ -38,7 +38,10 @@ class FakePartitionStore:
         if partition.position != expected:
             raise PositionConflict(str(source), expected, partition.position)
         for user, record in writes.users.items():
-            partition.users[user] = orjson.dumps(record)
+            if record is None:
+                partition.users.pop(user, None)
+            else:
+                partition.users[user] = orjson.dumps(record)
         for row, record in writes.rows.items():
             partition.rows[row] = (position, orjson.dumps(record))
         partition.outboxes["updates"] += writes.updates

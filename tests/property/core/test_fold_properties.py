@@ -46,6 +46,7 @@ class Outcome:
         self.users: dict[str, Any] = {}
         self.rows: dict[str, Any] = {}
         self.examples: list[Example] = []
+        self.forgotten: list[tuple[int, int, str]] = []
         fold = None
         for start, stop in zip([0, *cuts], [*cuts, len(log)], strict=True):
             if fold is None or takeover:
@@ -54,6 +55,8 @@ class Outcome:
             fold.put_users({u: self.users.get(u) for u in fold.missing_users(run)})
             result = fold.apply(run, 0)
             self.users |= json.loads(json.dumps(result.users))
+            self.users = {u: record for u, record in self.users.items() if record is not None}
+            self.forgotten += [(e.offset, e.index, e.user_id) for e in result.forgotten]
             self.rows |= json.loads(json.dumps(result.rows))
             self.examples += result.examples
 
@@ -90,6 +93,7 @@ def test_cutting_the_log_elsewhere_changes_no_bit(
     whole, pieces = Outcome(log, [], takeover=False), Outcome(log, cuts, takeover=takeover)
     assert pieces.users_without_features() == whole.users_without_features()
     assert pieces.rows == whole.rows
+    assert pieces.forgotten == whole.forgotten
     keys = [(e.offset, e.index, e.kind, e.user_id, e.history) for e in whole.examples]
     assert [(e.offset, e.index, e.kind, e.user_id, e.history) for e in pieces.examples] == keys
     for ours, theirs in zip(pieces.examples, whole.examples, strict=True):

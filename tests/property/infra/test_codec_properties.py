@@ -50,7 +50,8 @@ filters = st.builds(Filters, text_tuples, text_tuples, text_maps)
 requests = st.builds(
     Request, ids, ids, times, st.integers(1, 1000), maybe(texts), filters, text_tuples
 )
-updates = st.builds(UserUpdate, ids, ids, kinds, ints, longs, times, times, times)
+acts = st.sampled_from([kind for kind in Kind if kind is not Kind.FORGET])
+updates = st.builds(UserUpdate, ids, ids, acts, ints, longs, times, times, times)
 recommendations = st.builds(
     Recommendation,
     ids,

@@ -32,6 +32,7 @@ def lesson(seed: int, *, reversed_: bool = False, examples: int = 32) -> Remembe
         rows=torch.zeros(examples, CANDIDATES, dtype=torch.int32),
         history=torch.zeros(examples, HISTORY, dtype=torch.int32),
         weight=torch.ones(examples),
+        user=torch.zeros(examples, dtype=torch.long),
     )
 
 
