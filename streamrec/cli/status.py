@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streamrec.bootstrap.status import Champion, Snapshot
     from streamrec.ports import WorkerStatus
 
-UNATTENDED = ("alarm", "canary", "guard")
+UNATTENDED = ("alarm", "canary", "click-guard", "guard")
 """Actors whose last word in the control log an operator wants to see first."""
 
 BETWEEN_S = 1.0

@@ -144,6 +144,8 @@ class LiveMetric:
         total.greedy.add(done.weight, float(done.clicked))
         if done.at_ms >= self._since_ms:
             users = self._users.setdefault(done.generation, {})
+            while len(self._users) > GENERATIONS:
+                del self._users[next(iter(self._users))]
             lists, clicked = users.get(done.user_id, (0, 0))
             users[done.user_id] = lists + 1, clicked + done.clicked
 

@@ -50,12 +50,12 @@ class Guard:
     def __init__(
         self,
         state: Callable[[], RegistryState],
-        roll_back: Callable[[str], SwapReport],
+        roll_back: Callable[[str, str], SwapReport],
         fleet: Fleet,
         clock: Clock,
         rules: GuardRules,
     ) -> None:
-        """``state`` and ``roll_back``: of a ``ReleaseDesk`` whose actor is ``ACTOR``."""
+        """``state`` and ``roll_back`` (reason, to): of a ``ReleaseDesk`` as ``ACTOR``."""
         self._state = state
         self._roll_back = roll_back
         self._fleet = fleet
@@ -82,7 +82,7 @@ class Guard:
             return
         self._strikes = self._strikes + 1 if breach else 0
         if self._strikes >= self._rules.looks:
-            self._undo(state.champion, breach)
+            self._undo(state, breach)
 
     def _enthroned(self, state: RegistryState) -> None:
         activated = self._champion is not None and state.previous == self._champion
@@ -96,12 +96,16 @@ class Guard:
             return False
         return self._clock.now_ms() - since_ms <= self._rules.watch_s * 1000
 
-    def _undo(self, champion: str, breach: str) -> None:
-        """Somebody who acts at the same moment was first: then it is looked at anew."""
+    def _undo(self, state: RegistryState, breach: str) -> None:
+        """To the predecessor by name: the newest change may be another by then.
+
+        Somebody who acts at the same moment was first: then it is looked at anew.
+        """
         self._strikes = 0
+        champion, previous = state.champion, state.previous or ""
         reason = f"{breach}, on {self._rules.looks} looks in a row; not so before {champion}"
         try:
-            report = self._roll_back(reason)
+            report = self._roll_back(reason, previous)
         except (RegistryConflict, UserError) as error:
             log.warning("%s is not rolled back: %s", champion, error)
             return

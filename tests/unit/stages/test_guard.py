@@ -32,11 +32,11 @@ class World:
         rules = GuardRules(looks=3, watch_s=100, levels=levels)
         self.guard = Guard(lambda: self.state, self.roll_back, self.fleet, self.clock, rules)
 
-    def roll_back(self, reason: str) -> SwapReport:
+    def roll_back(self, reason: str, to: str) -> SwapReport:
         if self.lost_race:
             raise RegistryConflict(1, 2)
         self.undone.append(reason)
-        self.state = registry.rollback(self.state, Pin("guard", reason, 0))
+        self.state = registry.rollback(self.state, Pin("guard", reason, 0), to)
         return SwapReport(self.state.champion)
 
     def looks(self, count: int, **levels: dict) -> None:
