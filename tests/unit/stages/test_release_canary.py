@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from streamrec.core import registry
 from streamrec.core.canary import Canary
-from streamrec.core.registry import Action, Pin
+from streamrec.core.registry import Action
 from streamrec.core.sequential_test import Rate
+from streamrec.core.watermarks import Ledger
 from streamrec.errors import Unavailable
+from streamrec.ports import Sealed
 from streamrec.stages.release import CANARY_ACTOR, Outcome, ReleaseDesk
+from streamrec.stages.release_line import Outgoing, ReleaseLine
+from streamrec.stages.trial import Candidate
 from streamrec.stages.tryout import Tryout, TryoutRules
 from tests.unit.stages.test_release import World as ReleaseWorld
 
@@ -201,6 +207,38 @@ def test_a_pinned_champion_gets_no_canary(world) -> None:
     assert Action.CANARY not in [action for action, _ in world.actions()]
 
 
-def test_an_unpinned_pin_is_unaffected(world) -> None:
-    state = registry.unpin(registry.pin(world.state, Pin("ana", "", 0)))
-    assert state.canary is None
+# -- through the release line: a trainer that is stopped, and one that starts ------------
+
+
+def outgoing(world) -> Outgoing:
+    sealed = Sealed("g2", "digest")
+    candidate = Candidate(2, None, Ledger(), 0, world.now)
+    return Outgoing(sealed, world.finished, candidate, "gate passed", accepted=True)
+
+
+def test_a_trainer_that_is_stopped_withdraws_its_canary(world) -> None:
+    stop = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        world.sleep(seconds)
+        if world.state.canary is not None:
+            stop.set()
+            raise Unavailable("stopping")
+
+    tryout = Tryout(world, world.fleet, world, sleep, TryoutRules(0.2))
+    desk = ReleaseDesk(
+        world.shared.reader(), world.fleet, world.store, world, "trainer",
+        sleep=sleep, tryout=tryout,
+    )  # fmt: skip
+    with ThreadPoolExecutor(1) as executor:
+        ReleaseLine(desk, world.store, executor, stop).submit(outgoing(world))
+    assert (world.state.champion, world.state.canary) == ("g1", None)
+    assert world.last.reason == "the trainer that watched it was stopped"
+
+
+def test_a_trainer_that_starts_withdraws_what_it_finds(world) -> None:
+    leave_a_canary_out(world)
+    with ThreadPoolExecutor(1) as executor:
+        ReleaseLine(world.trying_desk(), world.store, executor).recover()
+    assert world.state.canary is None
+    assert world.last.reason == "the trainer that watched it is gone"
