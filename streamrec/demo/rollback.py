@@ -33,7 +33,7 @@ def show_rollback(settings: Settings, say: Callable[[str], None]) -> RollbackTim
             if state.champion is None or not state.history:
                 say("no rollback is shown: there is no former champion yet")
                 return RollbackTimes()
-            back = _insist(lambda: desk.rollback("the demo shows it"))
+            back = _insist(lambda: desk.rollback("the demo shows it", state.previous))
             say(_told("rolled back to", back))
             time.sleep(LOOK_AROUND_S)
             forward = _insist(lambda: desk.activate(state.champion or "", "the demo shows it"))
