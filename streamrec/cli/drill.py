@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from streamrec.cli.console import out, say
+from streamrec.drill.poison_world import Attack
 
 KILLS_PER_MINUTE = 8
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     )
     drill.command("kill")(kill)
     drill.command("swap")(swap)
+    drill.command("poison")(poison)
     app.add_typer(drill, name="drill", rich_help_panel="Watch")
 
 
@@ -118,6 +120,50 @@ def swap(
     out.print(in_words(found))
     if report is not None:
         report.write_text(json.dumps(found, indent=2) + "\n")
+        say(f"the same in a file: {report}")
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def poison(
+    *,
+    seed: Annotated[int, typer.Option(help="Of people, tastes and lies.")] = 0,
+    attack: Annotated[Attack, typer.Option(help="What the attackers do.")] = Attack.ALL,
+    phase_s: Annotated[
+        float, typer.Option(min=10, help="How long traffic is good, attacked, good again.")
+    ] = 60.0,
+    rate: Annotated[float, typer.Option(min=1, help="Visits of honest people a second.")] = 15.0,
+    serving: Annotated[int, typer.Option(min=1, help="Serving workers.")] = 1,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write the numbers here, as JSON; to a name ending in .md as tables."),
+    ] = None,
+) -> None:
+    """Lie to a loop that learns, and see what the lies do and how long they last.
+
+    People with known tastes use the lists they get. Then a few accounts click at random, bots
+    click one item, some people turn and click what they dislike, and an item comes whose text
+    is full of keywords: what do quotas, gate and alarm stop? Then a generation that ranks
+    upside down gets past the gate: does the loop take it back by itself, and how fast? Lists
+    are judged by what people truly like. Exit code 1 when a promise was broken.
+
+    \b
+    streamrec drill poison --seed 1
+    streamrec drill poison --attack one-item --report poison.md
+    """
+    from streamrec.bootstrap.local_loop import Crew
+    from streamrec.cli.run import stopped_by_signals
+    from streamrec.drill.poison import Options, run_poison_drill
+    from streamrec.drill.poison_report import in_words, markdown
+    from streamrec.settings import load
+
+    options = Options(seed, attack, phase_s, rate, crew=Crew(serving=serving))
+    with stopped_by_signals():
+        found = run_poison_drill(load(), options, say)
+    out.print(in_words(found))
+    if report is not None:
+        as_tables = report.suffix == ".md"
+        report.write_text(markdown(found) if as_tables else json.dumps(found, indent=2) + "\n")
         say(f"the same in a file: {report}")
     if not found["ok"]:
         raise typer.Exit(1)

@@ -8,8 +8,8 @@ median of the reference windows than ``z`` times their scale (1.4826 × the medi
 deviation, which a few odd windows do not move) and than what matters at all (``MATTERS``). A
 stream that is full of bursts has a large scale; a quiet one a small one.
 
-The alarm is raised when the same number is strange in ``confirm`` windows of the last three,
-to the same side: one burst is no attack. It ends after ``calm`` windows in a row with nothing
+The alarm is raised when the same number is strange in ``confirm`` windows of the last three:
+one burst is no attack. It ends after ``calm`` windows in a row with nothing
 strange. While it lasts no window becomes reference: an attack does not become usual by going
 on. What does become usual, a person can say (``accept``).
 
@@ -32,12 +32,12 @@ MATTERS = {
     "top_user": 0.10,
     "new_users": 0.15,
     "click_rate": 0.15,
-    "agreement": 0.08,
+    "agreement": 0.2,
     "categories": 0.04,
 }
 """A smaller difference from the usual is nobody's business."""
-UPWARD = frozenset({"top_item", "top_user", "new_users", "categories"})
-"""Numbers of which less is no danger."""
+DOWNWARD = frozenset({"click_rate", "agreement"})
+"""Numbers of which more is no danger: that is what learning is for. Of the others, less."""
 LOOK_BACK = 3
 
 
@@ -61,10 +61,6 @@ class Strange:
     value: float
     usual: float
     scale: float
-
-    @property
-    def upward(self) -> bool:
-        return self.value > self.usual
 
     def __str__(self) -> str:
         return f"{self.name} {self.value:.3f} instead of {self.usual:.3f} ±{self.scale:.3f}"
@@ -123,10 +119,8 @@ class ShiftWatch:
 
     def _maybe_raise(self) -> None:
         newest = self._recent[-1].strange
-        seen = Counter(
-            (s.name, s.upward) for window in list(self._recent)[-LOOK_BACK:] for s in window.strange
-        )
-        confirmed = tuple(s for s in newest if seen[s.name, s.upward] >= self.rules.confirm)
+        seen = Counter(s.name for window in list(self._recent)[-LOOK_BACK:] for s in window.strange)
+        confirmed = tuple(s for s in newest if seen[s.name] >= self.rules.confirm)
         if confirmed:
             self.alarm = confirmed
             return
@@ -160,7 +154,7 @@ class ShiftWatch:
                 continue
             usual = median(before)
             scale = 1.4826 * median(abs(x - usual) for x in before)
-            away = value - usual if name in UPWARD else abs(value - usual)
+            away = usual - value if name in DOWNWARD else value - usual
             if away > max(self.rules.z * scale, MATTERS[name]):
                 found.append(Strange(name, value, usual, scale))
         return found

@@ -3,14 +3,15 @@
 Knows whose examples they were, what was accepted, and how that agrees with what the same
 users liked before. Does not know what is usual (``core.shift``), models, or the clock.
 
-The numbers, each in [0, 1] or in nats:
+The numbers, each in [0, 1] ([-1, 1] for ``agreement``) or in nats:
 
 - ``top_item``: share of the acceptances that one item has; a bot clicking one item.
 - ``top_user``: share of the examples that one user has; a burst from few accounts.
 - ``new_users``: share of the examples of users with no history; a burst from fresh accounts.
 - ``click_rate``: share of the examples in which something was accepted.
 - ``agreement``: how much more the accepted items belong to the categories of the user's own
-  history than the refused ones of the same list; flipped labels turn its sign.
+  history than the refused ones of the same list, as a part of the most that this list allows;
+  flipped labels turn its sign. Of lists of one taste nothing can be said.
 - ``categories``: Jensen-Shannon divergence (Lin 1991, nats) of the accepted categories from
   the usual ones. Only where those are known.
 """
@@ -23,14 +24,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from streamrec.core.examples import Example
+from streamrec.core.examples import Example, FloatArray
 from streamrec.core.features import FEATURES
 
 CategoriesOf = Callable[[str], Sequence[str]]
 """Categories of an item; none for an item nobody has described."""
 
 _AFFINITY = FEATURES.index("affinity")
+_CONTRAST = 0.2
+"""A list whose items belong to the user's categories more alike than this says nothing."""
+_LISTS = 5
+"""Fewer lists with a contrast say nothing about a window."""
 
 
 @dataclass(slots=True)
@@ -58,10 +64,13 @@ class Traffic:
             self.items[item] += 1
             self.categories.update(categories_of(item))
         if example.history and not accepted_C.all():
-            affinity_C = example.stats_CF[:, _AFFINITY]
-            self.agreements.append(
-                float(affinity_C[accepted_C].mean() - affinity_C[~accepted_C].mean())
-            )
+            self._agree(example.stats_CF[:, _AFFINITY], accepted_C)
+
+    def _agree(self, affinity_C: FloatArray, accepted_C: NDArray[np.bool_]) -> None:
+        spread = float(affinity_C.max() - affinity_C.min())
+        if spread >= _CONTRAST:
+            more = affinity_C[accepted_C].mean() - affinity_C[~accepted_C].mean()
+            self.agreements.append(float(more) / spread)
 
     def numbers(self, usual: Mapping[str, float] | None = None) -> dict[str, float]:
         """See the module; ``usual``: weights of the usual categories."""
@@ -71,7 +80,7 @@ class Traffic:
             "new_users": self.new / max(1, self.examples),
             "click_rate": self.with_accept / max(1, self.examples),
         }
-        if self.agreements:
+        if len(self.agreements) >= _LISTS:
             found["agreement"] = float(np.mean(self.agreements))
         if usual and self.categories:
             found["categories"] = divergence(self.categories, usual)

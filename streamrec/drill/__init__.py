@@ -8,6 +8,10 @@
     kill.py       the kill drill in its order
     swap.py       rolling back and forward, timed
     report.py     the numbers, for people and as JSON
+    poison_world.py   people with known tastes, and those who attack them
+    poisoned.py       a generation that ranks upside down
+    poison.py         the poison drill in its order
+    poison_report.py  its numbers, for people and as JSON
 
 What is compared, and with what, is ``core.drill_check``.
 """

@@ -1,0 +1,274 @@
+"""The poison drill in its order: who tells the loop lies, and what comes of it?
+
+1. Start servers and workers on a fresh state directory; load a catalogue of known tastes.
+2. *Learning*, then *good*: honest people come by until lists are good and traffic is known.
+3. *Attack*: false clicks, a bot, turned labels, a stuffed text, beside the honest people.
+4. *Calm*: only honest people; wait until the alarm has lifted its pin by itself.
+5. *Fooled*: a generation that ranks upside down gets past the gate: the drill activates it.
+   Nobody but the loop may take it back.
+6. *After*: are the lists as good as before?
+
+3 shows what quotas, gate and alarm stop, 5 what happens when something gets through anyway.
+Lists are judged by what people truly like (``drill.poison_world``), not by clicks.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.local_loop import TRAINER, Crew, LocalLoop
+from streamrec.core import topics
+from streamrec.core.events import Interaction, Request
+from streamrec.core.registry import ControlRecord
+from streamrec.demo.cleaning import remove_traces
+from streamrec.demo.ready import Readiness, load_catalogue
+from streamrec.drill import poison_world
+from streamrec.drill.kill import drill_settings
+from streamrec.drill.poison_report import Phase, Seen, report
+from streamrec.drill.poison_world import Attack, World
+from streamrec.drill.poisoned import put_upside_down
+from streamrec.errors import Refused, Unavailable
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.follower import Follower
+from streamrec.settings import Settings
+from streamrec.stages.alarm import ACTOR as ALARM
+
+READY_WITHIN_S = 600.0
+GOOD, GOOD_WITHIN_S = 0.8, 120.0
+"""Part of what is seen that is liked; the attack begins after so long in any case."""
+LIFTED_WITHIN_S = 120.0
+UNDONE_WITHIN_S = 90.0
+FRESH_WITHIN_S, FRESH_MS = 60.0, 2_000
+AFTER_S = 20.0
+TURN_S = 0.1
+WATCH_EVERY_S = 1.0
+SAY_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What can be chosen on the command line. ``phase_s``: of good, attack and calm each."""
+
+    seed: int = 0
+    attack: Attack = Attack.ALL
+    phase_s: float = 60.0
+    rate: float = 15.0  # visits of honest people, a second
+    attacks: float = 3.0  # rounds of the attackers, a second
+    crew: Crew = Crew(features=1, trainer=1, serving=1)
+
+
+def poison_settings(given: Settings) -> Settings:
+    """As every drill's, with short windows; what bounds an attack keeps its proportions."""
+    settings = drill_settings(given)
+    return replace(
+        settings,
+        ingest=replace(settings.ingest, attribution_window_s=3.0),
+        trainer=replace(
+            settings.trainer, quota_window=256, release_examples=1_000_000, release_s=25.0
+        ),
+        canary=replace(settings.canary, window_s=3.0, min_lists=30, shown_only=True),
+        guard=replace(settings.guard, click_drop=0.3),
+        alarm=replace(settings.alarm, window=40, calm=3),
+    )
+
+
+def run_poison_drill(
+    given: Settings, options: Options, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Do it all; the report (``drill.poison_report``).
+
+    Raises UserError or Unavailable when it cannot start.
+    """
+    settings = poison_settings(given)
+    shutil.rmtree(settings.state_dir, ignore_errors=True)
+    with ExitStack() as stack:
+        loop = stack.enter_context(LocalLoop(settings, options.crew, say))
+        stack.callback(remove_traces, given, loop.settings, say)
+        return PoisonDrill(loop, options, say, stack).perform()
+
+
+class PoisonDrill:
+    """One drill on a loop that has been started."""
+
+    def __init__(
+        self, loop: LocalLoop, options: Options, say: Callable[[str], None], stack: ExitStack
+    ) -> None:
+        self._loop = loop
+        self._settings = loop.settings
+        self._options = options
+        self._say = say
+        self._clock = SystemClock()
+        self._codec = clients.codec(self._settings)
+        self._fleet = clients.fleet(self._settings)
+        self._publisher = clients.publisher(self._settings, "streamrec-drill")
+        stack.callback(self._publisher.close)
+        self._follower = stack.enter_context(
+            Follower(
+                self._settings.kafka,
+                self._codec,
+                (topics.RECOMMENDATIONS, topics.ADAPTERS),
+                "streamrec-drill",
+            )
+        )
+        self._world = World(options.seed)
+        self._seen = Seen(options.attack)
+        self._attacking = False
+        self._owed_visits = self._owed_attacks = 0.0
+        self._turned_s = self._watched_s = self._said_s = time.monotonic()
+
+    def perform(self) -> dict[str, Any]:
+        """All phases; the report."""
+        load_catalogue(poison_world.catalogue(), self._codec, self._publisher)
+        self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
+        items = len(poison_world.catalogue())
+        readiness = Readiness(self._settings, self._options.crew, items)
+        self._until(readiness.missing, READY_WITHIN_S, busy=False)
+        self._good()
+        self._attack()
+        self._calm()
+        self._fooled()
+        self._phase(Phase.AFTER, AFTER_S)
+        self._seen.ended_ms = self._clock.now_ms()
+        return report(self._seen)
+
+    # -- the phases -------------------------------------------------------------------
+
+    def _good(self) -> None:
+        """Until lists are good, so that there is something to be harmed; then the phase."""
+        self._begin(Phase.LEARNING)
+        self._until(self._not_good_yet, GOOD_WITHIN_S)
+        self._phase(Phase.GOOD, self._options.phase_s)
+
+    def _not_good_yet(self) -> str:
+        if not self._seen.state.history:
+            return "one generation only"
+        quality = self._seen.quality(self._clock.now_ms())
+        return "" if quality is not None and quality >= GOOD else "lists are not good yet"
+
+    def _attack(self) -> None:
+        self._seen.limited_before = self._limited()
+        self._attacking = True
+        self._world.turned = self._options.attack in (Attack.ALL, Attack.FLIPS)
+        if self._options.attack in (Attack.ALL, Attack.KEYWORDS):
+            load_catalogue([poison_world.STUFFED], self._codec, self._publisher)
+        self._phase(Phase.ATTACK, self._options.phase_s)
+        self._attacking = self._world.turned = False
+
+    def _calm(self) -> None:
+        self._phase(Phase.CALM, self._options.phase_s)
+        self._until(self._still_alarmed, LIFTED_WITHIN_S)
+        self._seen.limited_after = self._limited()
+
+    def _still_alarmed(self) -> str:
+        pin = self._seen.state.pin
+        return "pinned by the alarm" if pin is not None and pin.actor == ALARM else ""
+
+    def _fooled(self) -> None:
+        """People go on coming by while the drill activates what nobody should."""
+        self._until(self._nothing_fresh, FRESH_WITHIN_S)
+        champion = self._seen.state.champion or ""
+        store = clients.registry_store(self._settings)
+        work = self._settings.state_dir / "poisoned"
+        bad = put_upside_down(store, champion, work, self._clock.now_ms())
+        self._begin(Phase.FOOLED)
+        self._seen.bad = bad
+        self._say(f"{bad}, {champion} upside down, gets past the gate")
+        failed: list[BaseException] = []
+        thread = threading.Thread(target=self._activate, args=(bad, failed), daemon=True)
+        thread.start()
+        self._until(
+            lambda: "" if self._seen.undone is not None or failed else "not undone",
+            UNDONE_WITHIN_S,
+        )
+        thread.join()
+        if failed:
+            raise failed[0]
+
+    def _nothing_fresh(self) -> str:
+        """Right after a release the next one is furthest: it would replace the bad one, too."""
+        released = self._seen.released_ms
+        fresh = released is not None and self._clock.now_ms() - released < FRESH_MS
+        return "" if fresh else "no release just now"
+
+    def _activate(self, bad: str, failed: list[BaseException]) -> None:
+        try:
+            with clients.release_desk(self._settings) as desk:
+                desk.activate(bad, "poison drill: what if the gate were fooled?")
+        except BaseException as error:  # told to the thread that waits
+            failed.append(error)
+
+    # -- going on ---------------------------------------------------------------------
+
+    def _phase(self, phase: Phase, seconds: float) -> None:
+        self._begin(phase)
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            self._turn()
+
+    def _begin(self, phase: Phase) -> None:
+        self._seen.begin(phase, self._clock.now_ms())
+        self._say(f"{phase}: {phase.meaning}")
+
+    def _until(self, missing: Callable[[], str], within_s: float, *, busy: bool = True) -> str:
+        """Go on until nothing is missing; what still is when the time is up."""
+        end_s = time.monotonic() + within_s
+        while what := missing():
+            if time.monotonic() > end_s:
+                if not busy:
+                    raise Unavailable(f"not ready after {within_s:g} s: {what}")
+                return what
+            self._turn(busy=busy)
+        return ""
+
+    def _turn(self, *, busy: bool = True) -> None:
+        """Everybody acts, what came is taken in, and who died is started again."""
+        now_s, now_ms = time.monotonic(), self._clock.now_ms()
+        elapsed_s, self._turned_s = min(1.0, now_s - self._turned_s), now_s
+        if busy:
+            self._act(elapsed_s, now_ms)
+        for seen in self._follower.poll(TURN_S):
+            if isinstance(seen.value, Refused):
+                continue
+            if isinstance(seen.value, ControlRecord):
+                self._seen.decided(seen.value, seen.timestamp_ms)
+            else:
+                self._world.shown(seen.value)
+                self._seen.recommended(seen.value, seen.timestamp_ms)
+        if now_s - self._watched_s >= WATCH_EVERY_S:
+            self._watched_s = now_s
+            self._loop.watch()
+        if busy and now_s - self._said_s >= SAY_EVERY_S:
+            self._said_s = now_s
+            self._say(self._seen.line(now_ms))
+
+    def _act(self, elapsed_s: float, now_ms: int) -> None:
+        self._owed_visits += self._options.rate * elapsed_s
+        while self._owed_visits >= 1:
+            self._owed_visits -= 1
+            for message in self._world.visit(now_ms):
+                self._send(message)
+        self._owed_attacks += self._options.attacks * elapsed_s * self._attacking
+        while self._owed_attacks >= 1:
+            self._owed_attacks -= 1
+            for message in self._world.attack(self._options.attack, now_ms):
+                self._send(message)
+
+    def _send(self, message: Interaction | Request) -> None:
+        topic = topics.REQUESTS if isinstance(message, Request) else topics.EVENTS
+        data = self._codec.encode(topic, message)
+        self._publisher.publish(topic, message.user_id.encode(), data)
+
+    def _limited(self) -> int:
+        """Examples that a quota has limited so far."""
+        with suppress(Unavailable):
+            for worker in self._fleet.workers():
+                if worker.role == TRAINER:
+                    return int(worker.gauges.get("limited_by_quota", 0))
+        return 0
