@@ -4,7 +4,7 @@ Knows how a checkpoint becomes visible whole or not at all, and how to tell a da
 Does not know what the learner writes into it, nor what the record means.
 
     {root}/c000000000007/          finished; the number grows with each
-        checkpoint.json            {"record": ..., "files": {name: sha256}}
+        checkpoint.json            {"record": ..., "digest": its sha256, "files": {name: sha256}}
         learner/...                what ``write`` put there: safetensors and JSON
     {root}/.writing-...            unfinished, or left by a crash; nobody reads it
 
@@ -27,8 +27,9 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -61,7 +62,7 @@ class DirectoryCheckpoints:
         aside = self.root / f"{WRITING}{number:012d}"
         (aside / LEARNER).mkdir(parents=True)
         write(aside / LEARNER)
-        contents = {"record": record, "files": _digests(aside)}
+        contents = {"record": record, "digest": _digest(record), "files": _digests(aside)}
         (aside / RECORD).write_bytes(orjson.dumps(contents, option=orjson.OPT_INDENT_2))
         sync_tree(aside)
         aside.rename(self.root / f"c{number:012d}")
@@ -74,7 +75,7 @@ class DirectoryCheckpoints:
         for path in reversed(self._finished()):
             try:
                 return Checkpoint(_verified(path), path / LEARNER)
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError) as error:
                 log.warning("checkpoint %s is damaged and ignored: %s", path, error)
         return None
 
@@ -112,7 +113,7 @@ class DirectorySnapshots:
             return None
         try:
             return Checkpoint(_verified(path), path / LEARNER)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError) as error:
             log.warning("snapshot %s is damaged and ignored: %s", path, error)
             return None
 
@@ -141,16 +142,34 @@ def _number(path: Path) -> int:
 
 
 def _verified(path: Path) -> Record:
-    """The record. Raises ValueError, KeyError or OSError when anything is missing or changed."""
+    """The record. Raises ValueError or OSError when anything is missing or changed."""
     contents = orjson.loads((path / RECORD).read_bytes())
+    record, files = _parts(contents)
     found = _digests(path)
-    for name, digest in contents["files"].items():
+    for name, digest in files.items():
         if found.pop(name, None) != digest:
             raise ValueError(f"{name} is missing or is not what was written")
     if found:
         raise ValueError(f"unknown files: {', '.join(sorted(found))}")
-    record: Record = contents["record"]
     return record
+
+
+def _parts(contents: Any) -> tuple[Record, Mapping[str, str]]:
+    """Record and file digests of a decoded ``checkpoint.json``. Raises ValueError."""
+    match contents:
+        case {"record": dict() as record, "files": dict() as files}:
+            pass
+        case _:
+            raise ValueError(f"{RECORD} holds no record, or no list of files")
+    digest = contents.get("digest")  # absent in checkpoints from before there was one
+    if digest is not None and digest != _digest(record):
+        raise ValueError(f"the record in {RECORD} is not what was written")
+    return record, files
+
+
+def _digest(record: Record) -> str:
+    """sha256 of a record, however it is written down."""
+    return hashlib.sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _digests(directory: Path) -> dict[str, str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from streamrec.errors import InvalidField
 
@@ -34,6 +35,18 @@ def invalid(name: str, found: object, expected: str) -> InvalidField:
     shown = repr(found)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return InvalidField(f"{name} is {shown}; expected {expected}")
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def one_of(choices: type[Choice], fields: Fields, name: str) -> Choice:
+    """The member a field names. A newer version may know more of them: not ours to guess."""
+    found = fields[name]
+    try:
+        return choices(found)
+    except ValueError:
+        raise invalid(name, found, f"one of {', '.join(choices)}") from None
 
 
 def identifier(fields: Fields, name: str) -> str:

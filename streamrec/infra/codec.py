@@ -26,6 +26,7 @@ import orjson
 
 import schemas
 from streamrec.errors import Malformed, TooLarge, UnknownSchema
+from streamrec.infra.foreign_schema import parsed
 from streamrec.infra.schema_registry import SchemaRegistry
 from streamrec.infra.values import SHAPES, Shape
 from streamrec.ports import EXAMPLE
@@ -125,7 +126,7 @@ class Codec:
             raise Malformed(f"{len(data)} bytes are too short for a schema id")
         schema_id = int.from_bytes(data[1:CONFLUENT_HEADER_BYTES], "big")
         if schema_id not in self._foreign:
-            self._foreign[schema_id] = _parse_foreign(self._registry.schema(schema_id), schema_id)
+            self._foreign[schema_id] = parsed(self._registry.schema(schema_id), schema_id)
         fields = _body(data, CONFLUENT_HEADER_BYTES, self._foreign[schema_id], None)
         if not isinstance(fields, dict):
             raise UnknownSchema(f"schema id {schema_id} is not a record")
@@ -152,18 +153,11 @@ def _example_schema(batch: Any) -> Any:
 
 def _wire(shape: Shape) -> _Wire:
     versions = schema_of(shape)
-    parsed = {
+    readable = {
         SINGLE_OBJECT + fingerprint(version): fastavro.parse_schema(version) for version in versions
     }
     header = SINGLE_OBJECT + fingerprint(versions[-1])
-    return _Wire(shape, header, parsed[header], parsed)
-
-
-def _parse_foreign(schema: Any, schema_id: int) -> Any:
-    try:
-        return fastavro.parse_schema(schema)
-    except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as error:
-        raise UnknownSchema(f"schema id {schema_id} is not Avro: {error}") from None
+    return _Wire(shape, header, readable[header], readable)
 
 
 def _body(data: bytes, start: int, writer: Any, reader: Any) -> Any:

@@ -56,6 +56,16 @@ class SchemaRegistry:
                 ) from None
         except (URLError, OSError, ValueError) as error:
             raise Unavailable(f"no schema from the registry at {self.url}: {error}") from error
-        if body.get("schemaType", "AVRO") != "AVRO":
-            raise UnknownSchema(f"schema id {schema_id} is {body['schemaType']}, not Avro")
+        return _schema(body, schema_id)
+
+
+def _schema(body: Any, schema_id: int) -> Any:
+    """The schema in a registry's answer."""
+    if not isinstance(body, dict) or not isinstance(body.get("schema"), str):
+        raise UnknownSchema(f"schema id {schema_id}: the registry's answer holds no schema")
+    if body.get("schemaType", "AVRO") != "AVRO":
+        raise UnknownSchema(f"schema id {schema_id} is {body['schemaType']}, not Avro")
+    try:
         return json.loads(body["schema"])
+    except (ValueError, RecursionError) as error:
+        raise UnknownSchema(f"schema id {schema_id} is not JSON: {error}") from None

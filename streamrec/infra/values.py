@@ -42,6 +42,7 @@ from streamrec.infra.checks import (
     flag,
     identifier,
     invalid,
+    one_of,
     text,
     text_map,
     texts,
@@ -144,7 +145,7 @@ def _update_to(value: UserUpdate) -> Fields:
 
 
 def _update_from(fields: Fields) -> UserUpdate:
-    return UserUpdate(**{**fields, "kind": Kind(fields["kind"])})
+    return UserUpdate(**{**fields, "kind": one_of(Kind, fields, "kind")})
 
 
 def _example_to(value: Example) -> Fields:
@@ -173,7 +174,7 @@ def _example_from(fields: Fields) -> Example:
         partition=fields["partition"],
         offset=fields["offset"],
         index=fields["index"],
-        kind=ExampleKind(fields["kind"]),
+        kind=one_of(ExampleKind, fields, "kind"),
         user_id=fields["user_id"],
         shown_at_ms=fields["shown_at_ms"],
         produced_at_ms=fields["produced_at_ms"],
@@ -217,7 +218,7 @@ def _adapter_from(fields: Fields) -> ControlRecord:
     return ControlRecord(
         **{
             **fields,
-            "action": Action(fields["action"]),
+            "action": one_of(Action, fields, "action"),
             "state": RegistryState(
                 **{
                     **state,
@@ -234,7 +235,9 @@ def _adapter_from(fields: Fields) -> ControlRecord:
 
 def _recommendation_from(fields: Fields) -> Recommendation:
     items = tuple(RecommendedItem(**item) for item in fields["items"])
-    return Recommendation(**{**fields, "items": items, "trigger": Trigger(fields["trigger"])})
+    return Recommendation(
+        **{**fields, "items": items, "trigger": one_of(Trigger, fields, "trigger")}
+    )
 
 
 def _plain_to(value: Any) -> Fields:

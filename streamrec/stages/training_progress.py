@@ -92,21 +92,29 @@ class Progress:
 
     @staticmethod
     def from_record(record: Mapping[str, Any]) -> Progress:
-        """Raises GenerationRefused for a checkpoint of another format."""
+        """Raises GenerationRefused for a checkpoint of another format, or none at all."""
         fields = dict(record)
         if fields.pop("format", None) != CHECKPOINT_FORMAT:
             raise GenerationRefused(
                 f"the checkpoint is not of format {CHECKPOINT_FORMAT}: move the directory of "
                 "checkpoints away to start untrained"
             )
-        return Progress(
-            **fields
-            | {
-                "ledger": watermarks.from_record(fields["ledger"]),
-                "quarantine": tuple(Quarantine(**at) for at in fields["quarantine"]),
-                "arrivals": tuple(
-                    Arrival(at, tuple(item_from_record(record) for record in records))
-                    for at, records in fields["arrivals"]
-                ),
-            }
-        )
+        try:
+            return Progress(**fields | _rebuilt(fields))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise GenerationRefused(
+                f"the checkpoint's record cannot be read ({error!r}): move the directory of "
+                "checkpoints away to start untrained"
+            ) from None
+
+
+def _rebuilt(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are more than numbers and texts."""
+    return {
+        "ledger": watermarks.from_record(fields["ledger"]),
+        "quarantine": tuple(Quarantine(**at) for at in fields["quarantine"]),
+        "arrivals": tuple(
+            Arrival(at, tuple(item_from_record(record) for record in records))
+            for at, records in fields["arrivals"]
+        ),
+    }
