@@ -1,10 +1,13 @@
 """What the guards against poison do to an honest stream, and what to a poisoned one.
 
-    python -m benchmarks.guards ITEMS.jsonl EVENTS.jsonl [--events N] [--release N] [--gate N]
+    python -m benchmarks.guards gate ITEMS.jsonl EVENTS.jsonl [--limit N] [--release N] [--gate N]
+    python -m benchmarks.guards quota ITEMS.jsonl EVENTS.jsonl [--limit N]
+    python -m benchmarks.guards alarm ITEMS.jsonl EVENTS.jsonl [--limit N]
 
-Folds the stream once, then plays its examples to the learner as the trainer does: a candidate
-every ``--release`` examples, judged on the next ``--gate``. Prints the gate's numbers over all
-trials with what was rejected and why. The head alone learns.
+*gate* plays the examples to the learner as the trainer does: a candidate every ``--release``
+examples, judged on the next ``--gate``; prints the gate's numbers over all trials with what was
+rejected and why. The head alone learns. *quota* counts the examples that weigh less than 1,
+*alarm* the alarms on the population; neither needs a model.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +23,12 @@ import numpy as np
 from streamrec.bootstrap import clients
 from streamrec.core import topics
 from streamrec.core.catalogue import Catalogue
-from streamrec.core.events import Interaction
+from streamrec.core.events import Interaction, Item
 from streamrec.core.examples import Example
 from streamrec.core.fold import FoldRules, Located, PartitionFold
 from streamrec.core.gate import GateRules, Reject
+from streamrec.core.quota import Quota, QuotaRules
+from streamrec.core.shift import ShiftRules, ShiftWatch
 from streamrec.core.statistics import Statistics
 from streamrec.core.watermarks import Ledger
 from streamrec.model.index import ItemIndex
@@ -33,6 +38,8 @@ from streamrec.settings import load
 from streamrec.stages.trial import Candidate, Champion, Former, Trial
 
 RUN = 64
+QUOTAS = ((512, 0.125, 0.25), (512, 0.25, 0.25), (2048, 0.125, 0.25), (2048, 0.25, 0.25))
+WINDOWS = (60, 200)
 ANCHOR_RELEASES = 10
 
 
@@ -98,24 +105,52 @@ def note(numbers: dict[str, list[float]], report: object) -> None:
         numbers.setdefault(name, []).append(norm)
 
 
+def quotas(_: Sequence[Item], batches: Sequence[Sequence[Example]]) -> None:
+    for window, user_share, item_share in QUOTAS:
+        quota = Quota(QuotaRules(window, user_share, item_share))
+        for batch in batches:
+            quota.weigh(batch)
+        examples = sum(map(len, batches))
+        print(f"window {window}, user {user_share}, item {item_share}: "
+              f"{quota.limited:,} of {examples:,} examples weigh less")  # fmt: skip
+
+
+def alarms(items: Sequence[Item], batches: Sequence[Sequence[Example]]) -> None:
+    categories = {item.item_id: item.categories for item in items}
+    for window in WINDOWS:
+        watch = ShiftWatch(ShiftRules(window=window), lambda name: categories.get(name, ()))
+        raised = []
+        for example in chain.from_iterable(batches):
+            if watch.observe([example]) and watch.alarm:
+                raised.append((watch.windows, "; ".join(map(str, watch.alarm))))
+        print(f"{watch.windows} windows of {window}: {len(raised)} alarms")
+        for number, why in raised[:8]:
+            print(f"    window {number}: {why}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("gate", "quota", "alarm"))
     parser.add_argument("items", type=Path)
     parser.add_argument("events", type=Path)
-    parser.add_argument("--events-limit", type=int, default=20_000)
+    parser.add_argument("--limit", type=int, default=20_000)
     parser.add_argument("--release", type=int, default=500)
     parser.add_argument("--gate", type=int, default=200)
     options = parser.parse_args()
     items = read(options.items, topics.ITEMS)
-    events = read(options.events, topics.EVENTS, options.events_limit)
+    events = read(options.events, topics.EVENTS, options.limit)
     named = {event.item_id for event in events}
     catalogue = Catalogue()
     catalogue.put([item for item in items if item.item_id in named])
+    batches = list(fold(catalogue, events))
+    if options.what != "gate":
+        {"quota": quotas, "alarm": alarms}[options.what](items, batches)
+        return
     encoder = load_encoder(load({}).encoder)
     index = ItemIndex(encoder)
     index.ensure(catalogue)
     learner = OnlineLearner(catalogue, index, 0, Recipe(slow=None), encoder)
-    trials(learner, list(fold(catalogue, events)), options.release, options.gate)
+    trials(learner, batches, options.release, options.gate)
 
 
 if __name__ == "__main__":

@@ -90,3 +90,15 @@ def test_confirmations() -> None:
     assert "s3 has not confirmed" in text
     assert view.swap_fields(partly)["silent"] == ["s3"]
     assert "no serving worker is up" in view.swap_words(SwapReport("g1"), "active")[0]
+
+
+def test_one_generation_shows_what_it_must_not_sink_below_and_how_far_it_moved() -> None:
+    compared = GATE["metrics"]["mrr"]
+    gate = GATE | {
+        "anchor": "g0",
+        "references": {"popularity": compared, "anchor": compared},
+        "norms": {"update_norm/head": 0.25, "kl": 0.0123},
+    }
+    text = drawn(view.detail(manifest("g2", gate, "g1"), []))
+    for words in ("g0, a former champion", "popularity", "nats", "0.0123", "0.2500"):
+        assert words in text
