@@ -165,6 +165,28 @@ class LearningSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadSettings:
+    """How the head learns (the fast lane); what each is worth: docs/learning.md."""
+
+    rate: float = setting(0.005, "learning rate", least=0)
+    replayed: int = setting(200, "older examples beside 32 fresh ones in a step", least=0)
+    recent: int = setting(2_048, "examples remembered: the newest", least=1)
+    reservoir: int = setting(2_048, "examples remembered: a fair sample of all before", least=0)
+    proximal: float = setting(
+        0.0, "pull to the served weights: × squared distance; 0: none", least=0
+    )
+    proximal_kl: float = setting(
+        0.0, "pull to the served order: × KL from served to trained; 0: none", least=0
+    )
+    cycle_steps: int = setting(
+        0, "the rate falls to a tenth over so many steps and starts again; 0: it stays", least=0
+    )
+    judged_steps: int = setting(
+        0, "after so many steps go back if fresh examples were ranked no better; 0: never", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainerSettings:
     release_examples: int = setting(500, "a candidate is made after this many examples", least=1)
     release_s: float = setting(15.0, "or after this many seconds with something learned", least=0)
@@ -300,6 +322,7 @@ class Settings:
     ingest: IngestSettings = IngestSettings()
     encoder: EncoderSettings = EncoderSettings()
     learning: LearningSettings = LearningSettings()
+    head: HeadSettings = HeadSettings()
     trainer: TrainerSettings = TrainerSettings()
     serving: ServingSettings = ServingSettings()
     canary: CanarySettings = CanarySettings()
@@ -430,6 +453,7 @@ __all__ = [
     "Described",
     "EncoderSettings",
     "GuardSettings",
+    "HeadSettings",
     "IngestSettings",
     "KafkaSettings",
     "LearningSettings",

@@ -6,8 +6,10 @@ Knows two heads and their losses over a window. Does not know how either was tra
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
 from streamrec.model.head import Head
 from streamrec.model.losses import listwise
@@ -18,7 +20,7 @@ class EarlyStopping:
     """Whether what is served now beats what was served a while ago, on examples new to both.
 
     Knows the champion of the window and two running losses. Online there is no validation
-    set: fresh examples are one, until they are learned. A resume starts a new window.
+    set: fresh examples are one, until they are learned.
     """
 
     def __init__(self, window: int, head: Head) -> None:
@@ -41,3 +43,22 @@ class EarlyStopping:
             self.champion = copy.deepcopy(candidate).requires_grad_(False)
         self._losses, self._steps = [0.0, 0.0], 0
         return failed
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resume needs; nothing when no window is judged."""
+        if not self._window:
+            return {}
+        weights = {f"champion.{k}": v for k, v in self.champion.state_dict().items()}
+        window = torch.tensor([*self._losses, self._steps], dtype=torch.float64)
+        return weights | {"window": window}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """A state without a window (it was not judged then) starts one here."""
+        if not self._window or "window" not in state:
+            return
+        prefix = "champion."
+        self.champion.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+        ours, theirs, steps = state["window"].tolist()
+        self._losses, self._steps = [ours, theirs], int(steps)

@@ -195,6 +195,7 @@ class FastLane:
         state |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
         for number, slots in self._optimiser.state_dict()["state"].items():
             state |= {f"optimiser.{number}.{k}": v for k, v in slots.items()}
+        state |= {f"trial.{k}": v for k, v in self._trial.state().items()}
         counts = torch.tensor([self.steps])
         return state | {"moments": self._moments, "kinds_seen": self.kinds_seen, "steps": counts}
 
@@ -204,6 +205,7 @@ class FastLane:
         self.averaged.load_state_dict(_under("averaged.", state))
         self._moments, self.kinds_seen = state["moments"], state["kinds_seen"]
         self.steps = int(state["steps"])
+        self._trial.load_state(_under("trial.", state))
         slots: dict[int, dict[str, Tensor]] = {}
         for name, value in _under("optimiser.", state).items():
             number, _, slot = name.partition(".")

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from streamrec.core.quota import QuotaRules
 from streamrec.errors import SettingsError
 from streamrec.model.encoder import TextEncoder
+from streamrec.model.fast_lane import FastRecipe
 from streamrec.model.learner import Recipe
 from streamrec.model.loading import native_bfloat16
 from streamrec.model.optimisers import RATES
@@ -45,7 +46,23 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
     )
     trainer = settings.trainer
     quota = QuotaRules(trainer.quota_window, trainer.quota_user_share, trainer.quota_item_share)
-    return replace(Recipe(), slow=slow, quota=quota)
+    head = settings.head
+    fast = FastRecipe(
+        learning_rate=head.rate,
+        proximal=head.proximal,
+        proximal_kl=head.proximal_kl,
+        cycle_steps=head.cycle_steps,
+        judged_steps=head.judged_steps,
+    )
+    return replace(
+        Recipe(),
+        replayed=head.replayed,
+        recent=head.recent,
+        reservoir=head.reservoir,
+        quota=quota,
+        fast=fast,
+        slow=slow,
+    )
 
 
 def problems(settings: Settings, *, native: bool) -> list[str]:

@@ -127,10 +127,14 @@ class ReplayMemory:
     def state(self) -> dict[str, Tensor]:
         held = self.held()
         state = {f.name: getattr(self.stored, f.name)[held] for f in fields(Remembered)}
-        return state | {"seen": torch.tensor([self._seen]), "held": held}
+        slots = torch.tensor([self._recent, self._reservoir])
+        return state | {"seen": torch.tensor([self._seen]), "held": held, "slots": slots}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Raises KeyError or RuntimeError when the state is of another shape."""
+        slots = [self._recent, self._reservoir]
+        if "slots" in state and state["slots"].tolist() != slots:
+            raise RuntimeError(f"memory of {state['slots'].tolist()} slots, not of {slots}")
         self._seen = int(state["seen"])
         for f in fields(Remembered):
             getattr(self.stored, f.name)[state["held"]] = state[f.name]

@@ -90,3 +90,15 @@ def test_early_stopping_gives_the_weights_of_the_champion_back() -> None:
     lane.observe(lesson(1, examples=256))  # says the step was wrong
     assert torch.equal(lane.averaged.linear_D, start)
     assert torch.equal(lane.head.linear_D, start)
+
+
+def test_a_resumed_lane_judges_as_if_it_had_not_stopped() -> None:
+    recipe = FastRecipe(judged_steps=3)
+    whole, first = trained(recipe, LESSONS[:20]), trained(recipe, LESSONS[:10])
+    resumed = FastLane(recipe, torch.Generator().manual_seed(5))
+    resumed.load_state({name: value.clone() for name, value in first.state().items()})
+    for batch in LESSONS[10:20]:
+        resumed.observe(batch)
+        resumed.step(batch)
+    for name, value in whole.state().items():
+        assert torch.equal(value, resumed.state()[name]), name

@@ -234,3 +234,24 @@ def test_a_resumed_learner_weighs_as_the_one_before(tmp_path: Path) -> None:
     resumed.learn(stream[80:])
     scores = zip(whole.snapshot().score(stream), resumed.snapshot().score(stream), strict=True)
     assert all(np.array_equal(ours, theirs) for ours, theirs in scores)
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(replayed=0), Recipe(reservoir=0), Recipe(recent=32, reservoir=64)]
+)
+def test_memory_may_be_small_or_unused(recipe: Recipe) -> None:
+    loop = Loop()
+    learner = OnlineLearner(loop.catalogue, RandomVectors(), 0, recipe)
+    report = learner.learn(loop.examples)
+    assert report.steps == len(loop.examples) // recipe.step_examples
+    assert np.isfinite(report.losses["listwise"])
+
+
+def test_a_checkpoint_of_a_memory_of_another_size_is_refused(tmp_path: Path) -> None:
+    loop = Loop()
+    learner = OnlineLearner(loop.catalogue, RandomVectors(), 0, Recipe(recent=64))
+    learner.learn(loop.examples)
+    learner.save(tmp_path)
+    other = OnlineLearner(loop.catalogue, RandomVectors(), 0, Recipe(recent=128))
+    with pytest.raises(GenerationRefused, match="slots"):
+        other.load(tmp_path)

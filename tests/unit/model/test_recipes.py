@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from streamrec.errors import SettingsError
+from streamrec.model.fast_lane import FastRecipe
+from streamrec.model.learner import Recipe
 from streamrec.model.optimisers import RATES
 from streamrec.model.peft_menu import adapt
 from streamrec.model.recipes import problems, recipe_for
@@ -22,6 +24,25 @@ def settings_with(**names: str):
 def test_the_defaults_are_the_recipes() -> None:
     recipe = recipe_for(settings_with(), tiny_encoder())
     assert recipe.slow == SlowRecipe()
+    assert replace(recipe, slow=SlowRecipe()) == Recipe()
+
+
+def test_settings_of_the_head_reach_the_recipe() -> None:
+    settings = settings_with(
+        head_rate="0.01",
+        head_replayed="100",
+        head_recent="64",
+        head_reservoir="0",
+        head_proximal="0.5",
+        head_proximal_kl="0.25",
+        head_cycle_steps="128",
+        head_judged_steps="16",
+    )
+    recipe = recipe_for(settings, tiny_encoder())
+    assert recipe.fast == FastRecipe(
+        learning_rate=0.01, proximal=0.5, proximal_kl=0.25, cycle_steps=128, judged_steps=16
+    )
+    assert (recipe.replayed, recipe.recent, recipe.reservoir) == (100, 64, 0)
 
 
 def test_every_setting_reaches_the_recipe() -> None:
