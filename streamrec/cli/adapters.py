@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streamrec.cli import adapters_view as view
-from streamrec.cli import live_view
+from streamrec.cli import lineage, live_view
 from streamrec.cli.console import JsonOption, err, out, print_json, say
 from streamrec.core.manifest import Manifest
 from streamrec.core.registry import ControlRecord, RegistryState
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         help="See, activate and roll back what the model learned.", no_args_is_help=True
     )
     group.command("list")(list_generations)
-    for command in (show, live, activate, rollback, pin, unpin):
+    for command in (show, live, activate, rollback, pin, unpin, *lineage.COMMANDS):
         group.command()(command)
     app.add_typer(group, name="adapters", rich_help_panel="Release")
 
@@ -190,7 +190,7 @@ def rollback(
             return
         from streamrec.bootstrap import undo
 
-        wanted = undo.Wanted(tuple(quarantine or ()), since, user, to)
+        wanted = undo.Wanted(tuple(quarantine or ()), since, clients.known_as(settings, user), to)
         planned = undo.plan(settings, desk.state(), wanted)
         report = desk.relearn(reason, planned.to, planned.ranges)
         _tell(report, "rolled back to", as_json, view.undo_fields(planned))

@@ -82,6 +82,12 @@ class SavePoints:
             if name.startswith(CANDIDATE):
                 self.snapshots.drop(name)
 
+    def forget_after(self, generation: str | None) -> None:
+        """What came after it was learned from what is quarantined now."""
+        for name in self.generations():
+            if generation is not None and name > generation:
+                self.snapshots.drop(name)
+
     def generations(self) -> list[str]:
         """Those that can be gone back to."""
         return [name for name in self.snapshots.names() if not name.startswith(CANDIDATE)]

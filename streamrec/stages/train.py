@@ -138,7 +138,7 @@ class Trainer:
         """Resume from the newest checkpoint, or begin untrained.
 
         1. Recall the catalogue of the newest checkpoint; mirror what is new. Read the champion
-           from the control log.
+           from the control log; withdraw a canary that a trainer before us left out.
         2. Without one, send the untrained generation out as the first: start from strength.
            The learner still is untrained here, whatever the checkpoint holds.
         3. Load the checkpoint; go back further if the control log says so; find its place in
@@ -158,6 +158,7 @@ class Trainer:
             parts.learner.recall(saved.directory)
         parts.learner.know(parts.mirror())
         parts.champions.start()
+        parts.line.recover()
         first = None
         if parts.champions.champion.generation is None and not parts.line.busy:
             first = self._send_first()
@@ -259,6 +260,8 @@ class Trainer:
         self.counts.relearned += 1
         self._candidate_ms = self._parts.clock.now_ms()
         self.checkpoint()
+        self._points.sweep()
+        self._points.forget_after(state.relearn.generation if state.relearn else None)
 
     def _take_in_release(self) -> None:
         released = self._parts.line.finished()

@@ -1,0 +1,103 @@
+"""``adapters reproduce | diff | log``: where a generation comes from, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from streamrec.cli import lineage_view as view
+from streamrec.cli.console import JsonOption, out, print_json, say
+from streamrec.core.lineage import difference
+from streamrec.core.manifest import Manifest
+from streamrec.core.registry import ControlRecord
+
+DIFFERS = 3
+"""Exit code of ``reproduce`` when the digests are not the same."""
+
+FOLLOW_S = 1.0
+
+GenerationArgument = Annotated[str, typer.Argument(help="As `adapters list` names it.")]
+
+
+def reproduce(generation: GenerationArgument, as_json: JsonOption = False) -> None:
+    """Train a generation again, from its parent, and compare the digests.
+
+    Runs where the trainer keeps its state directory: it needs the trainer's snapshots, and the
+    mini-batches still in Kafka. Settings of the learner are those of the manifest. Exit code 0:
+    identical; 3: not, and what differs; 1: an input is gone, and which.
+
+    \b
+    streamrec adapters reproduce g000012-1a2b3c4d
+    """
+    from streamrec.bootstrap import clients
+    from streamrec.bootstrap import reproduce as again
+
+    report = again.run(clients.located(), generation, say)
+    if as_json:
+        print_json(view.reproduction_fields(report))
+    else:
+        out.print(view.reproduction(report))
+    if not report.made.identical:
+        raise typer.Exit(DIFFERS)
+
+
+def diff(
+    before: GenerationArgument, after: GenerationArgument, as_json: JsonOption = False
+) -> None:
+    """What one generation has that another has not: settings, events, gate, weights.
+
+    \b
+    streamrec adapters diff g000007-9f8e7d6c g000012-1a2b3c4d
+    """
+    from streamrec.bootstrap import clients
+    from streamrec.model.weight_changes import changes
+
+    store = clients.registry_store(clients.located())
+    manifests = {}
+    for name in store.generations():
+        manifests[name] = Manifest.from_json((store.get(name) / "manifest.json").read_text())
+    found = difference(manifests, before, after)
+    weights = changes(store.get(before), store.get(after))
+    if as_json:
+        print_json(asdict(found) | {"weights": weights})
+    else:
+        out.print(view.difference(found, weights))
+
+
+def log(
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Everything that was done to the registry, oldest first: when, what, by whom and why.
+
+    Kafka compacts this log: after a long time only the newest steps are left of it.
+
+    \b
+    streamrec adapters log
+    streamrec adapters log --json --follow
+    """
+    from streamrec.bootstrap import clients
+
+    with clients.control_log(clients.located()) as control:
+        records = control.records()
+        if as_json:
+            _print_lines(records)
+        else:
+            out.print(view.history(records))
+        while follow:
+            news = control.poll(FOLLOW_S)
+            if news is not None and as_json:
+                _print_lines([news])
+            elif news is not None:
+                out.print(view.line(news), markup=False, soft_wrap=True)
+
+
+def _print_lines(records: list[ControlRecord]) -> None:
+    for record in records:
+        print_json(view.record_fields(record), one_line=True)
+
+
+COMMANDS = (log, diff, reproduce)
