@@ -139,7 +139,7 @@ def _drawn(result: dict[str, Any]) -> str:
     what = " and ".join(f"{MAIN_METRIC[kind]} of {kind.replace('_', ' ')}" for kind in kinds)
     curves = {name: entry["curve"] for name, entry in _contestants(result).items()}
     across = ["0 %", "25 %", "50 %", "75 %", "100 %"]
-    return line_chart(curves, "Predict, then learn: over the stream", across, what.upper())
+    return line_chart(curves, "Predict, then learn: over the stream", across, what)
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ def line_chart(lines: Mapping[str, Values], title: str, across: Sequence[str], u
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         'font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<text x="{_LEFT}" y="20" font-size="14" font-weight="bold">{escape(title)}</text>',
+        f'<text x="{_LEFT}" y="16" font-size="14" font-weight="bold">{escape(title)}</text>',
         *_grid(top, up),
         *_labels(across),
     ]
@@ -71,7 +71,7 @@ def _grid(top: float, up: str) -> Iterator[str]:
         y = _y(step / 4)
         yield f'<path d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}" stroke="#dddddd"/>'
         yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{top * step / 4:.4g}</text>'
-    yield f'<text x="12" y="{_TOP - 8}" fill="#555555">{escape(up)}</text>'
+    yield f'<text x="{_LEFT}" y="{_TOP - 5}" fill="#555555">{escape(up)}</text>'
 
 
 def _labels(across: Sequence[str]) -> Iterator[str]:
