@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from redis import Redis
+
 from streamrec import settings as reader
 from streamrec.core import topics
 from streamrec.core.catalogue import item_from_record
 from streamrec.core.events import Item, Source
+from streamrec.core.pseudonym import pseudonym
+from streamrec.core.registry import ControlRecord
 from streamrec.errors import UserError
 from streamrec.infra import servers_file
 from streamrec.infra.clock import SystemClock
@@ -107,29 +111,36 @@ def live_board(settings: Settings) -> RedisLiveBoard:
     return RedisLiveBoard(connect_redis(settings.redis), settings.redis.key_prefix)
 
 
-def partition_store(settings: Settings) -> RedisPartitionStore:
-    """State by source partition. Connects at first use."""
-    return RedisPartitionStore(connect_redis(settings.redis), settings.redis.key_prefix)
+def partition_store(settings: Settings, client: Redis | None = None) -> RedisPartitionStore:
+    """State by source partition. Connects at first use; ``client``: one that is there already."""
+    return RedisPartitionStore(client or connect_redis(settings.redis), settings.redis.key_prefix)
+
+
+def known_as(settings: Settings, user: str) -> str:
+    """The id of a person in topics and stores: a pseudonym where a key is set."""
+    key = settings.trust.pseudonym_key
+    return pseudonym(key, user) if key and user else user
 
 
 def catalogue_items(settings: Settings) -> dict[str, Item]:
     """Every item the feature workers have applied, by id. Raises Unavailable."""
-    store = partition_store(settings)
     partitions = partition_counts(settings.kafka).get(topics.ITEMS, 0)
     found: dict[str, Item] = {}
-    for partition in range(partitions):
-        rows = store.read_rows(Source(topics.ITEMS, partition), since=0).rows
-        found |= {item_id: item_from_record(record) for item_id, record in rows.items()}
+    with connect_redis(settings.redis) as redis:
+        store = partition_store(settings, redis)
+        for partition in range(partitions):
+            rows = store.read_rows(Source(topics.ITEMS, partition), since=0).rows
+            found |= {item_id: item_from_record(record) for item_id, record in rows.items()}
     return found
 
 
 @contextmanager
 def release_desk(settings: Settings) -> Iterator[ReleaseDesk]:
     """Changes to the registry in the name of whoever runs this command."""
-    with control_log(settings) as control:
+    with control_log(settings) as control, connect_redis(settings.redis) as redis:
         yield ReleaseDesk(
             control,
-            fleet(settings),
+            RedisFleet(redis, settings.redis.key_prefix),
             registry_store(settings),
             SystemClock(),
             operator(),

@@ -22,6 +22,7 @@ from streamrec.cli import (
     status,
     talk,
     train,
+    users,
     why,
 )
 from streamrec.cli.console import complain
@@ -84,6 +85,7 @@ for group in (
     status,
     replay,
     doctor,
+    users,
     show_settings,
     adapters,
     why,

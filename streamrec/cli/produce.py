@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, Annotated
 
 import typer
@@ -99,7 +100,8 @@ def _send(topic: str, file: str, as_json: bool) -> None:
         settings = clients.located()
         publisher = clients.publisher(settings, "streamrec-cli")
         try:
-            report = send_lines(lines, topic, clients.codec(settings), publisher, note)
+            codec, known_as = clients.codec(settings), partial(clients.known_as, settings)
+            report = send_lines(lines, topic, codec, publisher, note, known_as=known_as)
         finally:
             publisher.close()
     if as_json:

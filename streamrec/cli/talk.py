@@ -52,24 +52,22 @@ def request(
     from streamrec.infra.clock import SystemClock
     from streamrec.infra.follower import Follower
 
-    settings, asked = (
-        clients.located(),
-        Request(
-            request_id=f"cli-{uuid.uuid4().hex[:12]}",
-            user_id=user,
-            requested_at_ms=SystemClock().now_ms(),
-            k=k,
-            query=query or None,
-            filters=Filters(categories=tuple(category or ()), exclude_items=tuple(exclude or ())),
-            candidates=tuple(candidate or ()),
-        ),
+    settings = clients.located()
+    asked = Request(
+        request_id=f"cli-{uuid.uuid4().hex[:12]}",
+        user_id=clients.known_as(settings, user),
+        requested_at_ms=SystemClock().now_ms(),
+        k=k,
+        query=query or None,
+        filters=Filters(categories=tuple(category or ()), exclude_items=tuple(exclude or ())),
+        candidates=tuple(candidate or ()),
     )
     codec = clients.codec(settings)
     publisher = clients.publisher(settings, "streamrec-cli")
     try:
         with Follower(settings.kafka, codec, [topics.RECOMMENDATIONS], "streamrec-cli") as answers:
             data = codec.encode(topics.REQUESTS, asked)
-            publisher.publish(topics.REQUESTS, user.encode(), data)
+            publisher.publish(topics.REQUESTS, asked.user_id.encode(), data)
             publisher.flush()
             answer = _answer(answers, asked.request_id, wait)
     finally:
@@ -137,6 +135,7 @@ def tail(
     from streamrec.infra.follower import Follower
 
     settings = clients.located()
+    user = clients.known_as(settings, user)
     codec, printed = clients.codec(settings), 0
     with Follower(settings.kafka, codec, [topics.RECOMMENDATIONS], "streamrec-cli") as follower:
         while not limit or printed < limit:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,24 @@ class RedisExplanations:
         with redis_errors("looking for an explanation"):
             found: Any = self._redis.get(self._prefix + recommendation_id)
         return None if found is None else unpacked(found)
+
+    def forget(self, user_id: str) -> int:
+        """Remove what explains a user's lists; looks at every explanation there is."""
+        removed = 0
+        with redis_errors("removing explanations"):
+            keys = self._redis.scan_iter(match=self._prefix + "*", count=1_000)
+            while some := list(islice(keys, 500)):
+                found: Any = self._redis.mget(some)
+                theirs = [k for k, data in zip(some, found, strict=True) if _of(data, user_id)]
+                removed += int(self._redis.delete(*theirs)) if theirs else 0  # type: ignore[arg-type]
+        return removed
+
+
+def _of(data: bytes | None, user_id: str) -> bool:
+    try:
+        return data is not None and unpacked(data).user_id == user_id
+    except Malformed:
+        return False
 
 
 def packed(one: Explanation) -> bytes:

@@ -6,10 +6,11 @@ Knows lines, counts and keys. Does not know where the lines come from, nor Kafka
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from streamrec.core import topics
+from streamrec.core.events import Interaction
 from streamrec.errors import Malformed, Refused
 from streamrec.ports import Codec, Publisher
 
@@ -41,8 +42,12 @@ def send_lines(
     codec: Codec,
     publisher: Publisher,
     on_bad: Callable[[BadLine], None],
+    *,
+    known_as: Callable[[str], str] = str,
 ) -> SendReport:
     """Publish every good line; returns when all of them are acknowledged.
+
+    ``known_as``: what a user id of an event becomes on its way.
 
     Raises Unavailable when Kafka does not take them.
     """
@@ -55,6 +60,8 @@ def send_lines(
             if not text.startswith(b"{"):
                 raise Malformed("not a JSON object; every line must be one")
             value = codec.decode(topic, text)
+            if isinstance(value, Interaction):
+                value = replace(value, user_id=known_as(value.user_id))
             data = codec.encode(topic, value)
         except Refused as error:
             refused += 1

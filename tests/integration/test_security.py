@@ -35,9 +35,9 @@ from tests.harness.secure_servers import MECHANISMS, SecureKafka, SecureRedis, n
 from tests.harness.servers import REPOSITORY, new_redis_server
 from tests.harness.waiting import eventually
 
-PASSWORD = "canary-kafka-7391"
-REDIS_PASSWORD = "canary-redis-5520"
-WRONG = "canary-wrong-8812"
+PASSWORD = "hush-kafka-7391"
+REDIS_PASSWORD = "hush-redis-5520"
+WRONG = "hush-wrong-8812"
 pytestmark = pytest.mark.apache_kafka
 
 
@@ -170,7 +170,7 @@ def test_a_feature_worker_gets_in_and_no_password_gets_out(
         if path.is_file()
     ]
     assert "features-0" in workers[0].log
-    assert not any("canary" in text for text in said)
+    assert not any("hush" in text for text in said)
 
 
 def command_line(settings: Settings, directory: Path) -> CommandLine:
@@ -191,7 +191,7 @@ def test_doctor_says_what_is_wrong_and_keeps_the_secret(settings, tmp_path) -> N
     }
     assert "STREAMREC_KAFKA_SASL_PASSWORD is wrong" in problems["Kafka"]
     assert "STREAMREC_REDIS_PASSWORD is wrong" in problems["Redis"]
-    assert "canary" not in done.stdout + done.stderr
+    assert "hush" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
