@@ -1,7 +1,7 @@
 """What each dish of the menu is worth: adapters, optimisers, regularisers, one line each.
 
-    python -m benchmarks.menu [--dataset DIRECTORY] [--events 10000] [--lines lora,dora …]
-                              [--out menu.jsonl] [--seed 0] [--table]
+    python -m benchmarks.menu [--dataset DIRECTORY] [--events 10000] [--lines 'lora;dora' …]
+                              [--out menu.jsonl] [--seed 0] [--publish-steps 64] [--table]
 
 DIRECTORY holds movies.dat and ratings.dat (MovieTweetings), or items.jsonl and events.jsonl;
 without it, MovieLens 100K is fetched. A line is one pass of ``streamrec replay`` with both
@@ -56,7 +56,6 @@ from streamrec.stages.recorded import Stream
 from streamrec.stages.replay import Replay, ReplayOptions
 
 THIN = FastRecipe(inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_5000ev"), hidden=False)
-PUBLISH_STEPS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,7 @@ LINES: Mapping[str, Line] = {
     "lora, fgm 0.05": Line({"LEARNING_FGM": "0.05"}),
     "lora, average 3": Line({"LEARNING_AVERAGE": "3"}),
     "lora, shuffle_text": Line({"LEARNING_SHUFFLE_TEXT": "yes"}),
+    "lora, rate 5e-5": Line({"LEARNING_RATE": "5e-5"}),
     "lora, sgd": Line({"LEARNING_OPTIMISER": "sgd"}),
     "lora, adafactor": Line({"LEARNING_OPTIMISER": "adafactor"}),
     "lora, rate 1e-3": Line({"LEARNING_RATE": "1e-3"}),
@@ -130,8 +130,8 @@ class _Late:
 class Kitchen:
     """One stream; encoders and their first index by settings, the last one kept."""
 
-    def __init__(self, stream: Stream, seed: int) -> None:
-        self._stream, self._seed = stream, seed
+    def __init__(self, stream: Stream, seed: int, publish_steps: int) -> None:
+        self._stream, self._seed, self._publish_steps = stream, seed, publish_steps
         self._made: tuple[Any, Catalogue, TextEncoder, ItemIndex] | None = None
 
     def cook(self, line: Line) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Kitchen:
         catalogue, encoder, index = self._encoder(settings)
         recipe = recipe_for(settings, encoder)
         assert recipe.slow is not None
-        recipe = replace(recipe, slow=replace(recipe.slow, publish_steps=PUBLISH_STEPS))
+        recipe = replace(recipe, slow=replace(recipe.slow, publish_steps=self._publish_steps))
         if line.thin:
             recipe = replace(recipe, fast=THIN)
         if not encoder.trainable_parameters():
@@ -274,16 +274,19 @@ def main() -> None:
     parser.add_argument("--lines", default="", help="only these, separated by ';'")
     parser.add_argument("--out", type=Path, default=Path("menu.jsonl"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--publish-steps", type=int, default=64, help="slow steps between encoders")
     parser.add_argument("--table", action="store_true", help="print what is there and end")
     options = parser.parse_args()
     torch.set_num_threads(1)
     name = options.dataset.name if options.dataset else "movielens-100k"
     key = f"{name} {options.events} seed {options.seed}"
+    if options.publish_steps != parser.get_default("publish_steps"):
+        key += f" publish {options.publish_steps}"
     done = finished(options.out, key)
     if not options.table:
         wanted = [one.strip() for one in options.lines.split(";") if one.strip()] or [*LINES]
         stream = stream_of(options.dataset, options.events, options.out.parent / "datasets")
-        kitchen = Kitchen(stream, options.seed)
+        kitchen = Kitchen(stream, options.seed, options.publish_steps)
         for line in wanted:
             if line in done:
                 continue
