@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -84,11 +84,12 @@ def publisher(settings: Settings, client_id: str) -> KafkaPublisher:
     return KafkaPublisher(settings.kafka, client_id)
 
 
-def control_log(settings: Settings) -> KafkaControlLog:
+def control_log(
+    settings: Settings, observe: Callable[[ControlRecord], object] = lambda _: None
+) -> KafkaControlLog:
     """The log that the workers obey; a context manager that connects at first use."""
-    return KafkaControlLog(
-        client_config(settings.kafka), codec(settings), settings.kafka.topic_prefix
-    )
+    prefix = settings.kafka.topic_prefix
+    return KafkaControlLog(client_config(settings.kafka), codec(settings), prefix, observe=observe)
 
 
 def registry_store(settings: Settings) -> RegistryStore:

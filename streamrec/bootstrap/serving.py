@@ -22,6 +22,7 @@ from streamrec.infra.trigger_feed import KafkaTriggerFeed
 from streamrec.model.loading import load_encoder
 from streamrec.model.served import hot_swap
 from streamrec.settings import Settings
+from streamrec.stages.attested import AttestedStore
 from streamrec.stages.explain import Explainer
 from streamrec.stages.fleet_watch import SERVING
 from streamrec.stages.mirror import Mirror
@@ -67,14 +68,15 @@ def run_serving_worker(settings: Settings, worker_id: str, stop: threading.Event
             clock=SystemClock(),
             partition_of=lambda user: partition_for(user, partitions[topics.EVENTS]),
         )
+        attested = AttestedStore(clients.registry_store(settings))
         parts = Parts(
             feed=feed,
-            control=stack.enter_context(clients.control_log(settings)),
+            control=stack.enter_context(clients.control_log(settings, attested.note)),
             fleet=RedisFleet(redis, settings.redis.key_prefix),
             clock=edges.clock,
             mirror=mirror,
             obedience=Obedience(
-                clients.registry_store(settings),
+                attested,
                 swap,
                 mirror.catalogue,
                 keep=settings.serving.keep_generations,

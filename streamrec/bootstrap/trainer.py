@@ -42,6 +42,7 @@ from streamrec.model.served import head_expectations
 from streamrec.model.signing import EVERYBODY, Signers
 from streamrec.ports import DeliveredBatch, RegistryStore
 from streamrec.settings import Settings, TrainerSettings
+from streamrec.stages.attested import AttestedStore
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.raw import Edges, RawRecord, Refusals
 from streamrec.stages.release import ReleaseDesk
@@ -112,9 +113,10 @@ def run_trainer(
         learner, generations = _model(settings, followers)
         stack.callback(learner.close)
         store = clients.registry_store(settings)
+        attested = AttestedStore(store)
         champions = ChampionWatch(
-            stack.enter_context(clients.control_log(settings)),
-            store,
+            stack.enter_context(clients.control_log(settings, attested.note)),
+            attested,
             generations,
             learner.snapshot,
         )

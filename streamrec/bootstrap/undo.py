@@ -82,7 +82,7 @@ def moment_ms(text: str, now_ms: int) -> int:
 def _ranges(
     settings: Settings, wanted: Wanted, places: Sequence[Place], ends: dict[int, int]
 ) -> list[Quarantine]:
-    user = wanted.user or None
+    user = clients.known_as(settings, wanted.user) or None
     ranges = [quarantine.written(text, user) for text in wanted.quarantine]
     unknown = [str(at) for at in ranges if at.partition not in ends]
     if unknown:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -44,12 +44,19 @@ class KafkaControlLog:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], codec: Codec, prefix: str = "", timeout_s: float = 10.0
+        self,
+        config: Mapping[str, Any],
+        codec: Codec,
+        prefix: str = "",
+        timeout_s: float = 10.0,
+        observe: Callable[[ControlRecord], object] = lambda _: None,
     ) -> None:
+        """``observe`` is told every accepted record, in order."""
         self._config = dict(config)
         self._codec = codec
         self._partition = TopicPartition(prefix + topics.ADAPTERS, 0)
         self._timeout_s = timeout_s
+        self._observe = observe
         self._consumer: Any = None
         self._producer: Any = None
         self._record: ControlRecord | None = None
@@ -138,6 +145,7 @@ class KafkaControlLog:
             self._ends_ignored = not accepted
             if record is not None and accepted:
                 self._record = record
+                self._observe(record)
                 taken.append((message.offset, record))
         return taken
 
