@@ -159,8 +159,9 @@ class ActivationCache:
 
 def padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Rows (T_i, ...) of one batch as (B, T, ...), with the mask (B, T) of what is real."""
-    lengths_B = torch.tensor([len(row) for row in rows], device=rows[0].device)
-    mask_BT = torch.arange(int(lengths_B.max()), device=lengths_B.device) < lengths_B.unsqueeze(1)
+    lengths, device = [len(row) for row in rows], rows[0].device
+    lengths_B1 = torch.tensor(lengths, device=device).unsqueeze(1)
+    mask_BT = torch.arange(max(lengths), device=device) < lengths_B1
     return pad_sequence(list(rows), batch_first=True), mask_BT.long()
 
 

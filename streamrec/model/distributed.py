@@ -99,4 +99,6 @@ def _whole(exchange: Callable[[], object]) -> None:
     try:
         exchange()
     except RuntimeError as error:  # gloo's only kind
-        raise GroupBroken(f"a process that learns along is gone ({error})") from error
+        raise GroupBroken(
+            "a process that learns along has died: its own last lines say why; torchrun ends us all"
+        ) from error

@@ -3,7 +3,7 @@
 Knows one encoder, the catalogue as it was when the encoder was copied, and the step of the
 slow lane at which the index is taken into use. That step is fixed beforehand, not when the
 building happens to end: what the learner knows stays a function of the batches it was given,
-whatever the machine was doing (docs/adr/0045). Does not know the head or who waits.
+whatever the machine was doing (docs/adr/0048). Does not know the head or who waits.
 """
 
 from __future__ import annotations

@@ -261,7 +261,9 @@ class SlowLane:
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Raises KeyError, RuntimeError or GenerationRefused when the state does not fit."""
         self._encoder.load_adapter_state(_under("adapter.", state))
-        self._anchor = [state[f"anchor.{n}"].clone() for n in range(len(self._anchor))]
+        self._anchor = [
+            state[f"anchor.{n}"].to(own.device, copy=True) for n, own in enumerate(self._anchor)
+        ]
         published = range(sum(1 for name in state if name.startswith("recent.")))
         recent = (_under(f"recent.{n}.", state) for n in published)
         self._recent = [weights for weights in recent if weights]
