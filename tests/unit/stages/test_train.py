@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from streamrec.core import registry
+from streamrec.core.canary import Canary
 from streamrec.core.examples import TrainingBatch
-from streamrec.core.registry import Action
+from streamrec.core.registry import Action, ControlRecord
 from streamrec.errors import GenerationRefused, LeaseLost, Malformed, Unavailable, UserError
 from streamrec.stages.dispatch import provenance
 from streamrec.stages.train import Trainer
@@ -420,3 +422,17 @@ def test_curves_hold_losses_and_gate_differences(tmp_path: Path) -> None:
     assert names >= {"loss/rank", "gate/mrr", "gate/log_loss"}
     steps = [step for step, values in world.scalars.points if "loss/rank" in values]
     assert steps == [10, 20, 30, 40, 50, 60, 70]
+
+
+def test_a_canary_that_a_killed_trainer_left_out_is_withdrawn_at_the_start(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.trainer()[0].start()
+    champion, control = world.champion, world.control.reader()
+    state = registry.stage(control.latest().state, "g9")
+    out = registry.try_out(state, Canary("g9", 0.2, "g9", 0))
+    for action, after in ((Action.STAGE, state), (Action.CANARY, out)):
+        control.append(ControlRecord(action, "trainer", "", 0, after, "g9"))
+    world.trainer()[0].start()
+    last = world.control.reader().latest()
+    assert (last.action, last.generation) == (Action.ABANDON, "g9")
+    assert (last.state.champion, last.state.canary) == (champion, None)
