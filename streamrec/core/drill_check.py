@@ -90,10 +90,15 @@ def clean_pass(
         run = log[start : start + RUN_EVENTS]
         fold.put_users(dict.fromkeys(fold.missing_users(run)))
         result = fold.apply(run, now_ms=0)
-        users |= result.users
+        for user_id, record in result.users.items():
+            if record is None:
+                users.pop(user_id, None)
+            else:
+                users[user_id] = record
         rows |= result.rows
-        examples += len(result.examples)
-        checksum += sum(map(watermarks.checksum, result.examples))
+        told = [*result.examples, *result.forgotten]
+        examples += len(told)
+        checksum += sum(map(watermarks.checksum, told))
     return CleanPass(position, users, rows, examples, checksum % watermarks.CHECKSUM_MODULUS)
 
 

@@ -57,7 +57,7 @@ class RedisExplanations:
             while some := list(islice(keys, 500)):
                 found: Any = self._redis.mget(some)
                 theirs = [k for k, data in zip(some, found, strict=True) if _of(data, user_id)]
-                removed += int(self._redis.delete(*theirs)) if theirs else 0  # type: ignore[arg-type]
+                removed += int(self._redis.delete(*theirs)) if theirs else 0
         return removed
 
 

@@ -62,8 +62,9 @@ def worker(runs: list[list[Located]]) -> tuple[dict[str, Any], dict[str, Any], l
         fold.put_users({user: users.get(user) for user in fold.missing_users(run)})
         result = fold.apply(run, 0)
         users |= json.loads(json.dumps(result.users))
+        users = {user: record for user, record in users.items() if record is not None}
         rows |= json.loads(json.dumps(result.rows))
-        examples += result.examples
+        examples += [*result.examples, *result.forgotten]
     return users, rows, examples
 
 
@@ -75,6 +76,20 @@ def test_a_worker_killed_after_every_few_events_equals_the_clean_pass(clean: Cle
     users, rows, _ = worker(in_runs(3))
     assert any(record["p"] for record in users.values()), "nothing is pending: too easy"
     assert drill_check.check_state(clean, Found(40, users, rows)).kept
+
+
+def test_forgetting_somebody_half_way_is_the_same_for_both() -> None:
+    last = LOG[24]
+    forget = Interaction("forget", "u1", "", Kind.FORGET, last.event.occurred_at_ms)
+    log = [*LOG[:25], Located(25, last.produced_at_ms, forget)]
+    log += [replace(at, offset=at.offset + 1) for at in LOG[25:]]
+    clean = drill_check.clean_pass(0, log, len(log), RULES, catalogue())
+    users, rows, told = worker([log[at : at + 3] for at in range(0, len(log), 3)])
+    assert drill_check.check_state(clean, Found(41, users, rows)).kept
+    assert len(told) == clean.examples
+    ends = drill_check.clean_pass(0, log[:26], 26, RULES, catalogue())
+    assert "u1" in drill_check.clean_pass(0, LOG[:25], 25, RULES, catalogue()).users
+    assert "u1" not in ends.users
 
 
 def test_a_lost_event_is_seen(clean: CleanPass) -> None:
