@@ -98,6 +98,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("settings", Verdict.OK, f"{changed} differ from their defaults")
     yield from _guarded("weights", _weights, settings)
     yield from _guarded("registry", _registry, settings)
+    yield from _guarded("keys", _keys, settings)
     try:
         located = clients.located(settings)
     except UserError as error:
@@ -160,6 +161,21 @@ def _registry(settings: Settings) -> Iterator[Finding]:
         )
         return
     yield Finding("registry", Verdict.OK, f"{url} can be written")
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    """Nothing where no keys are set; whether we would take what we sign where both are."""
+    from streamrec.bootstrap import trust
+
+    signer, signers = trust.signer(settings), trust.signers(settings)
+    if signer is None and not signers.keys:
+        return
+    said = f"{len(signers.keys)} to check by, {'one' if signer else 'none'} to sign with"
+    if signer and signers.keys and signer.key.public_key() not in signers.keys:
+        remedy = "add its public file to STREAMREC_TRUST_VERIFY_KEYFILES"
+        yield Finding("keys", Verdict.PROBLEM, "what we sign we would refuse", remedy)
+    else:
+        yield Finding("keys", Verdict.OK, said)
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
