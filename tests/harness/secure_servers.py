@@ -17,6 +17,7 @@ from streamrec.infra.server_process import HOST, free_port
 from streamrec.settings import KafkaSettings, RedisSettings, SecurityProtocol
 from tests.harness.certificates import Authority, Identity
 from tests.harness.servers import new_apache_kafka
+from tests.harness.waiting import PATIENCE_S
 
 USER = "streamrec"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -60,6 +61,7 @@ def new_secure_kafka(directory: Path, authority: Authority, password: str) -> Se
     """Started; skips where Apache Kafka cannot run."""
     ports = {"SASL_SSL": free_port(), "SSL": free_port()}
     server = new_apache_kafka(directory / "kafka", _doors(authority, password), listeners=ports)
+    server.ready_s = PATIENCE_S
     server.start()
     with closing(KafkaAdminClient(bootstrap_servers=server.bootstrap)) as admin:
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
