@@ -15,7 +15,7 @@ BENCHMARKS := ingest training fast_lane encoder serving latency
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint format types contracts deps bench lock jars
+.PHONY: help install demo test fuzz check lint format types contracts deps bench lock jars
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -38,6 +38,9 @@ demo: install ## the whole loop on a public stream, with embedded Kafka and Redi
 
 test: install ## every test; those that need Java or redis-server say so when they skip
 	$(BIN)/pytest
+
+fuzz: install ## 10,000 bad inputs, among good ones, through every consumer
+	$(BIN)/python -m tests.fuzz
 
 check: lint types contracts deps test ## everything CI runs
 

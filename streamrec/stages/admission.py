@@ -1,7 +1,8 @@
 """What of a mini-batch is to be learned: the one answer, for training and for repeating it.
 
-Knows that a batch may be unreadable, of another feature set, or contradict itself. Does not
-know what follows: dead letters and counts (``stages.train``), or nothing (``reproduce``).
+Knows that a batch may be unreadable, of another feature set, of the wrong width, not finite,
+or contradict itself. Does not know what follows: dead letters and counts (``stages.train``), or
+nothing (``reproduce``).
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from streamrec.core.examples import TrainingBatch
+from streamrec.core.features import FEATURES
 from streamrec.core.quarantine import Quarantine
 from streamrec.core.watermarks import Intake, Ledger
 from streamrec.errors import InvalidField, Refused
@@ -46,3 +50,13 @@ def _check_features(batch: TrainingBatch, ours: str) -> None:
             f"its features are of set {batch.feature_set}, this trainer knows {ours}: run "
             "feature workers and trainer at one version"
         )
+    for example in batch.examples:
+        if example.stats_CF.shape[1] != len(FEATURES):
+            raise InvalidField(
+                f"stats_CF of the example at offset {example.offset} has "
+                f"{example.stats_CF.shape[1]} features; expected {len(FEATURES)}"
+            )
+        if not (np.isfinite(example.stats_CF).all() and np.isfinite(example.log_q_C).all()):
+            raise InvalidField(
+                f"the example at offset {example.offset} holds a number that is not finite"
+            )

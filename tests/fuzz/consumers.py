@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from kafka import TopicPartition
 
 from streamrec.core import registry
+from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import (
     Filters,
     Interaction,
@@ -28,6 +29,7 @@ from streamrec.core.events import (
     Trigger,
     UserUpdate,
 )
+from streamrec.core.examples import Example
 from streamrec.core.manifest import Manifest
 from streamrec.core.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import GenerationRefused, Malformed, Refused, Unavailable
@@ -37,6 +39,8 @@ from streamrec.infra.checkpoints import DirectoryCheckpoints, _digest
 from streamrec.infra.codec import Codec
 from streamrec.infra.explanations import packed, unpacked
 from streamrec.infra.trigger_feed import KafkaTriggerFeed
+from streamrec.model.tensors import example_tensors
+from streamrec.ports import LearnReport
 from streamrec.settings import KafkaSettings
 from streamrec.stages.isolate import Isolation
 from streamrec.stages.raw import RawRecord
@@ -245,6 +249,14 @@ class TrainingBatches:
         self.world = World(scratch)
         self.decoder = KafkaBatchFeed(SETTINGS, CODEC, "fuzz")
         self.trainer, self.learner = self.world.trainer()
+        learn = self.learner.learn
+
+        def as_tensors_first(examples: Sequence[Example]) -> LearnReport:
+            tensors = example_tensors(examples, Catalogue())
+            assert bool(tensors.stats_BCF.isfinite().all())
+            return learn(examples)
+
+        self.learner.learn = as_tensors_first  # type: ignore[method-assign]
         self.trainer.start()
 
     def corpus(self) -> list[bytes]:

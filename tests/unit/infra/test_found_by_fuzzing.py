@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import BytesIO
 
 import fastavro
+import numpy as np
 import pytest
 
 import schemas
 from streamrec.core.events import Recommendation, Trigger
+from streamrec.core.features import FEATURES
 from streamrec.core.registry import Action, ControlRecord, RegistryState
+from streamrec.core.watermarks import Ledger
 from streamrec.errors import GenerationRefused, InvalidField, UnknownSchema
 from streamrec.infra import schema_registry
 from streamrec.infra.checkpoints import DirectoryCheckpoints
 from streamrec.infra.codec import Codec
 from streamrec.infra.foreign_schema import parsed
 from streamrec.infra.schema_registry import SchemaRegistry
+from streamrec.ports import DeliveredBatch
+from streamrec.stages.admission import admit
 from streamrec.stages.training_progress import Progress
+from tests.harness.training import SET, batches
 
 CODEC = Codec()
 AT_MS = 1_767_323_045_000
@@ -181,3 +188,25 @@ def test_a_record_of_other_fields_is_refused_with_what_to_do(change):
     del record["format"]
     with pytest.raises(GenerationRefused, match="format"):
         Progress.from_record(record)
+
+
+@pytest.mark.parametrize(
+    ("stats", "said"),
+    [
+        (np.zeros((4, 3), np.float32), "has 3 features; expected"),
+        (np.full((4, len(FEATURES)), np.nan, np.float32), "not finite"),
+        (np.full((4, len(FEATURES)), np.inf, np.float32), "not finite"),
+    ],
+    ids=["width", "nan", "inf"],
+)
+def test_a_mini_batch_that_no_tensor_can_be_made_of_is_a_dead_letter_and_a_hole(stats, said):
+    """A ValueError ended the trainer, which then read the same batch again, and again."""
+    [batch] = batches(1, size=2)
+    bad = replace(batch, examples=[replace(batch.examples[0], stats_CF=stats), batch.examples[1]])
+    admitted = admit(DeliveredBatch(0, b"0", b"raw", bad), Ledger(), SET, ())
+    assert isinstance(admitted.refused, InvalidField)
+    assert said in str(admitted.refused)
+    assert admitted.intake.fresh == ()
+    whole = admit(DeliveredBatch(0, b"0", b"raw", batch), Ledger(), SET, ())
+    assert whole.refused is None
+    assert len(whole.intake.fresh) == 2
