@@ -37,6 +37,7 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.codec import Codec
 from streamrec.infra.explanations import packed
 from streamrec.infra.registry_store import DirectoryRegistry
+from streamrec.model.dot_rows import DotRows
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.generation import Generation
 from streamrec.model.hotswap import HotSwap
@@ -94,11 +95,15 @@ class RandomIndex(ItemIndex):
     def __init__(self, encoder: TextEncoder, items: int) -> None:
         super().__init__(encoder)
         vectors = torch.randn(items, DIM, generator=torch.Generator().manual_seed(0))
-        self._random_ND = torch.nn.functional.normalize(vectors, dim=-1)
+        self._random = DotRows(torch.nn.functional.normalize(vectors, dim=-1))
 
     @property
     def vectors(self) -> torch.Tensor:
-        return self._random_ND
+        return self._random.vectors_ND
+
+    @property
+    def dots(self) -> DotRows:
+        return self._random
 
     def ensure(self, catalogue: object) -> int:
         del catalogue

@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from streamrec.core.events import Item
 from streamrec.errors import GenerationRefused
+from streamrec.model.dot_rows import DotRows
 from streamrec.model.encoder import TextEncoder
 
 CENTRE_ITEMS = 256
@@ -95,6 +96,7 @@ class IndexView:
 
     vectors: Tensor  # (N, D) float32, each row of length one, or zero for an item without text
     centre: Tensor  # (D,) subtracted before; zero until enough items are known
+    dots: DotRows  # of the vectors; it remembers, and is for the thread that ranks
 
 
 class ItemIndex:
@@ -109,7 +111,7 @@ class ItemIndex:
         self._texts: list[str] = []  # what each row was encoded from
         self._buffer_MD = torch.zeros(0, encoder.dim)
         start_D = torch.zeros(encoder.dim) if centre is None else centre.detach().float().clone()
-        self._view = IndexView(self._buffer_MD, start_D)
+        self._view = IndexView(self._buffer_MD, start_D, DotRows(self._buffer_MD))
         self._seen_version = 0
         self._nobody = uuid.uuid4().hex[:8]
 
@@ -121,6 +123,10 @@ class ItemIndex:
     @property
     def vectors(self) -> Tensor:
         return self._view.vectors
+
+    @property
+    def dots(self) -> DotRows:
+        return self._view.dots
 
     @property
     def centre(self) -> Tensor:
@@ -220,4 +226,5 @@ class ItemIndex:
             buffer_MD[:published] = self.vectors
         buffer_MD[rows] = centred(vectors_SD, centre_D)
         self._buffer_MD = buffer_MD
-        self._view = IndexView(buffer_MD[:count], centre_D)
+        vectors_ND = buffer_MD[:count]
+        self._view = IndexView(vectors_ND, centre_D, DotRows(vectors_ND))

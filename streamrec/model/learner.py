@@ -32,6 +32,7 @@ from streamrec.core.examples import Example, ExampleKind, FloatArray, user_hash
 from streamrec.core.features import FEATURE_SET, FEATURES
 from streamrec.core.quota import Quota, QuotaRules
 from streamrec.errors import GenerationRefused
+from streamrec.model.dot_rows import DotRows
 from streamrec.model.encoder import TextEncoder
 from streamrec.model.fast_lane import FastLane, FastRecipe
 from streamrec.model.followers import Followers
@@ -80,7 +81,8 @@ class Snapshot(Ranker):
     def __init__(
         self, head: Head, index: Vectors, catalogue: Catalogue, encoder: TextEncoder | None
     ) -> None:
-        super().__init__(head, index.vectors, catalogue)
+        dots = index.dots if isinstance(index, ItemIndex) else DotRows(index.vectors)
+        super().__init__(head, dots, catalogue)
         self.encoder = encoder
         self.centre_D = _centre_of(index)
         self._index = index
@@ -91,7 +93,7 @@ class Snapshot(Ranker):
             self._index.ensure(self._catalogue)
             view = self._index.view
             if torch.equal(view.centre, self.centre_D):  # else: learned since, not this head's
-                self.vectors_ND = view.vectors
+                self.dots = view.dots
         return super().score(examples)
 
 

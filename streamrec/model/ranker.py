@@ -25,6 +25,7 @@ from streamrec.core.features import (
     user_features,
 )
 from streamrec.core.user_state import UserState
+from streamrec.model.dot_rows import DotRows
 from streamrec.model.head import CLIP, Head
 from streamrec.model.ranking import ITEM_INPUTS, OWN, USER_INPUTS, Ranking
 from streamrec.model.similarity import (
@@ -49,9 +50,10 @@ def head_inputs(vectors_ND: Tensor, batch: ExampleTensors) -> Tensor:
 class Ranker:
     """A ``ports.Scorer`` with frozen weights."""
 
-    def __init__(self, head: Head, vectors_ND: Tensor, catalogue: Catalogue) -> None:
+    def __init__(self, head: Head, dots: DotRows, catalogue: Catalogue) -> None:
+        """``dots``: of the index; generations that share it share what it remembers."""
         self.head = head.requires_grad_(False)
-        self.vectors_ND = vectors_ND
+        self.dots = dots
         self._catalogue = catalogue
         self._shared: tuple[FeatureMaker, Tensor, Tensor] | None = None
 
@@ -62,7 +64,7 @@ class Ranker:
         for start in range(0, len(examples), _SCORED_AT_ONCE):
             part = examples[start : start + _SCORED_AT_ONCE]
             batch = example_tensors(part, self._catalogue)
-            scores_BC = self.head(head_inputs(self.vectors_ND, batch))
+            scores_BC = self.head(head_inputs(self.dots.vectors_ND, batch))
             logits_BC = self.head.calibrated_logit(scores_BC, batch.kind_B[:, None])
             for p_C, example in zip(logits_BC.sigmoid().numpy(), part, strict=True):
                 scored.append(p_C[: len(example.candidates)])
@@ -83,14 +85,14 @@ class Ranker:
         history_BH = padded_rows([self._catalogue.rows(h) for h in histories])
         user_BU = torch.tensor([user_features(u, at) for u, at in zip(users, now_ms, strict=True)])
         pair_BPN = torch.from_numpy(features.catalogue_pair_features(histories))
-        sims_BSN = catalogue_similarities(self.vectors_ND, history_BH)
+        sims_BSN = catalogue_similarities(self.dots, history_BH)
         behind = pair_BPN.shape[2] - sims_BSN.shape[2]  # items that came or are missing since
         sims_BSN = torch.nn.functional.pad(sims_BSN, (0, behind))
         own_BON = torch.cat([pair_BPN, sims_BSN], dim=1)
         scores_BN = self._scores(own_BON, user_BU, features).numpy()
         return Ranking(
             head=self.head,
-            vectors_ND=self.vectors_ND,
+            vectors_ND=self.dots.vectors_ND,
             history_BH=history_BH,
             scores_BN=scores_BN,
             own_BON=own_BON,

@@ -50,13 +50,13 @@ class GenerationScorer:
     def __init__(self, head: Head, index: ItemIndex, catalogue: Catalogue) -> None:
         self._index = index
         self._catalogue = catalogue
-        self._ranker = Ranker(head, index.vectors, catalogue)
+        self._ranker = Ranker(head, index.dots, catalogue)
 
     def score(self, examples: Sequence[Example]) -> list[FloatArray]:
         """P(accept | shown) of each example's candidates: one (C,) array each."""
         self._index.ensure(self._catalogue)
-        if self._ranker.vectors_ND is not self._index.vectors:
-            self._ranker = Ranker(self._ranker.head, self._index.vectors, self._catalogue)
+        if self._ranker.dots is not self._index.dots:
+            self._ranker = Ranker(self._ranker.head, self._index.dots, self._catalogue)
         return self._ranker.score(examples)
 
 

@@ -37,7 +37,7 @@ class ServedGeneration:
         self._manifest = read.manifest
         self._index = index
         self._catalogue = catalogue
-        self._ranker = Ranker(head, index.vectors, catalogue)
+        self._ranker = Ranker(head, index.dots, catalogue)
 
     @property
     def generation(self) -> str:
@@ -76,9 +76,9 @@ class ServedGeneration:
 
     def _current(self) -> Ranker:
         """The ranker over the index as it is now."""
-        vectors_ND = self._index.vectors
-        if self._ranker.vectors_ND is not vectors_ND:
-            self._ranker = Ranker(self._ranker.head, vectors_ND, self._catalogue)
+        dots = self._index.dots
+        if self._ranker.dots is not dots:
+            self._ranker = Ranker(self._ranker.head, dots, self._catalogue)
         return self._ranker
 
 

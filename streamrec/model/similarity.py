@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from streamrec.core.user_state import HISTORY
+from streamrec.model.dot_rows import DotRows
 
 SIMILARITIES = (
     "sim_decayed",  # mean over the history, newest weighing most
@@ -83,18 +84,22 @@ def candidate_similarities(vectors_ND: Tensor, history_BH: Tensor, rows_BC: Tens
     return pool(dots_BKC, mask_BR)
 
 
-def catalogue_similarities(vectors_ND: Tensor, history_BH: Tensor) -> Tensor:
+def catalogue_similarities(dots: DotRows, history_BH: Tensor) -> Tensor:
     """Similarities (B, S, N) of every indexed item. Histories count as long as they are."""
+    vectors_ND = dots.vectors_ND
     sims_BSN = vectors_ND.new_zeros(len(history_BH), len(SIMILARITIES), len(vectors_ND))
-    keys_BKD, mask_BR = history_keys(vectors_ND, history_BH)
-    lengths = [_POOLS + int(length) if length else 0 for length in mask_BR.sum(1)]
-    keys = [keys_KD[:length] for keys_KD, length in zip(keys_BKD, lengths, strict=True)]
-    dots = torch.split(torch.cat(keys) @ vectors_ND.T, lengths)
-    for sims_SN, dots_KN in zip(sims_BSN, dots, strict=True):
-        if not len(dots_KN):
+    if not len(vectors_ND):
+        return sims_BSN
+    keys_BKD, _ = history_keys(vectors_ND, history_BH)
+    pools_QD = keys_BKD[:, :_POOLS].flatten(0, 1)  # one product of all is faster than one each
+    sims_BSN[:, :_POOLS] = (pools_QD @ vectors_ND.T).view(-1, _POOLS, len(vectors_ND))
+    recent = [[row for row in rows if row >= 0] for rows in history_BH[:, :RECENT].tolist()]
+    table_KN, place = dots.find(row for rows in recent for row in rows)
+    for sims_SN, rows in zip(sims_BSN, recent, strict=True):
+        if not rows:
             continue
-        recent_RN = dots_KN[_POOLS:]
-        sims_SN[: _POOLS + 1] = dots_KN[: _POOLS + 1]
+        recent_RN = table_KN[[place[row] for row in rows]]
+        sims_SN[_POOLS] = recent_RN[0]
         torch.amax(recent_RN, dim=0, out=sims_SN[_POOLS + 1])
         weights_RN = (recent_RN * SHARPNESS).exp_()  # |cosine| ≤ 1: no overflow to guard against
         attended_N = (weights_RN * recent_RN).sum(dim=0) / weights_RN.sum(dim=0)

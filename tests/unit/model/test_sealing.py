@@ -98,7 +98,7 @@ def test_a_loaded_generation_scores_like_the_weights_it_was_made_of(shop: Worksh
     directory = shop.weights("one", made)
     shop.generations.seal(directory, PROVENANCE)
     loaded = shop.generations.scorer(directory).score(EXAMPLES)
-    ranker = Ranker(made, shop.index.vectors, shop.catalogue)
+    ranker = Ranker(made, shop.index.dots, shop.catalogue)
     for ours, theirs in zip(loaded, ranker.score(EXAMPLES), strict=True):
         assert ours.shape == (8,)
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
