@@ -47,7 +47,8 @@ from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.raw import Edges, RawRecord, Refusals
 from streamrec.stages.release import ReleaseDesk
 from streamrec.stages.release_line import ReleaseLine
-from streamrec.stages.train import Parts, Rhythm, Trainer
+from streamrec.stages.train import Trainer
+from streamrec.stages.training_parts import Parts, Rhythm
 from streamrec.stages.training_worker import TRAINER, CatalogueMirror, TrainingWorker, WorkerParts
 
 log = logging.getLogger(__name__)

@@ -73,6 +73,11 @@ def reproduce(bench: Bench, manifest: Manifest) -> Reproduction:
             f"{manifest.generation} has no parent: it is what training began with, and has "
             "learned nothing"
         )
+    if manifest.gate is not None and not manifest.gate["accepted"]:
+        raise UserError(
+            f"{manifest.generation} was rejected by its gate: snapshots are kept of generations "
+            "that passed. `streamrec adapters show` says why it was"
+        )
     parent, own = (
         _snapshot(bench.snapshots, name, manifest.generation)
         for name in (manifest.parent, manifest.generation)

@@ -37,35 +37,21 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 from streamrec.core import gate, watermarks
-from streamrec.core.events import Item
 from streamrec.core.examples import Example, TrainingBatch, forgetting
-from streamrec.core.gate import GateRules, Reject
+from streamrec.core.gate import Reject
 from streamrec.core.watermarks import Ledger
 from streamrec.errors import GenerationRefused, Refused
-from streamrec.ports import (
-    BatchFeed,
-    Checkpoints,
-    Clock,
-    DeliveredBatch,
-    Generations,
-    Learner,
-    LearnReport,
-    Provenance,
-    RegistryStore,
-    Scalars,
-    Snapshots,
-)
+from streamrec.ports import DeliveredBatch, LearnReport, Provenance
 from streamrec.stages.admission import Admitted, admit
-from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.dispatch import Dispatch, provenance
 from streamrec.stages.release import Outcome
-from streamrec.stages.release_line import Released, ReleaseLine
+from streamrec.stages.release_line import Released
 from streamrec.stages.save_points import SavePoints
+from streamrec.stages.training_parts import Parts, Rhythm
 from streamrec.stages.training_progress import Arrival, Counts, Progress
 from streamrec.stages.trial import Candidate, Trial
 
@@ -74,43 +60,6 @@ log = logging.getLogger(__name__)
 UNTRAINED = "untrained: the first champion"
 BATCHES_AT_ONCE = 16
 """Batches of one round: more would keep steps 1 to 3 waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rhythm:
-    """When things are due. ``feature_set``: batches of another one are refused."""
-
-    feature_set: str
-    release_examples: int = 500
-    release_s: float = 15.0
-    gate_examples: int = 200
-    gate_s: float = 10.0
-    checkpoint_s: float = 30.0
-    snapshots: int = 8  # generations that can be gone back to
-    rules: GateRules = field(default_factory=GateRules)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The edges a trainer works with. ``work`` is a directory of its own."""
-
-    feed: BatchFeed
-    learner: Learner
-    checkpoints: Checkpoints
-    snapshots: Snapshots
-    generations: Generations
-    store: RegistryStore
-    champions: ChampionWatch
-    line: ReleaseLine
-    clock: Clock
-    scalars: Scalars
-    work: Path
-    refuse: Callable[[DeliveredBatch, Refused], None]  # to the dead-letter topic; Unavailable
-    mirror: Callable[[], Sequence[Item]] = tuple  # items since the last call
-    may_train: Callable[[], object] = lambda: None  # raises LeaseLost, Unavailable
-    observe: Callable[[Sequence[Example]], object] = lambda _: None  # what is about to be learned
-    start_from: str | None = None  # the generation that an untrained learner was made from
-    stopping: Callable[[], bool] = lambda: False
 
 
 class Trainer:

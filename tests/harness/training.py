@@ -20,7 +20,8 @@ from streamrec.ports import DeliveredBatch
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.release import ReleaseDesk
 from streamrec.stages.release_line import ReleaseLine
-from streamrec.stages.train import Parts, Rhythm, Trainer
+from streamrec.stages.train import Trainer
+from streamrec.stages.training_parts import Parts, Rhythm
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import SharedLog
 from tests.fakes.feed import FakeBatchFeed

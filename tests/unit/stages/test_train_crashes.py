@@ -18,7 +18,8 @@ from streamrec.errors import Malformed
 from streamrec.stages.champion import ChampionWatch
 from streamrec.stages.release import ReleaseDesk
 from streamrec.stages.release_line import ReleaseLine
-from streamrec.stages.train import Parts, Trainer
+from streamrec.stages.train import Trainer
+from streamrec.stages.training_parts import Parts
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
