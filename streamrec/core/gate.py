@@ -17,7 +17,8 @@ pass because the sample is small.
 the champion's; lists that collapse onto few items; a calibration error above a limit, a
 ranking below popularity's, or below that of the champion some releases ago (the anchor: many
 steps down, each too small to be noticed). The last three do not hold up a candidate that is
-better than the champion: refusing it would keep what is worse.
+better than the champion, nor does the distance of lists one that is clearly better: refusing
+it would keep what is worse.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ def _broken(report: GateReport, rules: GateRules) -> list[str]:
     if report.not_finite:
         reasons.append(f"scores are not probabilities on {report.not_finite} examples")
     for name, norm in report.norms.items():
+        if name == KL and _clearly_better(report, rules):
+            continue
         limit = rules.max_kl if name == KL else rules.max_update_norm
         if not norm <= limit:  # also when it is not a number
             reasons.append(f"{name} is {norm:.3g}, above {limit:g}")
@@ -141,6 +144,12 @@ def _below_floors(report: GateReport, rules: GateRules) -> list[str]:
         and m.difference < -rules.floor_tolerance
         and m.difference < -rules.z * m.standard_error
     ]
+
+
+def _clearly_better(report: GateReport, rules: GateRules) -> bool:
+    """Beyond noise in probability or order: far from a bad champion is where to go."""
+    found = (report.metrics.get(name) for name in ("log_loss", "mrr"))
+    return any(m is not None and m.difference > rules.z * m.standard_error for m in found)
 
 
 def _relative(report: GateReport, rules: GateRules) -> list[str]:

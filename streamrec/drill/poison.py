@@ -37,7 +37,7 @@ from streamrec.drill.poisoned import put_upside_down
 from streamrec.errors import Refused, Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.follower import Follower
-from streamrec.settings import Settings
+from streamrec.settings import Adapter, Settings
 from streamrec.stages.alarm import ACTOR as ALARM
 
 READY_WITHIN_S = 600.0
@@ -69,6 +69,7 @@ def poison_settings(given: Settings) -> Settings:
     settings = drill_settings(given)
     return replace(
         settings,
+        encoder=replace(settings.encoder, adapter=Adapter.NONE),  # the head alone: seconds count
         ingest=replace(settings.ingest, attribution_window_s=3.0),
         trainer=replace(
             settings.trainer, quota_window=256, release_examples=1_000_000, release_s=25.0

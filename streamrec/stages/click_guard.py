@@ -9,9 +9,10 @@ there are no canaries or because a person activated it. Champion and predecessor
 different times, so what differs may also be the time of day: that is why a good part of the
 rate may go (``TestRules.harm``) before it counts, and why it is off until asked for.
 
-Each look: another champion, by an activation that this guard has seen: remember how often its
-predecessor's lists were clicked, and begin to watch. Harm: roll back, which pins the
-predecessor. A pin is somebody's decision and is left alone; a canary has its own watch.
+Each look: another champion, by an activation that this guard has seen: begin to watch. It is
+compared with the newest former champion that has answered often enough: releases may follow
+each other faster than clicks. Harm: roll back, which pins the predecessor. A pin is
+somebody's decision and is left alone; a canary has its own watch.
 """
 
 from __future__ import annotations
@@ -53,9 +54,7 @@ class ClickGuard:
         self._rules = rules
         self._watch_s = watch_s
         self._champion: str | None = None
-        self._newest = Rate()  # of the champion, when last looked at
-        self._before: Rate | None = None  # of its predecessor; None: it is not watched
-        self._since_ms = 0
+        self._since_ms: int | None = None  # None: the champion is not watched
 
     def look(self) -> None:
         """One look. Raises Unavailable."""
@@ -64,19 +63,24 @@ class ClickGuard:
             return
         if state.champion != self._champion:
             self._enthroned(state)
-        self._newest = self._rate(state.champion)
-        if self._before is None or state.pin is not None or state.canary is not None:
+        if self._since_ms is None or state.pin is not None or state.canary is not None:
             return
         if self._clock.now_ms() - self._since_ms > self._watch_s * 1000:
             return
-        look = sequential_test.look(self._before, self._newest, self._rules)
+        before, newest = self._before(state), self._rate(state.champion)
+        look = sequential_test.look(before, newest, self._rules)
         if look.verdict is Verdict.HARM:
             self._undo(state.champion, str(look))
 
     def _enthroned(self, state: RegistryState) -> None:
         activated = self._champion is not None and state.previous == self._champion
-        self._before = self._newest if activated else None
-        self._champion, self._since_ms = state.champion, self._clock.now_ms()
+        self._since_ms = self._clock.now_ms() if activated else None
+        self._champion = state.champion
+
+    def _before(self, state: RegistryState) -> Rate:
+        """Of the newest former champion that has answered often enough to be compared with."""
+        rates = (self._rate(former) for former in reversed(state.history))
+        return next((rate for rate in rates if rate.lists >= self._rules.least_lists), Rate())
 
     def _undo(self, champion: str, why: str) -> None:
         """Somebody who acts at the same moment was first: then it is looked at anew."""
@@ -85,5 +89,5 @@ class ClickGuard:
         except (RegistryConflict, UserError) as error:
             log.warning("%s is not rolled back: %s", champion, error)
             return
-        self._before = None
+        self._since_ms = None
         log.error("%s is rolled back to %s: %s", champion, report.generation, why)

@@ -201,6 +201,12 @@ def test_divergence_by_hand_and_its_limit() -> None:
     assert "kl is" in reasons(decide(compare(torn, "g"), RULES))
 
 
+def test_lists_far_from_those_of_a_bad_champion_pass_when_they_are_clearly_better() -> None:
+    good, bad = p(0.99, 1e-6), p(1e-6, 0.99)
+    better = [judge(example([1, 0]), good, bad)] * 40 + [judge(example([0, 1]), good, bad)] * 2
+    assert isinstance(decide(compare(better, "upside-down"), RULES), Accept)
+
+
 def test_lists_that_collapse_onto_few_items_reject() -> None:
     rng = np.random.default_rng(0)
     judged = []

@@ -63,6 +63,15 @@ def test_who_is_clicked_about_as_often_stays(world: World) -> None:
     assert world.undone == []
 
 
+def test_who_follows_a_champion_of_a_moment_is_compared_with_the_one_before(world: World) -> None:
+    world.rates["g3"] = WORSE
+    world.rates["g2"] = Rate(3, 1, 3, 0.33, 0.1)
+    world.activate("g2")
+    world.activate("g3")
+    world.guard.look()
+    assert len(world.undone) == 1
+
+
 def test_a_champion_found_at_the_start_has_nothing_to_be_compared_with(world: World) -> None:
     world.state = registry.activate(world.state, "g2")
     world.guard.look()
