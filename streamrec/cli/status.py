@@ -92,6 +92,7 @@ def fields(before: Snapshot, after: Snapshot) -> dict[str, Any]:
             "generation": champion.record.state.champion,
             "staged": champion.record.state.staged,
             "pinned": champion.record.state.pin is not None,
+            "pin": champion.record.state.pin and asdict(champion.record.state.pin),
             "canary": champion.record.state.canary and asdict(champion.record.state.canary),
             "revision": champion.record.state.revision,
             "created_at_ms": champion.created_at_ms,

@@ -137,7 +137,7 @@ class PoisonDrill:
         self._fooled()
         self._phase(Phase.AFTER, AFTER_S)
         self._seen.ended_ms = self._clock.now_ms()
-        return report(self._seen)
+        return report(self._seen) | {"seed": self._options.seed}
 
     # -- the phases -------------------------------------------------------------------
 
