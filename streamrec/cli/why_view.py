@@ -159,12 +159,15 @@ def _state(kept: Explanation) -> RenderableType:
     behind = "never seen"
     if kept.user_seen_ms:
         behind = f"last event {ago(kept.served_at_ms - kept.user_seen_ms)} before the answer"
+    latest = "none yet"
+    if kept.watermark_ms:
+        latest = f"{ago(kept.served_at_ms - kept.watermark_ms)} before the answer"
     statistics = ", ".join(f"{source} {at:,}" for source, at in sorted(kept.statistics.items()))
     rows = [
         ("user", behind),
         ("user's state", f"events before offset {kept.state_position:,} of the user's partition"),
         ("statistics", f"before {statistics}"),
-        ("their latest event", f"{ago(kept.served_at_ms - kept.watermark_ms)} before the answer"),
+        ("their latest event", latest),
     ]
     return _facts("What it knew", rows)
 
