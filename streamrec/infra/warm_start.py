@@ -20,6 +20,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class WarmStart:
         """Begin to import ``modules``, in a process of its own; returns at once."""
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["streamrec.infra.preload", *modules])
-        multiprocessing.forkserver.ensure_running()
+        forkserver.ensure_running()
 
     def start(self, program: Program) -> Process:
         """Fork a worker that becomes the program; waits for the imports to be done."""
