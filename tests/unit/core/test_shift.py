@@ -182,3 +182,16 @@ def test_numbers_of_nothing_are_zeros() -> None:
     assert Traffic().numbers() == {
         "top_item": 0.0, "top_user": 0.0, "new_users": 0.0, "click_rate": 0.0,
     }  # fmt: skip
+
+
+def test_lists_of_one_taste_say_nothing_of_agreement() -> None:
+    """Or lists that become good would look like turned labels."""
+    rng = np.random.default_rng(0)
+    traffic, contrast = Traffic(), Traffic()
+    for _ in range(50):
+        one = example(rng, "u0", 0, item=6)
+        contrast.add(one, categories_of)
+        one.stats_CF[:, AFFINITY] = 0.7
+        traffic.add(one, categories_of)
+    assert "agreement" not in traffic.numbers()
+    assert contrast.numbers()["agreement"] > 0.5
