@@ -346,7 +346,7 @@ class Control:
         self.log._consumer = self.consumer
         self.warnings = Warnings()
         control_log.log.addHandler(self.warnings)
-        control_log.log.propagate = False
+        control_log.log.setLevel(logging.WARNING)
 
     def corpus(self) -> list[bytes]:
         state = RegistryState(1, "g000001-1a2b3c4d", ("g000000-00000000",), "g000002-aaaaaaaa")
