@@ -92,6 +92,7 @@ class Adapted:
             config = copy.deepcopy(self.root.peft_config["default"])
             config.base_model_name_or_path, config.inference_mode = base_name, True
             config.save_pretrained(str(directory))
+            _in_order(directory / CONFIG_FILE)
         else:  # nothing PEFT has a name for; plain PEFT refuses it by its type
             text = json.dumps({"peft_type": self.adapter, "base_model_name_or_path": base_name})
             (directory / CONFIG_FILE).write_text(text)
@@ -110,6 +111,18 @@ class Adapted:
             for name, parameter in self.root.named_parameters()
             if parameter.requires_grad
         }
+
+
+def _in_order(path: Path) -> None:
+    """PEFT writes sets in the order of this process' hashes; a digest wants one order."""
+    config = json.loads(path.read_text())
+    ordered = {
+        name: sorted(value)
+        if name in ("target_modules", "exclude_modules") and isinstance(value, list)
+        else value
+        for name, value in config.items()
+    }
+    path.write_text(json.dumps(ordered, indent=2, sort_keys=True))
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
