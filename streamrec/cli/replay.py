@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamrec.cli.console import JsonOption, err, out, print_json, say, table
 from streamrec.core.chart import line_chart, sparkline
-from streamrec.core.leaderboard import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
+from streamrec.core.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:

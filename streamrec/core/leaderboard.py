@@ -14,12 +14,9 @@ from typing import Any
 import numpy as np
 
 from streamrec.core.examples import FloatArray
+from streamrec.core.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 from streamrec.core.prequential import Calibration, Impressions, NextClicks
 from streamrec.core.significance import Comparison, paired_bootstrap
-
-NEXT_CLICK, IMPRESSIONS = "next_click", "impressions"
-MAIN_METRIC = {NEXT_CLICK: "ndcg@10", IMPRESSIONS: "auc"}
-"""By kind of prediction: what curves show and slices are compared by."""
 
 RESAMPLES = 2_000
 

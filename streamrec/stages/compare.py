@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from streamrec.core.catalogue import Catalogue
 from streamrec.core.examples import Example
-from streamrec.core.leaderboard import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK, Metrics
+from streamrec.core.leaderboard import Metrics
+from streamrec.core.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 from streamrec.ports import LearnReport
 from streamrec.stages.contest import ReplayLearner, ReplayScorer
 from streamrec.stages.recorded import Stream
