@@ -39,7 +39,7 @@ class ClickGuard:
     def __init__(
         self,
         state: Callable[[], RegistryState],
-        roll_back: Callable[[str], SwapReport],
+        roll_back: Callable[[str, str], SwapReport],
         rate: Callable[[str], Rate],
         clock: Clock,
         rules: TestRules,
@@ -70,7 +70,7 @@ class ClickGuard:
         before, newest = self._before(state), self._rate(state.champion)
         look = sequential_test.look(before, newest, self._rules)
         if look.verdict is Verdict.HARM:
-            self._undo(state.champion, str(look))
+            self._undo(state, str(look))
 
     def _enthroned(self, state: RegistryState) -> None:
         activated = self._champion is not None and state.previous == self._champion
@@ -82,10 +82,14 @@ class ClickGuard:
         rates = (self._rate(former) for former in reversed(state.history))
         return next((rate for rate in rates if rate.lists >= self._rules.least_lists), Rate())
 
-    def _undo(self, champion: str, why: str) -> None:
-        """Somebody who acts at the same moment was first: then it is looked at anew."""
+    def _undo(self, state: RegistryState, why: str) -> None:
+        """To the predecessor by name: the newest change may be another by then.
+
+        Somebody who acts at the same moment was first: then it is looked at anew.
+        """
+        champion, previous = state.champion, state.previous or ""
         try:
-            report = self._roll_back(f"clicked less than the one before: {why}")
+            report = self._roll_back(f"clicked less than the one before: {why}", previous)
         except (RegistryConflict, UserError) as error:
             log.warning("%s is not rolled back: %s", champion, error)
             return

@@ -32,9 +32,9 @@ class World:
             watch_s=100,
         )
 
-    def roll_back(self, reason: str) -> SwapReport:
+    def roll_back(self, reason: str, to: str) -> SwapReport:
         self.undone.append(reason)
-        self.state = registry.rollback(self.state, Pin(ACTOR, reason, 0))
+        self.state = registry.rollback(self.state, Pin(ACTOR, reason, 0), to)
         return SwapReport(self.state.champion or "")
 
     def activate(self, generation: str) -> None:
