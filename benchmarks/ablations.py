@@ -21,14 +21,14 @@ import numpy as np
 import torch
 
 from benchmarks.prepared import FAST, Prepared, prepare
-from streamrec.core.leaderboard import FEW, gain, second_half
-from streamrec.core.quota import QuotaRules
-from streamrec.core.significance import paired_bootstrap
-from streamrec.model.learner import Recipe
-from streamrec.stages.compare import LearnsUntil
-from streamrec.stages.contest import ReplayLearner
-from streamrec.stages.recorded import Stream
-from streamrec.stages.replay import Replay, ReplayOptions
+from streamrec.core.measures.leaderboard import FEW, gain, second_half
+from streamrec.core.measures.significance import paired_bootstrap
+from streamrec.core.training.quota import QuotaRules
+from streamrec.model.learning.learner import Recipe
+from streamrec.stages.replaying.compare import LearnsUntil
+from streamrec.stages.replaying.contest import ReplayLearner
+from streamrec.stages.replaying.recorded import Stream
+from streamrec.stages.replaying.replay import Replay, ReplayOptions
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -3,7 +3,7 @@
     python -m benchmarks.canary [--runs N]
 
 Simulates users who ask for lists one after the other and click on some; looks after every
-20 lists, the way ``stages.tryout`` does, and stops at the first verdict. A quarter of the
+20 lists, the way ``stages.releasing.tryout`` does, and stops at the first verdict. A quarter of the
 users has the canary. *Wrong*: any verdict where both rates are equal.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from streamrec.core.sequential_test import TestRules, Verdict, capped_rate, look
+from streamrec.core.release.sequential_test import TestRules, Verdict, capped_rate, look
 
 EVERY = 20
 USER_LISTS = 20

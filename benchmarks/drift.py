@@ -35,12 +35,12 @@ import numpy as np
 import torch
 
 from benchmarks.prepared import Prepared, prepare
-from streamrec.core.chart import line_chart
 from streamrec.core.events import Interaction, Item
-from streamrec.core.leaderboard import Prediction, gain
-from streamrec.stages.compare import LearnsUntil
-from streamrec.stages.recorded import Stream
-from streamrec.stages.replay import Replay, ReplayOptions
+from streamrec.core.measures.chart import line_chart
+from streamrec.core.measures.leaderboard import Prediction, gain
+from streamrec.stages.replaying.compare import LearnsUntil
+from streamrec.stages.replaying.recorded import Stream
+from streamrec.stages.replaying.replay import Replay, ReplayOptions
 
 SWAP, BACK, STATIC_FROM = 0.5, 0.75, 0.3
 USERS, ITEMS = "users", "items"

@@ -30,14 +30,14 @@ import transformers
 from torch import Tensor
 from torch.nn import functional
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
-from streamrec.core.manifest import Manifest
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.generation import expectations, write_manifest, write_weights
-from streamrec.model.hotswap import HotSwap
-from streamrec.model.loading import load_encoder
-from streamrec.model.weights import find_weights
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.encoders.weights import find_weights
+from streamrec.model.generations.generation import expectations, write_manifest, write_weights
+from streamrec.model.generations.hotswap import HotSwap
 from streamrec.settings import EncoderSettings
 
 WORDS = tuple(

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Item, Kind
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.similarity import RECENT
-from streamrec.stages.recorded import Stream
-from streamrec.stages.replay import Replay, ReplayOptions
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.model.scoring.similarity import RECENT
+from streamrec.stages.replaying.recorded import Stream
+from streamrec.stages.replaying.replay import Replay, ReplayOptions
 
 DIM = 384
 USERS = 2_000

@@ -22,20 +22,20 @@ import numpy as np
 
 from streamrec.bootstrap import clients
 from streamrec.core import topics
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Item
 from streamrec.core.examples import Example
-from streamrec.core.fold import FoldRules, Located, PartitionFold
-from streamrec.core.gate import GateRules, Reject
-from streamrec.core.quota import Quota, QuotaRules
-from streamrec.core.shift import ShiftRules, ShiftWatch
-from streamrec.core.statistics import Statistics
-from streamrec.core.watermarks import Ledger
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.loading import load_encoder
+from streamrec.core.release.gate import GateRules, Reject
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.statistics import Statistics
+from streamrec.core.training.quota import Quota, QuotaRules
+from streamrec.core.training.shift import ShiftRules, ShiftWatch
+from streamrec.core.training.watermarks import Ledger
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.learning.learner import OnlineLearner, Recipe
 from streamrec.settings import load
-from streamrec.stages.trial import Candidate, Champion, Former, Trial
+from streamrec.stages.training.trial import Candidate, Champion, Former, Trial
 
 RUN = 64
 QUOTAS = ((512, 0.125, 0.25), (512, 0.25, 0.25), (2048, 0.125, 0.25), (2048, 0.25, 0.25))

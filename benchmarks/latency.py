@@ -28,16 +28,16 @@ from streamrec.bootstrap import clients
 from streamrec.bootstrap.local_loop import Crew, LocalLoop
 from streamrec.core import topics
 from streamrec.core.events import Interaction
-from streamrec.core.loop_watch import percentiles
+from streamrec.core.measures.loop_watch import percentiles
 from streamrec.demo.player import Player
 from streamrec.demo.ready import Readiness, load_catalogue
 from streamrec.demo.watcher import FOLLOWED, Watcher
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.datasets import ClickStream, movielens_100k
-from streamrec.infra.embedded import EmbeddedKafka
-from streamrec.infra.follower import Follower
-from streamrec.infra.kafka import KafkaPublisher, client_config, full_name, make_consumer
-from streamrec.infra.kafka_topics import create_topics
+from streamrec.infra.processes.embedded import EmbeddedKafka
+from streamrec.infra.stores.datasets import ClickStream, movielens_100k
+from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.kafka import KafkaPublisher, client_config, full_name, make_consumer
+from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import KafkaSettings
 
 READY_S = 180

@@ -32,28 +32,28 @@ from benchmarks.datasets import movietweetings
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.recorded import read_events, read_items
 from streamrec.core import topics
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.examples import Example
-from streamrec.core.features import FeatureMaker
-from streamrec.core.leaderboard import second_half
-from streamrec.core.prequential import NextClicks
-from streamrec.core.significance import paired_bootstrap
-from streamrec.core.user_state import UserState
+from streamrec.core.measures.leaderboard import second_half
+from streamrec.core.measures.prequential import NextClicks
+from streamrec.core.measures.significance import paired_bootstrap
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FeatureMaker
+from streamrec.core.state.user_state import UserState
 from streamrec.errors import SettingsError
-from streamrec.infra.codec import Codec
-from streamrec.infra.datasets import movielens_100k
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.fast_lane import FastRecipe
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.loading import load_encoder
-from streamrec.model.recipes import recipe_for
-from streamrec.model.regularisers import mean_state
+from streamrec.infra.stores.datasets import movielens_100k
+from streamrec.infra.wire.codec import Codec
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.learning.fast_lane import FastRecipe
+from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.model.learning.recipes import recipe_for
+from streamrec.model.learning.regularisers import mean_state
 from streamrec.ports import LearnReport
 from streamrec.settings import Settings, load
-from streamrec.stages.contest import ReplayScorer
-from streamrec.stages.recorded import Stream
-from streamrec.stages.replay import Replay, ReplayOptions
+from streamrec.stages.replaying.contest import ReplayScorer
+from streamrec.stages.replaying.recorded import Stream
+from streamrec.stages.replaying.replay import Replay, ReplayOptions
 
 THIN = FastRecipe(inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_5000ev"), hidden=False)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.recorded import read_events, read_items
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Item
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.loading import load_encoder
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.learning.learner import OnlineLearner, Recipe
 from streamrec.settings import load
 
 FAST = replace(Recipe(), slow=None)

@@ -7,7 +7,7 @@ Three figures from one run, over the same item vectors, without Kafka:
     bare      cosine of one user vector with every item, torch.topk: nothing else
     ranking   the model of a generation: text similarities, live statistics, head
     serving   a whole micro-batch: states read and parsed, ranked, filtered, encoded
-    reasons   the same, and every item gets its reason (``model.parts``)
+    reasons   the same, and every item gets its reason (``model.scoring.parts``)
     why       the same, and every list is kept to be explained, packed as for Redis
 
 Users have histories of up to 50 items and statistics of a folded stream. Then generations
@@ -27,28 +27,28 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from streamrec.core.catalogue import Catalogue, item_record
 from streamrec.core.events import Interaction, Item, Kind, Request, Source
-from streamrec.core.fold import FoldRules, Located, PartitionFold
-from streamrec.core.registry import Action, ControlRecord, RegistryState
-from streamrec.core.statistics import Statistics
-from streamrec.core.user_state import UserState
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
+from streamrec.core.state.catalogue import Catalogue, item_record
+from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.statistics import Statistics
+from streamrec.core.state.user_state import UserState
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.codec import Codec
-from streamrec.infra.explanations import packed
-from streamrec.infra.registry_store import DirectoryRegistry
-from streamrec.model.dot_rows import DotRows
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.generation import Generation
-from streamrec.model.hotswap import HotSwap
-from streamrec.model.index import ItemIndex
-from streamrec.model.served import ServedGeneration, head_expectations
+from streamrec.infra.stores.explanations import packed
+from streamrec.infra.stores.registry_store import DirectoryRegistry
+from streamrec.infra.wire.codec import Codec
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.generations.generation import Generation
+from streamrec.model.generations.hotswap import HotSwap
+from streamrec.model.generations.served import ServedGeneration, head_expectations
+from streamrec.model.scoring.dot_rows import DotRows
 from streamrec.ports import Delivered, Writes
-from streamrec.stages.explain import Explained, Explainer
-from streamrec.stages.mirror import Mirror
-from streamrec.stages.obey import Obedience
-from streamrec.stages.raw import Edges
-from streamrec.stages.serve import Server
+from streamrec.stages.ingesting.raw import Edges
+from streamrec.stages.serving.explain import Explained, Explainer
+from streamrec.stages.serving.mirror import Mirror
+from streamrec.stages.serving.obey import Obedience
+from streamrec.stages.serving.serve import Server
 from tests.fakes.language_models import tiny_encoder
 from tests.fakes.store import FakePartitionStore
 from tests.harness.generations import new_generation

@@ -28,17 +28,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from streamrec.core.catalogue import Catalogue, item_record
 from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
-from streamrec.core.features import FEATURE_SET, FEATURES
-from streamrec.core.watermarks import Ledger
-from streamrec.infra.codec import Codec
-from streamrec.model.fast_lane import FastLane, FastRecipe
-from streamrec.model.head import INPUTS, Head
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.losses import listwise
-from streamrec.model.replay_memory import Remembered
+from streamrec.core.state.catalogue import Catalogue, item_record
+from streamrec.core.state.features import FEATURE_SET, FEATURES
+from streamrec.core.training.watermarks import Ledger
+from streamrec.infra.wire.codec import Codec
+from streamrec.model.learning.fast_lane import FastLane, FastRecipe
+from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.model.learning.losses import listwise
+from streamrec.model.learning.replay_memory import Remembered
+from streamrec.model.scoring.head import INPUTS, Head
 
 DIM = 384
 CANDIDATES = 101
@@ -128,7 +128,7 @@ def learner_loop(learner: OnlineLearner, examples: Sequence[Example], size: int)
 
 
 def trainer_loop(learner: OnlineLearner, messages: Sequence[bytes], codec: Codec) -> None:
-    """What a round of ``stages.train`` does with each message, Kafka and trials aside."""
+    """What a round of ``stages.training.train`` does with each message, Kafka and trials aside."""
     ledger = Ledger()
     for message in messages:
         batch = codec.decode("training-batches", message)

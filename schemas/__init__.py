@@ -2,7 +2,7 @@
 
 Knows the files: ``<name>.avsc`` is what we write today, ``history/<name>/<n>.avsc`` what we
 wrote before (today's included) and therefore must always be able to read.
-Does not know Avro: ``streamrec.infra.codec`` parses them.
+Does not know Avro: ``streamrec.infra.wire.codec`` parses them.
 """
 
 from __future__ import annotations

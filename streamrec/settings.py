@@ -86,7 +86,7 @@ class IngestSettings:
 
 
 class Adapter(StrEnum):
-    """What of the language model is trained (``model.peft_menu``)."""
+    """What of the language model is trained (``model.encoders.peft_menu``)."""
 
     LORA = "lora"
     DORA = "dora"
@@ -128,7 +128,7 @@ class EncoderSettings:
 
 
 class Optimiser(StrEnum):
-    """What moves the encoder's trained weights (``model.optimisers``)."""
+    """What moves the encoder's trained weights (``model.learning.optimisers``)."""
 
     ADAMW = "adamw"
     SGD = "sgd"  # with momentum

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
+from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
 from tests.harness.servers import new_apache_kafka, new_redis_server
 
 # a busy machine is no failure

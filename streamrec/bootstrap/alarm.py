@@ -12,10 +12,10 @@ from typing import Any
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.live import Around
 from streamrec.core.events import Item
-from streamrec.core.shift import ShiftRules, ShiftWatch
-from streamrec.stages.alarm import ACT_EVERY_S, ACTOR, PromotionAlarm
+from streamrec.core.training.shift import ShiftRules, ShiftWatch
 from streamrec.stages.background import Background
-from streamrec.stages.release import ReleaseDesk
+from streamrec.stages.releasing.release import ReleaseDesk
+from streamrec.stages.training.alarm import ACT_EVERY_S, ACTOR, PromotionAlarm
 
 log = logging.getLogger(__name__)
 

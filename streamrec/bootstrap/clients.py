@@ -16,24 +16,24 @@ from redis import Redis
 
 from streamrec import settings as reader
 from streamrec.core import topics
-from streamrec.core.catalogue import item_from_record
 from streamrec.core.events import Item, Source
 from streamrec.core.pseudonym import pseudonym
-from streamrec.core.registry import ControlRecord
+from streamrec.core.release.registry import ControlRecord
+from streamrec.core.state.catalogue import item_from_record
 from streamrec.errors import UserError
-from streamrec.infra import servers_file
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.codec import Codec
-from streamrec.infra.control_log import KafkaControlLog
-from streamrec.infra.fleet import RedisFleet
-from streamrec.infra.kafka import KafkaPublisher, client_config
-from streamrec.infra.kafka_topics import partition_counts
-from streamrec.infra.live_board import RedisLiveBoard
-from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.registry_store import open_registry
+from streamrec.infra.processes import servers_file
+from streamrec.infra.stores.control_log import KafkaControlLog
+from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.infra.stores.live_board import RedisLiveBoard
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.registry_store import open_registry
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import KafkaPublisher, client_config
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import RegistryStore
 from streamrec.settings import Settings
-from streamrec.stages.release import ReleaseDesk
+from streamrec.stages.releasing.release import ReleaseDesk
 
 
 def located(settings: Settings | None = None) -> Settings:

@@ -1,6 +1,6 @@
 """The feature worker: Kafka's events and items into Redis, mini-batches out.
 
-Wires ``stages.ingest`` to faust, kafka-python and Redis. Waits for whatever is not there
+Wires ``stages.ingesting.ingest`` to faust, kafka-python and Redis. Waits for whatever is not there
 yet, and says so; loads no torch.
 """
 
@@ -18,20 +18,20 @@ from functools import partial
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
-from streamrec.core.batching import BatchRules
-from streamrec.core.fold import FoldRules
+from streamrec.core.state.batching import BatchRules
+from streamrec.core.state.fold import FoldRules
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.faust_app import make_app, run_app
-from streamrec.infra.feed import Feed
-from streamrec.infra.kafka import KafkaPublisher, partition_for
-from streamrec.infra.kafka_offsets import log_bounds
-from streamrec.infra.telemetry import configure_logging
+from streamrec.infra.feeds.faust_app import make_app, run_app
+from streamrec.infra.feeds.feed import Feed
+from streamrec.infra.processes.telemetry import configure_logging
+from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
+from streamrec.infra.wire.kafka_offsets import log_bounds
 from streamrec.ports import Fleet
 from streamrec.settings import Settings
-from streamrec.stages.ingest import Ingest, IngestRules
-from streamrec.stages.ingest_events import EventsRules
-from streamrec.stages.raw import Edges
+from streamrec.stages.ingesting.ingest import Ingest, IngestRules
+from streamrec.stages.ingesting.ingest_events import EventsRules
+from streamrec.stages.ingesting.raw import Edges
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from streamrec.core import topics
 from streamrec.core.letters import Letter, Origin, Position
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.dead_letters import KafkaLetters, KafkaOutlet
-from streamrec.infra.kafka import partition_for
-from streamrec.infra.kafka_topics import partition_counts
-from streamrec.infra.redis_store import connect_redis
-from streamrec.infra.resend_ledger import RedisResendLedger
+from streamrec.infra.stores.dead_letters import KafkaLetters, KafkaOutlet
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.resend_ledger import RedisResendLedger
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports.letters import Letters, ResendLedger
 from streamrec.settings import Settings
-from streamrec.stages.resend import Resender
+from streamrec.stages.ingesting.resend import Resender
 
 CLIENT_ID = "streamrec-cli"
 

@@ -13,24 +13,24 @@ from redis import Redis
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.process import patiently
-from streamrec.core.live_metric import JoinRules, LiveMetric
-from streamrec.core.registry import RegistryState
-from streamrec.core.sequential_test import TestRules
-from streamrec.core.service_levels import LevelRules
-from streamrec.infra.follower import Follower
-from streamrec.infra.live_board import RedisLiveBoard
+from streamrec.core.release.live_metric import JoinRules, LiveMetric
+from streamrec.core.release.registry import RegistryState
+from streamrec.core.release.sequential_test import TestRules
+from streamrec.core.release.service_levels import LevelRules
+from streamrec.infra.stores.live_board import RedisLiveBoard
+from streamrec.infra.wire.follower import Follower
 from streamrec.ports import Clock, Fleet
 from streamrec.settings import Settings
 from streamrec.stages.background import Background
-from streamrec.stages.click_guard import ACTOR as CLICK_ACTOR
-from streamrec.stages.click_guard import LOOK_EVERY_S as CLICK_EVERY_S
-from streamrec.stages.click_guard import ClickGuard
-from streamrec.stages.guard import ACTOR, Guard, GuardRules
-from streamrec.stages.guard import LOOK_EVERY_S as GUARD_EVERY_S
-from streamrec.stages.live_watch import REPORT_EVERY_S, LiveWatch
-from streamrec.stages.outcomes import TOPICS, Outcomes
-from streamrec.stages.release import ReleaseDesk
-from streamrec.stages.tryout import Tryout, TryoutRules
+from streamrec.stages.releasing.click_guard import ACTOR as CLICK_ACTOR
+from streamrec.stages.releasing.click_guard import LOOK_EVERY_S as CLICK_EVERY_S
+from streamrec.stages.releasing.click_guard import ClickGuard
+from streamrec.stages.releasing.guard import ACTOR, Guard, GuardRules
+from streamrec.stages.releasing.guard import LOOK_EVERY_S as GUARD_EVERY_S
+from streamrec.stages.releasing.live_watch import REPORT_EVERY_S, LiveWatch
+from streamrec.stages.releasing.outcomes import TOPICS, Outcomes
+from streamrec.stages.releasing.release import ReleaseDesk
+from streamrec.stages.releasing.tryout import Tryout, TryoutRules
 
 log = logging.getLogger(__name__)
 

@@ -27,17 +27,17 @@ from redis.exceptions import RedisError
 
 from streamrec import settings as reader
 from streamrec.errors import Unavailable, UserError
-from streamrec.infra import servers_file
-from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
-from streamrec.infra.kafka import full_name
-from streamrec.infra.kafka_probe import evict_members
-from streamrec.infra.kafka_topics import create_topics
-from streamrec.infra.lease import break_lease
-from streamrec.infra.redis_store import connect_redis
-from streamrec.infra.server_process import ServerProcess
-from streamrec.infra.servers_file import Servers
-from streamrec.infra.supervisor import BACKOFF_S, Program, Supervisor, start_cold
-from streamrec.infra.warm_start import WarmStart, possible
+from streamrec.infra.processes import servers_file
+from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
+from streamrec.infra.processes.server_process import ServerProcess
+from streamrec.infra.processes.servers_file import Servers
+from streamrec.infra.processes.supervisor import BACKOFF_S, Program, Supervisor, start_cold
+from streamrec.infra.processes.warm_start import WarmStart, possible
+from streamrec.infra.stores.lease import break_lease
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.wire.kafka import full_name
+from streamrec.infra.wire.kafka_probe import evict_members
+from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import Settings
 
 FEATURES, TRAINER, SERVING = "features", "trainer", "serving"

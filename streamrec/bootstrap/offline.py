@@ -17,23 +17,23 @@ from typing import Any
 from streamrec.bootstrap import clients, trust
 from streamrec.bootstrap.recorded import fold_rules, read_events, read_items
 from streamrec.bootstrap.trainer import recorded
-from streamrec.core.catalogue import Catalogue
-from streamrec.core.time_split import TimeSplit, time_split
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.training.time_split import TimeSplit, time_split
 from streamrec.errors import BadFile, UserError
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.datasets import movielens_100k
-from streamrec.infra.registry_store import open_registry
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner, Snapshot
-from streamrec.model.loading import load_encoder
-from streamrec.model.recipes import recipe_for
-from streamrec.model.sealing import ModelGenerations
+from streamrec.infra.stores.datasets import movielens_100k
+from streamrec.infra.stores.registry_store import open_registry
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.generations.sealing import ModelGenerations
+from streamrec.model.learning.learner import OnlineLearner, Snapshot
+from streamrec.model.learning.recipes import recipe_for
 from streamrec.ports import Provenance, RegistryStore
 from streamrec.settings import Settings
-from streamrec.stages.offline import Fitted, Offline, Progress, Schedule
-from streamrec.stages.recorded import Stream
-from streamrec.stages.train import last_sequence
+from streamrec.stages.replaying.offline import Fitted, Offline, Progress, Schedule
+from streamrec.stages.replaying.recorded import Stream
+from streamrec.stages.training.train import last_sequence
 
 DATASETS = ("movielens-100k",)
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from streamrec.errors import Unavailable
-from streamrec.infra.kafka import full_name
-from streamrec.infra.kafka_topics import partition_counts
+from streamrec.infra.wire.kafka import full_name
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import WorkerStatus
 from streamrec.settings import KafkaSettings
 

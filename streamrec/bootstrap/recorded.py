@@ -11,7 +11,7 @@ from typing import Any
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item
-from streamrec.core.fold import FoldRules
+from streamrec.core.state.fold import FoldRules
 from streamrec.errors import BadFile, Refused
 from streamrec.ports import Codec
 from streamrec.settings import Settings

@@ -12,7 +12,7 @@ from typing import Any
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.recorded import fold_rules, read_events, read_items
-from streamrec.core.baselines import (
+from streamrec.core.measures.baselines import (
     CLICK_RATE,
     HALF_LIVES,
     ITEM_KNN,
@@ -20,22 +20,22 @@ from streamrec.core.baselines import (
     WEIGHTS,
     StatisticRanker,
 )
-from streamrec.core.catalogue import Catalogue
-from streamrec.core.leaderboard import Span
+from streamrec.core.measures.leaderboard import Span
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import UserError
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.fast_lane import FastRecipe
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.loading import load_encoder
-from streamrec.model.recipes import recipe_for
-from streamrec.model.sasrec_learner import DEFAULTS as SASREC_DEFAULTS
-from streamrec.model.sasrec_learner import SasrecLearner
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.learning.fast_lane import FastRecipe
+from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.model.learning.recipes import recipe_for
+from streamrec.model.peers.sasrec_learner import DEFAULTS as SASREC_DEFAULTS
+from streamrec.model.peers.sasrec_learner import SasrecLearner
 from streamrec.settings import Settings
-from streamrec.stages.compare import LearnsUntil, Unlearned, strongest
-from streamrec.stages.contest import ReplayLearner
-from streamrec.stages.recorded import Stream
-from streamrec.stages.replay import Progress, Replay, ReplayOptions
+from streamrec.stages.replaying.compare import LearnsUntil, Unlearned, strongest
+from streamrec.stages.replaying.contest import ReplayLearner
+from streamrec.stages.replaying.recorded import Stream
+from streamrec.stages.replaying.replay import Progress, Replay, ReplayOptions
 
 FROZEN, STATIC, SASREC = "frozen", "static", "sasrec"
 BASELINES = (*WEIGHTS, FROZEN, STATIC, SASREC)

@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.bootstrap import clients
-from streamrec.core.catalogue import Catalogue
-from streamrec.core.features import FEATURE_SET
-from streamrec.core.manifest import Manifest
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FEATURE_SET
 from streamrec.errors import UserError
-from streamrec.infra.batch_feed import KafkaBatchFeed
-from streamrec.infra.checkpoints import DirectorySnapshots
-from streamrec.model.generation import file_digest
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner
-from streamrec.model.loading import load_encoder
-from streamrec.model.made_with import made_with
-from streamrec.model.recipes import recipe_for
-from streamrec.model.weight_changes import changes
+from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
+from streamrec.infra.stores.checkpoints import DirectorySnapshots
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.generations.generation import file_digest
+from streamrec.model.generations.made_with import made_with
+from streamrec.model.generations.weight_changes import changes
+from streamrec.model.learning.learner import OnlineLearner
+from streamrec.model.learning.recipes import recipe_for
 from streamrec.settings import EncoderSettings, Settings
-from streamrec.stages.reproduce import Bench, Reproduction, reproduce
+from streamrec.stages.training.reproduce import Bench, Reproduction, reproduce
 
 GROUPS = ("encoder", "learning", "trainer")
 """Of the settings in a manifest, those that the weights depend on."""

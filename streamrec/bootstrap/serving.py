@@ -11,25 +11,25 @@ from redis import Redis
 from streamrec.bootstrap import clients, trust
 from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
-from streamrec.core.exploration import Exploration
+from streamrec.core.serving.exploration import Exploration
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.explanations import RedisExplanations
-from streamrec.infra.fleet import RedisFleet
-from streamrec.infra.kafka import partition_for
-from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.telemetry import configure_logging
-from streamrec.infra.trigger_feed import KafkaTriggerFeed
-from streamrec.model.loading import load_encoder
-from streamrec.model.served import hot_swap
+from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
+from streamrec.infra.processes.telemetry import configure_logging
+from streamrec.infra.stores.explanations import RedisExplanations
+from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.generations.served import hot_swap
 from streamrec.settings import Settings
-from streamrec.stages.attested import AttestedStore
-from streamrec.stages.explain import Explainer
-from streamrec.stages.fleet_watch import SERVING
-from streamrec.stages.mirror import Mirror
-from streamrec.stages.obey import Obedience
-from streamrec.stages.raw import Edges
-from streamrec.stages.serve import Server
-from streamrec.stages.serving_worker import Parts, ServingWorker
+from streamrec.stages.ingesting.raw import Edges
+from streamrec.stages.releasing.attested import AttestedStore
+from streamrec.stages.releasing.fleet_watch import SERVING
+from streamrec.stages.serving.explain import Explainer
+from streamrec.stages.serving.mirror import Mirror
+from streamrec.stages.serving.obey import Obedience
+from streamrec.stages.serving.serve import Server
+from streamrec.stages.serving.serving_worker import Parts, ServingWorker
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from streamrec.bootstrap import clients
 from streamrec.core import topics
 from streamrec.core.events import Source
-from streamrec.core.live_report import LiveReport
-from streamrec.core.manifest import Manifest
-from streamrec.core.registry import ControlRecord
+from streamrec.core.release.live_report import LiveReport
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import ControlRecord
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.kafka_offsets import end_offsets, group_offsets
-from streamrec.infra.kafka_topics import partition_counts
+from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import WorkerStatus
 from streamrec.settings import Settings
 

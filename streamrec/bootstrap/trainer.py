@@ -16,40 +16,45 @@ from streamrec.bootstrap.alarm import Categories, promotion_alarm
 from streamrec.bootstrap.live import Around, live, tryout
 from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Source
-from streamrec.core.features import FEATURE_SET
-from streamrec.core.gate import GateRules
+from streamrec.core.release.gate import GateRules
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FEATURE_SET
 from streamrec.errors import GenerationRefused, Refused, Unavailable, UserError
-from streamrec.infra.batch_feed import KafkaBatchFeed
-from streamrec.infra.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.fleet import RedisFleet
-from streamrec.infra.kafka import partition_for
-from streamrec.infra.lease import RedisLease
-from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.telemetry import configure_logging, open_scalars, peak_rss_mb
-from streamrec.model.distributed import Group, joined_group
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.followers import Followers, follow
-from streamrec.model.generation import read_generation
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner
-from streamrec.model.loading import load_encoder
-from streamrec.model.recipes import recipe_for
-from streamrec.model.sealing import ModelGenerations
-from streamrec.model.served import head_expectations
-from streamrec.model.signing import EVERYBODY, Signers
+from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
+from streamrec.infra.processes.telemetry import configure_logging, open_scalars, peak_rss_mb
+from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
+from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.infra.stores.lease import RedisLease
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.generations.generation import read_generation
+from streamrec.model.generations.sealing import ModelGenerations
+from streamrec.model.generations.served import head_expectations
+from streamrec.model.generations.signing import EVERYBODY, Signers
+from streamrec.model.learning.distributed import Group, joined_group
+from streamrec.model.learning.followers import Followers, follow
+from streamrec.model.learning.learner import OnlineLearner
+from streamrec.model.learning.recipes import recipe_for
 from streamrec.ports import DeliveredBatch, RegistryStore
 from streamrec.settings import Settings, TrainerSettings
-from streamrec.stages.attested import AttestedStore
-from streamrec.stages.champion import ChampionWatch
-from streamrec.stages.raw import Edges, RawRecord, Refusals
-from streamrec.stages.release import ReleaseDesk
-from streamrec.stages.release_line import ReleaseLine
-from streamrec.stages.train import Trainer
-from streamrec.stages.training_parts import Parts, Rhythm
-from streamrec.stages.training_worker import TRAINER, CatalogueMirror, TrainingWorker, WorkerParts
+from streamrec.stages.ingesting.raw import Edges, RawRecord, Refusals
+from streamrec.stages.releasing.attested import AttestedStore
+from streamrec.stages.releasing.release import ReleaseDesk
+from streamrec.stages.releasing.release_line import ReleaseLine
+from streamrec.stages.training.champion import ChampionWatch
+from streamrec.stages.training.train import Trainer
+from streamrec.stages.training.training_parts import Parts, Rhythm
+from streamrec.stages.training.training_worker import (
+    TRAINER,
+    CatalogueMirror,
+    TrainingWorker,
+    WorkerParts,
+)
 
 log = logging.getLogger(__name__)
 

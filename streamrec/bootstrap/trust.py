@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamrec.bootstrap import clients
-from streamrec.model.signing import Signer, Signers, read_signer, read_signers
+from streamrec.model.generations.signing import Signer, Signers, read_signer, read_signers
 from streamrec.settings import Settings
 
 MANIFEST = "manifest.json"

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from streamrec.bootstrap import clients
-from streamrec.core import quarantine, topics, undo
-from streamrec.core.manifest import Manifest
-from streamrec.core.quarantine import Quarantine
-from streamrec.core.registry import RegistryState
-from streamrec.core.undo import Place
+from streamrec.core import topics
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import RegistryState
+from streamrec.core.training import quarantine, undo
+from streamrec.core.training.quarantine import Quarantine
+from streamrec.core.training.undo import Place
 from streamrec.errors import GenerationRefused, UserError
-from streamrec.infra.checkpoints import DirectorySnapshots
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.kafka import partition_for
-from streamrec.infra.kafka_offsets import log_bounds, offsets_since
+from streamrec.infra.stores.checkpoints import DirectorySnapshots
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.infra.wire.kafka_offsets import log_bounds, offsets_since
 from streamrec.ports import RegistryStore
 from streamrec.settings import Settings
 

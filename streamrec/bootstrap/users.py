@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from streamrec.bootstrap import clients
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Kind, Source
-from streamrec.core.lessons import Learned, Lesson, learned_from, span
-from streamrec.core.manifest import Manifest
-from streamrec.core.user_state import UserState
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.state.user_state import UserState
+from streamrec.core.training.lessons import Learned, Lesson, learned_from, span
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.explanations import RedisExplanations
-from streamrec.infra.follower import Follower
-from streamrec.infra.kafka import partition_for
-from streamrec.infra.kafka_offsets import end_offsets, log_bounds
-from streamrec.infra.kafka_topics import partition_counts
-from streamrec.infra.redis_store import connect_redis
+from streamrec.infra.stores.explanations import RedisExplanations
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.infra.wire.kafka_offsets import end_offsets, log_bounds
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.settings import Settings
 
 MANIFEST = "manifest.json"

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from streamrec.bootstrap import clients
 from streamrec.core import topics
 from streamrec.core.events import Recommendation
-from streamrec.core.explanation import Explanation
-from streamrec.core.hindsight import ItemHindsight
-from streamrec.core.manifest import Manifest
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.serving.explanation import Explanation
+from streamrec.core.serving.hindsight import ItemHindsight
 from streamrec.errors import GenerationRefused, Malformed
-from streamrec.infra.explanations import RedisExplanations
-from streamrec.infra.follower import Follower
-from streamrec.infra.kafka_offsets import end_offsets
-from streamrec.infra.redis_store import connect_redis
-from streamrec.model.generation import read_manifest
-from streamrec.model.hindsight import load_head, look_back
+from streamrec.infra.stores.explanations import RedisExplanations
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.kafka_offsets import end_offsets
+from streamrec.model.generations.generation import read_manifest
+from streamrec.model.scoring.hindsight import load_head, look_back
 from streamrec.settings import Settings
 
 SEARCH_S = 30.0

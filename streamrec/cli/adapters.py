@@ -14,14 +14,14 @@ import typer
 from streamrec.cli import adapters_view as view
 from streamrec.cli import lineage, live_view
 from streamrec.cli.console import JsonOption, err, out, print_json, say
-from streamrec.core.manifest import Manifest
-from streamrec.core.registry import ControlRecord, RegistryState
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import ControlRecord, RegistryState
 from streamrec.errors import GenerationRefused, UserError
 
 if TYPE_CHECKING:
     from streamrec.ports import RegistryStore
     from streamrec.settings import Settings
-    from streamrec.stages.fleet_watch import SwapReport
+    from streamrec.stages.releasing.fleet_watch import SwapReport
 
 MANIFEST = "manifest.json"
 
@@ -115,7 +115,7 @@ def live(as_json: JsonOption = False) -> None:
     """
     from streamrec.bootstrap import clients
     from streamrec.infra.clock import SystemClock
-    from streamrec.stages.levels import by_generation
+    from streamrec.stages.releasing.levels import by_generation
 
     settings = clients.located()
     with clients.control_log(settings) as control:

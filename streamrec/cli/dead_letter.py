@@ -15,7 +15,7 @@ from streamrec.errors import StreamrecError, Unavailable, UserError
 if TYPE_CHECKING:
     from streamrec.bootstrap.letters import DeadLetters
     from streamrec.core.letters import Resent
-    from streamrec.stages.resend import Change, Resender
+    from streamrec.stages.ingesting.resend import Change, Resender
 
 NameArgument = Annotated[
     str,
@@ -138,7 +138,7 @@ def resend(
     from streamrec.bootstrap.clients import located
     from streamrec.bootstrap.letters import dead_letters, resender
     from streamrec.infra.clock import SystemClock
-    from streamrec.stages.resend import Change
+    from streamrec.stages.ingesting.resend import Change
 
     mends = edit or value_file is not None or key is not None
     if bool(names) == every:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from streamrec.cli.console import ago, table
 from streamrec.core.letters import Letter, Position, Resent, advice, counts
-from streamrec.stages.resend import by_destination
+from streamrec.stages.ingesting.resend import by_destination
 
 Ledger = Mapping[Position, Resent]
 

@@ -129,7 +129,7 @@ def _guarded(
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
-    from streamrec.model.weights import find_weights
+    from streamrec.model.encoders.weights import find_weights
 
     try:
         found = find_weights(settings.encoder.model)
@@ -180,9 +180,9 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
     from streamrec.core.topics import TOPICS
-    from streamrec.infra.kafka import full_name
-    from streamrec.infra.kafka_diagnosis import why_no_kafka
-    from streamrec.infra.kafka_topics import layout_problems, partition_counts
+    from streamrec.infra.wire.kafka import full_name
+    from streamrec.infra.wire.kafka_diagnosis import why_no_kafka
+    from streamrec.infra.wire.kafka_topics import layout_problems, partition_counts
 
     kafka = settings.kafka
     if reason := why_no_kafka(kafka):  # names it at once, where a client would try for long
@@ -204,7 +204,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    from streamrec.infra.redis_store import connect_redis, redis_errors
+    from streamrec.infra.stores.redis_store import connect_redis, redis_errors
 
     with redis_errors("asking who it is"), connect_redis(settings.redis) as client:
         info = client.info()

@@ -9,9 +9,9 @@ import typer
 
 from streamrec.cli import lineage_view as view
 from streamrec.cli.console import JsonOption, out, print_json, say
-from streamrec.core.lineage import difference
-from streamrec.core.manifest import Manifest
-from streamrec.core.registry import ControlRecord
+from streamrec.core.release.lineage import difference
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import ControlRecord
 
 DIFFERS = 3
 """Exit code of ``reproduce`` when the digests are not the same."""
@@ -52,7 +52,7 @@ def diff(
     streamrec adapters diff g000007-9f8e7d6c g000012-1a2b3c4d
     """
     from streamrec.bootstrap import clients
-    from streamrec.model.weight_changes import changes
+    from streamrec.model.generations.weight_changes import changes
 
     store = clients.registry_store(clients.located())
     manifests = {}

@@ -11,8 +11,8 @@ from rich.text import Text
 from streamrec.cli import adapters_view
 from streamrec.cli.adapters_view import moment
 from streamrec.cli.console import table
-from streamrec.core.lineage import Difference
-from streamrec.core.registry import ControlRecord
+from streamrec.core.release.lineage import Difference
+from streamrec.core.release.registry import ControlRecord
 
 if TYPE_CHECKING:
     from streamrec.bootstrap.reproduce import Report

@@ -12,9 +12,9 @@ from rich.text import Text
 from streamrec.cli.console import ago, table
 
 if TYPE_CHECKING:
-    from streamrec.core.live_report import LiveReport
-    from streamrec.core.registry import RegistryState
-    from streamrec.core.service_levels import Level
+    from streamrec.core.release.live_report import LiveReport
+    from streamrec.core.release.registry import RegistryState
+    from streamrec.core.release.service_levels import Level
 
 COLUMNS = (
     "generation",

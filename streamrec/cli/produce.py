@@ -75,7 +75,7 @@ def create_topics(as_json: JsonOption = False) -> None:
     `streamrec up` does this by itself; use it before you run workers one by one.
     """
     from streamrec.bootstrap import clients
-    from streamrec.infra.kafka_topics import create_topics
+    from streamrec.infra.wire.kafka_topics import create_topics
 
     settings = clients.located()
     created = create_topics(settings.kafka)
@@ -87,7 +87,7 @@ def create_topics(as_json: JsonOption = False) -> None:
 
 def _send(topic: str, file: str, as_json: bool) -> None:
     from streamrec.bootstrap import clients
-    from streamrec.stages.send import BadLine, send_lines
+    from streamrec.stages.ingesting.send import BadLine, send_lines
 
     problems: list[BadLine] = []
 

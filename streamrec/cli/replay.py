@@ -11,14 +11,14 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamrec.cli.console import JsonOption, err, out, print_json, say, table
-from streamrec.core.chart import line_chart, sparkline
-from streamrec.core.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
+from streamrec.core.measures.chart import line_chart, sparkline
+from streamrec.core.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from streamrec.stages.replay import Progress as ReplayProgress
+    from streamrec.stages.replaying.replay import Progress as ReplayProgress
 
 
 OURS = "streamrec"

@@ -15,7 +15,7 @@ from streamrec.core.events import Filters, Item, Recommendation, Request
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
-    from streamrec.infra.follower import Follower
+    from streamrec.infra.wire.follower import Follower
 
 FEED = "Feed and ask"
 
@@ -50,7 +50,7 @@ def request(
     """
     from streamrec.bootstrap import clients
     from streamrec.infra.clock import SystemClock
-    from streamrec.infra.follower import Follower
+    from streamrec.infra.wire.follower import Follower
 
     settings = clients.located()
     asked = Request(
@@ -132,7 +132,7 @@ def tail(
     streamrec recommendations tail --json | jq .generation
     """
     from streamrec.bootstrap import clients
-    from streamrec.infra.follower import Follower
+    from streamrec.infra.wire.follower import Follower
 
     settings = clients.located()
     user = clients.known_as(settings, user)

@@ -13,7 +13,7 @@ from streamrec.cli.console import JsonOption, err, out, print_json, say, table
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
-    from streamrec.stages.offline import Progress as TrainProgress
+    from streamrec.stages.replaying.offline import Progress as TrainProgress
 
 ROWS = (
     ("next_click", ("hr@10", "ndcg@10", "mrr")),
@@ -72,7 +72,7 @@ def train(
     """
     from streamrec import settings as reader
     from streamrec.bootstrap.offline import TrainPlan, run_training
-    from streamrec.stages.offline import Schedule
+    from streamrec.stages.replaying.offline import Schedule
 
     plan = TrainPlan(
         items=items,

@@ -12,10 +12,10 @@ from rich.text import Text
 from streamrec.cli.adapters_view import trained_events, verdict
 from streamrec.cli.console import ago, table
 from streamrec.core.events import Item, Recommendation
-from streamrec.core.explanation import Explanation
-from streamrec.core.hindsight import ItemHindsight, strongest
-from streamrec.core.manifest import Manifest
-from streamrec.core.reasons import GROUPS
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.serving.explanation import Explanation
+from streamrec.core.serving.hindsight import ItemHindsight, strongest
+from streamrec.core.serving.reasons import GROUPS
 
 if TYPE_CHECKING:
     from streamrec.bootstrap.why import Why

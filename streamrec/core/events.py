@@ -1,7 +1,7 @@
 """The frozen values that travel on the topics.
 
 Knows what an interaction, an item, a request and a recommendation are.
-Does not know how they are encoded (``infra.codec``), stored or scored.
+Does not know how they are encoded (``infra.wire.codec``), stored or scored.
 
 Units: every ``*_ms`` is milliseconds since the Unix epoch. ``occurred_at_ms`` is event
 time, said by the producer; ``produced_at_ms`` is the Kafka record's timestamp.
@@ -25,7 +25,7 @@ class Kind(StrEnum):
     PURCHASE = "purchase"
     PLAY = "play"
     FORGET = "forget"
-    """Not done with an item: what is known of the user is to be forgotten (``core.fold``)."""
+    """Not done with an item: what is known of the user is to be forgotten (``core.state.fold``)."""
 
 
 POSITIVE_KINDS = frozenset({Kind.CLICK, Kind.LIKE, Kind.PURCHASE})

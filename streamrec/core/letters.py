@@ -1,8 +1,8 @@
 """Dead letters as an operator sees them: where they stand, what to do, what became of them.
 
 Knows how letters are named, chosen and counted, and what each code asks for. Does not know
-where letters are kept (``infra.dead_letters``) nor how one is sent again
-(``stages.resend``).
+where letters are kept (``infra.stores.dead_letters``) nor how one is sent again
+(``stages.ingesting.resend``).
 
 A letter has two names: where it stands in the dead-letter topic (``PARTITION:OFFSET``) and
 where the refused message stood (``TOPIC:PARTITION:OFFSET``). A crash may leave two letters

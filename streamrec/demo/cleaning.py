@@ -12,8 +12,8 @@ from redis.exceptions import RedisError
 
 from streamrec.core.topics import TOPICS
 from streamrec.errors import StreamrecError
-from streamrec.infra.kafka import admin_client, full_name
-from streamrec.infra.redis_store import connect_redis
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.wire.kafka import admin_client, full_name
 from streamrec.settings import Settings
 
 

@@ -9,9 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from streamrec.core.list_quality import quality
-from streamrec.core.loop_watch import LoopWatch, percentiles
-from streamrec.core.registry import Action
+from streamrec.core.measures.list_quality import quality
+from streamrec.core.measures.loop_watch import LoopWatch, percentiles
+from streamrec.core.release.registry import Action
 from streamrec.demo.watcher import Watcher
 
 RECENT_CLICKS = 1_000

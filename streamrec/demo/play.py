@@ -36,8 +36,8 @@ from streamrec.demo.swaps import SwapPauses
 from streamrec.demo.watcher import FOLLOWED, HELD_BACK_MS, Watcher, manifest_offsets
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.datasets import ClickStream, movielens_100k
-from streamrec.infra.follower import Follower
+from streamrec.infra.stores.datasets import ClickStream, movielens_100k
+from streamrec.infra.wire.follower import Follower
 from streamrec.settings import Settings
 
 READY_WITHIN_S = 120.0

@@ -9,7 +9,7 @@ from streamrec.bootstrap import clients
 from streamrec.bootstrap.local_loop import SERVING, Crew
 from streamrec.core import topics
 from streamrec.core.events import Item, Source
-from streamrec.infra.kafka_topics import partition_counts
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import Codec, Publisher
 from streamrec.settings import Settings
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from streamrec.bootstrap import clients
 from streamrec.errors import RegistryConflict, StreamrecError
 from streamrec.settings import Settings
-from streamrec.stages.fleet_watch import SwapReport
+from streamrec.stages.releasing.fleet_watch import SwapReport
 
 ATTEMPTS = 5
 LOOK_AROUND_S = 3.0

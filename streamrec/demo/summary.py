@@ -1,6 +1,6 @@
 """What is left when the demo ends: one dictionary of numbers, and the same in words.
 
-Every number was measured from messages on the topics (``core.loop_watch``), from the
+Every number was measured from messages on the topics (``core.measures.loop_watch``), from the
 workers' confirmations of a swap, or from the processes' memory.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from streamrec.core.list_quality import Quality, quality
-from streamrec.core.loop_watch import LoopWatch, percentiles
+from streamrec.core.measures.list_quality import Quality, quality
+from streamrec.core.measures.loop_watch import LoopWatch, percentiles
 from streamrec.demo.memory import PeakMemory
 
 

@@ -1,8 +1,8 @@
 """Follows the topics of the loop and hands their messages over in the order of time.
 
-Knows that topics are read at different moments, and that Kafka timestamps put their messages
-in order again: each is held back for a moment, so that what was written before it and is
-read after it can overtake. Does not know what the messages amount to (``core.loop_watch``).
+Knows that topics are read at different moments, and that Kafka timestamps put their messages in
+order again: each is held back for a moment, so that what was written before it and is read after
+it can overtake. Does not know what the messages amount to (``core.measures.loop_watch``).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction
-from streamrec.core.loop_watch import LoopWatch
-from streamrec.core.manifest import Manifest
-from streamrec.core.registry import ControlRecord, RegistryState, accepts
+from streamrec.core.measures.loop_watch import LoopWatch
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import ControlRecord, RegistryState, accepts
 from streamrec.errors import GenerationRefused, Refused
-from streamrec.infra.follower import Follower, Seen
+from streamrec.infra.wire.follower import Follower, Seen
 from streamrec.ports import RegistryStore
 
 FOLLOWED = (

@@ -1,7 +1,7 @@
 """What is left after the drill: logs, state in Redis, the trainer's checkpoint; the verdict.
 
 Knows where each lies and how it is read. Does not know what must be equal to what
-(``core.drill_check``).
+(``core.measures.drill_check``).
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from dataclasses import dataclass, field
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.features import ingest_rules
-from streamrec.core import drill_check, topics
-from streamrec.core.catalogue import Catalogue
-from streamrec.core.drill_check import Broken, CleanPass, Found, Place
+from streamrec.core import topics
 from streamrec.core.events import Interaction, Item, Source
-from streamrec.core.fold import Located
-from streamrec.core.watermarks import Ledger
+from streamrec.core.measures import drill_check
+from streamrec.core.measures.drill_check import Broken, CleanPass, Found, Place
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.fold import Located
+from streamrec.core.training.watermarks import Ledger
 from streamrec.errors import InvalidField, Refused, UserError
-from streamrec.infra.checkpoints import DirectoryCheckpoints
-from streamrec.infra.follower import Follower, Seen
-from streamrec.infra.kafka import partition_for
-from streamrec.infra.kafka_offsets import end_offsets
-from streamrec.infra.kafka_topics import partition_counts
-from streamrec.infra.redis_store import connect_redis
+from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.wire.follower import Follower, Seen
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.infra.wire.kafka_offsets import end_offsets
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.settings import Settings
-from streamrec.stages.ingest_events import check_admissible
-from streamrec.stages.training_progress import Progress
+from streamrec.stages.ingesting.ingest_events import check_admissible
+from streamrec.stages.training.training_progress import Progress
 
 POLL_S = 1.0
 EMPTY_POLLS = 20

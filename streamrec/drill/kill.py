@@ -24,7 +24,7 @@ from streamrec.bootstrap.local_loop import Crew, LocalLoop
 from streamrec.bootstrap.status import Observer
 from streamrec.core import topics
 from streamrec.core.events import Source
-from streamrec.core.loop_watch import percentiles
+from streamrec.core.measures.loop_watch import percentiles
 from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.play import demo_settings
 from streamrec.demo.ready import Readiness
@@ -35,9 +35,9 @@ from streamrec.drill.sender import Sender
 from streamrec.drill.servers import ApacheTarget, EmbeddedBrokerTarget, EmbeddedRedisTarget, Target
 from streamrec.drill.strikes import Recoveries, Strike, choose, schedule, work_of
 from streamrec.errors import Unavailable, UserError
-from streamrec.infra.apache_kafka import ApacheKafka, resolve_jars, why_not
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.kafka_topics import partition_counts
+from streamrec.infra.processes.apache_kafka import ApacheKafka, resolve_jars, why_not
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.settings import Settings
 
 READY_WITHIN_S = 600.0

@@ -26,7 +26,7 @@ from streamrec.bootstrap import clients
 from streamrec.bootstrap.local_loop import TRAINER, Crew, LocalLoop
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Request
-from streamrec.core.registry import ControlRecord
+from streamrec.core.release.registry import ControlRecord
 from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.ready import Readiness, load_catalogue
 from streamrec.drill import poison_world
@@ -36,9 +36,9 @@ from streamrec.drill.poison_world import Attack, World
 from streamrec.drill.poisoned import put_upside_down
 from streamrec.errors import Refused, Unavailable
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.follower import Follower
+from streamrec.infra.wire.follower import Follower
 from streamrec.settings import Adapter, Settings
-from streamrec.stages.alarm import ACTOR as ALARM
+from streamrec.stages.training.alarm import ACTOR as ALARM
 
 READY_WITHIN_S = 600.0
 GOOD, GOOD_WITHIN_S = 0.8, 120.0

@@ -15,13 +15,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from streamrec.core.events import Recommendation
-from streamrec.core.registry import Action, ControlRecord, RegistryState
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.drill.poison_world import SEEN, STUFFED, Attack, hits, honest, likes
 from streamrec.drill.report import machine
-from streamrec.stages.alarm import ACTOR as ALARM
-from streamrec.stages.click_guard import ACTOR as CLICK_GUARD
-from streamrec.stages.guard import ACTOR as GUARD
-from streamrec.stages.release import CANARY_ACTOR
+from streamrec.stages.releasing.click_guard import ACTOR as CLICK_GUARD
+from streamrec.stages.releasing.guard import ACTOR as GUARD
+from streamrec.stages.releasing.release import CANARY_ACTOR
+from streamrec.stages.training.alarm import ACTOR as ALARM
 
 BUCKET_MS = 5_000
 BUCKET_LISTS = 10

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from streamrec.core.manifest import Manifest
-from streamrec.model.generation import HEAD_FILE, MANIFEST_FILE, write_manifest
-from streamrec.model.signing import SIGNATURE_FILE
+from streamrec.core.release.manifest import Manifest
+from streamrec.model.generations.generation import HEAD_FILE, MANIFEST_FILE, write_manifest
+from streamrec.model.generations.signing import SIGNATURE_FILE
 from streamrec.ports import RegistryStore
 
 TURNED = ("linear_D", "outer_M")

@@ -15,8 +15,8 @@ import psutil
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from streamrec.core.drill_check import NAMED
-from streamrec.core.loop_watch import percentiles
+from streamrec.core.measures.drill_check import NAMED
+from streamrec.core.measures.loop_watch import percentiles
 from streamrec.drill.evidence import Verdict
 from streamrec.drill.strikes import Kill
 

@@ -24,7 +24,7 @@ from typing import Protocol
 
 from streamrec.bootstrap.local_loop import LocalLoop
 from streamrec.errors import Unavailable
-from streamrec.infra.apache_kafka import ApacheKafka
+from streamrec.infra.processes.apache_kafka import ApacheKafka
 from streamrec.ports import Clock
 
 CUT_MS = 1_000

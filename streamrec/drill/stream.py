@@ -1,8 +1,8 @@
 """A known stream: the same seed gives the same messages.
 
 Knows users, items and what real topics hold: lists of views and their clicks, clicks from
-nowhere, repeated and late events, items nobody knows, requests, and messages that are
-nothing. Does not know when or whether they are sent.
+nowhere, repeated and late events, items nobody knows, people who want to be forgotten, requests,
+and messages that are nothing. Does not know when or whether they are sent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item, Kind, Request
-from streamrec.infra.kafka import partition_for
+from streamrec.infra.wire.kafka import partition_for
 from streamrec.ports import Codec
 
 ITEMS = 120
@@ -78,7 +78,9 @@ class Stream:
             self._now_ms += rng.randrange(2 * STEP_MS)
             user = f"u{min(rng.randrange(USERS), rng.randrange(USERS))}"
             sort = rng.random()
-            if sort < 0.45:
+            if sort < 0.005:
+                yield self._event(user, "", Kind.FORGET)
+            elif sort < 0.45:
                 yield from self._impression(user)
             elif sort < 0.70:
                 yield self._event(user, self._liked(user), Kind.CLICK)
@@ -115,7 +117,7 @@ class Stream:
         event = Interaction(
             event_id=f"e{self._count - (rng.randrange(1, 8) if repeated else 0)}",
             user_id=user,
-            item_id="unheard-of" if rng.random() < 0.005 else item,
+            item_id="unheard-of" if item and rng.random() < 0.005 else item,
             kind=kind,
             occurred_at_ms=self._now_ms - late_ms,
             value=round(rng.random(), 2) if kind is Kind.PLAY else None,

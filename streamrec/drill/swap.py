@@ -24,9 +24,10 @@ from rich.table import Table
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.local_loop import Crew, LocalLoop
-from streamrec.core import drill_check, topics
+from streamrec.core import topics
 from streamrec.core.events import Item
-from streamrec.core.loop_watch import percentiles
+from streamrec.core.measures import drill_check
+from streamrec.core.measures.loop_watch import percentiles
 from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.ready import Readiness
 from streamrec.demo.swaps import SwapPauses
@@ -36,11 +37,11 @@ from streamrec.drill.report import machine
 from streamrec.drill.sender import Sender
 from streamrec.drill.stream import Message
 from streamrec.errors import RegistryConflict, Unavailable
-from streamrec.infra.kafka_topics import partition_counts
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import Codec
 from streamrec.settings import Settings
-from streamrec.stages.fleet_watch import SwapReport
-from streamrec.stages.release import ReleaseDesk
+from streamrec.stages.releasing.fleet_watch import SwapReport
+from streamrec.stages.releasing.release import ReleaseDesk
 
 READY_WITHIN_S = 600.0
 RELEASED_WITHIN_S = 300.0

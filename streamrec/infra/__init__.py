@@ -1,0 +1,8 @@
+"""The edges: Kafka, Redis, files and processes, each behind a port.
+
+wire/        bytes, schemas and Kafka clients
+feeds/       consumers, one for each kind of worker
+stores/      what is kept in Redis, in files and on the control log
+processes/   workers and servers of this host
+clock.py     the system's clock, the only place that reads it
+"""

@@ -1,4 +1,10 @@
-"""Everything that needs torch.
+"""Everything that needs torch, transformers or peft, and nothing else.
+
+    encoders/      a language model as text encoder, its adapter, its item index
+    scoring/       similarities and statistics to a calibrated probability
+    learning/      two lanes, one optimisation step after the other
+    generations/   weights on disk: sealed, signed, checked, swapped
+    peers/         other people's models, to be compared with
 
 torch's CPU kernels (oneDNN) keep a compiled primitive for each shape they have met, 1,024 of
 them by default. Batches of texts come in a new shape almost every time: the trainer grew by

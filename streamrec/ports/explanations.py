@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from streamrec.core.explanation import Explanation
+from streamrec.core.serving.explanation import Explanation
 
 
 class Explanations(Protocol):

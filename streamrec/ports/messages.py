@@ -17,7 +17,7 @@ EXAMPLE = "example"
 
 
 class Encoder(Protocol):
-    """Values to wire bytes; ``infra.codec`` is the real one."""
+    """Values to wire bytes; ``infra.wire.codec`` is the real one."""
 
     def encode(self, topic: str, value: object) -> bytes: ...
 

@@ -1,6 +1,6 @@
 """What is released, to whom, and who has said so.
 
-Does not know what is in a generation, nor which change is allowed (``core.registry``).
+Does not know what is in a generation, nor which change is allowed (``core.release.registry``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from streamrec.core.registry import ControlRecord
+from streamrec.core.release.registry import ControlRecord
 
 
 class ControlLog(Protocol):

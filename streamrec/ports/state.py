@@ -1,6 +1,6 @@
 """State by source partition, as one commit leaves it.
 
-Does not know what an event does to it (``core.fold``), nor that it is Redis.
+Does not know what an event does to it (``core.state.fold``), nor that it is Redis.
 """
 
 from __future__ import annotations

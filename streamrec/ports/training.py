@@ -12,7 +12,7 @@ from typing import Protocol
 
 from streamrec.core.events import Item
 from streamrec.core.examples import Example, FloatArray
-from streamrec.core.quarantine import Quarantine
+from streamrec.core.training.quarantine import Quarantine
 from streamrec.ports.state import Record
 
 
@@ -127,10 +127,10 @@ class Provenance:
     holes: Mapping[int, Sequence[tuple[int, int]]]  # parts of them that were never trained
     training_batches: tuple[int, int]  # [from, to) of that topic, since the parent
     examples: int  # trained since the parent
-    gate: Record | None  # the report and decision (``core.gate.to_record``)
+    gate: Record | None  # the report and decision (``core.release.gate.to_record``)
     created_at_ms: int
     quarantine: Sequence[Quarantine] = ()  # what it must not have learned
-    epoch: int = 0  # how often the learner had been taken back (``core.registry.Relearn``)
+    epoch: int = 0  # how often the learner had been taken back (``core.release.registry.Relearn``)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Sealed:
 
 
 class Generations(Protocol):
-    """Weight files to generation directories and back (``model.generation``)."""
+    """Weight files to generation directories and back (``model.generations.generation``)."""
 
     def seal(self, directory: Path, provenance: Provenance) -> Sealed:
         """Write the manifest over the weight files in ``directory``: it is finished."""

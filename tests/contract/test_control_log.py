@@ -9,11 +9,11 @@ from contextlib import ExitStack
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from streamrec.core import registry
-from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import RegistryConflict, Unavailable
-from streamrec.infra.codec import Codec
-from streamrec.infra.control_log import SLOT, KafkaControlLog
+from streamrec.infra.stores.control_log import SLOT, KafkaControlLog
+from streamrec.infra.wire.codec import Codec
 from streamrec.ports import ControlLog
 from tests.fakes.control import SharedLog
 from tests.harness.waiting import eventually

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from streamrec.errors import Unavailable
-from streamrec.infra.fleet import RedisFleet
+from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.ports import Fleet, WorkerStatus
 from tests.fakes.fleet import FakeFleet
 

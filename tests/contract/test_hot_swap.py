@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
-from streamrec.core.features import FeatureMaker
-from streamrec.core.statistics import Statistics
-from streamrec.core.user_state import UserState
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FeatureMaker
+from streamrec.core.state.statistics import Statistics
+from streamrec.core.state.user_state import UserState
 from streamrec.errors import GenerationRefused
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.served import hot_swap
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.generations.served import hot_swap
 from streamrec.ports import HotSwap
 from tests.fakes.language_models import stir, tiny_encoder
 from tests.fakes.serving import FakeHotSwap

@@ -8,7 +8,7 @@ import pytest
 
 from streamrec.core.events import Source
 from streamrec.errors import PositionConflict, Unavailable
-from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
 from streamrec.ports import Changes, OutboxEntry, Writes
 from streamrec.settings import RedisSettings
 from tests.fakes.store import FakePartitionStore

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from streamrec.errors import GenerationRefused
-from streamrec.infra.registry_store import DirectoryRegistry, ObjectRegistry, open_registry
+from streamrec.infra.stores.registry_store import DirectoryRegistry, ObjectRegistry, open_registry
 from streamrec.ports import RegistryStore
 from tests.fakes.registry import FakeRegistryStore
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamrec.core.letters import Origin, Position, Resent
-from streamrec.infra.redis_store import connect_redis
-from streamrec.infra.resend_ledger import RedisResendLedger
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.resend_ledger import RedisResendLedger
 from streamrec.settings import RedisSettings
 from tests.fakes.letters import FakeResendLedger
 

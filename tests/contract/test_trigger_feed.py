@@ -10,10 +10,10 @@ import pytest
 
 from streamrec.core.events import Kind, Request, UserUpdate
 from streamrec.errors import Refused
-from streamrec.infra.codec import Codec
-from streamrec.infra.kafka import KafkaPublisher
-from streamrec.infra.kafka_topics import create_topics
-from streamrec.infra.trigger_feed import KafkaTriggerFeed
+from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import KafkaPublisher
+from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import Delivered, TriggerFeed
 from streamrec.settings import KafkaSettings
 from tests.fakes.serving import FakeTriggerFeed

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from streamrec.core import registry
-from streamrec.core.registry import Action, ControlRecord, RegistryState
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import RegistryConflict, Unavailable
 
 

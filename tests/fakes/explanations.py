@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streamrec.core.explanation import Explanation
+from streamrec.core.serving.explanation import Explanation
 from streamrec.errors import Unavailable
 
 

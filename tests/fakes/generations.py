@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from streamrec.core.manifest import Manifest
+from streamrec.core.release.manifest import Manifest
 
 HEAD = {"skip.weight": (1, 5), "hidden.weight": (4, 5)}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from streamrec.core.catalogue import item_from_record, item_record
 from streamrec.core.events import Item
 from streamrec.core.examples import Example, FloatArray
+from streamrec.core.state.catalogue import item_from_record, item_record
 from streamrec.errors import GenerationRefused
 from streamrec.ports import LearnReport, Provenance, Scorer, Sealed
 

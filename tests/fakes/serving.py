@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from streamrec.core.catalogue import Catalogue, IntArray
 from streamrec.core.examples import FloatArray
-from streamrec.core.features import FeatureMaker
-from streamrec.core.reasons import GROUPS
-from streamrec.core.user_state import HISTORY, UserState
+from streamrec.core.serving.reasons import GROUPS
+from streamrec.core.state.catalogue import Catalogue, IntArray
+from streamrec.core.state.features import FeatureMaker
+from streamrec.core.state.user_state import HISTORY, UserState
 from streamrec.errors import GenerationRefused, Unavailable
 from streamrec.ports import Account, Delivered
 

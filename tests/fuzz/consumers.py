@@ -16,8 +16,6 @@ from typing import Any, Protocol
 
 from kafka import TopicPartition
 
-from streamrec.core import registry
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import (
     Filters,
     Interaction,
@@ -30,21 +28,24 @@ from streamrec.core.events import (
     UserUpdate,
 )
 from streamrec.core.examples import Example
-from streamrec.core.manifest import Manifest
-from streamrec.core.registry import Action, ControlRecord, RegistryState
+from streamrec.core.release import registry
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused, Malformed, Refused, Unavailable
-from streamrec.infra import control_log, follower
-from streamrec.infra.batch_feed import KafkaBatchFeed
-from streamrec.infra.checkpoints import DirectoryCheckpoints, _digest
-from streamrec.infra.codec import Codec
-from streamrec.infra.explanations import packed, unpacked
-from streamrec.infra.trigger_feed import KafkaTriggerFeed
-from streamrec.model.tensors import example_tensors
+from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
+from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
+from streamrec.infra.stores import control_log
+from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, _digest
+from streamrec.infra.stores.explanations import packed, unpacked
+from streamrec.infra.wire import follower
+from streamrec.infra.wire.codec import Codec
+from streamrec.model.scoring.tensors import example_tensors
 from streamrec.ports import LearnReport
 from streamrec.settings import KafkaSettings
-from streamrec.stages.isolate import Isolation
-from streamrec.stages.raw import RawRecord
-from streamrec.stages.training_progress import Progress
+from streamrec.stages.ingesting.raw import RawRecord
+from streamrec.stages.serving.isolate import Isolation
+from streamrec.stages.training.training_progress import Progress
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import ITEMS, START_MS

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamrec.core.examples import Example, TrainingBatch
 from streamrec.errors import Refused, Unavailable
-from streamrec.infra.codec import Codec
+from streamrec.infra.wire.codec import Codec
 from tests.fuzz.consumers import CONSUMERS, RegistryFramed
 
 CODEC = Codec()

@@ -15,7 +15,7 @@ from typing import Any
 import fastavro
 import orjson
 
-from streamrec.infra.codec import SINGLE_OBJECT, Codec
+from streamrec.infra.wire.codec import SINGLE_OBJECT, Codec
 
 NUMBERS = (0, -1, 1, 2**31 - 1, -(2**31), 2**31, 2**53, 2**63 - 1, -(2**63), 2**64, 10**30)
 FLOATS = (float("nan"), float("inf"), -float("inf"), 1e308, -0.0, 5e-324)

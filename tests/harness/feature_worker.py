@@ -9,13 +9,13 @@ from pathlib import Path
 
 from streamrec.bootstrap.features import ingest_rules
 from streamrec.core.events import Interaction, Item, Source
-from streamrec.core.watermarks import Ledger
-from streamrec.infra.codec import Codec
-from streamrec.infra.kafka import KafkaPublisher, make_consumer, partition_for
-from streamrec.infra.kafka_offsets import end_offsets
+from streamrec.core.training.watermarks import Ledger
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import KafkaPublisher, make_consumer, partition_for
+from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.settings import KafkaSettings, RedisSettings, Settings
-from streamrec.stages.ingest import Ingest
-from streamrec.stages.raw import Edges, RawRecord
+from streamrec.stages.ingesting.ingest import Ingest
+from streamrec.stages.ingesting.raw import Edges, RawRecord
 from tests.conftest import Prefix
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher

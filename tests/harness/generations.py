@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from streamrec.core.features import FEATURE_SET
-from streamrec.core.manifest import Manifest
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.generation import write_manifest, write_weights
-from streamrec.model.head import Head
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.state.features import FEATURE_SET
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.generations.generation import write_manifest, write_weights
+from streamrec.model.scoring.head import Head
 
 
 def new_generation(

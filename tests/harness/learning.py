@@ -14,23 +14,23 @@ from pathlib import Path
 
 import torch
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
 from streamrec.core.examples import TrainingBatch
-from streamrec.core.features import FEATURE_SET
-from streamrec.core.gate import GateRules
-from streamrec.core.manifest import Manifest
+from streamrec.core.release.gate import GateRules
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FEATURE_SET
 from streamrec.errors import Malformed, Refused
-from streamrec.model.generation import file_digest
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.sealing import ModelGenerations
-from streamrec.model.slow_lane import SlowRecipe
-from streamrec.stages.champion import ChampionWatch
-from streamrec.stages.release_line import ReleaseLine
-from streamrec.stages.reproduce import Bench, Reproduction, reproduce
-from streamrec.stages.train import Trainer
-from streamrec.stages.training_parts import Parts, Rhythm
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.generations.generation import file_digest
+from streamrec.model.generations.sealing import ModelGenerations
+from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.model.learning.slow_lane import SlowRecipe
+from streamrec.stages.releasing.release_line import ReleaseLine
+from streamrec.stages.training.champion import ChampionWatch
+from streamrec.stages.training.reproduce import Bench, Reproduction, reproduce
+from streamrec.stages.training.train import Trainer
+from streamrec.stages.training.training_parts import Parts, Rhythm
 from tests.fakes.feed import FakeBatchFeed
 from tests.fakes.language_models import tiny_encoder
 from tests.harness.training import StepExecutor, World

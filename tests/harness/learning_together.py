@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from streamrec.model.distributed import Group, joined_group
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.followers import Followers, follow
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.slow_lane import SlowRecipe
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.learning.distributed import Group, joined_group
+from streamrec.model.learning.followers import Followers, follow
+from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.model.learning.slow_lane import SlowRecipe
 from streamrec.settings import Adapter, Optimiser
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.model.test_learner import Loop

@@ -11,9 +11,9 @@ import redis
 from kafka import KafkaAdminClient
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
-from streamrec.infra.apache_kafka import ApacheKafka
-from streamrec.infra.embedded import EmbeddedRedis
-from streamrec.infra.server_process import HOST, free_port
+from streamrec.infra.processes.apache_kafka import ApacheKafka
+from streamrec.infra.processes.embedded import EmbeddedRedis
+from streamrec.infra.processes.server_process import HOST, free_port
 from streamrec.settings import KafkaSettings, RedisSettings, SecurityProtocol
 from tests.harness.certificates import Authority, Identity
 from tests.harness.servers import new_apache_kafka

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.infra.apache_kafka import ApacheKafka, resolve_jars, why_not
-from streamrec.infra.embedded import EmbeddedRedis
+from streamrec.infra.processes.apache_kafka import ApacheKafka, resolve_jars, why_not
+from streamrec.infra.processes.embedded import EmbeddedRedis
 
 REPOSITORY = Path(__file__).parents[2]
 KAFKA_CACHE = REPOSITORY / ".cache" / "apache-kafka"

@@ -11,16 +11,16 @@ from types import SimpleNamespace
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.serving import run_serving_worker
-from streamrec.core.catalogue import item_record
 from streamrec.core.events import Item, Kind, Recommendation, Request, Source, UserUpdate
-from streamrec.core.user_state import UserState
+from streamrec.core.state.catalogue import item_record
+from streamrec.core.state.user_state import UserState
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.fleet import RedisFleet
-from streamrec.infra.follower import Follower
-from streamrec.infra.kafka import partition_for
-from streamrec.infra.kafka_topics import create_topics
-from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
-from streamrec.model.loading import load_encoder
+from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.infra.wire.kafka_topics import create_topics
+from streamrec.model.encoders.loading import load_encoder
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import (
     EncoderSettings,
@@ -29,7 +29,7 @@ from streamrec.settings import (
     ServingSettings,
     Settings,
 )
-from streamrec.stages.release import Outcome, ReleaseDesk
+from streamrec.stages.releasing.release import Outcome, ReleaseDesk
 from tests.harness.generations import new_generation
 from tests.harness.waiting import PATIENCE_S, eventually
 from tests.harness.worker_process import WorkerProcess

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from streamrec.bootstrap import clients
-from streamrec.core import watermarks
-from streamrec.core.catalogue import item_record
 from streamrec.core.events import Item, Source
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
-from streamrec.core.features import FEATURE_SET, FEATURES
-from streamrec.core.registry import RegistryState
-from streamrec.core.watermarks import Ledger
-from streamrec.infra.checkpoints import DirectoryCheckpoints
-from streamrec.infra.kafka_topics import create_topics
+from streamrec.core.release.registry import RegistryState
+from streamrec.core.state.catalogue import item_record
+from streamrec.core.state.features import FEATURE_SET, FEATURES
+from streamrec.core.training import watermarks
+from streamrec.core.training.watermarks import Ledger
+from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
+from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import Settings
 from tests.harness.worker_process import WorkerProcess

@@ -17,20 +17,20 @@ import pytest
 
 from streamrec.bootstrap import clients
 from streamrec.core import topics
-from streamrec.core.drill_check import mixed
 from streamrec.core.events import Interaction, Kind, Recommendation
-from streamrec.core.live_metric import JoinRules, LiveMetric
-from streamrec.core.registry import Action, ControlRecord
-from streamrec.core.sequential_test import TestRules
+from streamrec.core.measures.drill_check import mixed
+from streamrec.core.release.live_metric import JoinRules, LiveMetric
+from streamrec.core.release.registry import Action, ControlRecord
+from streamrec.core.release.sequential_test import TestRules
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.follower import Follower
-from streamrec.infra.live_board import RedisLiveBoard
-from streamrec.infra.redis_store import connect_redis
+from streamrec.infra.stores.live_board import RedisLiveBoard
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.wire.follower import Follower
 from streamrec.stages.background import Background
-from streamrec.stages.live_watch import LiveWatch
-from streamrec.stages.outcomes import TOPICS, Outcomes
-from streamrec.stages.release import CANARY_ACTOR, Outcome, ReleaseDesk
-from streamrec.stages.tryout import Tryout, TryoutRules
+from streamrec.stages.releasing.live_watch import LiveWatch
+from streamrec.stages.releasing.outcomes import TOPICS, Outcomes
+from streamrec.stages.releasing.release import CANARY_ACTOR, Outcome, ReleaseDesk
+from streamrec.stages.releasing.tryout import Tryout, TryoutRules
 from tests.fakes.language_models import save_tiny_model
 from tests.harness.serving_loop import Loop, serving_loop
 from tests.harness.waiting import eventually

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from streamrec.core.events import Interaction, Kind, Source
-from streamrec.infra.codec import Codec
-from streamrec.infra.kafka import KafkaPublisher, partition_for
-from streamrec.infra.kafka_topics import create_topics
-from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
+from streamrec.infra.wire.kafka_topics import create_topics
 from tests.harness.command_line import CommandLine
 from tests.harness.feature_worker import (
     PARTITIONS,

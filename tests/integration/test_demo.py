@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.infra.datasets import FILMS, RATINGS
+from streamrec.infra.stores.datasets import FILMS, RATINGS
 from tests.harness.command_line import CommandLine, descendants, gone
 from tests.harness.waiting import eventually
 

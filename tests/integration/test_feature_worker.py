@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from streamrec.core.events import Interaction, Kind, Source
-from streamrec.infra.codec import Codec
-from streamrec.infra.fleet import RedisFleet
-from streamrec.infra.kafka import KafkaPublisher, partition_for
-from streamrec.infra.kafka_topics import create_topics
-from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
+from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import Settings
 from tests.fakes.streams import ITEMS, START_MS, interactions
 from tests.harness.feature_worker import (

@@ -11,13 +11,13 @@ from dataclasses import replace
 import pytest
 
 from streamrec.core.events import Source
-from streamrec.infra.codec import Codec
-from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
-from streamrec.infra.kafka import KafkaPublisher, full_name
-from streamrec.infra.kafka_probe import evict_members
-from streamrec.infra.kafka_topics import create_topics
-from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.server_process import free_port
+from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
+from streamrec.infra.processes.server_process import free_port
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import KafkaPublisher, full_name
+from streamrec.infra.wire.kafka_probe import evict_members
+from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import Writes
 from streamrec.settings import Settings
 from tests.fakes.streams import interactions

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from streamrec.errors import LeaseLost, Unavailable
-from streamrec.infra.lease import RedisLease, break_lease
+from streamrec.infra.stores.lease import RedisLease, break_lease
 from tests.conftest import Prefix
 from tests.harness.waiting import eventually
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamrec.core import quarantine, registry
 from streamrec.core.events import Item
 from streamrec.core.examples import TrainingBatch
-from streamrec.core.manifest import Manifest
-from streamrec.core.registry import Action, ControlRecord
+from streamrec.core.release import registry
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import Action, ControlRecord
+from streamrec.core.training import quarantine
 from streamrec.errors import UserError
 from tests.harness.learning import Shop, again, changed, stream
 from tests.harness.training import drain

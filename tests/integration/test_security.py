@@ -17,15 +17,15 @@ import pytest
 
 from streamrec import settings as reader
 from streamrec.core.events import Interaction, Kind, Source
-from streamrec.core.registry import Action, ControlRecord, RegistryState
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Unavailable
-from streamrec.infra.codec import Codec
-from streamrec.infra.control_log import KafkaControlLog
-from streamrec.infra.kafka import KafkaPublisher, client_config, make_consumer
-from streamrec.infra.kafka_diagnosis import why_no_kafka
-from streamrec.infra.kafka_offsets import end_offsets
-from streamrec.infra.kafka_topics import create_topics
-from streamrec.infra.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.control_log import KafkaControlLog
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import KafkaPublisher, client_config, make_consumer
+from streamrec.infra.wire.kafka_diagnosis import why_no_kafka
+from streamrec.infra.wire.kafka_offsets import end_offsets
+from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import KafkaSettings, Settings
 from tests.conftest import Prefix
 from tests.harness.certificates import Authority

@@ -21,10 +21,10 @@ from kafka.admin import ConfigResource
 from kafka.errors import KafkaTimeoutError
 
 from streamrec.errors import Unavailable
-from streamrec.infra.embedded import EmbeddedKafka, EmbeddedRedis
-from streamrec.infra.kafka_joins import finish_joins
-from streamrec.infra.kafka_probe import admin_client, evict_members
-from streamrec.infra.server_process import ServerProcess
+from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
+from streamrec.infra.processes.server_process import ServerProcess
+from streamrec.infra.wire.kafka_joins import finish_joins
+from streamrec.infra.wire.kafka_probe import admin_client, evict_members
 from streamrec.settings import KafkaSettings
 from tests.conftest import Prefix
 from tests.harness.servers import new_apache_kafka, new_redis_server
@@ -255,7 +255,7 @@ def test_a_server_dies_with_its_owner(kind: str, tmp_path: Path) -> None:
     script = f"""
         import sys, time
         from pathlib import Path
-        from streamrec.infra.embedded import {kind}
+        from streamrec.infra.processes.embedded import {kind}
         print({kind}(Path(sys.argv[1])).start().pid, flush=True)
         time.sleep(60)
     """

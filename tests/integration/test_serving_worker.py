@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from streamrec.core.events import Item, Trigger
-from streamrec.core.generation_walk import GenerationWalk
-from streamrec.core.registry import RegistryState
-from streamrec.infra.embedded import EmbeddedRedis
-from streamrec.infra.follower import Follower
-from streamrec.infra.kafka import partition_for
-from streamrec.infra.server_process import ServerProcess
-from streamrec.stages.release import Outcome
+from streamrec.core.release.generation_walk import GenerationWalk
+from streamrec.core.release.registry import RegistryState
+from streamrec.infra.processes.embedded import EmbeddedRedis
+from streamrec.infra.processes.server_process import ServerProcess
+from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.stages.releasing.release import Outcome
 from tests.fakes.language_models import save_tiny_model, stir
 from tests.harness.servers import new_apache_kafka, new_redis_server
 from tests.harness.serving_loop import ITEMS, Loop, serving_loop

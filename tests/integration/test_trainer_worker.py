@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.core.events import DeadLetter
-from streamrec.infra.follower import Follower
+from streamrec.infra.wire.follower import Follower
 from streamrec.settings import (
     EncoderSettings,
     KafkaSettings,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from streamrec import settings as reader
-from streamrec.core.manifest import Manifest
 from streamrec.core.pseudonym import pseudonym
-from streamrec.infra.kafka_topics import create_topics
+from streamrec.core.release.manifest import Manifest
+from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import TrustSettings
 from tests.harness.command_line import CommandLine
 from tests.harness.feature_worker import CODEC, feature_workers, make_settings, read_topic

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core.reasons import GROUPS
+from streamrec.core.serving.reasons import GROUPS
 from tests.fakes.language_models import save_tiny_model
 from tests.harness.command_line import CommandLine
 from tests.harness.serving_loop import Loop, serving_loop
@@ -75,7 +75,7 @@ def test_what_is_not_kept_any_more_is_told_from_the_topic(loop, shell) -> None:
     loop.ask("ana", "r1", k=5)
     [answer] = loop.answered("r1")
     redis, key = loop.settings.redis, f"{loop.settings.redis.key_prefix}:why:request:r1"
-    from streamrec.infra.redis_store import connect_redis
+    from streamrec.infra.stores.redis_store import connect_redis
 
     with connect_redis(redis) as client:
         assert 0 < client.pttl(key) <= 3_600_000

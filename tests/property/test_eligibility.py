@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamrec.core.catalogue import Catalogue
-from streamrec.core.eligibility import eligible
 from streamrec.core.events import Filters, Item
+from streamrec.core.serving.eligibility import eligible
+from streamrec.core.state.catalogue import Catalogue
 
 IDS = [f"i{n}" for n in range(8)]
 names = st.lists(st.sampled_from([*IDS, "unknown"]), max_size=4)

@@ -16,7 +16,7 @@ import yaml
 
 from streamrec import settings
 from streamrec.cli.app import app
-from streamrec.infra.apache_kafka import kafka_version, resolve_jars
+from streamrec.infra.processes.apache_kafka import kafka_version, resolve_jars
 from tests.harness.servers import KAFKA_CACHE, new_apache_kafka
 
 REPOSITORY = Path(__file__).parents[2]

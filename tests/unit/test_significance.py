@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from streamrec.core.significance import paired_bootstrap
+from streamrec.core.measures.significance import paired_bootstrap
 
 
 def clustered(generator, lift, users=150):

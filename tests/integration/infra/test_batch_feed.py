@@ -9,10 +9,10 @@ from kafka import TopicPartition
 
 from streamrec.core.examples import TrainingBatch
 from streamrec.errors import Refused, Unavailable, UserError
-from streamrec.infra.batch_feed import KafkaBatchFeed
-from streamrec.infra.codec import Codec
-from streamrec.infra.kafka import KafkaPublisher, admin_client
-from streamrec.infra.kafka_topics import create_topics
+from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import KafkaPublisher, admin_client
+from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import DeliveredBatch
 from streamrec.settings import KafkaSettings
 from tests.harness.training_worker import Stream
@@ -112,7 +112,7 @@ def test_batches_that_retention_took_are_said_and_skipped(
 
 
 def test_no_broker_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamrec.infra.kafka.BOOTSTRAP_TIMEOUT_MS", 500)
+    monkeypatch.setattr("streamrec.infra.wire.kafka.BOOTSTRAP_TIMEOUT_MS", 500)
     feed = KafkaBatchFeed(KafkaSettings(bootstrap="127.0.0.1:1"), CODEC, "test")
     with pytest.raises(Unavailable):
         feed.seek(0)

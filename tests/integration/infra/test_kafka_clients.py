@@ -10,10 +10,10 @@ from kafka import KafkaAdminClient
 
 from streamrec.core.topics import TOPICS
 from streamrec.errors import TooLarge, Unavailable, UserError
-from streamrec.infra.embedded import EmbeddedKafka
-from streamrec.infra.kafka import KafkaPublisher, make_consumer, partition_for
-from streamrec.infra.kafka_offsets import end_offsets
-from streamrec.infra.kafka_topics import create_topics, partition_counts
+from streamrec.infra.processes.embedded import EmbeddedKafka
+from streamrec.infra.wire.kafka import KafkaPublisher, make_consumer, partition_for
+from streamrec.infra.wire.kafka_offsets import end_offsets
+from streamrec.infra.wire.kafka_topics import create_topics, partition_counts
 from streamrec.settings import KafkaSettings
 
 
@@ -113,7 +113,7 @@ def test_a_missing_topic_is_named(kafka):
 def test_what_was_handed_over_while_kafka_was_away_arrives_in_order(
     fresh_prefix, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("streamrec.infra.kafka.FLUSH_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("streamrec.infra.wire.kafka.FLUSH_TIMEOUT_S", 1.0)
     broker = EmbeddedKafka(tmp_path)
     broker.start()
     kafka = KafkaSettings(bootstrap=broker.bootstrap, topic_prefix=fresh_prefix.topic)
@@ -128,7 +128,7 @@ def test_what_was_handed_over_while_kafka_was_away_arrives_in_order(
     with pytest.raises(Unavailable, match="waiting for acknowledgements"):
         publisher.flush()
     broker.start()
-    monkeypatch.setattr("streamrec.infra.kafka.FLUSH_TIMEOUT_S", 30.0)
+    monkeypatch.setattr("streamrec.infra.wire.kafka.FLUSH_TIMEOUT_S", 30.0)
     publisher.flush()
     publisher.close()
     found = [int(record.value) for record in read(kafka, "adapters", 20)]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.core.batching import Batcher, BatchRules
+from streamrec.core.state.batching import Batcher, BatchRules
 
 rules = st.builds(BatchRules, st.integers(1, 6), st.integers(1, 300), st.integers(0, 50))
 steps = st.lists(st.tuples(st.integers(1, 120), st.integers(0, 2), st.integers(0, 30)), max_size=40)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.core.canary import Canary, position
+from streamrec.core.release.canary import Canary, position
 
 SALTS = st.text(max_size=40)
 USERS = st.text(max_size=40)

@@ -10,12 +10,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamrec.core.catalogue import Catalogue, item_from_record, item_record
 from streamrec.core.events import Interaction, Item, Kind, Source
 from streamrec.core.examples import Example
-from streamrec.core.fold import FoldRules, Located, PartitionFold
-from streamrec.core.statistics import Statistics
-from streamrec.core.user_state import UserState
+from streamrec.core.state.catalogue import Catalogue, item_from_record, item_record
+from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.statistics import Statistics
+from streamrec.core.state.user_state import UserState
 
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(8)]
 

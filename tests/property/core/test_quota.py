@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrec.core.examples import Example, ExampleKind
-from streamrec.core.quota import Quota, QuotaRules
+from streamrec.core.training.quota import Quota, QuotaRules
 
 NOTHING = np.zeros((3, 0), np.float32)
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.core.canary import Canary
 from streamrec.core.events import (
     DeadLetter,
     Filters,
@@ -22,11 +21,12 @@ from streamrec.core.events import (
     UserUpdate,
 )
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
-from streamrec.core.quarantine import Quarantine
-from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState, Relearn
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState, Relearn
+from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import Refused
-from streamrec.infra.codec import Codec
-from streamrec.infra.values import SHAPES
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.values import SHAPES
 
 CODEC = Codec()
 

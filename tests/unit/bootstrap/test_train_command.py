@@ -13,19 +13,19 @@ from streamrec.bootstrap.offline import TrainPlan, run_training
 from streamrec.bootstrap.recorded import read_events, read_items
 from streamrec.bootstrap.trainer import start_from
 from streamrec.cli.app import main
-from streamrec.core.catalogue import Catalogue
-from streamrec.core.fold import FoldRules
-from streamrec.core.time_split import time_split
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.fold import FoldRules
+from streamrec.core.training.time_split import time_split
 from streamrec.errors import UserError
-from streamrec.infra.codec import Codec
-from streamrec.infra.registry_store import DirectoryRegistry
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner
-from streamrec.model.loading import load_encoder
-from streamrec.model.sealing import ModelGenerations
+from streamrec.infra.stores.registry_store import DirectoryRegistry
+from streamrec.infra.wire.codec import Codec
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.generations.sealing import ModelGenerations
+from streamrec.model.learning.learner import OnlineLearner
 from streamrec.settings import Settings, load
-from streamrec.stages.offline import Offline, Schedule
-from streamrec.stages.recorded import Stream
+from streamrec.stages.replaying.offline import Offline, Schedule
+from streamrec.stages.replaying.recorded import Stream
 from tests.fakes.language_models import save_tiny_model
 from tests.unit.bootstrap.test_replay_command import write
 

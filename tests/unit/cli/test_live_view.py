@@ -8,10 +8,10 @@ from rich.console import Console
 
 from streamrec.cli import live_view
 from streamrec.cli.adapters_view import fates
-from streamrec.core.canary import Canary
-from streamrec.core.live_report import LiveGeneration, LiveReport, LiveTrial
-from streamrec.core.registry import RegistryState
-from streamrec.core.service_levels import Level
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.live_report import LiveGeneration, LiveReport, LiveTrial
+from streamrec.core.release.registry import RegistryState
+from streamrec.core.release.service_levels import Level
 
 STATE = RegistryState(3, "g1", canary=Canary("g2", 0.2, "g2", 1_000))
 TRIAL = LiveTrial("g2", "g1", 1_000, "undecided", -0.02, -0.1, 0.06, "clicked 0.1 of 60 lists")

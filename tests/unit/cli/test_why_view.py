@@ -6,8 +6,8 @@ from rich.console import Console
 
 from streamrec.bootstrap.why import Why
 from streamrec.cli import why_view as view
-from streamrec.core.hindsight import ItemHindsight
-from streamrec.core.reasons import GROUPS
+from streamrec.core.serving.hindsight import ItemHindsight
+from streamrec.core.serving.reasons import GROUPS
 from tests.contract.test_explanations import ONE
 
 

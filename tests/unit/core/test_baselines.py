@@ -5,12 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamrec.core.baselines import CLICK_RATE, ITEM_KNN, POPULARITY, WEIGHTS, StatisticRanker
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Item
-from streamrec.core.features import candidate_features
-from streamrec.core.fold import FoldRules, Located, PartitionFold
-from streamrec.core.statistics import Statistics
+from streamrec.core.measures.baselines import (
+    CLICK_RATE,
+    ITEM_KNN,
+    POPULARITY,
+    WEIGHTS,
+    StatisticRanker,
+)
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import candidate_features
+from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.statistics import Statistics
 from tests.unit.core.test_fold import click, view
 
 

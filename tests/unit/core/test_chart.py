@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from streamrec.core.chart import line_chart, sparkline
+from streamrec.core.measures.chart import line_chart, sparkline
 
 SVG = "{http://www.w3.org/2000/svg}"
 

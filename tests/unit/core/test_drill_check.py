@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from streamrec.core import drill_check, registry
-from streamrec.core.catalogue import Catalogue
-from streamrec.core.drill_check import CleanPass, Found, Place
 from streamrec.core.events import Interaction, Item, Kind, Recommendation, Trigger
 from streamrec.core.examples import TrainingBatch
-from streamrec.core.features import FEATURE_SET
-from streamrec.core.fold import FoldRules, Located, PartitionFold
-from streamrec.core.registry import ControlRecord, RegistryState
-from streamrec.core.statistics import Statistics
-from streamrec.core.watermarks import Ledger
+from streamrec.core.measures import drill_check
+from streamrec.core.measures.drill_check import CleanPass, Found, Place
+from streamrec.core.release import registry
+from streamrec.core.release.registry import ControlRecord, RegistryState
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FEATURE_SET
+from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.statistics import Statistics
+from streamrec.core.training.watermarks import Ledger
 
 RULES = FoldRules(1, attribution_window_ms=5_000, sampled_negatives=3)
 ITEMS = [Item(f"i{n}", f"Item {n}") for n in range(8)]

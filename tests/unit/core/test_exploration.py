@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from streamrec.core.exploration import Exploration, last_slot
+from streamrec.core.serving.exploration import Exploration, last_slot
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamrec.core import features as module
-from streamrec.core.catalogue import UNKNOWN, Catalogue
 from streamrec.core.events import Interaction, Item, Source
-from streamrec.core.features import (
+from streamrec.core.state import features as module
+from streamrec.core.state.catalogue import UNKNOWN, Catalogue
+from streamrec.core.state.features import (
     FEATURES,
     ITEM_FEATURES,
     PAIR_FEATURES,
     FeatureMaker,
     candidate_features,
 )
-from streamrec.core.fold import FoldRules, Located, PartitionFold
-from streamrec.core.sampling import NegativeSampler
-from streamrec.core.statistics import Statistics
-from streamrec.core.user_state import NEW_USER
+from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.sampling import NegativeSampler
+from streamrec.core.state.statistics import Statistics
+from streamrec.core.state.user_state import NEW_USER
 from tests.unit.core.test_fold import click, view
 
 PAIRS = slice(len(ITEM_FEATURES), len(ITEM_FEATURES) + len(PAIR_FEATURES))

@@ -7,12 +7,12 @@ import base64
 import numpy as np
 import pytest
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Item, Kind, Source
 from streamrec.core.examples import Example, ExampleKind
-from streamrec.core.features import FEATURES
-from streamrec.core.fold import FoldResult, FoldRules, Located, PartitionFold
-from streamrec.core.statistics import Statistics
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FEATURES
+from streamrec.core.state.fold import FoldResult, FoldRules, Located, PartitionFold
+from streamrec.core.state.statistics import Statistics
 
 WINDOW_MS = 1_000
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(30)]

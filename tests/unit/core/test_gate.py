@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamrec.core import gate, judging
 from streamrec.core.examples import Example, ExampleKind, FloatArray
-from streamrec.core.features import FEATURES
-from streamrec.core.gate import Accept, GateRules, Reject, compare, decide
-from streamrec.core.judging import Judged, judge
+from streamrec.core.release import gate, judging
+from streamrec.core.release.gate import Accept, GateRules, Reject, compare, decide
+from streamrec.core.release.judging import Judged, judge
+from streamrec.core.state.features import FEATURES
 
 AGE = FEATURES.index("age")
 RULES = GateRules()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from streamrec.core.canary import Canary
-from streamrec.core.generation_walk import GenerationWalk
-from streamrec.core.registry import RegistryState
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.generation_walk import GenerationWalk
+from streamrec.core.release.registry import RegistryState
 from tests.unit.core.test_loop_watch import recommendation
 
 CANARY = Canary("g2", 0.3, "salt", 100)

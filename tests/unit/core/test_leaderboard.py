@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamrec.core.examples import FloatArray
-from streamrec.core.leaderboard import (
+from streamrec.core.measures.leaderboard import (
     LONG_MS,
     Prediction,
     SampledList,

@@ -1,6 +1,6 @@
 import pytest
 
-from streamrec.core import lineage
+from streamrec.core.release import lineage
 from streamrec.errors import UserError
 from tests.fakes.generations import draft
 

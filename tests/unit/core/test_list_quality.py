@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrec.core.events import Interaction, Kind
-from streamrec.core.list_quality import ListQuality, Popularity, quality
+from streamrec.core.measures.list_quality import ListQuality, Popularity, quality
 
 
 def event(user: str, item: str, kind: Kind = Kind.CLICK, impression: str | None = None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamrec.core.events import Interaction, Kind, Recommendation, RecommendedItem, Trigger
-from streamrec.core.live_metric import JoinRules, LiveMetric
+from streamrec.core.release.live_metric import JoinRules, LiveMetric
 
 WINDOW = 1000
 

@@ -12,9 +12,9 @@ from streamrec.core.events import (
     Trigger,
     UserUpdate,
 )
-from streamrec.core.generation_walk import GenerationWalk
-from streamrec.core.loop_watch import LoopWatch, percentiles
-from streamrec.core.registry import Action, ControlRecord, RegistryState
+from streamrec.core.measures.loop_watch import LoopWatch, percentiles
+from streamrec.core.release.generation_walk import GenerationWalk
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 
 
 def recommendation(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from streamrec.core.prequential import Calibration, Impressions, NextClicks, auc, rank_of
+from streamrec.core.measures.prequential import Calibration, Impressions, NextClicks, auc, rank_of
 
 YES = np.ones(4, bool)
 

@@ -1,8 +1,8 @@
 import pytest
 
-from streamrec.core import quarantine
-from streamrec.core.quarantine import Quarantine
-from streamrec.core.watermarks import Ledger, Span, from_record, to_record
+from streamrec.core.training import quarantine
+from streamrec.core.training.quarantine import Quarantine
+from streamrec.core.training.watermarks import Ledger, Span, from_record, to_record
 from streamrec.errors import UserError
 from tests.harness.training import batches
 

@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.core.reasons import GROUPS, LONGEST_TITLE, RECENT, Seen, columns, group_of, reason
-from streamrec.model import similarity
-from streamrec.model.head import INPUTS
+from streamrec.core.serving.reasons import (
+    GROUPS,
+    LONGEST_TITLE,
+    RECENT,
+    Seen,
+    columns,
+    group_of,
+    reason,
+)
+from streamrec.model.scoring import similarity
+from streamrec.model.scoring.head import INPUTS
 
 
 def seen(largest: str, raw=None, *, standard=None, nearest="Near", last="Last", size=1.0) -> Seen:

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from streamrec.core import registry
-from streamrec.core.canary import Canary
-from streamrec.core.quarantine import Quarantine
-from streamrec.core.registry import HISTORY, Action, ControlRecord, Pin, RegistryState
+from streamrec.core.release import registry
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.registry import HISTORY, Action, ControlRecord, Pin, RegistryState
+from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import UserError
 
 PIN = Pin("ana", "clicks fell", 5)

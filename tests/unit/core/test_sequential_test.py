@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.canary import watch
-from streamrec.core.sequential_test import Rate, TestRules, Verdict, capped_rate, look
+from streamrec.core.release.sequential_test import Rate, TestRules, Verdict, capped_rate, look
 
 RULES = TestRules()
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from streamrec.core.examples import Example, ExampleKind
-from streamrec.core.features import FEATURES
-from streamrec.core.shift import ShiftRules, ShiftWatch
-from streamrec.core.traffic import Traffic, divergence
+from streamrec.core.state.features import FEATURES
+from streamrec.core.training.shift import ShiftRules, ShiftWatch
+from streamrec.core.training.traffic import Traffic, divergence
 
 AFFINITY = FEATURES.index("affinity")
 WINDOW = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.time_split import time_split
+from streamrec.core.training.time_split import time_split
 
 
 def test_shares_become_event_numbers() -> None:

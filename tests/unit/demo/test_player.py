@@ -6,7 +6,7 @@ from streamrec.core import topics
 from streamrec.core.events import Interaction, Kind
 from streamrec.demo.player import JUNK, Player
 from streamrec.errors import Refused
-from streamrec.infra.codec import Codec
+from streamrec.infra.wire.codec import Codec
 from tests.fakes.publisher import FakePublisher
 
 EVENTS = [Interaction(str(n), f"u{n % 7}", "i", Kind.CLICK, 881_250_949_000) for n in range(1_000)]

@@ -7,7 +7,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from streamrec.core.loop_watch import LoopWatch
+from streamrec.core.measures.loop_watch import LoopWatch
 from streamrec.demo.memory import PeakMemory
 from streamrec.demo.panel import Panels
 from streamrec.demo.summary import Facts, in_words, summarize

@@ -15,12 +15,12 @@ from streamrec.core.events import (
     Trigger,
     UserUpdate,
 )
-from streamrec.core.manifest import Manifest
-from streamrec.core.registry import Action, ControlRecord, RegistryState
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.demo.watcher import HELD_BACK_MS, Watcher, manifest_offsets
 from streamrec.errors import Malformed
-from streamrec.infra.follower import Seen
-from streamrec.infra.registry_store import DirectoryRegistry
+from streamrec.infra.stores.registry_store import DirectoryRegistry
+from streamrec.infra.wire.follower import Seen
 
 
 class FakeFollower:

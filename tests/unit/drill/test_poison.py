@@ -9,9 +9,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from streamrec.core import registry
 from streamrec.core.events import Interaction, Kind, Recommendation, RecommendedItem, Trigger
-from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.drill import poison_world
 from streamrec.drill.poison_report import Phase, Seen, in_words, markdown, report
 from streamrec.drill.poison_world import Attack, World, hits, honest, likes

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from streamrec.core.drill_check import Broken
+from streamrec.core.measures.drill_check import Broken
 from streamrec.drill.evidence import Verdict
 from streamrec.drill.report import Facts, in_words, markdown, report
 from streamrec.drill.strikes import Kill

@@ -7,8 +7,8 @@ from itertools import islice
 from streamrec.core.events import Interaction, Kind, Request
 from streamrec.drill.stream import Message, Stream, catalogue, items
 from streamrec.errors import Refused
-from streamrec.infra.codec import Codec
-from streamrec.infra.kafka import partition_for
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import partition_for
 
 CODEC = Codec()
 PARTITIONS = 4

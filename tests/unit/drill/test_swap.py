@@ -6,8 +6,8 @@ from rich.console import Console
 
 from streamrec.core import topics
 from streamrec.drill.swap import Seen, _crowd, in_words
-from streamrec.infra.codec import Codec
-from streamrec.stages.fleet_watch import SwapReport
+from streamrec.infra.wire.codec import Codec
+from streamrec.stages.releasing.fleet_watch import SwapReport
 
 
 def test_a_swap_that_somebody_missed_has_no_time() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.infra.checkpoints import LEARNER, RECORD, DirectoryCheckpoints
+from streamrec.infra.stores.checkpoints import LEARNER, RECORD, DirectoryCheckpoints
 
 
 class Crash(BaseException):
@@ -120,7 +120,7 @@ def test_a_damaged_one_is_passed_over_aloud(
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
-    logger = logging.getLogger("streamrec.infra.checkpoints")
+    logger = logging.getLogger("streamrec.infra.stores.checkpoints")
     logger.addHandler(handler)
     try:
         assert read(checkpoints) == ({"n": 1}, "one")

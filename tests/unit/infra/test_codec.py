@@ -11,7 +11,7 @@ import pytest
 import schemas
 from streamrec.core.events import Interaction, Item, Kind, Request
 from streamrec.errors import InvalidField, Malformed, TooLarge, Unavailable, UnknownSchema
-from streamrec.infra.codec import Codec, fingerprint
+from streamrec.infra.wire.codec import Codec, fingerprint
 
 CLICK = {
     "event_id": "e1",

@@ -11,7 +11,7 @@ import pytest
 
 from streamrec.core.events import Kind
 from streamrec.errors import UserError
-from streamrec.infra import datasets
+from streamrec.infra.stores import datasets
 
 RATINGS = ["7\t1\t5\t881250950", "8\t2\t3\t881250949"]
 

@@ -8,9 +8,9 @@ import pytest
 from faust.auth import SASLCredentials
 
 from streamrec.errors import UserError
-from streamrec.infra import faust_app
-from streamrec.infra.faust_app import Consumer, make_app
-from streamrec.infra.feed import Feed
+from streamrec.infra.feeds import faust_app
+from streamrec.infra.feeds.faust_app import Consumer, make_app
+from streamrec.infra.feeds.feed import Feed
 from streamrec.settings import KafkaSettings, SecurityProtocol
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from streamrec.core.events import Source
 from streamrec.errors import PositionConflict, SourceGap, Unavailable
-from streamrec.infra import feed as feeding
-from streamrec.infra.feed import TP, Feed
+from streamrec.infra.feeds import feed as feeding
+from streamrec.infra.feeds.feed import TP, Feed
 from streamrec.settings import KafkaSettings
 
 EVENTS, ITEMS = TP("x.events", 0), TP("x.items", 0)

@@ -11,11 +11,12 @@ from kafka import TopicPartition
 
 from streamrec.core.events import Request
 from streamrec.errors import Unavailable
-from streamrec.infra import batch_feed, control_log, trigger_feed
-from streamrec.infra.batch_feed import KafkaBatchFeed
-from streamrec.infra.codec import Codec
-from streamrec.infra.control_log import KafkaControlLog
-from streamrec.infra.trigger_feed import KafkaTriggerFeed
+from streamrec.infra.feeds import batch_feed, trigger_feed
+from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
+from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
+from streamrec.infra.stores import control_log
+from streamrec.infra.stores.control_log import KafkaControlLog
+from streamrec.infra.wire.codec import Codec
 from streamrec.settings import KafkaSettings
 
 CODEC = Codec()

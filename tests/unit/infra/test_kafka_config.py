@@ -1,10 +1,18 @@
 """What the clients are told, and the partitioner they share with Java."""
 
+import ssl
+
 import pytest
 
 from streamrec.errors import Unavailable
-from streamrec.infra.kafka import KafkaPublisher, client_config, make_consumer, partition_for
+from streamrec.infra.wire.kafka import KafkaPublisher, client_config, make_consumer, partition_for
 from streamrec.settings import KafkaSettings, SecurityProtocol
+from tests.harness.certificates import Authority
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"), "ca")
 
 
 @pytest.mark.parametrize(
@@ -23,22 +31,21 @@ def test_partitions_are_those_of_the_java_client(key, murmur2):
         assert partition_for(key, partitions) == (murmur2 & 0x7FFFFFFF) % partitions
 
 
-def test_sasl_over_tls():
+def test_sasl_over_tls(authority):
     settings = KafkaSettings(
         bootstrap="a:1,b:2",
         security_protocol=SecurityProtocol.SASL_SSL,
         sasl_mechanism="SCRAM-SHA-512",
         sasl_username="u",
         sasl_password="p",
-        ssl_cafile="/ca.pem",
+        ssl_cafile=str(authority.file),
     )
     config = client_config(settings)
     assert config["bootstrap_servers"] == ["a:1", "b:2"]
     assert config["security_protocol"] == "SASL_SSL"
     assert config["sasl_mechanism"] == "SCRAM-SHA-512"
     assert (config["sasl_plain_username"], config["sasl_plain_password"]) == ("u", "p")
-    assert config["ssl_cafile"] == "/ca.pem"
-    assert config["ssl_certfile"] is None
+    assert config["ssl_context"].verify_mode is ssl.CERT_REQUIRED
 
 
 def test_plaintext_says_nothing_of_secrets():
@@ -47,7 +54,7 @@ def test_plaintext_says_nothing_of_secrets():
 
 
 def test_a_silent_broker_is_unavailable(monkeypatch):
-    monkeypatch.setattr("streamrec.infra.kafka.BOOTSTRAP_TIMEOUT_MS", 500)
+    monkeypatch.setattr("streamrec.infra.wire.kafka.BOOTSTRAP_TIMEOUT_MS", 500)
     settings = KafkaSettings(bootstrap="127.0.0.1:9")
     with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:9: connecting a producer"):
         KafkaPublisher(settings, "test")

@@ -12,8 +12,8 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import KafkaError
 
-from streamrec.infra.kafka_connect import connect
-from streamrec.infra.server_process import free_port
+from streamrec.infra.processes.server_process import free_port
+from streamrec.infra.wire.kafka_connect import connect
 
 
 def fail_to_connect(kind: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.errors import UserError
-from streamrec.infra.kafka_security import security_config
+from streamrec.infra.wire.kafka_security import security_config
 from streamrec.settings import KafkaSettings, SecurityProtocol
 from tests.harness.certificates import Authority
 

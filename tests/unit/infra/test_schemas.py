@@ -8,7 +8,7 @@ import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 
 import schemas
-from streamrec.infra.codec import fingerprint
+from streamrec.infra.wire.codec import fingerprint
 
 
 def can_read(reader, writer) -> bool:

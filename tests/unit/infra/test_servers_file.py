@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from streamrec.infra import servers_file
-from streamrec.infra.servers_file import Servers
+from streamrec.infra.processes import servers_file
+from streamrec.infra.processes.servers_file import Servers
 
 MINE = Servers("127.0.0.1:9", "redis://127.0.0.1:8/0", os.getpid())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streamrec.infra.supervisor import Program, Supervisor
+from streamrec.infra.processes.supervisor import Program, Supervisor
 from tests.harness.waiting import eventually
 
 SLEEP = "import time; time.sleep(600)"
@@ -87,7 +87,7 @@ def test_workers_die_with_a_killed_supervisor(tmp_path) -> None:
     code = f"""
 import sys, time
 from pathlib import Path
-from streamrec.infra.supervisor import Program, Supervisor
+from streamrec.infra.processes.supervisor import Program, Supervisor
 from tests.harness.waiting import eventually
 supervisor = Supervisor(print)
 supervisor.start(Program("w", [sys.executable, "-c", {STUBBORN!r}], Path({str(log)!r})))

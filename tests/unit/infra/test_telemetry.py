@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.errors import UserError
-from streamrec.infra import telemetry
+from streamrec.infra.processes import telemetry
 
 
 @pytest.fixture(autouse=True)

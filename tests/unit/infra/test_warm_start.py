@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streamrec.infra.supervisor import Program, Supervisor
-from streamrec.infra.warm_start import WarmStart
+from streamrec.infra.processes.supervisor import Program, Supervisor
+from streamrec.infra.processes.warm_start import WarmStart
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
@@ -85,8 +85,8 @@ def test_forked_workers_die_with_a_killed_supervisor(tmp_path: Path, module: str
         import sys, time
         from pathlib import Path
         sys.path.insert(0, {str(tmp_path)!r})
-        from streamrec.infra.supervisor import Program
-        from streamrec.infra.warm_start import WarmStart
+        from streamrec.infra.processes.supervisor import Program
+        from streamrec.infra.processes.warm_start import WarmStart
         if __name__ == "__main__":
             command = [sys.executable, "-m", {module!r}]
             process = WarmStart([]).start(Program("w", command, Path({str(tmp_path)!r}) / "w.log"))

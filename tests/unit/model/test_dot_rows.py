@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from streamrec.model.dot_rows import DotRows
-from streamrec.model.similarity import (
+from streamrec.model.scoring.dot_rows import DotRows
+from streamrec.model.scoring.similarity import (
     RECENT,
     candidate_similarities,
     catalogue_similarities,

@@ -12,8 +12,8 @@ import pytest
 import torch
 import transformers
 
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.loading import load_encoder
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.loading import load_encoder
 from streamrec.settings import EncoderSettings, Pooling
 from tests.fakes.language_models import DEPTH, WIDTH, save_tiny_model
 

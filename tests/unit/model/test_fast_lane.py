@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from streamrec.core.user_state import HISTORY
-from streamrec.model.early_stopping import EarlyStopping
-from streamrec.model.fast_lane import FastLane, FastRecipe, rate
-from streamrec.model.head import INPUTS, Head
-from streamrec.model.losses import listwise
-from streamrec.model.replay_memory import Remembered
+from streamrec.core.state.user_state import HISTORY
+from streamrec.model.learning.early_stopping import EarlyStopping
+from streamrec.model.learning.fast_lane import FastLane, FastRecipe, rate
+from streamrec.model.learning.losses import listwise
+from streamrec.model.learning.replay_memory import Remembered
+from streamrec.model.scoring.head import INPUTS, Head
 
 CANDIDATES = 4
 

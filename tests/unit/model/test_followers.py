@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamrec.model.distributed import Alone, joined_group
+from streamrec.model.learning.distributed import Alone, joined_group
 from tests.harness.learning_together import CASES, STEPS, learned
 
 REPOSITORY = Path(__file__).parents[3]

@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from streamrec.core.manifest import Manifest
+from streamrec.core.release.manifest import Manifest
 from streamrec.errors import GenerationRefused
-from streamrec.model.generation import (
+from streamrec.model.generations.generation import (
     HEAD_FILE,
     MANIFEST_FILE,
     Expectations,

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from streamrec.core.explanation import Explanation
-from streamrec.core.hindsight import strongest
-from streamrec.core.reasons import GROUPS
-from streamrec.core.user_state import HISTORY
+from streamrec.core.serving.explanation import Explanation
+from streamrec.core.serving.hindsight import strongest
+from streamrec.core.serving.reasons import GROUPS
+from streamrec.core.state.user_state import HISTORY
 from streamrec.errors import GenerationRefused
-from streamrec.infra.explanations import packed, unpacked
-from streamrec.model.head import INPUTS, Head
-from streamrec.model.hindsight import load_head, look_back, pooled
-from streamrec.model.ranking import SIM_INPUTS
-from streamrec.model.similarity import candidate_similarities
+from streamrec.infra.stores.explanations import packed, unpacked
+from streamrec.model.scoring.head import INPUTS, Head
+from streamrec.model.scoring.hindsight import load_head, look_back, pooled
+from streamrec.model.scoring.ranking import SIM_INPUTS
+from streamrec.model.scoring.similarity import candidate_similarities
 from tests.fakes.language_models import tiny_encoder
 from tests.harness.generations import new_generation
 

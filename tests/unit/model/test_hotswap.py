@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.generation import Generation, expectations, write_manifest, write_weights
-from streamrec.model.hotswap import HotSwap
-from streamrec.model.index import ItemIndex
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.generations.generation import (
+    Generation,
+    expectations,
+    write_manifest,
+    write_weights,
+)
+from streamrec.model.generations.hotswap import HotSwap
 from tests.fakes.generations import HEAD, draft, head
 from tests.fakes.language_models import WIDTH, stir, tiny_encoder
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
-from streamrec.model.index import CENTRE_ITEMS, ItemIndex, centred, item_text
+from streamrec.model.encoders.index import CENTRE_ITEMS, ItemIndex, centred, item_text
 from tests.fakes.language_models import stir, tiny_encoder
 
 

@@ -11,15 +11,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Item, Kind
 from streamrec.core.examples import Example, ExampleKind
-from streamrec.core.features import FEATURES, candidate_features
-from streamrec.core.fold import FoldRules, Located, PartitionFold
-from streamrec.core.quota import QuotaRules
-from streamrec.core.statistics import Statistics
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FEATURES, candidate_features
+from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.statistics import Statistics
+from streamrec.core.training.quota import QuotaRules
 from streamrec.errors import GenerationRefused
-from streamrec.model.learner import OnlineLearner, Recipe
+from streamrec.model.learning.learner import OnlineLearner, Recipe
 
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(40)]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from streamrec.model.optimisers import (
+from streamrec.model.learning.optimisers import (
     RATES,
     load_optimiser_state,
     make_optimiser,

@@ -7,9 +7,9 @@ from itertools import permutations
 import pytest
 import torch
 
-from streamrec.core.reasons import GROUPS
-from streamrec.model.head import INPUTS, Head
-from streamrec.model.parts import COLUMNS, take_apart
+from streamrec.core.serving.reasons import GROUPS
+from streamrec.model.scoring.head import INPUTS, Head
+from streamrec.model.scoring.parts import COLUMNS, take_apart
 
 
 @pytest.fixture

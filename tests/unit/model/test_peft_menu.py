@@ -130,7 +130,7 @@ def test_every_reason_is_given_at_once() -> None:
 def test_ia3_on_a_family_it_does_not_know() -> None:
     model = tiny_model("bert")
     model.config.model_type = "brand-new"
-    from streamrec.model.peft_menu import problems
+    from streamrec.model.encoders.peft_menu import problems
 
     found = problems(EncoderSettings(adapter=Adapter.IA3), model.config)
     assert any("use lora" in problem for problem in found)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.pieces import Piece
-from streamrec.model.piecewise import Piecewise
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.learning.pieces import Piece
+from streamrec.model.learning.piecewise import Piecewise
 from streamrec.settings import Adapter
 from tests.fakes.language_models import stir, tiny_encoder
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
-from streamrec.core.features import FEATURES
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.index import CENTRE_ITEMS, ItemIndex
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.publication import Publication
-from streamrec.model.similarity import candidate_similarities
-from streamrec.model.slow_lane import SlowRecipe
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FEATURES
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import CENTRE_ITEMS, ItemIndex
+from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.model.learning.publication import Publication
+from streamrec.model.learning.slow_lane import SlowRecipe
+from streamrec.model.scoring.similarity import candidate_similarities
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.model.test_learner import Loop
 

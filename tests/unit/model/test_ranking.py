@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from streamrec.core.features import candidate_features
-from streamrec.model.head import INPUTS
-from streamrec.model.learner import OnlineLearner
-from streamrec.model.ranker import Ranker
+from streamrec.core.state.features import candidate_features
+from streamrec.model.learning.learner import OnlineLearner
+from streamrec.model.scoring.head import INPUTS
+from streamrec.model.scoring.ranker import Ranker
 from tests.unit.model.test_learner import ITEMS, Loop, RandomVectors
 
 NOW_MS = 1_000_000 + 400 * 60_000
@@ -60,7 +60,7 @@ def test_closeness_is_the_cosine_with_the_users_items_newest_first(loop):
     ranking = ranker.ranking([user], [NOW_MS], loop.fold.features())
     account = ranking.account(np.zeros(1, np.int32), np.array([5], np.int32))
     newest_first = loop.catalogue.rows(user.history)[::-1].tolist()
-    wanted = ranker.vectors_ND[newest_first] @ ranker.vectors_ND[5]
+    wanted = ranker.dots.vectors_ND[newest_first] @ ranker.dots.vectors_ND[5]
     count = len(newest_first)
     np.testing.assert_allclose(account.closeness_TH[0, :count], wanted.numpy(), atol=1e-5)
     assert not account.closeness_TH[0, count:].any()

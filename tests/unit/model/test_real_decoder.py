@@ -9,10 +9,10 @@ import pytest
 import torch
 import transformers
 
-from streamrec.model.encoder import TextEncoder
-from streamrec.model.loading import load_encoder
-from streamrec.model.packaged import PACKAGES
-from streamrec.model.weights import find_weights
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.encoders.packaged import PACKAGES
+from streamrec.model.encoders.weights import find_weights
 from streamrec.settings import EncoderSettings, Pooling
 from tests.fakes.language_models import stir
 from tests.unit.model.test_real_encoder import TITLES

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from streamrec.errors import SettingsError
-from streamrec.model.fast_lane import FastRecipe
-from streamrec.model.learner import Recipe
-from streamrec.model.optimisers import RATES
-from streamrec.model.peft_menu import adapt
-from streamrec.model.recipes import problems, recipe_for
-from streamrec.model.slow_lane import SlowRecipe
+from streamrec.model.encoders.peft_menu import adapt
+from streamrec.model.learning.fast_lane import FastRecipe
+from streamrec.model.learning.learner import Recipe
+from streamrec.model.learning.optimisers import RATES
+from streamrec.model.learning.recipes import problems, recipe_for
+from streamrec.model.learning.slow_lane import SlowRecipe
 from streamrec.settings import Adapter, EncoderSettings, Optimiser, load
 from tests.fakes.language_models import tiny_encoder, tiny_model
 

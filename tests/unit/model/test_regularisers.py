@@ -6,8 +6,13 @@ import pytest
 import torch
 
 from streamrec.core.events import Item
-from streamrec.model.index import item_text
-from streamrec.model.regularisers import adversarial, hidden_tokens, mean_state, shuffled_text
+from streamrec.model.encoders.index import item_text
+from streamrec.model.learning.regularisers import (
+    adversarial,
+    hidden_tokens,
+    mean_state,
+    shuffled_text,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from streamrec.core.examples import user_hash
-from streamrec.model.replay_memory import Remembered, ReplayMemory, empty
+from streamrec.model.learning.replay_memory import Remembered, ReplayMemory, empty
 
 ANN, BOB = user_hash("ann"), user_hash("bob")
 RECENT, RESERVOIR = 4, 4

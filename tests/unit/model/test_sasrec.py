@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind
-from streamrec.model.sasrec import BEGIN, FIRST_ITEM, PADDING, Sasrec, SasrecSettings
-from streamrec.model.sasrec_learner import Accepted, SasrecLearner
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.model.peers.sasrec import BEGIN, FIRST_ITEM, PADDING, Sasrec, SasrecSettings
+from streamrec.model.peers.sasrec_learner import Accepted, SasrecLearner
 
 SMALL = SasrecSettings(
     dim=16, heads=2, layers=1, max_length=6, dropout=0.1, learning_rate=1e-2, replayed=32

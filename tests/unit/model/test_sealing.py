@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from streamrec.core.catalogue import Catalogue, item_record
 from streamrec.core.events import Item
+from streamrec.core.state.catalogue import Catalogue, item_record
 from streamrec.errors import GenerationRefused
-from streamrec.model.generation import HEAD_FILE, read_manifest, write_weights
-from streamrec.model.head import Head
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner
-from streamrec.model.ranker import Ranker
-from streamrec.model.sealing import ModelGenerations
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.generations.generation import HEAD_FILE, read_manifest, write_weights
+from streamrec.model.generations.sealing import ModelGenerations
+from streamrec.model.learning.learner import OnlineLearner
+from streamrec.model.scoring.head import Head
+from streamrec.model.scoring.ranker import Ranker
 from streamrec.ports import Provenance
 from tests.fakes.language_models import tiny_encoder
 from tests.harness.training_worker import ITEMS, example

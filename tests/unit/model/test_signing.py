@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamrec.core.catalogue import Catalogue
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused, UserError
-from streamrec.model.generation import (
+from streamrec.model.generations.generation import (
     HEAD_FILE,
     MANIFEST_FILE,
     Expectations,
@@ -23,8 +23,8 @@ from streamrec.model.generation import (
     write_manifest,
     write_weights,
 )
-from streamrec.model.hotswap import HotSwap
-from streamrec.model.signing import (
+from streamrec.model.generations.hotswap import HotSwap
+from streamrec.model.generations.signing import (
     SIGNATURE_FILE,
     Signer,
     Signers,

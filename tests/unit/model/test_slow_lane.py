@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from streamrec.core.features import FEATURES
-from streamrec.model.index import ItemIndex
-from streamrec.model.learner import OnlineLearner, Recipe
-from streamrec.model.slow_lane import SlowRecipe
+from streamrec.core.state.features import FEATURES
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.model.learning.slow_lane import SlowRecipe
 from streamrec.settings import Optimiser
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.model.test_learner import Loop
 
-RECIPE = Recipe(
-    slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2), flip_steps=0
-)
+RECIPE = Recipe(slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2), flip_steps=0)
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from streamrec.errors import EncoderUnavailable, SettingsError
-from streamrec.model import weights
-from streamrec.model.loading import load_encoder
-from streamrec.model.packaged import PACKAGES
-from streamrec.model.weights import find_weights, weights_digest
+from streamrec.model.encoders import weights
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.model.encoders.packaged import PACKAGES
+from streamrec.model.encoders.weights import find_weights, weights_digest
 from streamrec.settings import EncoderSettings
 from tests.fakes.language_models import save_tiny_model
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streamrec.core.batching import BatchRules
 from streamrec.core.events import Source
-from streamrec.core.fold import FoldRules
-from streamrec.infra.codec import Codec
-from streamrec.stages.ingest import Ingest, IngestRules
-from streamrec.stages.ingest_events import EventsRules
-from streamrec.stages.raw import Edges, RawRecord
+from streamrec.core.state.batching import BatchRules
+from streamrec.core.state.fold import FoldRules
+from streamrec.infra.wire.codec import Codec
+from streamrec.stages.ingesting.ingest import Ingest, IngestRules
+from streamrec.stages.ingesting.ingest_events import EventsRules
+from streamrec.stages.ingesting.raw import Edges, RawRecord
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from streamrec.core.catalogue import item_record
 from streamrec.core.events import (
     Item,
     Kind,
@@ -14,13 +13,14 @@ from streamrec.core.events import (
     Source,
     UserUpdate,
 )
-from streamrec.core.user_state import UserState
+from streamrec.core.state.catalogue import item_record
+from streamrec.core.state.user_state import UserState
 from streamrec.errors import Refused
-from streamrec.infra.codec import Codec
+from streamrec.infra.wire.codec import Codec
 from streamrec.ports import Delivered, Writes
-from streamrec.stages.mirror import Mirror
-from streamrec.stages.raw import Edges
-from streamrec.stages.serve import Server
+from streamrec.stages.ingesting.raw import Edges
+from streamrec.stages.serving.mirror import Mirror
+from streamrec.stages.serving.serve import Server
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.serving import FakeModel

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from streamrec.core import registry
-from streamrec.core.registry import Pin, RegistryState
-from streamrec.core.shift import ShiftRules, ShiftWatch, Strange
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Pin, RegistryState
+from streamrec.core.training.shift import ShiftRules, ShiftWatch, Strange
 from streamrec.errors import RegistryConflict, Unavailable
-from streamrec.stages.alarm import ACTOR, PromotionAlarm
+from streamrec.stages.training.alarm import ACTOR, PromotionAlarm
 
 FLOOD = (Strange("top_item", 0.4, 0.02, 0.01),)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core.registry import Action, ControlRecord, RegistryState
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import GenerationRefused
-from streamrec.stages.attested import AttestedStore
+from streamrec.stages.releasing.attested import AttestedStore
 from tests.fakes.registry import FakeRegistryStore
 
 

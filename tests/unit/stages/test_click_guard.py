@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core import registry
-from streamrec.core.canary import Canary
-from streamrec.core.registry import Pin, RegistryState
-from streamrec.core.sequential_test import Rate, TestRules
-from streamrec.stages.click_guard import ACTOR, ClickGuard
-from streamrec.stages.fleet_watch import SwapReport
+from streamrec.core.release import registry
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.registry import Pin, RegistryState
+from streamrec.core.release.sequential_test import Rate, TestRules
+from streamrec.stages.releasing.click_guard import ACTOR, ClickGuard
+from streamrec.stages.releasing.fleet_watch import SwapReport
 from tests.fakes.clock import FakeClock
 
 GOOD = Rate(400, 200, 60, 0.5, 0.0009)

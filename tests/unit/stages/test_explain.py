@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pytest
 
-from streamrec.core.user_state import UserState
-from streamrec.stages.explain import Explainer
-from streamrec.stages.serve import Server
+from streamrec.core.state.user_state import UserState
+from streamrec.stages.serving.explain import Explainer
+from streamrec.stages.serving.serve import Server
 from tests.fakes.explanations import FakeExplanations
 from tests.unit.stages.serving import Counter, items, request, update
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from streamrec.core import registry
-from streamrec.core.registry import Pin, RegistryState
-from streamrec.core.service_levels import LevelRules
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Pin, RegistryState
+from streamrec.core.release.service_levels import LevelRules
 from streamrec.errors import RegistryConflict
 from streamrec.ports import WorkerStatus
-from streamrec.stages.fleet_watch import SwapReport
-from streamrec.stages.guard import Guard, GuardRules
+from streamrec.stages.releasing.fleet_watch import SwapReport
+from streamrec.stages.releasing.guard import Guard, GuardRules
 from tests.fakes.clock import FakeClock
 from tests.fakes.fleet import FakeFleet
 

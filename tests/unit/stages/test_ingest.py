@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.batching import BatchRules
-from streamrec.core.catalogue import item_record
 from streamrec.core.events import Item, Source
-from streamrec.core.watermarks import Ledger
+from streamrec.core.state.batching import BatchRules
+from streamrec.core.state.catalogue import item_record
+from streamrec.core.training.watermarks import Ledger
 from streamrec.errors import PositionConflict
-from streamrec.infra.codec import Codec
+from streamrec.infra.wire.codec import Codec
 from streamrec.ports import Writes
-from streamrec.stages.raw import RawRecord
+from streamrec.stages.ingesting.raw import RawRecord
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamrec.core.watermarks import Ledger
-from streamrec.infra.codec import Codec
+from streamrec.core.training.watermarks import Ledger
+from streamrec.infra.wire.codec import Codec
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import event_records

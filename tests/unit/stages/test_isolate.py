@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.user_state import UserState
+from streamrec.core.state.user_state import UserState
 from streamrec.errors import Malformed, Unavailable
-from streamrec.stages.isolate import MOST_IN_A_ROW, Isolation
+from streamrec.stages.serving.isolate import MOST_IN_A_ROW, Isolation
 from tests.fakes.serving import FakeModel
 from tests.unit.stages.serving import Counter, items, refused, request, update
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from streamrec.core.events import Recommendation, RecommendedItem, Trigger
-from streamrec.core.service_levels import Level, LevelRules, breaches, new_breaches, together
+from streamrec.core.release.service_levels import (
+    Level,
+    LevelRules,
+    breaches,
+    new_breaches,
+    together,
+)
 from streamrec.ports import WorkerStatus
-from streamrec.stages.levels import WINDOW_MS, LevelGauge, by_generation
-from streamrec.stages.serve import Served
+from streamrec.stages.releasing.levels import WINDOW_MS, LevelGauge, by_generation
+from streamrec.stages.serving.serve import Served
 
 
 def answer(generation: str, asked_ms: int, *, empty: bool = False) -> Recommendation:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import threading
 
-from streamrec.core.catalogue import item_record
 from streamrec.core.events import Item, Source
-from streamrec.core.features import ITEM_FEATURES
-from streamrec.core.item_stats import ItemShare, share_half_lives
+from streamrec.core.state.catalogue import item_record
+from streamrec.core.state.features import ITEM_FEATURES
+from streamrec.core.state.item_stats import ItemShare, share_half_lives
 from streamrec.ports import Writes
-from streamrec.stages.mirror import Mirror
+from streamrec.stages.serving.mirror import Mirror
 from tests.fakes.store import FakePartitionStore
 
 PARTITIONS = {"events": 2, "items": 1}

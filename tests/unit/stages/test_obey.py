@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core import registry
-from streamrec.core.canary import Canary
-from streamrec.core.catalogue import Catalogue
-from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.core.release import registry
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
-from streamrec.stages.obey import Obedience
+from streamrec.stages.serving.obey import Obedience
 from tests.fakes.registry import FakeRegistryStore
 from tests.fakes.serving import FakeHotSwap
 

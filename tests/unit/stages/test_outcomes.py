@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import pytest
 
-from streamrec.core.canary import Canary
 from streamrec.core.events import Interaction, Kind, Recommendation, RecommendedItem, Trigger
-from streamrec.core.live_metric import JoinRules, LiveMetric
-from streamrec.core.live_report import LiveReport
-from streamrec.core.registry import RegistryState
-from streamrec.core.sequential_test import TestRules
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.live_metric import JoinRules, LiveMetric
+from streamrec.core.release.live_report import LiveReport
+from streamrec.core.release.registry import RegistryState
+from streamrec.core.release.sequential_test import TestRules
 from streamrec.errors import Malformed
-from streamrec.stages.live_watch import LiveWatch
-from streamrec.stages.outcomes import AT_ONCE, GRACE_MS, Outcomes
+from streamrec.stages.releasing.live_watch import LiveWatch
+from streamrec.stages.releasing.outcomes import AT_ONCE, GRACE_MS, Outcomes
 from tests.fakes.clock import FakeClock
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core import quarantine, registry, watermarks
 from streamrec.core.events import Item
-from streamrec.core.registry import Action, ControlRecord
-from streamrec.core.watermarks import Span
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Action, ControlRecord
+from streamrec.core.training import quarantine, watermarks
+from streamrec.core.training.watermarks import Span
 from streamrec.errors import Unavailable
-from streamrec.stages.train import Trainer
+from streamrec.stages.training.train import Trainer
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import StepExecutor, World, batches, drain
 

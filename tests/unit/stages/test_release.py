@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core import registry
-from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import RegistryConflict, Unavailable, UserError
 from streamrec.ports import WorkerStatus
-from streamrec.stages.release import Outcome, ReleaseDesk
+from streamrec.stages.releasing.release import Outcome, ReleaseDesk
 from tests.fakes.control import FakeControlLog, SharedLog
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.registry import FakeRegistryStore

@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from streamrec.core import registry
-from streamrec.core.canary import Canary
-from streamrec.core.registry import Action
-from streamrec.core.sequential_test import Rate
-from streamrec.core.watermarks import Ledger
+from streamrec.core.release import registry
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.registry import Action
+from streamrec.core.release.sequential_test import Rate
+from streamrec.core.training.watermarks import Ledger
 from streamrec.errors import Unavailable
 from streamrec.ports import Sealed
-from streamrec.stages.release import CANARY_ACTOR, Outcome, ReleaseDesk
-from streamrec.stages.release_line import Outgoing, ReleaseLine
-from streamrec.stages.trial import Candidate
-from streamrec.stages.tryout import Tryout, TryoutRules
+from streamrec.stages.releasing.release import CANARY_ACTOR, Outcome, ReleaseDesk
+from streamrec.stages.releasing.release_line import Outgoing, ReleaseLine
+from streamrec.stages.releasing.tryout import Tryout, TryoutRules
+from streamrec.stages.training.trial import Candidate
 from tests.unit.stages.test_release import World as ReleaseWorld
 
 GOOD = Rate(900, 270, 300, 0.3, 0.0002)

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from streamrec.core.catalogue import Catalogue
 from streamrec.core.events import Interaction, Item, Kind
 from streamrec.core.examples import Example, FloatArray
-from streamrec.core.features import FEATURES, FeatureMaker
-from streamrec.core.fold import FoldRules
-from streamrec.core.user_state import UserState
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.features import FEATURES, FeatureMaker
+from streamrec.core.state.fold import FoldRules
+from streamrec.core.state.user_state import UserState
 from streamrec.ports import LearnReport
-from streamrec.stages.compare import strongest
-from streamrec.stages.recorded import Stream
-from streamrec.stages.replay import Replay, ReplayOptions
+from streamrec.stages.replaying.compare import strongest
+from streamrec.stages.replaying.recorded import Stream
+from streamrec.stages.replaying.replay import Replay, ReplayOptions
 
 ITEMS = [Item(f"i{n}", f"Item {n}") for n in range(12)]
 

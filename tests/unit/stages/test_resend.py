@@ -5,8 +5,8 @@ import pytest
 from streamrec.core.events import DeadLetter, Interaction, Item, Kind
 from streamrec.core.letters import Letter, Origin, Position
 from streamrec.errors import TooLarge, Unavailable, UserError
-from streamrec.infra.codec import Codec
-from streamrec.stages.resend import Change, Resender, by_destination
+from streamrec.infra.wire.codec import Codec
+from streamrec.stages.ingesting.resend import Change, Resender, by_destination
 from tests.fakes.clock import FakeClock
 from tests.fakes.letters import FakeOutlet, FakeResendLedger
 

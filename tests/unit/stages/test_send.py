@@ -6,8 +6,8 @@ import orjson
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item
-from streamrec.infra.codec import Codec
-from streamrec.stages.send import BadLine, SendReport, send_lines
+from streamrec.infra.wire.codec import Codec
+from streamrec.stages.ingesting.send import BadLine, SendReport, send_lines
 from tests.fakes.publisher import FakePublisher
 
 CLICK = {

@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from streamrec.core.canary import Canary
 from streamrec.core.events import Filters, Item, Source, Trigger
-from streamrec.core.exploration import Exploration
-from streamrec.core.user_state import UserState
+from streamrec.core.release.canary import Canary
+from streamrec.core.serving.exploration import Exploration
+from streamrec.core.state.user_state import UserState
 from streamrec.errors import Malformed, Unavailable
 from streamrec.ports import Writes
-from streamrec.stages.lineup import OnTrial
-from streamrec.stages.serve import Server
+from streamrec.stages.serving.lineup import OnTrial
+from streamrec.stages.serving.serve import Server
 from tests.fakes.serving import FakeModel
 from tests.unit.stages.serving import Counter, items, refused, request, shown, update
 

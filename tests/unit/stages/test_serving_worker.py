@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core import registry
-from streamrec.core.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import Unavailable
 from streamrec.ports import WorkerStatus
-from streamrec.stages.obey import Obedience
-from streamrec.stages.serving_worker import Parts, ServingWorker
+from streamrec.stages.serving.obey import Obedience
+from streamrec.stages.serving.serving_worker import Parts, ServingWorker
 from tests.fakes.control import SharedLog
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.registry import FakeRegistryStore

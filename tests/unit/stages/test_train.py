@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core import registry
-from streamrec.core.canary import Canary
 from streamrec.core.examples import TrainingBatch
-from streamrec.core.registry import Action, ControlRecord
+from streamrec.core.release import registry
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.errors import GenerationRefused, LeaseLost, Malformed, Unavailable, UserError
-from streamrec.stages.dispatch import provenance
-from streamrec.stages.train import Trainer
+from streamrec.stages.training.dispatch import provenance
+from streamrec.stages.training.train import Trainer
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
 pytestmark = pytest.mark.usefixtures("no_fsync")

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from streamrec.core import watermarks
+from streamrec.core.training import watermarks
 from streamrec.errors import Malformed
-from streamrec.stages.champion import ChampionWatch
-from streamrec.stages.release import ReleaseDesk
-from streamrec.stages.release_line import ReleaseLine
-from streamrec.stages.train import Trainer
-from streamrec.stages.training_parts import Parts
+from streamrec.stages.releasing.release import ReleaseDesk
+from streamrec.stages.releasing.release_line import ReleaseLine
+from streamrec.stages.training.champion import ChampionWatch
+from streamrec.stages.training.train import Trainer
+from streamrec.stages.training.training_parts import Parts
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 

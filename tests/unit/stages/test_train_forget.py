@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from streamrec.core.examples import TrainingBatch, forget_mark
-from streamrec.core.features import FEATURES
-from streamrec.core.quarantine import Quarantine, admitted
+from streamrec.core.state.features import FEATURES
+from streamrec.core.training.quarantine import Quarantine, admitted
 from tests.harness.training import SET, World, batches, drain, example
 
 pytestmark = pytest.mark.usefixtures("no_fsync")

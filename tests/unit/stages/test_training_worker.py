@@ -12,8 +12,8 @@ import pytest
 
 from streamrec.errors import LeaseLost, Unavailable
 from streamrec.ports import WorkerStatus
-from streamrec.stages import training_worker
-from streamrec.stages.training_worker import CatalogueMirror, TrainingWorker, WorkerParts
+from streamrec.stages.training import training_worker
+from streamrec.stages.training.training_worker import CatalogueMirror, TrainingWorker, WorkerParts
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import World, batches
 from tests.harness.waiting import PATIENCE_S, eventually
@@ -182,8 +182,8 @@ def test_a_lost_lease_ends_it_without_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_the_mirror_hands_out_each_stored_item_once() -> None:
-    from streamrec.core.catalogue import item_record
     from streamrec.core.events import Item, Source
+    from streamrec.core.state.catalogue import item_record
     from streamrec.ports import Writes
     from tests.fakes.store import FakePartitionStore
 

@@ -1,0 +1,49 @@
+"""Which catalogue rows may be recommended to whom.
+
+Knows availability, what a user has consumed, and a request's filters and candidates. Does
+not know scores. Shape: K catalogue rows that can be scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from streamrec.core.events import Filters, Item
+from streamrec.core.state.catalogue import BoolArray, Catalogue, IntArray
+
+NO_FILTERS = Filters()
+
+
+def eligible(
+    catalogue: Catalogue,
+    rows: int,
+    consumed: Sequence[str],
+    filters: Filters = NO_FILTERS,
+    candidates: Sequence[str] = (),
+) -> BoolArray:
+    """Whether each of the first ``rows`` items may be shown: (K,) bool."""
+    if candidates:
+        allowed_K = np.zeros(rows, np.bool_)
+        allowed_K[_within(catalogue, candidates, rows)] = True
+        allowed_K &= catalogue.available[:rows]
+    else:
+        allowed_K = catalogue.available[:rows].copy()
+    allowed_K[_within(catalogue, consumed, rows)] = False
+    allowed_K[_within(catalogue, filters.exclude_items, rows)] = False
+    if filters.categories or filters.attributes:
+        for row in np.flatnonzero(allowed_K):
+            allowed_K[row] = _passes(catalogue.item(int(row)), filters)
+    return allowed_K
+
+
+def _within(catalogue: Catalogue, item_ids: Sequence[str], rows: int) -> IntArray:
+    found = catalogue.rows(item_ids)
+    return found[(found >= 0) & (found < rows)]
+
+
+def _passes(item: Item, filters: Filters) -> bool:
+    if filters.categories and not set(filters.categories).intersection(item.categories):
+        return False
+    return all(item.attributes.get(name) == value for name, value in filters.attributes.items())

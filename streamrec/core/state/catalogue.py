@@ -1,0 +1,141 @@
+"""The items that can be recommended, as columns.
+
+Knows each item's row, its categories and whether it is available. Does not know its
+statistics (``core.state.statistics``) or its vector (``model.encoders.index``).
+
+Rows are append-only within a process: a row never changes its item, so arrays made by row
+stay valid while they are shorter than the catalogue. A removed item keeps its row and
+becomes unavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.core.events import Item
+from streamrec.core.state.columns import Column
+
+IntArray = NDArray[np.int32]
+BoolArray = NDArray[np.bool_]
+
+MAX_CATEGORIES = 6
+"""Categories of one item that count in features: its first ones."""
+
+UNKNOWN = -1
+"""The row of an item that is not in the catalogue."""
+
+
+def item_record(item: Item) -> dict[str, Any]:
+    """The JSON form of an item as a row of its source partition."""
+    record: dict[str, Any] = {"id": item.item_id, "title": item.title}
+    if item.text:
+        record["text"] = item.text
+    if item.categories:
+        record["cats"] = list(item.categories)
+    if item.attributes:
+        record["attrs"] = dict(item.attributes)
+    if not item.available:
+        record["off"] = True
+    return record
+
+
+def item_from_record(record: Mapping[str, Any]) -> Item:
+    return Item(
+        item_id=record["id"],
+        title=record["title"],
+        text=record.get("text", ""),
+        categories=tuple(record.get("cats", ())),
+        attributes=record.get("attrs", {}),
+        available=not record.get("off", False),
+    )
+
+
+class Catalogue:
+    """Items by row. ``version`` grows with every change."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._items: list[Item] = []
+        self._ids: list[str] = []
+        self._row_by_id: dict[str, int] = {}
+        self._category_ids: dict[str, int] = {}
+        self._available: Column[np.bool_] = Column((), np.bool_)
+        self._categories: Column[np.int32] = Column((MAX_CATEGORIES,), np.int32)
+        self._changes: list[tuple[int, int]] = []  # (version, row), ascending
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def apply_rows(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add and change items: rows of an items source, ``item_record`` by item id."""
+        self.put(item_from_record(record) for record in rows.values())
+
+    def put(self, items: Iterable[Item]) -> None:
+        """Add and change items."""
+        items = [item for item in items if not self._same(item)]
+        if not items:
+            return
+        self.version += 1
+        for item in items:
+            row = self._row_by_id.setdefault(item.item_id, len(self._items))
+            if row == len(self._items):
+                self._items.append(item)
+                self._ids.append(item.item_id)
+            self._items[row] = item
+            self._available.set(row, item.available)
+            self._categories.set(row, self._padded(item.categories))
+            self._changes.append((self.version, row))
+
+    def row(self, item_id: str) -> int | None:
+        return self._row_by_id.get(item_id)
+
+    def rows(self, item_ids: Sequence[str]) -> IntArray:
+        """Rows of items; ``UNKNOWN`` where the catalogue lacks one. Shape (len(item_ids),)."""
+        get = self._row_by_id.get
+        return np.fromiter((get(i, UNKNOWN) for i in item_ids), np.int32, len(item_ids))
+
+    def item(self, row: int) -> Item:
+        return self._items[row]
+
+    def ids(self, rows: NDArray[np.integer[Any]]) -> list[str]:
+        """Item ids of catalogue rows."""
+        ids = self._ids
+        return [ids[row] for row in rows.tolist()]
+
+    def changed_since(self, version: int) -> list[int]:
+        """Rows added or changed by versions after ``version``, ascending."""
+        newer = set()
+        for at, row in reversed(self._changes):
+            if at <= version:
+                break
+            newer.add(row)
+        return sorted(newer)
+
+    @property
+    def available(self) -> BoolArray:
+        """Whether each item may be recommended. A view: do not write, do not keep."""
+        return self._available.view(len(self))
+
+    @property
+    def categories(self) -> IntArray:
+        """Category numbers of each item, padded with ``category_count``."""
+        padded = self._categories.view(len(self))
+        return np.where(padded < 0, self.category_count, padded).astype(np.int32)
+
+    @property
+    def category_count(self) -> int:
+        return len(self._category_ids)
+
+    def _same(self, item: Item) -> bool:
+        row = self._row_by_id.get(item.item_id)
+        return row is not None and self._items[row] == item
+
+    def _padded(self, categories: Sequence[str]) -> IntArray:
+        padded = np.full(MAX_CATEGORIES, -1, np.int32)
+        for slot, name in enumerate(categories[:MAX_CATEGORIES]):
+            padded[slot] = self._category_ids.setdefault(name, len(self._category_ids))
+        return padded

@@ -1,0 +1,168 @@
+"""What is known of one user: a pure function of the user's events.
+
+Knows the history, what was consumed, activity, and what was shown and still waits for its
+outcome (``Pending``). Does not know items beyond their ids.
+
+Sizes are bounded, so a record stays readable and writable in one piece however long a
+user has been around.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from streamrec.core.events import Interaction, Kind
+from streamrec.core.examples import FloatArray
+
+HISTORY = 50
+CONSUMED = 2_000
+RECENT_EVENTS = 32
+
+
+class Shown:
+    """One item shown, with the features logged then. ``stats_F`` is set once, by the fold."""
+
+    __slots__ = ("item_id", "stats_F")
+
+    def __init__(self, item_id: str, stats_F: FloatArray | None = None) -> None:
+        self.item_id = item_id
+        self.stats_F = stats_F
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Items shown together (or one shown alone), waiting for their outcome.
+
+    History and user features are those before the first of them was shown.
+    """
+
+    impression_id: str | None  # None: one item, viewed outside any impression
+    opened_at_ms: int
+    history: tuple[str, ...]
+    user_U: tuple[float, ...]
+    shown: tuple[Shown, ...]
+    accepted: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names it among the user's pendings."""
+        if self.impression_id is None:
+            return "v" + self.shown[0].item_id
+        return "i" + self.impression_id
+
+    def to_record(self) -> dict[str, Any]:
+        return {
+            "i": self.impression_id,
+            "t": self.opened_at_ms,
+            "h": list(self.history),
+            "u": list(self.user_U),
+            "s": [s.item_id for s in self.shown],
+            "f": _pack([s.stats_F for s in self.shown]),
+            "a": list(self.accepted),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Pending:
+        stats = _unpack(record["f"], len(record["s"]))
+        return cls(
+            impression_id=record["i"],
+            opened_at_ms=record["t"],
+            history=tuple(record["h"]),
+            user_U=tuple(record["u"]),
+            shown=tuple(Shown(i, s) for i, s in zip(record["s"], stats, strict=True)),
+            accepted=tuple(record["a"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """See the module. ``history`` holds accepted items, newest last; times run beside it."""
+
+    history: tuple[str, ...] = ()
+    history_ms: tuple[int, ...] = ()
+    consumed: tuple[str, ...] = ()  # never recommended again to this user
+    views: int = 0
+    accepts: int = 0
+    first_seen_ms: int = 0
+    last_seen_ms: int = 0
+    recent_events: tuple[str, ...] = ()
+    pending: tuple[Pending, ...] = ()
+
+    def after(self, event: Interaction) -> UserState:
+        """The state once ``event`` has happened, ``pending`` aside (``core.state.attribution``)."""
+        accepted = event.accepted
+        history, history_ms = self.history, self.history_ms
+        if accepted:
+            history = (*history, event.item_id)[-HISTORY:]
+            history_ms = (*history_ms, event.occurred_at_ms)[-HISTORY:]
+        return replace(
+            self,
+            history=history,
+            history_ms=history_ms,
+            consumed=self._consumed_after(event) if consumes(event) else self.consumed,
+            views=self.views + (event.kind is Kind.VIEW),
+            accepts=self.accepts + accepted,
+            first_seen_ms=self.first_seen_ms or event.occurred_at_ms,
+            last_seen_ms=max(self.last_seen_ms, event.occurred_at_ms),
+            recent_events=(*self.recent_events, event.event_id)[-RECENT_EVENTS:],
+        )
+
+    def _consumed_after(self, event: Interaction) -> tuple[str, ...]:
+        if event.item_id in self.consumed:
+            return self.consumed
+        return (*self.consumed, event.item_id)[-CONSUMED:]
+
+    def to_record(self) -> dict[str, Any]:
+        return {
+            "h": list(self.history),
+            "ht": list(self.history_ms),
+            "c": list(self.consumed),
+            "n": [self.views, self.accepts],
+            "s": [self.first_seen_ms, self.last_seen_ms],
+            "e": list(self.recent_events),
+            "p": [p.to_record() for p in self.pending],
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> UserState:
+        return cls(
+            history=tuple(record["h"]),
+            history_ms=tuple(record["ht"]),
+            consumed=tuple(record["c"]),
+            views=record["n"][0],
+            accepts=record["n"][1],
+            first_seen_ms=record["s"][0],
+            last_seen_ms=record["s"][1],
+            recent_events=tuple(record["e"]),
+            pending=tuple(Pending.from_record(p) for p in record["p"]),
+        )
+
+
+NEW_USER = UserState()
+
+
+def consumes(event: Interaction) -> bool:
+    """Whether the item should not be recommended to this user again.
+
+    Accepted, disliked and played items, and items viewed outside an impression. Items merely
+    shown in an impression may be shown again.
+    """
+    return event.kind is not Kind.VIEW or event.impression_id is None
+
+
+def _pack(stats: Sequence[FloatArray | None]) -> str:
+    if not stats or stats[0] is None:
+        return ""
+    rows = [s for s in stats if s is not None]
+    return base64.b64encode(np.stack(rows).astype("<f4").tobytes()).decode()
+
+
+def _unpack(text: str, rows: int) -> list[FloatArray | None]:
+    if not text:
+        return [None] * rows
+    return list(np.frombuffer(base64.b64decode(text), "<f4").reshape(rows, -1))

@@ -1,0 +1,145 @@
+"""The topic ``training-batches`` as the trainer reads it: assigned, sought, never committed.
+
+Knows where the reader stands and whether that place still exists. Does not know which
+examples are new (``core.training.watermarks``): the position is the trainer's, kept in its
+checkpoint, and the broker's commit means nothing here.
+
+Losing the place is never silent:
+
+- the log begins later (retention was faster than the trainer): reading goes on at its
+  first batch, and the watermarks name the source offsets that are missing;
+- the log ends earlier (the topic was made anew): an error. Going on from its first batch
+  would look like a re-send of what was trained, and be dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import OffsetOutOfRangeError
+
+from streamrec.core.examples import TrainingBatch
+from streamrec.core.topics import TRAINING_BATCHES
+from streamrec.errors import Malformed, Refused, UserError
+from streamrec.infra.wire.kafka import Garbled, discard, full_name, kafka_errors, make_consumer
+from streamrec.ports import Codec, DeliveredBatch
+from streamrec.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+
+class KafkaBatchFeed:
+    """``ports.BatchFeed`` over one Kafka partition. Connects at ``seek``; close it."""
+
+    def __init__(self, settings: KafkaSettings, codec: Codec, client_id: str) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._client_id = client_id
+        self._partition = TopicPartition(full_name(settings, TRAINING_BATCHES), 0)
+        self._consumer: KafkaConsumer | None = None
+        self._next: int | None = None  # where a consumer made anew goes on
+
+    def seek(self, offset: int) -> int:
+        """Start at ``offset``, or at the first batch still kept after it: where that is.
+
+        Raises Unavailable, UserError when there is no such topic or it ends before ``offset``.
+        """
+        reader = self._reader()
+        with kafka_errors(self._settings, f"asking where {self._partition.topic} begins"):
+            first = int(reader.beginning_offsets([self._partition])[self._partition])
+            end = int(reader.end_offsets([self._partition])[self._partition])
+        if offset > end:
+            raise UserError(
+                f"the trainer has learned {self._partition.topic} up to {offset}, but it ends at "
+                f"{end}: it was made anew. Restore it, or move the directory `checkpoints` in "
+                "STREAMREC_STATE_DIR away to begin untrained"
+            )
+        if first > offset:
+            log.error(
+                "%s begins at %d, the trainer stands at %d: the batches between are gone "
+                "(retention); going on from %d",
+                self._partition.topic, first, offset, first,
+            )  # fmt: skip
+        start = self._next = max(first, offset)
+        reader.seek(self._partition, start)
+        return start
+
+    def poll(self, timeout_s: float, limit: int) -> list[DeliveredBatch]:
+        """The next batches, at most ``limit``; none if nothing came in time.
+
+        Raises Unavailable, UserError when the topic was made anew meanwhile.
+        """
+        reader = self._reader()
+        try:
+            with kafka_errors(self._settings, f"reading {self._partition.topic}"):
+                fetched = self._fetch(reader, timeout_s, limit)
+        except _PlaceGone as gone:
+            return self._regain(gone.offset)
+        except Garbled:
+            self._drop()
+            raise
+        if fetched:
+            self._next = fetched[-1].offset + 1
+        return [self._delivered(message) for message in fetched]
+
+    def lag(self) -> int:
+        """Batches in the topic that have not been polled. Raises Unavailable."""
+        reader = self._reader()
+        with kafka_errors(self._settings, f"asking where {self._partition.topic} ends"):
+            end = int(reader.end_offsets([self._partition])[self._partition])
+            return max(0, end - int(reader.position(self._partition)))
+
+    def close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _fetch(self, reader: KafkaConsumer, timeout_s: float, limit: int) -> list[Any]:
+        try:
+            fetched = reader.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
+        except OffsetOutOfRangeError as error:
+            raise _PlaceGone(int(error.args[0][self._partition])) from error
+        return list(fetched.get(self._partition, []))
+
+    def _drop(self) -> None:
+        """The broker's answer made no sense: the next call has a consumer of its own."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            discard(consumer)
+
+    def _regain(self, offset: int) -> list[DeliveredBatch]:
+        self.seek(offset)
+        return []
+
+    def _delivered(self, message: Any) -> DeliveredBatch:
+        data = message.value or b""
+        return DeliveredBatch(message.offset, message.key, data, self._decoded(data))
+
+    def _decoded(self, data: bytes) -> TrainingBatch | Refused:
+        try:
+            value = self._codec.decode(TRAINING_BATCHES, data)
+        except Refused as refused:
+            return refused
+        if isinstance(value, TrainingBatch):
+            return value
+        return Malformed(f"not a mini-batch but {type(value).__name__}")
+
+    def _reader(self) -> KafkaConsumer:
+        if self._consumer is None:
+            self._consumer = make_consumer(
+                self._settings,
+                (TRAINING_BATCHES,),
+                client_id=self._client_id,
+                offset_reset="none",  # losing the place is our decision, not the driver's
+            )
+            if self._next is not None:
+                self._consumer.seek(self._partition, self._next)
+        return self._consumer
+
+
+class _PlaceGone(Exception):
+    def __init__(self, offset: int) -> None:
+        super().__init__(offset)
+        self.offset = offset

@@ -1,0 +1,181 @@
+"""The feature worker's consumer: faust's group membership, our positions, our delivery.
+
+Knows faust-streaming 0.15.3 from the inside, and is the only module that does. Does not
+know what becomes of the records (``infra.feeds.feed``).
+
+faust decides which partitions are ours. Everything else is overridden, because under
+SIGKILL faust loses or repeats events (docs/adr/0020):
+
+1. no tables and no commits: the truth about positions lives in the store;
+2. after each assignment ``perform_seek`` tells the feed, and does nothing else;
+3. the drain loop is the feed's: taking over, fetching and ingesting.
+
+A rebalance never waits for the store: taking over is outside the group's callbacks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+
+from streamrec.core import topics
+from streamrec.errors import SourceGap, UserError
+from streamrec.infra.feeds.feed import TP, Feed
+from streamrec.infra.wire.kafka import FRAME_BYTES, full_name
+from streamrec.infra.wire.kafka_security import security_config
+from streamrec.settings import KafkaSettings
+
+FAUST = "0.15.3"
+FETCHED_RECORDS = 4000
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here and below
+    """faust's consumer with our positions and our delivery."""
+
+    logger = logging.getLogger("faust.consumer")
+
+    @property
+    def flowing(self) -> bool:
+        """False while a rebalance is going on."""
+        return bool(self.flow_active)
+
+    async def fetch(self, timeout_s: float) -> tuple[Mapping[TP, Sequence[Any]], bool]:
+        """What has come, and whether no rebalance came between."""
+        generation = self.app.consumer_generation_id
+        records, _ = await self._wait_next_records(timeout_s)
+        return records or {}, self.flowing and self.app.consumer_generation_id == generation
+
+    async def perform_seek(self) -> None:
+        """faust calls this after each assignment: its own bookkeeping ends here."""
+        for book in (
+            self._read_offset,
+            self._committed_offset,
+            self._acked,
+            self._acked_index,
+            self._gap,
+        ):
+            book.clear()
+        self.app.feed.reassign(self.assignment())
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                await self.app.feed.step(self)
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except SourceGap as gap:
+            self.app.feed.failure = gap
+            self.app.on_fatal()
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    """The aiokafka transport with our consumer."""
+
+    Consumer = Consumer
+
+
+class FeatureApp(faust.App):  # type: ignore[misc]
+    """A faust app that only consumes; made by ``make_app``."""
+
+    logger = logging.getLogger("faust.app")
+    feed: Feed
+    on_fatal: Callable[[], None]
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+
+def make_app(
+    kafka: KafkaSettings, worker_id: str, feed: Feed, data_dir: Path, group: str = "features"
+) -> FeatureApp:
+    """The app of one worker; ``run_app`` runs it.
+
+    ``worker_id`` must differ between workers: it orders the members of the group.
+
+    Raises UserError when another faust is installed than the one whose internals we override.
+    """
+    if faust.__version__ != FAUST:
+        raise UserError(
+            f"faust-streaming {faust.__version__} is installed, but the feature worker overrides "
+            f"internals of {FAUST}: pip install faust-streaming=={FAUST}"
+        )
+    data_dir.mkdir(parents=True, exist_ok=True)
+    app = FeatureApp(
+        full_name(kafka, group),
+        broker=[f"aiokafka://{address}" for address in kafka.bootstrap.split(",")],
+        broker_credentials=_credentials(kafka),
+        broker_client_id=worker_id,
+        broker_session_timeout=kafka.session_timeout_s,
+        broker_heartbeat_interval=kafka.session_timeout_s / 4,
+        broker_request_timeout=max(30.0, kafka.session_timeout_s),
+        broker_max_poll_records=FETCHED_RECORDS,
+        consumer_max_fetch_size=max(1 << 20, kafka.max_message_bytes + FRAME_BYTES),
+        consumer_auto_offset_reset="earliest",
+        table_standby_replicas=0,  # 1, the default, picks faust's sticky assignor
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        autodiscover=False,
+        datadir=str(data_dir),
+        store="memory://",
+    )
+    app.feed = feed
+    names = [full_name(kafka, topic) for topic in (topics.ITEMS, topics.EVENTS)]
+
+    @app.agent(app.topic(*names, acks=False))  # type: ignore[untyped-decorator]
+    async def subscription(stream: Any) -> None:
+        """Never gets a record: it only makes faust subscribe."""
+        async for _ in stream:
+            pass
+
+    return app
+
+
+async def run_app(app: FeatureApp, stop: asyncio.Event) -> None:
+    """Consume until ``stop`` is set, finish what is in hand, then leave the group.
+
+    In this order, so that the next owner finds nothing to publish again.
+
+    Raises SourceGap when a log no longer holds what the state needs.
+    """
+    app.on_fatal = stop.set
+    working = asyncio.ensure_future(_work(app))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    await app.feed.settle()
+    await app.stop()
+    app.feed.close()
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    if app.feed.failure is not None:
+        raise app.feed.failure
+    if app.crash_reason is not None:
+        raise app.crash_reason
+
+
+async def _work(app: FeatureApp) -> None:
+    await app.start()
+    await app.wait_until_stopped()
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    config = security_config(kafka)
+    context = config.get("ssl_context")
+    if "sasl_mechanism" in config:
+        return faust.SASLCredentials(
+            username=kafka.sasl_username,
+            password=kafka.sasl_password,
+            ssl_context=context,
+            mechanism=kafka.sasl_mechanism,
+        )
+    return faust.SSLCredentials(context) if context else None

@@ -1,0 +1,292 @@
+"""Moves fetched records into the ingest stage, partition by partition.
+
+Knows which partitions are taken over, which are in doubt, and when to try again. Does not
+know faust (``infra.feeds.faust_app``), nor what ingesting means (``stages.ingesting.ingest``).
+
+A partition is *closed* (assigned, not taken over, not before some moment) or *open* (its
+memory is loaded and the consumer was sought to its position). Whatever goes wrong with it
+(a lost race, a gap, a store or broker away, a rebalance) closes it; it is then taken over
+again. All calls of the sink happen in one thread, one after the other; while a run is
+ingested nothing is fetched: that is the back-pressure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from aiokafka.errors import KafkaError
+
+from streamrec.core import topics
+from streamrec.core.events import Source
+from streamrec.errors import PositionConflict, SourceGap, Unavailable, UserError
+from streamrec.infra.wire.kafka import full_name
+from streamrec.settings import KafkaSettings
+from streamrec.stages.ingesting.raw import RawRecord
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TICK_S = 0.05
+"""How long a fetch waits for records before the clock gets its turn."""
+PAUSE_S = 1.0
+"""Before a partition in doubt is taken over again."""
+STALL_S = 15.0
+"""A partition behind its log that gave nothing in so long a time spent fetching is taken over
+again."""
+CATALOGUE_PAUSE_S = 0.2
+CATALOGUE_WAIT_S = 15.0
+"""How long events wait for the items that were in the log when we started."""
+
+
+class Sink(Protocol):
+    """What the consumer drives: ``stages.ingesting.ingest.Ingest``."""
+
+    def take_over(self, source: Source) -> int: ...
+
+    def start_at(self, source: Source, position: int) -> None: ...
+
+    def release(self, source: Source) -> None: ...
+
+    def ingest(self, source: Source, records: Sequence[RawRecord]) -> int: ...
+
+    def tick(self) -> None: ...
+
+    def settle(self) -> None: ...
+
+    def items_position(self, partition: int) -> int: ...
+
+
+class TP(NamedTuple):
+    """A partition by the topic's full name; equal to faust's and aiokafka's own."""
+
+    topic: str
+    partition: int
+
+
+Bounds = Mapping[tuple[str, int], tuple[int, int]]
+"""First available and next offset, by (short topic name, partition)."""
+
+
+class Fetcher(Protocol):
+    """The consumer, as far as the feed drives it."""
+
+    @property
+    def flowing(self) -> bool:
+        """False while a rebalance is going on."""
+        ...
+
+    async def fetch(self, timeout_s: float) -> tuple[Mapping[TP, Sequence[Any]], bool]:
+        """What has come, and whether it still counts (no rebalance came between)."""
+        ...
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None: ...
+
+    def highwater(self, tp: TP) -> int | None: ...
+
+
+class Feed:
+    """See the module. ``bounds`` asks the broker what the logs of some topics hold."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        sink: Sink,
+        run_events: int,
+        bounds: Callable[[Sequence[str]], Bounds],
+    ) -> None:
+        self.failure: SourceGap | None = None
+        self.lag: dict[Source, int] = {}
+        self._ask_bounds = bounds
+        self._sink = sink
+        self._run_events = run_events
+        self._sources = {full_name(kafka, topic): topic for topic in (topics.ITEMS, topics.EVENTS)}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ingest")
+        self._open: dict[TP, int] = {}  # taken over -> next offset wanted
+        self._closed: dict[TP, float] = {}  # assigned, not taken over -> not before
+        self._listened_s = 0.0  # spent fetching: while a run is ingested nobody can be heard
+        self._heard: dict[TP, float] = {}  # _listened_s when it last gave records, or had none
+        self._stopping = False
+        self._catalogue_due: dict[int, int] | None = None
+        self._catalogue_deadline = 0.0
+
+    # -- what the consumer tells ------------------------------------------------------
+
+    def reassign(self, assigned: set[TP]) -> None:
+        """These partitions are ours now; none is taken over."""
+        gone = (self._open.keys() | self._closed.keys()) - assigned
+        self._open.clear()
+        self._closed = dict.fromkeys(sorted(assigned), 0.0)
+        for tp in gone:
+            self.lag.pop(self._source(tp), None)
+            self._thread.submit(self._sink.release, self._source(tp))
+
+    async def step(self, consumer: Fetcher) -> None:
+        """Take over what is due, fetch once, ingest it, give the clock its turn."""
+        if self._stopping:
+            await asyncio.sleep(TICK_S)
+            return
+        if consumer.flowing:
+            await self._take_over_due(consumer)
+        began_s = _now()
+        records, counts = await consumer.fetch(TICK_S)
+        self._listened_s += _now() - began_s
+        for tp in sorted(records, key=self._items_first):
+            if counts:
+                await self._deliver(consumer, tp, records[tp])
+            else:
+                self._doubt(tp, 0)
+        await self._tick(consumer)
+
+    async def settle(self) -> None:
+        """Take nothing more, finish the run in hand, wait for Kafka's acknowledgements."""
+        self._stopping = True
+        try:
+            await self._call(self._sink.settle)
+        except Unavailable as error:
+            log.warning("stopping with messages in the outboxes: %s", error)
+
+    def close(self) -> None:
+        """Let go of the ingest thread."""
+        self._thread.shutdown()
+
+    # -- taking over ------------------------------------------------------------------
+
+    async def _take_over_due(self, consumer: Fetcher) -> None:
+        now = _now()
+        due = [tp for tp, not_before in self._closed.items() if not_before <= now]
+        if not due:
+            return
+        try:
+            # asked on a connection of its own: faust's waits behind a long poll
+            bounds = await self._call(self._ask_bounds, list(self._sources.values()))
+            for tp in sorted(due, key=self._items_first):
+                source = self._source(tp)
+                if tp not in self._closed:
+                    continue  # assigned to somebody else while the broker was asked
+                if source.topic == topics.EVENTS and not self._catalogue_ready(bounds):
+                    self._closed[tp] = _now() + CATALOGUE_PAUSE_S
+                else:
+                    await self._take_over(consumer, tp, source, bounds[source])
+        except (Unavailable, UserError, KafkaError, TimeoutError) as error:
+            pause_s = error.retry_after_s if isinstance(error, Unavailable) else PAUSE_S
+            log.warning("waiting %g s: %s", pause_s, error)
+            self._closed = {tp: _now() + pause_s for tp in self._closed}
+
+    async def _take_over(
+        self, consumer: Fetcher, tp: TP, source: Source, bounds: tuple[int, int]
+    ) -> None:
+        first, end = bounds
+        position = await self._call(self._sink.take_over, source)
+        if position > end:
+            raise SourceGap(str(source), position, first, end)
+        if position < first:
+            if source.topic == topics.EVENTS and position > 0:
+                raise SourceGap(str(source), position, first)
+            await self._call(self._sink.start_at, source, first)
+            position = first
+        await consumer.seek_wait({tp: position})
+        if self._closed.pop(tp, None) is None:
+            return  # assigned to somebody else meanwhile
+        self._open[tp], self._heard[tp] = position, self._listened_s
+        log.info("%s continues at offset %d", source, position)
+
+    def _catalogue_ready(self, bounds: Bounds) -> bool:
+        """Whether the items that were there when we started have been read.
+
+        An event of an unknown item is folded but cannot become an example, so on a log that
+        was full before we came the catalogue goes first; but not for ever.
+        """
+        if self._catalogue_due is None:
+            self._catalogue_due = {
+                number: end for (topic, number), (_, end) in bounds.items() if topic == topics.ITEMS
+            }
+            self._catalogue_deadline = _now() + CATALOGUE_WAIT_S
+        behind = {
+            number: end
+            for number, end in self._catalogue_due.items()
+            if self._sink.items_position(number) < end
+        }
+        if behind and _now() > self._catalogue_deadline:
+            log.warning("events start before the catalogue is whole; behind: %s", behind)
+            behind = {}
+        self._catalogue_due = behind
+        return not behind
+
+    # -- delivering -------------------------------------------------------------------
+
+    async def _deliver(self, consumer: Fetcher, tp: TP, records: Sequence[Any]) -> None:
+        if tp not in self._open:
+            return  # fetched before the seek
+        source, size = self._source(tp), self._run_events
+        self._heard[tp] = self._listened_s
+        for start in range(0, len(records), size):
+            run = [
+                RawRecord(r.offset, r.timestamp, r.key, r.value)
+                for r in records[start : start + size]
+            ]
+            if self._stopping or not consumer.flowing:
+                self._doubt(tp, 0)  # the rest of what was fetched is read again
+                return
+            if not await self._ingest(tp, source, run):
+                return
+
+    async def _ingest(self, tp: TP, source: Source, run: Sequence[RawRecord]) -> bool:
+        try:
+            wanted = await self._call(self._sink.ingest, source, run)
+        except PositionConflict as error:
+            log.warning("%s has another writer, reading its state again: %s", source, error)
+        except Unavailable as error:
+            log.warning("%s pauses: %s", source, error)
+        except asyncio.CancelledError:  # a rebalance; the rest of what was fetched is dropped
+            self._doubt(tp, 0)
+            raise
+        else:
+            if tp in self._open:
+                self._open[tp] = wanted
+            if wanted == run[-1].offset + 1:
+                return True
+            log.warning("%s: offsets %d to %d are missing", source, wanted, run[0].offset)
+        self._doubt(tp, PAUSE_S)
+        return False
+
+    def _doubt(self, tp: TP, pause_s: float) -> None:
+        """Take the partition over again, no sooner than in ``pause_s``."""
+        if self._open.pop(tp, None) is not None:
+            self._closed[tp] = _now() + pause_s
+
+    async def _tick(self, consumer: Fetcher) -> None:
+        try:
+            await self._call(self._sink.tick)
+        except Unavailable as error:
+            log.warning("everything pauses: %s", error)
+            for tp in list(self._open):
+                self._doubt(tp, error.retry_after_s)
+        for tp, wanted in list(self._open.items()):
+            end = consumer.highwater(tp)
+            if end is None:
+                continue
+            self.lag[self._source(tp)] = max(0, end - wanted)
+            if end <= wanted:
+                self._heard[tp] = self._listened_s  # silence counts from when there was something
+            elif self._listened_s - self._heard[tp] > STALL_S:
+                log.warning("%s got nothing for %g s, seeking again", self._source(tp), STALL_S)
+                self._doubt(tp, 0)
+
+    async def _call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run one of the sink's methods in its thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    def _source(self, tp: TP) -> Source:
+        return Source(self._sources[tp.topic], tp.partition)
+
+    def _items_first(self, tp: TP) -> tuple[bool, int]:
+        return self._sources[tp.topic] != topics.ITEMS, tp.partition
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,163 @@
+"""``user-updates`` and ``requests`` as one serving worker's share of them.
+
+Knows the consumer group, what was handed out, and that a commit covers exactly that. Does
+not know what an answer is.
+
+Offsets are committed only after the answers are acknowledged, so a worker that dies is
+followed by one that answers again. Losing a partition to another worker in between means
+the same: its triggers are answered twice, never not at all. So does an answer of the broker
+that cannot be decoded: the consumer is made anew and begins where the group has committed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
+from kafka.structs import OffsetAndMetadata
+
+from streamrec.core.events import Request, UserUpdate
+from streamrec.core.topics import REQUESTS, USER_UPDATES
+from streamrec.errors import Malformed, Refused
+from streamrec.infra.wire.kafka import Garbled, discard, kafka_errors, make_consumer
+from streamrec.ports import Codec, Delivered
+from streamrec.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+GROUP = "serving"
+SESSION_TIMEOUT_MS = 6_000
+"""How long a worker that was killed holds its partitions: the least that brokers allow."""
+
+CLOSE_TIMEOUT_MS = 3_000
+
+
+class KafkaTriggerFeed:
+    """``ports.TriggerFeed`` over a consumer group. Connects at first use; close it."""
+
+    def __init__(self, settings: KafkaSettings, codec: Codec, client_id: str) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._client_id = client_id
+        self._consumer: KafkaConsumer | None = None
+        self._held: list[Any] = []  # came in while we stayed
+        self._next: dict[TopicPartition, int] = {}  # behind the last message handed out
+
+    def poll(self, timeout_s: float, limit: int) -> list[Delivered]:
+        """The next messages, at most ``limit``; none if nothing came in time."""
+        consumer = self._reader()
+        if not self._held:
+            with self._errors("reading triggers"):
+                consumer.resume(*consumer.paused())
+                self._held = self._fetch(consumer, timeout_s, limit)
+        handed, self._held = self._held[:limit], self._held[limit:]
+        for message in handed:
+            self._next[TopicPartition(message.topic, message.partition)] = message.offset + 1
+        return [self._delivered(message) for message in handed]
+
+    def stay(self, timeout_s: float) -> None:
+        """Wait, staying a member of the group, without taking messages.
+
+        A rebalance may bring partitions that are not paused yet: what comes is held.
+        """
+        consumer = self._reader()
+        with self._errors("waiting"):
+            consumer.pause(*consumer.assignment())
+            self._held += self._fetch(consumer, timeout_s, None)
+
+    def commit(self) -> None:
+        """Everything handed out so far is answered."""
+        consumer = self._reader()
+        with self._errors("committing offsets"):
+            ours = consumer.assignment()
+            offsets = {
+                partition: OffsetAndMetadata(offset, "", -1)
+                for partition, offset in self._next.items()
+                if partition in ours
+            }
+            try:
+                if offsets:
+                    consumer.commit(offsets)
+            except (CommitFailedError, RebalanceInProgressError, IllegalStateError) as error:
+                log.info("partitions moved on before the commit (%s): answered again", error)
+        self._next.clear()
+
+    def lag(self) -> int:
+        """Messages of our partitions that have not been handed out, as far as we have heard."""
+        consumer = self._reader()
+        with self._errors("measuring lag"):
+            behind = 0
+            for partition in consumer.assignment():
+                end = consumer.highwater(partition)
+                if end is not None:
+                    behind += max(0, end - consumer.position(partition, timeout_ms=1_000))
+        return behind + len(self._held)
+
+    def close(self) -> None:
+        """Leave the group; its partitions go to the others at once.
+
+        In the middle of a rebalance a broker may not hear us: then it finds out by itself.
+        """
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
+            self._consumer = None
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        """Raises Unavailable; after an answer that cannot be decoded the consumer is gone."""
+        try:
+            with kafka_errors(self._settings, doing):
+                yield
+        except Garbled:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        """What was handed out and not committed will come again."""
+        consumer, self._consumer = self._consumer, None
+        self._held, self._next = [], {}
+        if consumer is not None:
+            discard(consumer, timeout_ms=CLOSE_TIMEOUT_MS)
+
+    def _fetch(self, consumer: KafkaConsumer, timeout_s: float, limit: int | None) -> list[Any]:
+        fetched = consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
+        return [message for messages in fetched.values() for message in messages]
+
+    def _delivered(self, message: Any) -> Delivered:
+        topic = message.topic.removeprefix(self._settings.topic_prefix)
+        data = message.value or b""
+        return Delivered(
+            topic=topic,
+            partition=message.partition,
+            offset=message.offset,
+            timestamp_ms=message.timestamp,
+            key=message.key,
+            data=data,
+            value=self._decoded(topic, data),
+        )
+
+    def _decoded(self, topic: str, data: bytes) -> UserUpdate | Request | Refused:
+        try:
+            value = self._codec.decode(topic, data)
+        except Refused as refused:
+            return refused
+        if isinstance(value, UserUpdate | Request):
+            return value
+        return Malformed(f"not a trigger but {type(value).__name__}")
+
+    def _reader(self) -> KafkaConsumer:
+        if self._consumer is None:
+            self._consumer = make_consumer(
+                self._settings,
+                (USER_UPDATES, REQUESTS),
+                group=GROUP,
+                client_id=self._client_id,
+                session_timeout_ms=SESSION_TIMEOUT_MS,
+                heartbeat_interval_ms=SESSION_TIMEOUT_MS // 4,
+                fetch_max_wait_ms=100,
+            )
+        return self._consumer

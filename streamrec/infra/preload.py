@@ -1,8 +1,0 @@
-"""Imported first by the process that workers are forked from; ties it to its parent.
-
-Knows nothing of streamrec, and is imported nowhere else: importing it has this effect.
-"""
-
-from streamrec.infra.tether import die_with_parent
-
-die_with_parent()

@@ -1,0 +1,213 @@
+"""The control log on Kafka: one partition, one key, compacted.
+
+Knows how to read it from the start, how to wait for news, and how to append against the
+revision that was read. Does not know which steps are possible (``core.release.registry``).
+
+Order of an append:
+
+1. Publish the record and wait for the acknowledgement, which names its offset.
+2. Read the log up to that offset, by the rule every reader uses.
+3. Accepted: done. Ignored: somebody was first. Publish the current state again until the
+   log ends in an accepted record, so that compaction (which keeps the last record of a
+   key) can never keep the ignored one; then raise RegistryConflict.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from streamrec.core import topics
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
+from streamrec.errors import Refused, RegistryConflict, Unavailable
+from streamrec.infra.wire.kafka import UNDECODABLE, discard
+from streamrec.infra.wire.kafka_connect import connect
+from streamrec.ports import Codec
+
+log = logging.getLogger(__name__)
+
+SLOT = b"default"
+
+
+class KafkaControlLog:
+    """``ports.ControlLog`` over one Kafka topic. Connects at first use; close it.
+
+    ``config`` is what every kafka-python client here is made from (bootstrap, security).
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        codec: Codec,
+        prefix: str = "",
+        timeout_s: float = 10.0,
+        observe: Callable[[ControlRecord], object] = lambda _: None,
+    ) -> None:
+        """``observe`` is told every accepted record, in order."""
+        self._config = dict(config)
+        self._codec = codec
+        self._partition = TopicPartition(prefix + topics.ADAPTERS, 0)
+        self._timeout_s = timeout_s
+        self._observe = observe
+        self._consumer: Any = None
+        self._producer: Any = None
+        self._record: ControlRecord | None = None
+        self._ends_ignored = False
+
+    def latest(self) -> ControlRecord | None:
+        """The newest accepted record, having read to the end of the log as it is now."""
+        with self._reachable():
+            self._read_to(self._end())
+        return self._record
+
+    def poll(self, timeout_s: float) -> ControlRecord | None:
+        """Wait at most so long for news: the newest record accepted since the last read."""
+        before = self._record
+        with self._reachable():
+            self._take(timeout_s)
+        return self._record if self._record is not before else None
+
+    def append(self, record: ControlRecord) -> None:
+        """Write ``record``, whose revision is one above the newest read, and see it accepted."""
+        with self._reachable():
+            if self._publish(record):
+                return
+            while self._ends_ignored:
+                self._publish(_repair(self._state, record))
+        raise RegistryConflict(record.state.revision - 1, self._state.revision)
+
+    def records(self) -> list[ControlRecord]:
+        """Every accepted record that compaction has left, oldest first."""
+        with self._reachable():
+            end = self._end()
+            self._reader().seek(self._partition, 0)
+            self._record = None
+            return [record for _, record in self._read_to(end)]
+
+    def close(self) -> None:
+        for client in (self._consumer, self._producer):
+            if client is not None:
+                client.close()
+        self._consumer = self._producer = None
+
+    def __enter__(self) -> KafkaControlLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def _state(self) -> RegistryState:
+        return self._record.state if self._record else RegistryState()
+
+    def _publish(self, record: ControlRecord) -> bool:
+        """Send it and read up to the end; whether it was accepted."""
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                **self._config, acks="all", max_block_ms=int(self._timeout_s * 1000)
+            )
+        data = self._codec.encode(topics.ADAPTERS, record)
+        sent = self._producer.send(self._partition.topic, data, SLOT, partition=0)
+        offset = sent.get(self._timeout_s).offset
+        taken = self._read_to(max(offset + 1, self._end()))
+        return any(at == offset for at, _ in taken)
+
+    def _read_to(self, end: int) -> list[tuple[int, ControlRecord]]:
+        """Read until ``end`` is reached; what was accepted on the way."""
+        deadline = time.monotonic() + self._timeout_s
+        taken: list[tuple[int, ControlRecord]] = []
+        while self._reader().position(self._partition, timeout_ms=self._timeout_ms) < end:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{self._partition.topic} was not read in {self._timeout_s:g} s")
+            taken += self._take(0.1)
+        return taken
+
+    def _take(self, timeout_s: float) -> list[tuple[int, ControlRecord]]:
+        """One poll, by the rule of ``core.release.registry``."""
+        fetched = self._reader().poll(timeout_ms=int(timeout_s * 1000))
+        taken = []
+        for message in fetched.get(self._partition, []):
+            record = self._decoded(message)
+            accepted = record is not None and registry.accepts(self._state, record)
+            self._ends_ignored = not accepted
+            if record is not None and accepted:
+                self._record = record
+                self._observe(record)
+                taken.append((message.offset, record))
+        return taken
+
+    def _decoded(self, message: Any) -> ControlRecord | None:
+        try:
+            value = self._codec.decode(topics.ADAPTERS, message.value or b"")
+        except Refused as error:
+            log.warning("control record at offset %d is ignored: %s", message.offset, error)
+            return None
+        return value if isinstance(value, ControlRecord) else None
+
+    def _end(self) -> int:
+        ends = self._reader().end_offsets([self._partition], timeout_ms=self._timeout_ms)
+        return int(ends[self._partition])
+
+    def _reader(self) -> Any:
+        if self._consumer is None:
+            consumer = connect(
+                KafkaConsumer,
+                **self._config,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+            )
+            consumer.assign([self._partition])
+            consumer.seek(self._partition, 0)
+            self._consumer = consumer
+        return self._consumer
+
+    @property
+    def _timeout_ms(self) -> int:
+        return int(self._timeout_s * 1000)
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaError as error:
+            raise Unavailable(
+                f"the control log {self._partition.topic} did not answer: {error!r}; is Kafka "
+                "there, and has `streamrec topics create` been run?"
+            ) from error
+        except UNDECODABLE as error:
+            self._drop()
+            raise Unavailable(
+                f"the control log {self._partition.topic} gave an answer that cannot be decoded: "
+                f"{error!r}; it is read anew from its start"
+            ) from error
+
+    def _drop(self) -> None:
+        """A consumer in doubt is thrown away; the next one reads the whole log again."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            discard(consumer)
+
+
+def _repair(state: RegistryState, lost: ControlRecord) -> ControlRecord:
+    return replace(
+        lost,
+        action=Action.REPAIR,
+        reason=f"{lost.action} of {lost.generation or 'the champion'} came too late",
+        generation=state.champion,
+        digest="",
+        state=registry.repair(state),
+    )

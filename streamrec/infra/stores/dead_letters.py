@@ -1,0 +1,158 @@
+"""The dead-letter topic read back, and its messages sent to where they came from.
+
+Knows offsets, timestamps and headers. Does not know which letters are wanted
+(``core.letters``) nor when one may be sent again (``stages.ingesting.resend``).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaProducer, TopicPartition
+from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+
+from streamrec.core import topics
+from streamrec.core.events import DeadLetter
+from streamrec.core.letters import Letter, Origin, Position
+from streamrec.errors import Refused, TooLarge, Unavailable
+from streamrec.infra.wire.kafka import (
+    BOOTSTRAP_TIMEOUT_MS,
+    FRAME_BYTES,
+    client_config,
+    full_name,
+    kafka_errors,
+    make_consumer,
+)
+from streamrec.ports import Codec
+from streamrec.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+SILENCE_S = 10.0
+"""A topic that gives nothing for so long, before its end, is not answering."""
+ACKNOWLEDGE_S = 30.0
+
+
+class KafkaLetters:
+    """``ports.letters.Letters``. A context manager; raises UserError without the topic."""
+
+    def __init__(self, settings: KafkaSettings, codec: Codec, client_id: str) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._consumer = make_consumer(settings, (topics.DEAD_LETTER,), client_id=client_id)
+        self._partitions: list[TopicPartition] = sorted(self._consumer.assignment())
+
+    def read(self, since_ms: int = 0) -> Iterator[Letter]:
+        """Letters from ``since_ms`` on, oldest first within a partition, to the present end."""
+        with kafka_errors(self._settings, "asking where the dead letters are"):
+            ends = self._consumer.end_offsets(self._partitions)
+            starts = self._starts(since_ms, ends)
+        for partition in self._partitions:
+            yield from self._between(partition, starts[partition], ends[partition])
+
+    def at(self, position: Position) -> Letter | None:
+        partition = self._partition(position)
+        if partition is None:
+            return None
+        with kafka_errors(self._settings, "looking for a dead letter"):
+            first = self._consumer.beginning_offsets([partition])[partition]
+            end = self._consumer.end_offsets([partition])[partition]
+        if not first <= position.offset < end:
+            return None
+        found = next(self._between(partition, position.offset, end), None)
+        return found if found and found.position == position else None
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _partition(self, position: Position) -> TopicPartition | None:
+        return next((tp for tp in self._partitions if tp.partition == position.partition), None)
+
+    def _starts(
+        self, since_ms: int, ends: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, int]:
+        if not since_ms:
+            found: Mapping[TopicPartition, int] = self._consumer.beginning_offsets(self._partitions)
+            return found
+        later = self._consumer.offsets_for_times(dict.fromkeys(self._partitions, since_ms))
+        return {
+            tp: ends[tp] if (place := later.get(tp)) is None else place.offset
+            for tp in self._partitions
+        }
+
+    def _between(self, partition: TopicPartition, start: int, end: int) -> Iterator[Letter]:
+        """Read [start, end). What is no letter is told to the log and passed over."""
+        if start >= end:
+            return
+        self._consumer.assign([partition])
+        self._consumer.seek(partition, start)
+        heard_s = time.monotonic()
+        while True:
+            with kafka_errors(self._settings, "reading dead letters"):
+                fetched = self._consumer.poll(timeout_ms=200)
+                at = self._consumer.position(partition, timeout_ms=1_000)
+            for message in fetched.get(partition, []):
+                heard_s = time.monotonic()
+                if message.offset < end and (letter := self._letter(message)):
+                    yield letter
+            if at is not None and at >= end:
+                return
+            if time.monotonic() - heard_s > SILENCE_S:
+                raise Unavailable(f"{partition.topic} was not read to its end in {SILENCE_S:g} s")
+
+    def _letter(self, message: Any) -> Letter | None:
+        place = Position(message.partition, message.offset)
+        try:
+            value = self._codec.decode(topics.DEAD_LETTER, message.value or b"")
+        except Refused as error:
+            log.warning("%s in %s is no dead letter: %s", place, message.topic, error)
+            return None
+        return Letter(place, value) if isinstance(value, DeadLetter) else None
+
+
+class KafkaOutlet:
+    """``ports.letters.Outlet``: one message, acknowledged by all replicas. Close it."""
+
+    def __init__(self, settings: KafkaSettings, client_id: str) -> None:
+        self._settings = settings
+        with kafka_errors(settings, "connecting a producer"):
+            self._producer = KafkaProducer(
+                **client_config(settings),
+                client_id=client_id,
+                acks="all",
+                compression_type="lz4",
+                max_block_ms=BOOTSTRAP_TIMEOUT_MS,
+                max_request_size=settings.max_message_bytes + FRAME_BYTES,
+                allow_auto_create_topics=False,
+            )
+
+    def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, str]
+    ) -> Origin:
+        name = full_name(self._settings, topic)
+        packed = [(header, text.encode()) for header, text in headers.items()]
+        with kafka_errors(self._settings, f"sending to {name}"):
+            try:
+                sent = self._producer.send(name, key=key, value=value, headers=packed)
+                taken = sent.get(ACKNOWLEDGE_S)
+            except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+                raise TooLarge(f"sending to {name}: {error}") from error
+        return Origin(topic, taken.partition, taken.offset)
+
+    def close(self) -> None:
+        self._producer.close(timeout=5)

@@ -1,0 +1,86 @@
+"""Who is alive and what they serve, in Redis keys that expire.
+
+Knows the keys and their time to live. Does not know what a status means; a worker that
+says nothing for ``TTL_S`` is gone, by Redis' clock and nobody else's.
+
+All keys share one hash tag, so that they live together on Redis Cluster:
+
+    {prefix}:{fleet}:workers      set of worker ids
+    {prefix}:{fleet}:w:<id>       JSON of the WorkerStatus, expires
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+
+import orjson
+from redis import Redis
+from redis.exceptions import RedisError
+
+from streamrec.errors import Unavailable
+from streamrec.infra.stores.redis_store import explained
+from streamrec.ports import WorkerStatus
+
+TTL_S = 10
+_FIELDS = frozenset(field.name for field in fields(WorkerStatus))
+
+
+class RedisFleet:
+    """``ports.Fleet`` over Redis."""
+
+    def __init__(self, client: Redis, key_prefix: str = "sr", ttl_s: float = TTL_S) -> None:
+        self._redis = client
+        self._tag = f"{key_prefix}:{{fleet}}"
+        self._ttl_ms = int(ttl_s * 1000)
+
+    def beat(self, status: WorkerStatus) -> None:
+        """Say it, for the next ``ttl_s``. Raises Unavailable."""
+        with _reachable(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(self._key(status.worker_id), orjson.dumps(asdict(status)), px=self._ttl_ms)
+            pipe.sadd(self._ids, status.worker_id)
+            pipe.execute()
+
+    def leave(self, worker_id: str) -> None:
+        """Be gone at once. Raises Unavailable."""
+        with _reachable(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(self._key(worker_id))
+            pipe.srem(self._ids, worker_id)
+            pipe.execute()
+
+    def workers(self) -> Iterator[WorkerStatus]:
+        """Those alive, by id. Raises Unavailable."""
+        with _reachable():
+            ids = sorted(_text(name) for name in self._redis.smembers(self._ids))
+            found = self._redis.mget([self._key(name) for name in ids]) if ids else []
+            gone = [name for name, data in zip(ids, found, strict=True) if data is None]
+            if gone:  # one that comes back adds itself again with its next beat
+                self._redis.srem(self._ids, *gone)
+        return iter([_status(data) for data in found if data is not None])
+
+    @property
+    def _ids(self) -> str:
+        return f"{self._tag}:workers"
+
+    def _key(self, worker_id: str) -> str:
+        return f"{self._tag}:w:{worker_id}"
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """Turns the driver's errors into ours."""
+    try:
+        yield
+    except RedisError as error:
+        raise Unavailable(f"Redis did not answer the fleet: {explained(error)}") from error
+
+
+def _status(data: bytes | str) -> WorkerStatus:
+    """A worker of a newer version may say more than we know of."""
+    said = orjson.loads(data)
+    return WorkerStatus(**{name: value for name, value in said.items() if name in _FIELDS})
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name

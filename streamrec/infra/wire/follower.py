@@ -1,0 +1,77 @@
+"""Topics followed from now on: every message decoded, with its Kafka coordinates.
+
+For people and for the demo, who watch without being part of a consumer group. Knows
+positions; does not know what the messages are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+from streamrec.errors import Refused
+from streamrec.infra.wire.kafka import kafka_errors, make_consumer
+from streamrec.ports import Codec
+from streamrec.settings import KafkaSettings
+
+
+class Seen(NamedTuple):
+    """One message. ``value`` is decoded; ``Refused`` where that was not possible."""
+
+    topic: str  # short name
+    partition: int
+    offset: int
+    timestamp_ms: int
+    value: Any
+
+
+class Follower:
+    """Reads all partitions of some topics from their ends at the time it was made.
+
+    Raises (making one, and ``poll``): Unavailable; UserError for a topic that is not there.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        codec: Codec,
+        topics: Sequence[str],
+        client_id: str,
+        *,
+        from_start: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._prefix = len(settings.topic_prefix)
+        self._consumer = make_consumer(settings, topics, client_id=client_id)
+        with kafka_errors(settings, "finding the ends of topics"):
+            partitions = list(self._consumer.assignment())
+            ends = {} if from_start else self._consumer.end_offsets(partitions)
+            for partition in partitions:  # at once: seek_to_end() would look at the first poll
+                self._consumer.seek(partition, ends.get(partition, 0))
+
+    def poll(self, timeout_s: float, limit: int = 2_000) -> list[Seen]:
+        """What came, waiting at most so long for something."""
+        with kafka_errors(self._settings, "following topics"):
+            fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
+        return [
+            self._seen(partition.topic[self._prefix :], message)
+            for partition, messages in fetched.items()
+            for message in messages
+        ]
+
+    def _seen(self, topic: str, message: Any) -> Seen:
+        try:
+            value = self._codec.decode(topic, message.value or b"")
+        except Refused as error:
+            value = error
+        return Seen(topic, message.partition, message.offset, message.timestamp, value)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

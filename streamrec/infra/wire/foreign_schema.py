@@ -1,0 +1,85 @@
+"""Avro schemas of strangers, from a schema registry, before anything is read with them.
+
+Knows what a schema may do to whoever reads with it. Does not know where schemas come from
+(``infra.wire.schema_registry``) or what is read (``infra.wire.codec``).
+
+fastavro's reader is C: a schema that contains itself recurses as deep as the message says
+(or, without a union in between, for ever) and takes the process with it; an array of
+elements of no bytes is as long as its count says. Neither is of use in an event, so both are
+refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fastavro
+
+from streamrec.errors import UnknownSchema
+
+_UNPARSABLE = (
+    fastavro.schema.SchemaParseException,
+    fastavro.schema.UnknownType,
+    AttributeError,
+    IndexError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+_NAMED = ("record", "error", "enum", "fixed")
+
+
+def parsed(schema: Any, schema_id: int) -> Any:
+    """The schema, ready to read with. Raises UnknownSchema."""
+    try:
+        found = fastavro.parse_schema(schema)
+        _Walk(schema_id).look(found, ())
+    except _UNPARSABLE as error:
+        raise UnknownSchema(f"schema id {schema_id} is not Avro: {error!r}") from None
+    return found
+
+
+class _Walk:
+    """Through a parsed schema; ``inside``: full names of the records around."""
+
+    def __init__(self, schema_id: int) -> None:
+        self._id = schema_id
+        self._known: dict[str, Any] = {}
+
+    def look(self, schema: Any, inside: tuple[str, ...]) -> bool:
+        """Whether a value may have no bytes at all."""
+        if isinstance(schema, list):
+            for branch in schema:
+                self.look(branch, inside)
+            return False
+        if isinstance(schema, str):
+            return self._by_name(schema, inside)
+        kind = schema["type"]
+        if kind in _NAMED:
+            return self._named(schema, kind, inside)
+        if kind == "array":
+            if self.look(schema["items"], inside):
+                raise UnknownSchema(f"schema id {self._id} has an array of nothing")
+            return False
+        if kind == "map":
+            self.look(schema["values"], inside)
+            return False
+        return self.look(kind, inside)
+
+    def _named(self, schema: Any, kind: str, inside: tuple[str, ...]) -> bool:
+        name = schema["name"]
+        self._known[name] = schema
+        if kind == "enum":
+            return False
+        if kind == "fixed":
+            return bool(schema["size"] <= 0)
+        fields = [self.look(field["type"], (*inside, name)) for field in schema["fields"]]
+        return all(fields)
+
+    def _by_name(self, name: str, inside: tuple[str, ...]) -> bool:
+        if name in inside:
+            raise UnknownSchema(f"schema id {self._id}: {name} contains itself")
+        if name in self._known:
+            return self.look(self._known[name], inside)
+        return name == "null"

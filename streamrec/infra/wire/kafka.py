@@ -1,0 +1,231 @@
+"""kafka-python clients, configured from our settings.
+
+Knows how to connect, publish and consume. Does not know what the bytes mean
+(``infra.wire.codec``), how topics are laid out (``infra.wire.kafka_topics``) or where their ends
+are (``infra.wire.kafka_offsets``). The feature worker consumes by faust instead
+(``infra.feeds.faust_app``).
+
+Topics are short names ("events") everywhere but here; ``full_name`` puts the prefix on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+from kafka.partitioner.default import murmur2
+
+from streamrec.errors import TooLarge, Unavailable, UserError
+from streamrec.infra.wire.kafka_connect import connect
+from streamrec.infra.wire.kafka_joins import finish_joins
+from streamrec.infra.wire.kafka_security import security_config
+from streamrec.settings import KafkaSettings
+
+BOOTSTRAP_TIMEOUT_MS = 10_000
+RECONNECT_MAX_MS = 1_000
+"""Between attempts to reach a broker that is away, as in Java; kafka-python's own is 30 s."""
+
+FLUSH_TIMEOUT_S = 30.0
+FOREVER_MS = 2**31 - 1
+FRAME_BYTES = 4096
+"""Room beside the value for key, headers and batch: a limit on values is not one on records."""
+
+UNDECODABLE = (struct.error, ValueError, IndexError, EOFError)
+"""What kafka-python raises from any call when an answer is not what its protocol says."""
+
+
+class Garbled(Unavailable):
+    """The client that got such an answer must be thrown away and made anew."""
+
+
+def full_name(settings: KafkaSettings, topic: str) -> str:
+    return settings.topic_prefix + topic
+
+
+def client_config(settings: KafkaSettings) -> dict[str, Any]:
+    """What every kafka-python client is started with, SASL and TLS included. Raises UserError."""
+    return {
+        "bootstrap_servers": settings.bootstrap.split(","),
+        "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
+        "reconnect_backoff_max_ms": RECONNECT_MAX_MS,
+        **security_config(settings),
+    }
+
+
+@contextmanager
+def kafka_errors(settings: KafkaSettings, doing: str) -> Iterator[None]:
+    """Turns kafka-python's errors into Unavailable, with what was being done.
+
+    An answer that it cannot decode becomes ``Garbled``: the client that got it is in doubt.
+    """
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        raise Unavailable(f"Kafka at {settings.bootstrap}: {doing}: {error}") from error
+    except UNDECODABLE as error:
+        raise Garbled(
+            f"Kafka at {settings.bootstrap}: {doing}: an answer that cannot be decoded: {error!r}"
+        ) from error
+
+
+@contextmanager
+def connecting(settings: KafkaSettings, doing: str) -> Iterator[None]:
+    """``kafka_errors`` around a client's first connection: says why there is none."""
+    with kafka_errors(settings, doing):
+        try:
+            yield
+        except KafkaTimeoutError as error:
+            # half a second of imports that only a failure needs
+            from streamrec.infra.wire.kafka_diagnosis import why_no_kafka  # noqa: PLC0415
+
+            reason = why_no_kafka(settings)
+            if reason is None:
+                raise
+            raise Unavailable(f"Kafka at {settings.bootstrap}: {doing}: {reason}") from error
+
+
+def partition_for(user_id: str, partitions: int) -> int:
+    """The partition Kafka's default partitioner gives to a key (murmur2, as in Java)."""
+    found: int = (murmur2(user_id.encode()) & 0x7FFFFFFF) % partitions
+    return found
+
+
+class KafkaPublisher:
+    """``ports.Publisher``: idempotent, acknowledged by all replicas, lz4.
+
+    A message handed over is never given up for lack of time: it goes out when Kafka is back,
+    in order, so no message ever overtakes an earlier one of its partition that failed.
+
+    Raises (``publish`` and ``flush``): TooLarge when the broker's or our limit is passed,
+    Unavailable when Kafka does not acknowledge in time; ``flush`` may then be called again.
+    """
+
+    def __init__(self, settings: KafkaSettings, client_id: str, linger_ms: int = 5) -> None:
+        self._settings = settings
+        self._failed: list[Exception] = []  # written by the producer's thread
+        with connecting(settings, "connecting a producer"):
+            self._producer = KafkaProducer(
+                **client_config(settings),
+                client_id=client_id,
+                acks="all",
+                compression_type="lz4",
+                linger_ms=linger_ms,
+                max_block_ms=BOOTSTRAP_TIMEOUT_MS,
+                delivery_timeout_ms=FOREVER_MS,
+                request_timeout_ms=10_000,
+                max_request_size=settings.max_message_bytes + FRAME_BYTES,
+                allow_auto_create_topics=False,
+            )
+
+    def publish(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """Hand over a message; it is on its way, not yet acknowledged."""
+        name = full_name(self._settings, topic)
+        with self._delivery(f"sending to {name}"):
+            sent = self._producer.send(
+                name, key=key, value=value, partition=partition, timestamp_ms=timestamp_ms
+            )
+        sent.add_errback(self._failed.append)
+
+    def flush(self) -> None:
+        """Return when everything handed over is acknowledged."""
+        with self._delivery("waiting for acknowledgements"):
+            self._producer.flush(timeout=FLUSH_TIMEOUT_S)
+            if self._failed:
+                error = self._failed[0]
+                self._failed.clear()
+                raise error
+
+    def close(self) -> None:
+        """Send what is left, as far as that goes quickly, and let go."""
+        self._producer.close(timeout=5)
+
+    @contextmanager
+    def _delivery(self, doing: str) -> Iterator[None]:
+        with kafka_errors(self._settings, doing):
+            try:
+                yield
+            except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+                raise TooLarge(f"{doing}: {error}") from error
+
+
+def make_consumer(
+    settings: KafkaSettings,
+    topics: Sequence[str] = (),
+    *,
+    group: str | None = None,
+    client_id: str | None = None,
+    offset_reset: str = "earliest",
+    **overrides: Any,
+) -> KafkaConsumer:
+    """A consumer subscribed to short-named ``topics``; without ``group`` it is for ``assign``.
+
+    The group's name gets the topic prefix, so that two installations share a broker.
+    Raises Unavailable.
+    """
+    config = client_config(settings) | {
+        "group_id": None if group is None else full_name(settings, group),
+        "auto_offset_reset": offset_reset,
+        "enable_auto_commit": False,
+        "max_partition_fetch_bytes": max(1 << 20, settings.max_message_bytes + FRAME_BYTES),
+        "allow_auto_create_topics": False,
+    }
+    if client_id is not None:
+        config["client_id"] = client_id
+    with connecting(settings, "connecting a consumer"):
+        consumer = connect(KafkaConsumer, **config | overrides)
+    with kafka_errors(settings, "subscribing"):
+        if group is not None and topics:
+            finish_joins(consumer)
+            consumer.subscribe([full_name(settings, topic) for topic in topics])
+        elif topics:
+            consumer.assign(assignment(consumer, settings, topics))
+    return consumer
+
+
+def discard(consumer: KafkaConsumer, timeout_ms: int = 3_000) -> None:
+    """Close a consumer that may be broken, without committing; whatever it raises is done with."""
+    with suppress(KafkaError, OSError, RuntimeError, *UNDECODABLE):
+        consumer.close(autocommit=False, timeout_ms=timeout_ms)
+
+
+def assignment(
+    consumer: KafkaConsumer, settings: KafkaSettings, topics: Sequence[str]
+) -> list[TopicPartition]:
+    """Every partition of the topics. Raises UserError for a topic that is not there."""
+    found = []
+    for topic in topics:
+        name = full_name(settings, topic)
+        partitions = consumer.partitions_for_topic(name)
+        if not partitions:
+            raise UserError(f"there is no topic {name}; `streamrec topics create` makes it")
+        found += [TopicPartition(name, partition) for partition in sorted(partitions)]
+    return found
+
+
+@contextmanager
+def admin_client(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
+    """An admin client for the length of a block. Raises Unavailable."""
+    with connecting(settings, "administering topics"):
+        admin = connect(KafkaAdminClient, **client_config(settings), client_id="streamrec-admin")
+    with kafka_errors(settings, "administering topics"):
+        try:
+            yield admin
+        finally:
+            admin.close()

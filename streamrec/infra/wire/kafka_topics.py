@@ -1,0 +1,103 @@
+"""Our topics on a broker: which there are, and making those that are not.
+
+Knows what a topic must be like for us. Does not know what is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
+from kafka.errors import TopicAlreadyExistsError
+
+from streamrec.core.topics import EVENTS, TOPICS, Topic
+from streamrec.errors import UserError
+from streamrec.infra.wire.kafka import FRAME_BYTES, admin_client, full_name
+from streamrec.settings import KafkaSettings
+
+
+def partition_counts(settings: KafkaSettings) -> dict[str, int]:
+    """Partitions of each of our topics that exists, by short name. Raises Unavailable."""
+    with admin_client(settings) as admin:
+        return _counts(admin, settings)
+
+
+def _counts(admin: KafkaAdminClient, settings: KafkaSettings) -> dict[str, int]:
+    existing = set(admin.list_topics())
+    ours = {full_name(settings, topic.name): topic.name for topic in TOPICS}
+    names = [name for name in ours if name in existing]
+    described = admin.describe_topics(names) if names else []
+    return {ours[topic["name"]]: len(topic["partitions"]) for topic in described}
+
+
+def create_topics(settings: KafkaSettings) -> list[str]:
+    """Create the topics that are missing; returns their full names.
+
+    Existing topics are left as they are, after a check that we can live with them.
+
+    Raises:
+        UserError: an existing topic is unusable: several partitions where the order must
+            be total, or an events topic that is compacted (its offsets must be contiguous).
+        Unavailable: Kafka does not answer, or refuses.
+    """
+    with admin_client(settings) as admin:
+        counts = _counts(admin, settings)
+        if problems := _problems(admin, settings, counts):
+            raise UserError("; ".join(problems))
+        missing = {
+            full_name(settings, topic.name): _layout(settings, topic)
+            for topic in TOPICS
+            if topic.name not in counts
+        }
+        for name, layout in missing.items():  # one by one: another process may be creating too
+            try:
+                admin.create_topics({name: layout}, wait_for_metadata=True)
+            except TopicAlreadyExistsError:
+                admin.wait_for_topics([name])
+    return list(missing)
+
+
+def layout_problems(settings: KafkaSettings) -> list[str]:
+    """What makes existing topics unusable; missing ones are no problem. Raises Unavailable."""
+    with admin_client(settings) as admin:
+        return _problems(admin, settings, _counts(admin, settings))
+
+
+def _problems(
+    admin: KafkaAdminClient, settings: KafkaSettings, counts: Mapping[str, int]
+) -> list[str]:
+    return [*_wrong_counts(settings, counts), *_compacted_events(admin, settings, counts)]
+
+
+def _layout(settings: KafkaSettings, topic: Topic) -> dict[str, Any]:
+    configs = {"max.message.bytes": str(settings.max_message_bytes + 2 * FRAME_BYTES)}
+    if topic.compacted:
+        configs["cleanup.policy"] = "compact"
+    return {
+        "num_partitions": 1 if topic.one_partition else settings.partitions,
+        "replication_factor": settings.replication,
+        "configs": configs,
+    }
+
+
+def _wrong_counts(settings: KafkaSettings, counts: Mapping[str, int]) -> list[str]:
+    return [
+        f"{full_name(settings, topic.name)} has {counts[topic.name]} partitions, but its order "
+        "must be total: recreate it with one"
+        for topic in TOPICS
+        if topic.one_partition and counts.get(topic.name, 1) != 1
+    ]
+
+
+def _compacted_events(
+    admin: KafkaAdminClient, settings: KafkaSettings, counts: Mapping[str, int]
+) -> list[str]:
+    if EVENTS not in counts:
+        return []
+    name = full_name(settings, EVENTS)
+    described = admin.describe_configs([ConfigResource("TOPIC", name, ["cleanup.policy"])])
+    if "compact" in str(described):
+        return [f"{name} is compacted, which removes events; set cleanup.policy=delete"]
+    return []

@@ -1,0 +1,271 @@
+"""Topic values to plain dicts and back, with every check a producer's input must pass.
+
+Knows the fields of every value and what is acceptable in them. Does not know Avro, JSON or
+framing (``infra.wire.codec``), nor the record's timestamp (``stages.ingesting.ingest`` checks
+the future).
+
+The values that strangers produce (items, events, requests) are checked field by field;
+``InvalidField`` names the field, what was found, and what is expected. The values that only
+streamrec writes are held by their Avro schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from streamrec.core import topics
+from streamrec.core.events import (
+    DeadLetter,
+    Filters,
+    Interaction,
+    Item,
+    Kind,
+    Recommendation,
+    RecommendedItem,
+    Request,
+    Trigger,
+    UserUpdate,
+)
+from streamrec.core.examples import Example, ExampleKind, FloatArray, TrainingBatch
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState, Relearn
+from streamrec.core.training.quarantine import Quarantine
+from streamrec.errors import InvalidField
+from streamrec.infra.wire.checks import (
+    MAX_INT,
+    MAX_K,
+    Fields,
+    finite,
+    flag,
+    identifier,
+    invalid,
+    one_of,
+    text,
+    text_map,
+    texts,
+    time_ms,
+    whole,
+)
+from streamrec.ports import EXAMPLE
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+# --- what strangers send ---------------------------------------------------------------
+
+
+def event_from(fields: Fields) -> Interaction:
+    """An interaction. Raises InvalidField."""
+    get = fields.get
+    kind = get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise invalid("kind", kind, f"one of {', '.join(_KINDS)}")
+    return Interaction(
+        identifier(fields, "event_id"),
+        identifier(fields, "user_id"),
+        text(fields, "item_id") if kind == Kind.FORGET else identifier(fields, "item_id"),
+        _KINDS[kind],
+        time_ms(fields, "occurred_at"),
+        None if (value := get("value")) is None else finite("value", value),
+        None if get("impression_id") is None else identifier(fields, "impression_id"),
+        None if (position := get("position")) is None else whole("position", position, 0, MAX_INT),
+        None if get("recommendation_id") is None else identifier(fields, "recommendation_id"),
+    )
+
+
+def item_from(fields: Fields) -> Item:
+    """A catalogue entry; everything but its id may be missing. Raises InvalidField."""
+    return Item(
+        identifier(fields, "item_id"),
+        text(fields, "title"),
+        text(fields, "text"),
+        texts(fields, "categories"),
+        text_map(fields, "attributes"),
+        flag(fields, "available", True),
+    )
+
+
+def request_from(fields: Fields) -> Request:
+    """An explicit request. Raises InvalidField."""
+    filters = fields.get("filters")
+    if filters is not None and not isinstance(filters, Mapping):
+        raise invalid("filters", filters, "an object")
+    query, k = fields.get("query"), fields.get("k")
+    return Request(
+        request_id=identifier(fields, "request_id"),
+        user_id=identifier(fields, "user_id"),
+        requested_at_ms=time_ms(fields, "requested_at"),
+        k=10 if k is None else whole("k", k, 1, MAX_K),
+        query=None if query is None else text(fields, "query"),
+        filters=_filters(filters or {}),
+        candidates=texts(fields, "candidates"),
+        reply=flag(fields, "reply", False),
+    )
+
+
+def _filters(fields: Fields) -> Filters:
+    return Filters(
+        texts(fields, "categories"),
+        texts(fields, "exclude_items"),
+        text_map(fields, "attributes"),
+    )
+
+
+# --- what we write ourselves -----------------------------------------------------------
+
+
+def _event_to(value: Interaction) -> Fields:
+    return {
+        "event_id": value.event_id,
+        "user_id": value.user_id,
+        "item_id": value.item_id,
+        "kind": value.kind.value,
+        "occurred_at_ms": value.occurred_at_ms,
+        "value": value.value,
+        "impression_id": value.impression_id,
+        "position": value.position,
+        "recommendation_id": value.recommendation_id,
+    }
+
+
+def _update_to(value: UserUpdate) -> Fields:
+    return {
+        "user_id": value.user_id,
+        "item_id": value.item_id,
+        "kind": value.kind.value,
+        "partition": value.partition,
+        "offset": value.offset,
+        "occurred_at_ms": value.occurred_at_ms,
+        "produced_at_ms": value.produced_at_ms,
+        "applied_at_ms": value.applied_at_ms,
+    }
+
+
+def _update_from(fields: Fields) -> UserUpdate:
+    return UserUpdate(**{**fields, "kind": one_of(Kind, fields, "kind")})
+
+
+def _example_to(value: Example) -> Fields:
+    return {
+        "partition": value.partition,
+        "offset": value.offset,
+        "index": value.index,
+        "kind": value.kind.value,
+        "user_id": value.user_id,
+        "shown_at_ms": value.shown_at_ms,
+        "produced_at_ms": value.produced_at_ms,
+        "history": value.history,
+        "candidates": value.candidates,
+        "labels_C": _floats_to(value.labels_C),
+        "stats_CF": _floats_to(value.stats_CF),
+        "log_q_C": _floats_to(value.log_q_C),
+    }
+
+
+def _example_from(fields: Fields) -> Example:
+    candidates = tuple(fields["candidates"])
+    count = len(candidates)
+    if not count:
+        raise InvalidField("candidates is []; expected at least one item")
+    return Example(
+        partition=fields["partition"],
+        offset=fields["offset"],
+        index=fields["index"],
+        kind=one_of(ExampleKind, fields, "kind"),
+        user_id=fields["user_id"],
+        shown_at_ms=fields["shown_at_ms"],
+        produced_at_ms=fields["produced_at_ms"],
+        history=tuple(fields["history"]),
+        candidates=candidates,
+        labels_C=_floats_from(fields, "labels_C", count, exactly=True),
+        stats_CF=_floats_from(fields, "stats_CF", count).reshape(count, -1),
+        log_q_C=_floats_from(fields, "log_q_C", count, exactly=True),
+    )
+
+
+def _floats_to(values: FloatArray) -> bytes:
+    return np.ascontiguousarray(values, "<f4").tobytes()
+
+
+def _floats_from(fields: Fields, name: str, count: int, *, exactly: bool = False) -> FloatArray:
+    data = fields[name]
+    if len(data) % (4 * count) or (exactly and len(data) != 4 * count):
+        raise InvalidField(f"{name} is {len(data)} bytes; expected 4 for each of {count} items")
+    return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
+
+
+def _batch_to(value: TrainingBatch) -> Fields:
+    return {
+        "partition": value.partition,
+        "from_offset": value.from_offset,
+        "to_offset": value.to_offset,
+        "feature_set": value.feature_set,
+        "examples": [_example_to(example) for example in value.examples],
+    }
+
+
+def _batch_from(fields: Fields) -> TrainingBatch:
+    examples = tuple(_example_from(example) for example in fields["examples"])
+    return TrainingBatch(**{**fields, "examples": examples})
+
+
+def _adapter_from(fields: Fields) -> ControlRecord:
+    state = fields["state"]
+    pin, canary, relearn = state["pin"], state["canary"], state["relearn"]
+    return ControlRecord(
+        **{
+            **fields,
+            "action": one_of(Action, fields, "action"),
+            "state": RegistryState(
+                **{
+                    **state,
+                    "history": tuple(state["history"]),
+                    "pin": None if pin is None else Pin(**pin),
+                    "canary": None if canary is None else Canary(**canary),
+                    "quarantine": tuple(Quarantine(**at) for at in state["quarantine"]),
+                    "relearn": None if relearn is None else Relearn(**relearn),
+                }
+            ),
+        }
+    )
+
+
+def _recommendation_from(fields: Fields) -> Recommendation:
+    items = tuple(RecommendedItem(**item) for item in fields["items"])
+    return Recommendation(
+        **{**fields, "items": items, "trigger": one_of(Trigger, fields, "trigger")}
+    )
+
+
+def _plain_to(value: Any) -> Fields:
+    return asdict(value)
+
+
+class Shape(NamedTuple):
+    """How one topic's values look: Avro schema name, Python type, and the two conversions."""
+
+    schema: str
+    type: type[Any]
+    to_fields: Callable[[Any], Fields]
+    from_fields: Callable[[Fields], Any]
+    json: bool = False  # producers may send it as JSON
+
+
+SHAPES: Mapping[str, Shape] = {
+    topics.ITEMS: Shape("item", Item, _plain_to, item_from, json=True),
+    topics.EVENTS: Shape("event", Interaction, _event_to, event_from, json=True),
+    topics.REQUESTS: Shape("request", Request, _plain_to, request_from, json=True),
+    topics.USER_UPDATES: Shape("user_update", UserUpdate, _update_to, _update_from),
+    topics.TRAINING_BATCHES: Shape("training_batch", TrainingBatch, _batch_to, _batch_from),
+    topics.ADAPTERS: Shape("adapter", ControlRecord, _plain_to, _adapter_from),
+    topics.RECOMMENDATIONS: Shape(
+        "recommendation", Recommendation, _plain_to, _recommendation_from
+    ),
+    topics.DEAD_LETTER: Shape("dead_letter", DeadLetter, _plain_to, lambda f: DeadLetter(**f)),
+    EXAMPLE: Shape("example", Example, _example_to, _example_from),
+}
+"""By topic short name; ``EXAMPLE`` is no topic but one example of a batch, for the outbox."""

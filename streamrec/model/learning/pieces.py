@@ -1,0 +1,79 @@
+"""Some of the texts of a training step, and their way through the trained layers and back.
+
+Knows an encoder. Does not know the loss, what the other pieces are, or why a piece was changed
+on its way (``model.learning.regularisers``).
+
+Shapes: B texts of a piece, T tokens, H hidden units, D dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from streamrec.model.encoders.encoder import TextEncoder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """What enters the trained layers of some of the texts (``TextEncoder.entering``)."""
+
+    entering_BTH: Tensor
+    mask_BT: Tensor
+
+    def want_gradient(self) -> None:
+        """Keep the loss's gradient by what enters."""
+        if self.entering_BTH.requires_grad:  # embeddings are trained themselves
+            self.entering_BTH.retain_grad()
+        else:
+            self.entering_BTH.requires_grad_()
+
+    @property
+    def gradient(self) -> Tensor:
+        """(B, T, H), after ``Piecewise.backward``. Raises ValueError when nobody wanted it."""
+        if self.entering_BTH.grad is None:
+            raise ValueError("no gradient was kept: want_gradient() comes before backward()")
+        return self.entering_BTH.grad
+
+
+class Pass:
+    """The pieces of one process, by their number in the step: there, and back.
+
+    One piece's way there is remembered; of several each is gone again on the way back, so that
+    memory is bounded by a piece.
+    """
+
+    def __init__(
+        self, encoder: TextEncoder, pieces: Mapping[int, Piece], seed: int, bfloat16: bool
+    ) -> None:
+        """``seed``: of the dropout, the same there and back."""
+        self._encoder = encoder
+        self._pieces = pieces
+        self._seed = seed
+        self._bfloat16 = bfloat16
+        self._kept: dict[int, Tensor] = {}
+
+    def vectors(self) -> dict[int, Tensor]:
+        """(B, D) of each piece, detached."""
+        with torch.set_grad_enabled(len(self._pieces) == 1):
+            found = {n: self._onward(n) for n in self._pieces}
+        if len(found) == 1:
+            self._kept = found
+        return {n: vectors_BD.detach() for n, vectors_BD in found.items()}
+
+    def backward(self, shares: Mapping[int, Tensor]) -> None:
+        """Add gradients, given those of the loss by each piece's vectors."""
+        for n in self._pieces:
+            vectors_BD = self._kept[n] if n in self._kept else self._onward(n)
+            torch.autograd.backward(vectors_BD, shares[n])
+
+    def _onward(self, n: int) -> Tensor:
+        device, piece = self._encoder.device, self._pieces[n]
+        forked = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=forked), self._encoder.dropping_out():
+            torch.manual_seed(self._seed + n)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self._bfloat16):
+                return self._encoder.onward(piece.entering_BTH, piece.mask_BT)

@@ -1,0 +1,114 @@
+"""Raw records as they come from a source topic, and what happens to bad ones.
+
+Knows dead letters and how records are counted. Does not know what a good record means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+from streamrec.core import topics
+from streamrec.core.events import DeadLetter, Source
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.statistics import Statistics
+from streamrec.errors import Refused, TooLarge
+from streamrec.ports import Clock, Codec, PartitionStore, Publisher
+
+
+class RawRecord(NamedTuple):
+    """One record of a source partition. ``timestamp_ms`` is Kafka's."""
+
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a worker has done since it started. Another thread may read it."""
+
+    events_applied: int = 0
+    items_applied: int = 0
+    dead_letters: int = 0
+    duplicates: int = 0
+    unknown_items: int = 0
+    examples: int = 0
+    batches: int = 0
+    conflicts: int = 0
+
+    def gauges(self) -> dict[str, float]:
+        return {spec.name: float(getattr(self, spec.name)) for spec in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What ingesting asks of the outside world.
+
+    ``partition_of``: the events partition that Kafka's default partitioner gives a user id.
+    """
+
+    store: PartitionStore
+    publisher: Publisher
+    codec: Codec
+    clock: Clock
+    partition_of: Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What all partitions of a worker share."""
+
+    catalogue: Catalogue
+    statistics: Statistics
+    counts: Counts = field(default_factory=Counts)
+
+
+class Refusals:
+    """Sends refused records to the dead-letter topic, whole, with the reason."""
+
+    def __init__(self, edges: Edges) -> None:
+        self._edges = edges
+
+    def publish(self, source: Source, refused: list[tuple[RawRecord, Refused]]) -> None:
+        """Return when Kafka has acknowledged a dead letter for each.
+
+        A value too large to be published again is left out, and the reason says where to
+        find it. Raises Unavailable.
+        """
+        for record, error in refused:
+            self._publish(source, record, error)
+        if refused:
+            self._edges.publisher.flush()
+
+    def _publish(self, source: Source, record: RawRecord, error: Refused) -> None:
+        try:
+            self._send(record.key, self._letter(source, record, error, record.value))
+        except TooLarge:
+            self._send(record.key, self._letter(source, record, error, None))
+
+    def _letter(
+        self, source: Source, record: RawRecord, error: Refused, value: bytes | None
+    ) -> bytes:
+        reason = str(error)
+        if value is None and record.value is not None:
+            reason += (
+                f"; the value of {len(record.value)} bytes is too large for a dead letter, "
+                f"read it at {source} offset {record.offset}"
+            )
+        letter = DeadLetter(
+            source.topic,
+            source.partition,
+            record.offset,
+            record.key,
+            value,
+            error.code,
+            reason,
+            self._edges.clock.now_ms(),
+        )
+        return self._edges.codec.encode(topics.DEAD_LETTER, letter)
+
+    def _send(self, key: bytes | None, letter: bytes) -> None:
+        self._edges.publisher.publish(topics.DEAD_LETTER, key, letter)
