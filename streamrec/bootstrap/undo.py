@@ -30,7 +30,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the operator asked for, as written."""
+    """What the operator asked for, as written: ``user`` is a person's id, no pseudonym."""
 
     quarantine: Sequence[str] = ()  # PARTITION:FROM-TO
     since: str = ""
@@ -105,7 +105,12 @@ def _ranges(
         ranges = [Quarantine(partition, start, max(ends[partition], start + 1), user)]
     if user:
         partition = partition_for(user, len(ends))
-        ranges = [at for at in ranges if at.partition == partition] or ranges
+        ranges = [at for at in ranges if at.partition == partition]
+        if not ranges:
+            raise UserError(
+                f"events of {wanted.user} are in partition {partition}, and of that there is "
+                "nothing to quarantine: give another range or an earlier time"
+            )
     return ranges
 
 

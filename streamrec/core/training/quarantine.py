@@ -1,7 +1,7 @@
 """Examples that must never be learned: ranges of source offsets, of everybody or of one user.
 
 Knows which examples a range covers and how people write one. Does not know why it is
-quarantined, nor how the learner gets rid of what it has learned (``stages.relearn``).
+quarantined, nor how the learner gets rid of what it has learned (``stages.training.save_points``).
 """
 
 from __future__ import annotations
@@ -73,6 +73,16 @@ def parts(
     inside = {edge for at in whole for edge in (at.start, at.end) if start < edge < end}
     edges = sorted({start, end} | inside)
     return [(a, b, any(at.start <= a < at.end for at in whole)) for a, b in pairwise(edges)]
+
+
+def covered_to(at: Quarantine, ranges: Iterable[Quarantine]) -> int:
+    """Up to where ``at`` is covered by other ranges, without a gap: ``at.start`` if not at all."""
+    reached = at.start
+    for other in sorted(ranges, key=lambda q: q.start):
+        same = other.partition == at.partition and other.user_id in (None, at.user_id)
+        if same and other.start <= reached:
+            reached = max(reached, other.end)
+    return reached
 
 
 def joined(before: Iterable[Quarantine], new: Iterable[Quarantine]) -> tuple[Quarantine, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamrec.core.release.manifest import Manifest
+from streamrec.core.training import quarantine
 from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import UserError
 
@@ -28,7 +29,8 @@ class Place:
         return [
             at
             for at in ranges
-            if at.start < self.through.get(at.partition, 0) and at not in self.quarantine
+            if quarantine.covered_to(at, self.quarantine)
+            < min(at.end, self.through.get(at.partition, 0))
         ]
 
 

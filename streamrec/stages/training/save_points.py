@@ -147,8 +147,11 @@ class SavePoints:
 def learned_from(snapshot: Checkpoint, ranges: Iterable[Quarantine]) -> list[Quarantine]:
     """The ranges of which the learner at this snapshot may have learned."""
     then = Progress.from_record(snapshot.record)
-    place = Place("", then.ledger.trained_through, then.next_batch, then.quarantine)
-    return place.tainted(ranges)
+    begun = {  # an event of whose examples it has some counts as learned
+        partition: mark.position.offset + (mark.position.nth > 0)
+        for partition, mark in then.ledger.partitions.items()
+    }
+    return Place("", begun, then.next_batch, then.quarantine).tainted(ranges)
 
 
 def _candidate(sequence: int) -> str:

@@ -199,7 +199,10 @@ class Trainer:
             log.info("candidate %d is judged anew", self._trial.candidate.sequence)
 
     def _relearn(self) -> None:
-        """Obey the newest epoch, once: the checkpoint that says so is the step that counts."""
+        """Obey the newest epoch, once: the checkpoint that says so is the step that counts.
+
+        It is the last one, so that a crash before it repeats whatever was not done.
+        """
         state = self._parts.champions.state
         if state.epoch <= self.progress.epoch:
             return
@@ -209,9 +212,9 @@ class Trainer:
         self.progress = self._points.back(state, self.progress)
         self.counts.relearned += 1
         self._candidate_ms = self._parts.clock.now_ms()
-        self.checkpoint()
         self._points.sweep()
         self._points.forget_after(state.relearn.generation if state.relearn else None)
+        self.checkpoint()
 
     def _take_in_release(self) -> None:
         released = self._parts.line.finished()

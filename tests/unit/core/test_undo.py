@@ -55,3 +55,20 @@ def test_a_place_is_read_from_a_manifest():
             {"partition": 0, "start": 1, "end": 2, "user_id": None}]}
     )  # fmt: skip
     assert undo.place_of(manifest) == Place("g7", {0: 9, 1: 0}, 9, (Quarantine(0, 1, 2),))
+
+
+def test_a_range_that_grew_taints_only_by_what_is_new_in_it():
+    """The trainer sees ranges that touch as one; the command sees the one that was written."""
+    place = Place("g5", {0: 140}, 50, (Quarantine(0, 100, 150),))
+    assert place.tainted([Quarantine(0, 150, 180)]) == []
+    assert place.tainted([Quarantine(0, 100, 180)]) == []
+    assert place.tainted([Quarantine(0, 90, 180)]) != []
+    assert place.tainted([Quarantine(1, 100, 180)]) == []
+    assert Place("g6", {0: 160}, 60, place.quarantine).tainted([Quarantine(0, 100, 180)]) != []
+
+
+def test_everybodys_quarantine_covers_one_users_and_not_the_other_way():
+    everybody, of_ann = Quarantine(0, 10, 20), Quarantine(0, 10, 20, "ann")
+    assert Place("g1", {0: 50}, 1, (everybody,)).tainted([of_ann]) == []
+    assert Place("g1", {0: 50}, 1, (of_ann,)).tainted([everybody]) != []
+    assert Place("g1", {0: 50}, 1, (of_ann,)).tainted([Quarantine(0, 10, 20, "bob")]) != []

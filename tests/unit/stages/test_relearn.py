@@ -13,9 +13,10 @@ from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.core.training import quarantine, watermarks
 from streamrec.core.training.watermarks import Span
 from streamrec.errors import Unavailable
+from streamrec.stages.training.save_points import learned_from
 from streamrec.stages.training.train import Trainer
 from tests.fakes.learner import FakeLearner
-from tests.harness.training import StepExecutor, World, batches, drain
+from tests.harness.training import StepExecutor, World, batches, drain, example
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 
@@ -160,6 +161,35 @@ def test_a_snapshot_that_learned_from_the_range_is_passed_over(world: World) -> 
     relearn(world, released(world)[2], "0:10-20")
     drain(trainer, world)
     assert learned_offsets(learner) == [*range(10), *range(20, 300)]
+
+
+def test_a_range_that_touches_an_older_one_is_no_reason_to_go_further_back(tmp_path: Path) -> None:
+    """Joined, the two begin before the snapshot; it has learned of neither."""
+    world = World(tmp_path, skill_of=lambda n: 0.6 + n / 10_000)
+    world.rhythm = replace(world.rhythm, release_examples=20, gate_examples=10)
+    world.feed.log += batches(9)
+    trainer, _ = running(world)
+    relearn(world, released(world)[1], "0:95-130")
+    world.feed.log += [*batches(4, start=90), *batches(6, partition=1)]
+    drain(trainer, world)
+    reached = released(world)[-1]
+    assert world.manifest(reached)["offsets"]["0"][1] == 130
+    relearn(world, reached, "0:130-140")
+    away(world, trainer)
+    assert trainer.progress.quarantine == (quarantine.written("0:95-140"),)
+    assert trainer.progress.parent == reached
+
+
+def test_a_snapshot_amid_the_examples_of_an_event_has_learned_from_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    several = [example(0, 5, index) for index in range(4)]
+    world.feed.log.append(replace(batches(1)[0], to_offset=5, examples=several[:2]))
+    trainer, _ = running(world)
+    trainer.checkpoint()
+    saved = world.checkpoints.newest()
+    assert saved is not None
+    assert learned_from(saved, [quarantine.written("0:5-9")])
+    assert not learned_from(saved, [quarantine.written("0:6-9")])
 
 
 def test_without_any_snapshot_the_learner_stays_and_says_so(

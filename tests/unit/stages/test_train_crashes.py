@@ -6,90 +6,18 @@ the supervisor would, and must end where an undisturbed run ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from streamrec.core.training import watermarks
 from streamrec.errors import Malformed
-from streamrec.stages.releasing.release import ReleaseDesk
-from streamrec.stages.releasing.release_line import ReleaseLine
-from streamrec.stages.training.champion import ChampionWatch
-from streamrec.stages.training.train import Trainer
-from streamrec.stages.training.training_parts import Parts
 from tests.fakes.learner import FakeLearner
-from tests.harness.training import SET, StepExecutor, World, batches, drain, example
+from tests.harness.crashes import Crash, Fate, process
+from tests.harness.training import SET, World, batches, drain, example
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
-
-
-class Crash(BaseException):
-    """SIGKILL: nothing catches it."""
-
-
-@dataclass
-class Fate:
-    """Counts calls of ports; kills the process around the chosen one."""
-
-    at: int = -1
-    after: bool = False
-    calls: list[str] = field(default_factory=list)
-
-    def wrap(self, target: Any, name: str) -> Any:
-        return _Mortal(target, name, self)
-
-    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            here = len(self.calls) == self.at
-            self.calls.append(name)
-            if here and not self.after:
-                raise Crash(name)
-            result = call(*args, **kwargs)
-            if here:
-                raise Crash(name)
-            return result
-
-        return guarded
-
-
-class _Mortal:
-    def __init__(self, target: Any, name: str, fate: Fate) -> None:
-        self._target, self._name, self._fate = target, name, fate
-
-    def __getattr__(self, method: str) -> Any:
-        value = getattr(self._target, method)
-        return self._fate.around(f"{self._name}.{method}", value) if callable(value) else value
-
-
-def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
-    """A trainer all of whose edges are mortal."""
-    learner = FakeLearner(world.skill_of)
-    store: Any = fate.wrap(world.store, "store")
-    generations: Any = fate.wrap(world.generations, "generations")
-    desk = ReleaseDesk(
-        fate.wrap(world.control.reader(), "control"), world.fleet, store, world.clock, "trainer",
-        stage_timeout_s=0.0, sleep=world.pass_s,
-    )  # fmt: skip
-    parts = Parts(
-        feed=fate.wrap(world.feed, "feed"),
-        learner=fate.wrap(learner, "learner"),
-        checkpoints=fate.wrap(world.checkpoints, "checkpoints"),
-        snapshots=fate.wrap(world.snapshots, "snapshots"),
-        generations=generations,
-        store=store,
-        champions=ChampionWatch(
-            fate.wrap(world.control.reader(), "watch"), store, generations, learner.snapshot
-        ),
-        line=ReleaseLine(desk, store, StepExecutor()),
-        clock=world.clock,
-        scalars=world.scalars,
-        work=world.root / "work",
-        refuse=fate.around("refuse", world.refuse),
-    )
-    return Trainer(parts, world.rhythm), learner
 
 
 def run(world: World, fate: Fate) -> FakeLearner:
