@@ -1,0 +1,305 @@
+"""``adapters rollback | log | diff | reproduce`` as an operator meets them, over fakes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from streamrec.bootstrap import clients, undo
+from streamrec.cli.app import main
+from streamrec.core import topics
+from streamrec.core.release import registry
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
+from streamrec.core.training.quarantine import Quarantine
+from streamrec.infra.stores.registry_store import DirectoryRegistry
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.ports import WorkerStatus
+from streamrec.settings import Settings
+from streamrec.stages.releasing.release import ReleaseDesk
+from tests.fakes.clock import FakeClock
+from tests.fakes.control import FakeControlLog, SharedLog
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.generations import draft
+
+NAMES = [f"g{n:06d}-0000000{n}" for n in range(1, 5)]
+ONE, TWO, THREE, FOUR = NAMES
+
+
+class ObeyingFleet(FakeFleet):
+    """One serving worker that does at once what the log says, and a trainer with snapshots.
+
+    ``broken``: generations that the serving worker refuses.
+    """
+
+    def __init__(self, log: SharedLog) -> None:
+        super().__init__()
+        self.snapshots: tuple[str, ...] = tuple(NAMES)
+        self.broken: dict[str, str] = {}
+        self._log = log
+
+    def workers(self) -> Iterator[WorkerStatus]:
+        latest = self._log.reader().latest()
+        assert latest is not None
+        state = latest.state
+        serving = WorkerStatus(
+            "serving-1", "serving", "h", 1, 0, 0, active=state.champion, staged=state.staged,
+            revision=state.revision,
+        )  # fmt: skip
+        if state.champion in self.broken:
+            serving = replace(serving, active=None, refused=self.broken)
+        return iter([serving, WorkerStatus("t", "trainer", "h", 2, 0, 0, snapshots=self.snapshots)])
+
+
+@dataclass
+class Shop:
+    """What the commands find. ``run``: exit code, standard output and error of a command."""
+
+    log: SharedLog
+    fleet: ObeyingFleet
+    settings: Settings
+    run: Callable[..., tuple[int, str, str]]
+
+    @property
+    def newest(self) -> ControlRecord:
+        return self.log.entries[-1]
+
+    @property
+    def state(self) -> RegistryState:
+        return self.newest.state
+
+    def refused(self, *arguments: str) -> str:
+        """One line on standard error, exit code 1, and nothing was changed."""
+        before = list(self.log.entries)
+        code, out, err = self.run(*arguments)
+        assert (code, out) == (1, ""), err
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        assert self.log.entries == before
+        return err
+
+    def json(self, *arguments: str) -> Any:
+        code, out, err = self.run(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+
+def fill(root: Path) -> None:
+    """Four generations in a line, each 100 events and 10 mini-batches after its parent."""
+    parent = None
+    for n, name in enumerate(NAMES):
+        directory = root / name
+        directory.mkdir(parents=True)
+        begin, end = max(0, 100 * (n - 1)), 100 * n
+        training = {"batches": [max(0, 10 * (n - 1)), 10 * n], "examples": end - begin}
+        made = draft(
+            generation=name, parent=parent, offsets={"0": (begin, end), "1": (begin, end)},
+            training=training, settings={"learning": {"rank": 8 if n < 3 else 16}},
+            gate={"accepted": True, "metrics": {"mrr": {"candidate": 0.1 * n}}, "reasons": []},
+        )  # fmt: skip
+        (directory / "manifest.json").write_text(made.to_json())
+        save_file({"w": torch.full((2, 2), 1.0 + n)}, directory / "head.safetensors")
+        adapter = {"layers.0.a": torch.ones(2), "layers.1.a": torch.full((2,), 1.0 + n)}
+        save_file(adapter, directory / "adapter_model.safetensors")
+        parent = name
+
+
+def release(log: SharedLog) -> None:
+    state = RegistryState()
+    for at, name in enumerate(NAMES):
+        state = registry.activate(state, name)
+        log.write(ControlRecord(Action.ACTIVATE, "trainer-1", "better", at, state, name, "d"))
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
+    fill(tmp_path / "registry")
+    log = SharedLog()
+    release(log)
+    fleet = ObeyingFleet(log)
+    settings = Settings(state_dir=tmp_path)
+
+    @contextmanager
+    def control_log(_: Settings) -> Iterator[FakeControlLog]:
+        yield log.reader()
+
+    @contextmanager
+    def release_desk(_: Settings) -> Iterator[ReleaseDesk]:
+        store, clock = DirectoryRegistry(tmp_path / "registry"), FakeClock()
+        yield ReleaseDesk(
+            log.reader(), fleet, store, clock, "ana@host",
+            sleep=lambda s: clock.pass_ms(int(1000 * s) or 1),
+        )  # fmt: skip
+
+    def bounds(*_: object) -> dict[tuple[str, int], tuple[int, int]]:
+        events = {(topics.EVENTS, p): (0, 400) for p in (0, 1)}
+        return events | {(topics.TRAINING_BATCHES, 0): (0, 40)}
+
+    monkeypatch.setattr(clients, "located", lambda: settings)
+    monkeypatch.setattr(clients, "control_log", control_log)
+    monkeypatch.setattr(clients, "release_desk", release_desk)
+    monkeypatch.setattr(clients, "fleet", lambda _: fleet)
+    monkeypatch.setattr(undo, "log_bounds", bounds)
+    monkeypatch.setattr(undo, "offsets_since", lambda *_: {0: 150, 1: 190})
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["streamrec", "adapters", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return Shop(log, fleet, settings, run)
+
+
+# -- rollback ---------------------------------------------------------------------------
+
+
+def test_a_plain_rollback_flips_and_pins_and_names_who_confirmed(shop) -> None:
+    code, out, err = shop.run("rollback", "-m", "odd lists")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"rolled back to {THREE}; confirmed by all 1 serving workers")
+    assert shop.state.champion == THREE
+    assert shop.state.pin is not None
+    assert (shop.newest.action, shop.newest.actor) == (Action.ROLLBACK, "ana@host")
+    assert shop.newest.reason == shop.state.pin.reason == "odd lists"
+    assert shop.state.relearn is None
+
+
+def test_a_rollback_to_a_certain_former_champion(shop) -> None:
+    told = shop.json("rollback", "--to", ONE)
+    assert (told["generation"], told["refused"], told["silent"]) == (ONE, {}, [])
+    assert told["confirmed_ms"].keys() == {"serving-1"}
+    assert (shop.state.champion, shop.state.history) == (ONE, ())
+
+
+def test_a_rollback_that_a_worker_cannot_follow_exits_1_and_says_who(shop) -> None:
+    shop.fleet.broken = {THREE: "wrong base model"}
+    code, out, err = shop.run("rollback")
+    assert (code, out) == (1, "")
+    assert "serving-1 refuses it and keeps what it has: wrong base model" in err
+    assert shop.state.champion == THREE  # decided all the same
+
+
+def test_rollbacks_that_cannot_be(shop) -> None:
+    assert "never champion" in shop.refused("rollback", "--to", "g000009-00000000")
+    assert "is the champion already" in shop.refused("rollback", "--to", FOUR)
+    for option in (("--since", "10m"), ("--user", "ann"), ("--quarantine", "0:1-2")):
+        assert "say what to relearn without: --relearn" in shop.refused("rollback", *option)
+    for _ in range(3):
+        shop.run("rollback")
+    assert "no former champion to roll back to" in shop.refused("rollback")
+
+
+# -- rollback --relearn -----------------------------------------------------------------
+
+
+def test_relearn_without_ranges_of_offsets(shop) -> None:
+    arguments = ("--quarantine", "0:120-150", "--quarantine", "1:210-230", "-m", "a bot")
+    code, out, err = shop.run("rollback", "--relearn", *arguments)
+    assert (code, err) == (0, "")
+    assert f"rolled back to {TWO}" in out
+    assert f"goes back to {TWO} and learns on without 0:120-150, 1:210-230" in out
+    assert (shop.state.champion, shop.state.pin) == (TWO, None)
+    assert shop.state.relearn == registry.Relearn(1, TWO)
+    assert shop.state.quarantine == (Quarantine(0, 120, 150), Quarantine(1, 210, 230))
+
+
+def test_relearn_since_a_time_as_json(shop) -> None:
+    told = shop.json("rollback", "--relearn", "--since", "30m")
+    assert told["generation"] == told["relearn_from"] == TWO
+    assert told["quarantine"] == [
+        {"partition": 0, "start": 150, "end": 400, "user_id": None},
+        {"partition": 1, "start": 190, "end": 400, "user_id": None},
+    ]
+
+
+def test_relearn_without_one_users_part(shop) -> None:
+    partition = partition_for("ann", 2)
+    shop.run("rollback", "--relearn", "--since", "30m", "--user", "ann")
+    start = {0: 150, 1: 190}[partition]
+    assert shop.state.quarantine == (Quarantine(partition, start, 400, "ann"),)
+
+
+def test_the_user_is_named_as_topics_name_them(shop, monkeypatch) -> None:
+    trust = replace(shop.settings.trust, pseudonym_key="k" * 32)
+    keyed = replace(shop.settings, trust=trust)
+    monkeypatch.setattr(clients, "located", lambda: keyed)
+    shop.run("rollback", "--relearn", "--since", "30m", "--user", "ann")
+    (at,) = shop.state.quarantine
+    assert at.user_id == clients.known_as(keyed, "ann") != "ann"
+
+
+def test_relearns_that_cannot_be(shop) -> None:
+    relearn = ("rollback", "--relearn")
+    assert "nothing to quarantine" in shop.refused(*relearn)
+    assert "is no time: write 10m" in shop.refused(*relearn, "--since", "yesterday")
+    assert "is not PARTITION:FROM-TO" in shop.refused(*relearn, "--quarantine", "120-150")
+    assert "holds nothing" in shop.refused(*relearn, "--quarantine", "0:150-120")
+    assert "partitions 0 to 1" in shop.refused(*relearn, "--quarantine", "5:1-2")
+    tainted = shop.refused(*relearn, "--quarantine", "0:120-150", "--to", THREE)
+    assert f"{THREE} cannot be gone back to: it has learned from 0:120-150" in tainted
+    assert f"Possible: {TWO}, {ONE}" in tainted
+    shop.fleet.snapshots = (FOUR,)
+    gone = shop.refused(*relearn, "--quarantine", "0:120-150")
+    assert "no snapshot of it any more" in gone
+    assert "without --relearn" in gone
+
+
+# -- log and diff -----------------------------------------------------------------------
+
+
+def test_the_log_says_who_did_what_and_why(shop) -> None:
+    shop.run("rollback", "--relearn", "--quarantine", "0:120-150", "-m", "a bot")
+    code, out, _ = shop.run("log")
+    assert code == 0
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3", "4", "5"]
+    assert "trainer-1" in lines[1]
+    for part in ("relearn", TWO, "ana@host", "a bot (never learned: 0:120-150)"):
+        assert part in lines[5]
+
+
+def test_the_log_as_json_is_one_record_a_line(shop) -> None:
+    shop.run("rollback", "--relearn", "--quarantine", "0:120-150", "-m", "a bot")
+    code, out, _ = shop.run("log", "--json")
+    assert code == 0
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [r["revision"] for r in records] == [1, 2, 3, 4, 5]
+    assert records[0] == {
+        "action": "activate", "actor": "trainer-1", "reason": "better", "at_ms": 0, "revision": 1,
+        "generation": ONE, "digest": "d", "champion": ONE, "epoch": 0, "quarantine": [],
+    }  # fmt: skip
+    assert (records[4]["epoch"], records[4]["quarantine"]) == (1, ["0:120-150"])
+    assert (records[4]["action"], records[4]["champion"]) == ("relearn", TWO)
+
+
+def test_an_empty_log(shop) -> None:
+    shop.log.entries.clear()
+    assert shop.run("log") == (0, "nothing has been done yet\n", "")
+    assert shop.run("log", "--json") == (0, "", "")
+
+
+def test_the_difference_of_two_generations(shop) -> None:
+    code, out, err = shop.run("diff", TWO, FOUR)
+    assert (code, err) == (0, "")
+    for part in ("in a line", f"{FOUR} ← {THREE}", "200 learned on the way", "100 → 300 (+200)",
+                 "learning.rank", "0.3000"):  # fmt: skip
+        assert part in out
+    told = shop.json("diff", TWO, FOUR)
+    assert told["settings"] == {"learning.rank": [8, 16]}
+    assert told["weights"] == {"adapter: layer 0": 0.0, "adapter: layer 1": 1.0, "head: w": 1.0}
+
+
+def test_differences_that_cannot_be_told(shop) -> None:
+    missing = shop.refused("diff", TWO, "g000009-00000000")
+    assert "g000009-00000000 is not in the registry; `streamrec adapters list`" in missing
+    (shop.settings.state_dir / "registry" / FOUR / "head.safetensors").unlink()
+    assert "head.safetensors cannot be read" in shop.refused("diff", TWO, FOUR)
