@@ -26,7 +26,7 @@ from streamrec.model.generations.weight_changes import changes
 from streamrec.model.learning.learner import OnlineLearner
 from streamrec.model.learning.recipes import recipe_for
 from streamrec.settings import EncoderSettings, Settings
-from streamrec.stages.training.reproduce import Bench, Reproduction, reproduce
+from streamrec.stages.training.reproduce import Bench, Reproduction, inputs, reproduce
 
 GROUPS = ("encoder", "learning", "trainer")
 """Of the settings in a manifest, those that the weights depend on."""
@@ -54,6 +54,8 @@ def run(settings: Settings, generation: str, say: Callable[[str], None]) -> Repo
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamrec-again-")))
         feed = KafkaBatchFeed(then.kafka, clients.codec(then), "streamrec-reproduce")
         stack.callback(feed.close)
+        snapshots = DirectorySnapshots(settings.state_dir / "snapshots")
+        inputs(feed, snapshots, manifest)  # who lacks one need not wait for the model
         say(f"loading the language model {then.encoder.model}")
         encoder = load_encoder(then.encoder)
         if encoder.base_digest != manifest.base_digest:
@@ -66,7 +68,6 @@ def run(settings: Settings, generation: str, say: Callable[[str], None]) -> Repo
         stack.callback(learner.close)
         start, end = manifest.training.get("batches", (0, 0))
         say(f"learning {end - start} mini-batches again, from {manifest.parent}")
-        snapshots = DirectorySnapshots(settings.state_dir / "snapshots")
         bench = Bench(learner, feed, snapshots, FEATURE_SET, work, file_digest)
         made = reproduce(bench, manifest)
         distance = {} if made.identical else changes(directory, work)

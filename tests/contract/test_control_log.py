@@ -37,8 +37,11 @@ class Topic:
         spec = {"num_partitions": 1, "replication_factor": 1}
         admin.create_topics({self.partition.topic: spec}, wait_for_metadata=True)
 
-    def reader(self) -> KafkaControlLog:
-        return self._stack.enter_context(KafkaControlLog(self.config, Codec(), self.prefix))
+    def reader(
+        self, observe: Callable[[ControlRecord], object] = lambda _: None
+    ) -> KafkaControlLog:
+        log = KafkaControlLog(self.config, Codec(), self.prefix, observe=observe)
+        return self._stack.enter_context(log)
 
     def last_record(self) -> ControlRecord:
         """What compaction would leave."""
@@ -63,7 +66,7 @@ def topic(request, fresh_prefix) -> Iterator[Topic]:
 
 
 @pytest.fixture(params=KINDS)
-def new_reader(request, fresh_prefix) -> Iterator[Callable[[], ControlLog]]:
+def new_reader(request, fresh_prefix) -> Iterator[Callable[..., ControlLog]]:
     with ExitStack() as stack:
         if request.param == "fake":
             yield SharedLog().reader
@@ -85,6 +88,21 @@ def test_an_empty_log_says_nothing(new_reader) -> None:
     assert log.latest() is None
     assert log.poll(0.01) is None
     assert log.records() == []
+
+
+def test_every_accepted_record_is_told_not_only_the_newest(new_reader) -> None:
+    told: list[str | None] = []
+    writer = new_reader()
+    act(writer, "g1")
+    act(writer, "g2")
+    reader = new_reader(lambda record: told.append(record.generation))
+    reader.latest()
+    assert told == ["g1", "g2"]
+    act(writer, "g3")
+    act(writer, "g4")
+    while reader.poll(0.1) is not None:
+        pass
+    assert told == ["g1", "g2", "g3", "g4"]
 
 
 def test_what_is_appended_comes_back_whole(new_reader) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from streamrec.core.release import registry
@@ -24,13 +25,17 @@ class SharedLog:
             self.news.notify_all()
             return len(self.entries) - 1
 
-    def reader(self) -> FakeControlLog:
-        return FakeControlLog(self)
+    def reader(self, observe: Callable[[ControlRecord], object] = lambda _: None) -> FakeControlLog:
+        """``observe`` is told every accepted record, in order."""
+        return FakeControlLog(self, observe)
 
 
 class FakeControlLog:
-    def __init__(self, shared: SharedLog) -> None:
+    def __init__(
+        self, shared: SharedLog, observe: Callable[[ControlRecord], object] = lambda _: None
+    ) -> None:
         self.shared = shared
+        self._observe = observe
         self._position = 0
         self._record: ControlRecord | None = None
 
@@ -76,6 +81,7 @@ class FakeControlLog:
             self._ends_ignored = not registry.accepts(self._state, record)
             if not self._ends_ignored:
                 self._record = record
+                self._observe(record)
                 accepted.append(self._position)
             self._position += 1
         return accepted

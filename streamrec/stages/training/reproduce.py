@@ -60,13 +60,12 @@ class Reproduction:
         return all(then == now for then, now in self.digests.values())
 
 
-def reproduce(bench: Bench, manifest: Manifest) -> Reproduction:
-    """Make it again, in ``bench.work``.
+def inputs(
+    feed: BatchFeed, snapshots: Snapshots, manifest: Manifest
+) -> tuple[Checkpoint, Checkpoint]:
+    """Snapshots of the parent and of the generation; ``feed`` then stands at the first batch.
 
-    Raises:
-        UserError: an input is gone; the message says which.
-        GenerationRefused: a snapshot does not fit this version or these settings.
-        Unavailable: Kafka does not answer.
+    Raises UserError when an input is gone, and says which; Unavailable.
     """
     if manifest.parent is None:
         raise UserError(
@@ -79,18 +78,32 @@ def reproduce(bench: Bench, manifest: Manifest) -> Reproduction:
             "that passed. `streamrec adapters show` says why it was"
         )
     parent, own = (
-        _snapshot(bench.snapshots, name, manifest.generation)
+        _snapshot(snapshots, name, manifest.generation)
         for name in (manifest.parent, manifest.generation)
     )
     start, end = manifest.training["batches"]
-    first = bench.feed.seek(start)
+    first = feed.seek(start)
     if first > start and start < end:
         raise UserError(
             f"the mini-batches {start} to {min(first, end) - 1} are gone (retention of "
             f"training-batches): {manifest.generation} learned from {start} to {end - 1}"
         )
+    return parent, own
+
+
+def reproduce(bench: Bench, manifest: Manifest) -> Reproduction:
+    """Make it again, in ``bench.work``.
+
+    Raises:
+        UserError: an input is gone; the message says which.
+        GenerationRefused: a snapshot does not fit this version or these settings.
+        Unavailable: Kafka does not answer.
+    """
+    parent, own = inputs(bench.feed, bench.snapshots, manifest)
+    assert manifest.parent is not None  # noqa: S101 - or there were no inputs
     bench.learner.recall(parent.directory)
     bench.learner.load(parent.directory)
+    start, end = manifest.training["batches"]
     examples = _learn(bench, manifest, parent, own)
     bench.learner.write_generation(bench.learner.snapshot(), bench.work)
     digests = {

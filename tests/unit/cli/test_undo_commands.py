@@ -15,20 +15,27 @@ import torch
 from safetensors.torch import save_file
 
 from streamrec.bootstrap import clients, undo
+from streamrec.bootstrap import reproduce as again
 from streamrec.cli.app import main
 from streamrec.core import topics
 from streamrec.core.release import registry
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.training.quarantine import Quarantine
+from streamrec.errors import Malformed
+from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.ports import WorkerStatus
 from streamrec.settings import Settings
 from streamrec.stages.releasing.release import ReleaseDesk
+from streamrec.stages.training.reproduce import Reproduction
+from streamrec.stages.training.training_progress import Progress
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import FakeControlLog, SharedLog
+from tests.fakes.feed import FakeBatchFeed
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.generations import draft
+from tests.fakes.language_models import tiny_encoder
 
 NAMES = [f"g{n:06d}-0000000{n}" for n in range(1, 5)]
 ONE, TWO, THREE, FOUR = NAMES
@@ -303,3 +310,100 @@ def test_differences_that_cannot_be_told(shop) -> None:
     assert "g000009-00000000 is not in the registry; `streamrec adapters list`" in missing
     (shop.settings.state_dir / "registry" / FOUR / "head.safetensors").unlink()
     assert "head.safetensors cannot be read" in shop.refused("diff", TWO, FOUR)
+
+
+# -- reproduce --------------------------------------------------------------------------
+
+
+class ClosableFeed(FakeBatchFeed):
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def feed(shop, monkeypatch) -> ClosableFeed:
+    """40 mini-batches, snapshots of all generations; a model that must not be needed."""
+    feed = ClosableFeed([Malformed("not read here")] * 40)
+    monkeypatch.setattr(again, "KafkaBatchFeed", lambda *_: feed)
+    monkeypatch.setattr(again, "load_encoder", lambda _: pytest.fail("the model was loaded"))
+    checkpoints = DirectoryCheckpoints(shop.settings.state_dir / "checkpoints")
+    for name in NAMES:
+        checkpoints.save(Progress().to_record(), lambda directory: None)
+        newest = checkpoints.newest()
+        assert newest is not None
+        snapshots(shop).take(name, newest)
+        rewrite(shop, name, settings={})
+    return feed
+
+
+def snapshots(shop: Shop) -> DirectorySnapshots:
+    return DirectorySnapshots(shop.settings.state_dir / "snapshots")
+
+
+def rewrite(shop: Shop, generation: str, **changes: object) -> None:
+    path = shop.settings.state_dir / "registry" / generation / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_nothing_is_made_again_when_mini_batches_are_gone(shop, feed) -> None:
+    feed.begins = 15
+    said = shop.refused("reproduce", THREE)
+    assert "the mini-batches 10 to 14 are gone (retention of training-batches)" in said
+    feed.begins, feed.log = 0, feed.log[:5]
+    assert "made anew" in shop.refused("reproduce", THREE)
+
+
+def test_nothing_is_made_again_when_a_snapshot_is_gone(shop, feed) -> None:
+    snapshots(shop).drop(THREE)
+    own = shop.refused("reproduce", THREE)
+    assert "a snapshot is gone, its own (STREAMREC_TRAINER_SNAPSHOTS" in own
+    assert f"Snapshots here: {ONE}, {TWO}, {FOUR}" in own
+    assert f"that of its parent {THREE}" in shop.refused("reproduce", FOUR)
+    (snapshots(shop).root / TWO / "checkpoint.json").write_text("{}")
+    assert "its own" in shop.refused("reproduce", TWO)  # a damaged one is none
+
+
+def test_some_generations_cannot_be_made_again_at_all(shop, feed) -> None:
+    assert f"{ONE} has no parent" in shop.refused("reproduce", ONE)
+    rewrite(shop, TWO, gate={"accepted": False, "reasons": ["worse"], "metrics": {}})
+    assert "rejected by its gate" in shop.refused("reproduce", TWO)
+    rewrite(shop, THREE, settings={"learning": {"spells": 3}})
+    assert "settings that this version does not have (['spells'])" in shop.refused(
+        "reproduce", THREE
+    )
+    assert "is not in the registry" in shop.refused("reproduce", "g000009-00000000")
+
+
+def test_another_language_model_is_refused(shop, feed, monkeypatch) -> None:
+    monkeypatch.setattr(again, "load_encoder", lambda _: tiny_encoder())
+    rewrite(shop, THREE, base_digest="f" * 64)
+    code, out, err = shop.run("reproduce", THREE)
+    assert (code, out) == (1, "")
+    assert f"is not the model that {THREE} was trained on" in err
+    assert "Traceback" not in err
+
+
+def made(*, same: bool) -> again.Report:
+    digests = {"head.safetensors": ("a" * 64, ("a" if same else "b") * 64)}
+    elsewhere = {} if same else {"torch": ("2.12", "2.13")}
+    distance = {} if same else {"head: w": 0.25}
+    return again.Report(Reproduction(THREE, TWO, (10, 20), 100, digests), elsewhere, distance)
+
+
+def test_the_same_digests_exit_0(shop, monkeypatch) -> None:
+    monkeypatch.setattr(again, "run", lambda *_: made(same=True))
+    code, out, _ = shop.run("reproduce", THREE)
+    assert code == 0
+    assert "100 examples of mini-batches 10 to 19" in out
+    assert out.endswith("\nidentical\n")
+
+
+def test_other_digests_exit_3_and_say_what_else_is_different(shop, monkeypatch) -> None:
+    monkeypatch.setattr(again, "run", lambda *_: made(same=False))
+    code, out, _ = shop.run("reproduce", THREE)
+    assert code == 3
+    for part in ("differs", "torch", "2.12", "2.13", "2.50e-01", "not identical"):
+        assert part in out
+    code, out, _ = shop.run("reproduce", THREE, "--json")
+    told = json.loads(out)
+    assert (code, told["identical"]) == (3, False)
+    assert told["not_the_same"] == {"torch": {"then": "2.12", "now": "2.13"}}

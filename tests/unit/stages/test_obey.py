@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,14 @@ from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
+from streamrec.stages.releasing.attested import AttestedStore
 from streamrec.stages.serving.obey import Obedience
 from tests.fakes.registry import FakeRegistryStore
 from tests.fakes.serving import FakeHotSwap
 
 PIN = Pin("ana", "x", 1)
+WHOLE = hashlib.sha256(b"{}").hexdigest()
+"""Of the manifest of every generation here."""
 
 
 class Worker:
@@ -27,7 +31,8 @@ class Worker:
         for n in range(1, 8):
             self.store.put(f"g{n}", self.finished)
         self.swap = FakeHotSwap(Catalogue())
-        self.obedience = Obedience(self.store, self.swap, self.swap.catalogue, keep=keep)
+        self.attested = AttestedStore(self.store)
+        self.obedience = Obedience(self.attested, self.swap, self.swap.catalogue, keep=keep)
         self.changes = 0
         self.obedience.on_change(self._count)
         self.state = RegistryState()
@@ -37,7 +42,9 @@ class Worker:
 
     def hear(self, action: Action, state: RegistryState, generation: str | None) -> None:
         self.state = state
-        self.obedience.hear(ControlRecord(action, "ana", "x", 1, state, generation))
+        record = ControlRecord(action, "ana", "x", 1, state, generation, WHOLE)
+        self.attested.note(record)
+        self.obedience.hear(record)
 
     def release(self, *generations: str) -> None:
         """Stage, load, activate, flip: a whole release of each."""
@@ -131,6 +138,63 @@ def test_a_generation_nobody_has_keeps_the_champion(worker) -> None:
     worker.obedience.prepare()
     assert worker.active == "g1"
     assert "not in the registry" in worker.obedience.report()["refused"]["g99"]
+
+
+def change(worker: Worker, generation: str) -> None:
+    """Behind the control log's back."""
+    (worker.store.get(generation) / "manifest.json").write_text('{"files": {}}')
+
+
+def test_a_changed_generation_is_never_staged_and_the_fleet_hears_why(worker) -> None:
+    worker.release("g1")
+    change(worker, "g2")
+    worker.release("g2")
+    report = worker.obedience.report()
+    assert (report["active"], report["staged"]) == ("g1", None)
+    assert "g2 was changed in the registry behind the control log" in report["refused"]["g2"]
+    assert worker.swap.staged == ["g1"]
+
+
+def test_a_change_of_what_is_loaded_already_does_not_reach_the_answers(worker) -> None:
+    worker.release("g1", "g2")
+    change(worker, "g1")
+    worker.hear(Action.ROLLBACK, registry.rollback(worker.state, PIN), "g1")
+    assert worker.obedience.flip()  # in memory is what was released
+    assert worker.active == "g1"
+    assert worker.swap.staged == ["g1", "g2"]
+
+
+def test_a_rollback_to_what_was_changed_and_is_not_warm_any_more_is_refused(tmp_path) -> None:
+    worker = Worker(tmp_path, keep=1)
+    worker.release("g1", "g2", "g3", "g4")
+    change(worker, "g1")
+    worker.hear(Action.ROLLBACK, registry.rollback(worker.state, PIN, "g1"), "g1")
+    worker.obedience.prepare()
+    assert not worker.obedience.flip()
+    report = worker.obedience.report()
+    assert report["active"] == "g4"
+    assert "behind the control log" in report["refused"]["g1"]
+    assert report["revision"] == worker.state.revision  # as far as it will ever come
+
+
+def test_a_changed_canary_answers_nobody(worker) -> None:
+    worker.release("g1")
+    change(worker, "g2")
+    canary_of(worker, "g2")
+    worker.obedience.prepare()
+    assert worker.obedience.canary is None
+    assert "g2" in worker.obedience.report()["refused"]
+
+
+def test_what_is_restored_is_taken_when_it_is_named_again(worker) -> None:
+    worker.release("g1")
+    change(worker, "g2")
+    worker.release("g2")
+    (worker.store.get("g2") / "manifest.json").write_text("{}")
+    worker.hear(Action.PIN, registry.pin(worker.state, PIN), "g2")
+    worker.obedience.prepare()
+    assert worker.obedience.flip()
+    assert worker.active == "g2"
 
 
 def test_a_generation_named_again_is_tried_again(worker) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from streamrec.core.release import registry
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import Unavailable
 from streamrec.ports import WorkerStatus
+from streamrec.stages.releasing.attested import AttestedStore
 from streamrec.stages.serving.obey import Obedience
 from streamrec.stages.serving.serving_worker import Parts, ServingWorker
 from tests.fakes.control import SharedLog
@@ -43,19 +46,24 @@ class World(Counter):
         self.swap = FakeHotSwap(self.mirror.catalogue)
         self.stop = threading.Event()
 
-    def decide(self, action: Action, step: Callable[[RegistryState], RegistryState]) -> None:
+    def decide(
+        self, action: Action, step: Callable[[RegistryState], RegistryState], digest: str = ""
+    ) -> None:
         latest = self.writer.latest()
         state = step(latest.state if latest else RegistryState())
-        self.writer.append(ControlRecord(action, "ana", "x", 1, state, state.champion))
+        generation = state.staged or state.champion
+        self.writer.append(ControlRecord(action, "ana", "x", 1, state, generation, digest))
 
-    def activate(self, generation: str) -> None:
-        self.decide(Action.ACTIVATE, lambda state: registry.activate(state, generation))
+    def activate(self, generation: str, digest: str = "") -> None:
+        step = partial(registry.activate, generation=generation)
+        self.decide(Action.ACTIVATE, step, digest)
 
     def make(self) -> ServingWorker:
-        obedience = Obedience(self.registry, self.swap, self.mirror.catalogue, keep=2)
+        attested = AttestedStore(self.registry)
+        obedience = Obedience(attested, self.swap, self.mirror.catalogue, keep=2)
         parts = Parts(
             self.feed,
-            self.log.reader(),
+            self.log.reader(attested.note),
             self.fleet,
             self.clock,
             self.mirror,
@@ -135,6 +143,43 @@ def test_answering_goes_on_while_a_generation_loads(world) -> None:
         assert not world.swap.is_warm("g2")
         world.swap.hold.set()
         eventually(lambda: (s := world.status()) and s.staged == "g2")
+    assert world.published[0].generation == "g1"
+
+
+def test_a_generation_that_the_log_knows_otherwise_is_refused_and_the_champion_answers(
+    world, caplog
+) -> None:
+    """Somebody changed the registry behind the control log."""
+    whole = hashlib.sha256(b"{}").hexdigest()
+    world.activate("g1", whole)
+    (world.registry.get("g2") / "manifest.json").write_text('{"files": {"head": "theirs"}}')
+    with world.worker():
+        eventually(lambda: (s := world.status()) and s.active == "g1")
+        world.decide(Action.STAGE, lambda s: registry.stage(s, "g2"), whole)
+        eventually(lambda: (s := world.status()) and "g2" in s.refused)
+        world.activate("g2", whole)  # an operator insists
+        eventually(lambda: (s := world.status()) and s.revision == 3)
+        world.feed.send(request("u1"))
+        eventually(lambda: world.published)
+    assert "behind the control log" in world.fleet.beats[-1].refused["g2"]
+    assert world.published[0].generation == "g1"
+    assert "g2" not in world.swap.staged
+    assert "g2 is refused, nothing changes here" in caplog.text
+
+
+def test_a_late_starter_takes_no_changed_champion_from_an_old_log(world) -> None:
+    """The record with the digest is not the newest one: all of them are read."""
+    whole = hashlib.sha256(b"{}").hexdigest()
+    world.activate("g1", whole)
+    world.activate("g2", whole)
+    world.decide(Action.PIN, lambda s: registry.pin(s, Pin("ana", "x", 1)))
+    (world.registry.get("g2") / "manifest.json").write_text('{"files": {}}')
+    world.feed.send(request("u1"))
+    with world.worker():
+        eventually(lambda: (s := world.status()) and "g2" in s.refused)
+        assert world.feed.position == 0  # nothing is answered by what nobody released
+        world.decide(Action.ROLLBACK, lambda s: registry.rollback(s, Pin("ana", "x", 1)))
+        eventually(lambda: world.published)
     assert world.published[0].generation == "g1"
 
 
