@@ -127,8 +127,7 @@ class Trainer:
         )
         if saved is None:
             self.checkpoint()
-        if saved is None and first is not None:
-            self._points.keep_newest(first)
+        self._keep_first(first or parts.champions.champion.generation)
         self._relearn()
         self._find_place()
 
@@ -142,6 +141,13 @@ class Trainer:
         reason = f"the weights of {parent}: the first champion" if parent else UNTRAINED
         self._dispatch.send(first, directory, sealed, reason, accepted=True)
         return sealed.generation
+
+    def _keep_first(self, generation: str | None) -> None:
+        """A learner that has learned nothing is where the first generation comes from."""
+        if generation is None or last_sequence([generation]) > 0:
+            return
+        if self.progress.next_batch == 0 and generation not in self.snapshots:
+            self._points.keep_newest(generation)
 
     def _find_place(self) -> None:
         """Raises Unavailable, UserError."""

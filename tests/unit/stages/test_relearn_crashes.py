@@ -141,3 +141,17 @@ def test_killed_again_and_again_while_it_goes_back(learned: World, tmp_path: Pat
     assert kills > 5
     assert found.learned == EXPECTED
     check(world, "many deaths")
+
+
+def test_wherever_the_first_start_ends_the_first_generation_can_be_gone_back_to(
+    tmp_path: Path,
+) -> None:
+    fate = Fate()
+    process(World(tmp_path / "clean"), fate)[0].start()
+    for at, call in enumerate(fate.calls):
+        world = World(tmp_path / str(at))
+        with pytest.raises(Crash):
+            process(world, Fate(at))[0].start()
+        process(world, Fate())[0].start()
+        assert world.champion is not None
+        assert world.snapshots.find(world.champion) is not None, f"before call {at}, {call}"
