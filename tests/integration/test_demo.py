@@ -80,7 +80,7 @@ def test_ctrl_c_ends_it_with_a_summary_and_nothing_left_running(shell: CommandLi
         said = shell.directory / "demo.out"
         eventually(lambda: "playing:" in said.read_text(), 200, "the play")
         started = descendants(demo.pid)
-        assert len(started) == 5, "two servers, three workers"
+        assert len(started) >= 5, "two servers, three workers, and what forked them"
         demo.send_signal(signal.SIGINT)
         assert demo.wait(90) == 130
         assert gone(started)

@@ -33,8 +33,13 @@ TAIL_LINES = 25
 _TETHER = Path(__file__).with_name("tether.py")
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
     """A port nobody listens on right now, outside the ephemeral range.
+
+    Never one that this process was given before: a server may ask for two and start later.
 
     Raises:
         Unavailable: when a hundred tries found none.
@@ -44,7 +49,9 @@ def free_port() -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind((HOST, port))
-                return port
+                if port not in _given:
+                    _given.add(port)
+                    return port
     raise Unavailable(f"no free port between {PORTS.start} and {PORTS.stop} on {HOST}")
 
 

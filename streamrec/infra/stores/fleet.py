@@ -78,8 +78,8 @@ def _reachable() -> Iterator[None]:
 
 def _status(data: bytes | str) -> WorkerStatus:
     """A worker of a newer version may say more than we know of."""
-    said = orjson.loads(data)
-    return WorkerStatus(**{name: value for name, value in said.items() if name in _FIELDS})
+    said = {name: value for name, value in orjson.loads(data).items() if name in _FIELDS}
+    return WorkerStatus(**said | {"snapshots": tuple(said.get("snapshots", ()))})
 
 
 def _text(name: str | bytes) -> str:

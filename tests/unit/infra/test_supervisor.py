@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from streamrec.infra.processes.server_process import free_port
 from streamrec.infra.processes.supervisor import Program, Supervisor
 from tests.harness.waiting import eventually
 
@@ -87,6 +88,7 @@ def test_workers_die_with_a_killed_supervisor(tmp_path) -> None:
     code = f"""
 import sys, time
 from pathlib import Path
+from streamrec.infra.processes.server_process import free_port
 from streamrec.infra.processes.supervisor import Program, Supervisor
 from tests.harness.waiting import eventually
 supervisor = Supervisor(print)
@@ -100,3 +102,8 @@ time.sleep(600)
         eventually(lambda: b"up" in log.read_bytes())
         parent.kill()
         eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_port_is_given_once() -> None:
+    ports = [free_port() for _ in range(300)]
+    assert len(set(ports)) == len(ports)
