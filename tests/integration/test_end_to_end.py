@@ -147,7 +147,7 @@ def test_an_event_comes_out_as_a_recommendation_and_the_champion_goes_back_and_f
 
     # nothing stays behind
     children = descendants(up)
-    assert len(children) == 3
+    assert len(children) >= 3, "the workers, and what forked them"
     psutil.Process(up).send_signal(signal.SIGINT)
     eventually(lambda: gone(children), 60, "every worker has stopped")
 
