@@ -41,7 +41,6 @@ from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import Settings
 
 FEATURES, TRAINER, SERVING = "features", "trainer", "serving"
-PRELOADED = tuple(f"streamrec.bootstrap.{role}" for role in (FEATURES, TRAINER, SERVING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,9 @@ class LocalLoop:
         self._say = say
         self._stack = ExitStack()
         self._servers: list[ServerProcess] = []
-        self._start = WarmStart(PRELOADED).start if possible() else start_cold
+        roles = sorted({role for role, _ in crew.names()})
+        modules = [f"streamrec.bootstrap.{role}" for role in roles]
+        self._start = WarmStart(modules).start if possible() else start_cold
         self._supervisor = Supervisor(say, self._forget, backoff_s, self._start)
 
     def __enter__(self) -> Self:

@@ -32,7 +32,14 @@ def workers(shell: CommandLine) -> list[str]:
 
 
 def both_up(shell: CommandLine) -> bool:
-    return workers(shell) == ["features-1", "features-2"]
+    """Beats of a loop that was killed are heard for some seconds more: ``up`` must have said so."""
+    said = (shell.directory / "up.out").read_text()
+    return "started features-1" in said and workers(shell) == ["features-1", "features-2"]
+
+
+def named(up: int, worker: str) -> list[psutil.Process]:
+    """A forked worker has its name; one started from nothing has it on its command line."""
+    return [p for p in descendants(up) if worker in (p.name(), *p.cmdline())]
 
 
 def applied(shell: CommandLine) -> bool:
@@ -77,15 +84,11 @@ def test_killed_outright_it_leaves_nothing_and_keeps_the_data(shell: CommandLine
 def test_a_killed_worker_is_started_again_and_its_partitions_are_taken_over(shell) -> None:
     with shell.started(*CREW) as up:
         eventually(lambda: both_up(shell), what="two feature workers")
-        (victim,) = (p for p in descendants(up.pid) if "features-1" in p.cmdline())
+        (victim,) = named(up.pid, "features-1")
         victim.send_signal(signal.SIGKILL)
         said = shell.directory / "up.out"
         eventually(lambda: "features-1 was killed by SIGKILL" in said.read_text())
-        eventually(
-            lambda: any(
-                "features-1" in p.cmdline() for p in descendants(up.pid) if p.pid != victim.pid
-            ),
-        )
+        eventually(lambda: [p for p in named(up.pid, "features-1") if p.pid != victim.pid])
         assert shell.run("events", "send", "-", stdin=CLICK).returncode == 0
         eventually(lambda: applied(shell), what="the click is folded")
         up.send_signal(signal.SIGTERM)
