@@ -52,6 +52,18 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
         records, _ = await self._wait_next_records(timeout_s)
         return records or {}, self.flowing and self.app.consumer_generation_id == generation
 
+    def highwater(self, tp: TP) -> int | None:
+        """The end of a partition's log; None while it is unknown or the partition is not ours.
+
+        The driver asserts that it is ours. While a group rebalances, it may have lost it before
+        faust, and so the feed, is told.
+        """
+        try:
+            end: int | None = super().highwater(tp)
+        except AssertionError:
+            return None
+        return end
+
     async def perform_seek(self) -> None:
         """faust calls this after each assignment: its own bookkeeping ends here."""
         for book in (

@@ -10,7 +10,7 @@ from faust.auth import SASLCredentials
 from streamrec.errors import UserError
 from streamrec.infra.feeds import faust_app
 from streamrec.infra.feeds.faust_app import Consumer, make_app
-from streamrec.infra.feeds.feed import Feed
+from streamrec.infra.feeds.feed import TP, Feed
 from streamrec.settings import KafkaSettings, SecurityProtocol
 
 
@@ -43,6 +43,17 @@ def test_faust_decides_membership_and_nothing_else(tmp_path):
 
 def test_our_consumer_is_the_one_faust_makes(tmp_path):
     assert app_of(tmp_path)._new_transport().Consumer is Consumer
+
+
+def test_the_end_of_a_partition_that_was_just_lost_is_unknown(monkeypatch):
+    def driver(self, tp):
+        assert tp.partition == 1, "Partition is not assigned"
+        return 7
+
+    monkeypatch.setattr(Consumer.__mro__[1], "highwater", driver, raising=False)
+    consumer = object.__new__(Consumer)
+    assert consumer.highwater(TP("x.events", 0)) is None
+    assert consumer.highwater(TP("x.events", 1)) == 7
 
 
 def test_credentials(tmp_path):
