@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamrec.bootstrap import clients
 from streamrec.bootstrap.live import Around
 from streamrec.core.events import Item
 from streamrec.core.training.shift import ShiftRules, ShiftWatch
 from streamrec.stages.background import Background
-from streamrec.stages.releasing.release import ReleaseDesk
 from streamrec.stages.training.alarm import ACT_EVERY_S, ACTOR, PromotionAlarm
 
 log = logging.getLogger(__name__)
@@ -45,23 +43,13 @@ class Categories:
 def promotion_alarm(
     around: Around, categories: Categories
 ) -> tuple[PromotionAlarm, list[Background]]:
-    """The alarm and the threads to be started; none where it is switched off.
-
-    It has a desk, and so a control log, of its own.
-    """
+    """The alarm and the threads to be started; none where it is switched off."""
     settings = around.settings
     rules = ShiftRules(window=settings.alarm.window, z=settings.alarm.z, calm=settings.alarm.calm)
     memory = settings.state_dir / MEMORY_FILE
     watch = ShiftWatch(rules, categories.of)
     _recall(watch, memory)
-    desk = ReleaseDesk(
-        around.stack.enter_context(clients.control_log(settings)),
-        around.fleet,
-        clients.registry_store(settings),
-        around.clock,
-        ACTOR,
-        sleep=around.sleep,
-    )
+    desk = around.desk(ACTOR)
     alarm = PromotionAlarm(
         watch, desk.state, desk.pin, desk.unpin, lambda record: _keep(memory, record)
     )

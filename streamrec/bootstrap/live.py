@@ -55,6 +55,17 @@ class Around:
     stop: threading.Event
     sleep: Callable[[float], None]
 
+    def desk(self, actor: str) -> ReleaseDesk:
+        """A desk for one more thread, with a control log of its own."""
+        return ReleaseDesk(
+            self.stack.enter_context(clients.control_log(self.settings)),
+            self.fleet,
+            clients.registry_store(self.settings),
+            self.clock,
+            actor,
+            sleep=self.sleep,
+        )
+
 
 def live(around: Around, worker_id: str, state: Callable[[], RegistryState]) -> Live:
     """The watchers that these settings want. ``state``: the registry, from any thread."""
@@ -90,32 +101,14 @@ def tryout(around: Around, outcomes: Outcomes | None) -> Tryout | None:
 
 
 def guard(around: Around) -> Background:
-    """With a desk, and so a control log, of its own."""
-    settings = around.settings
-    desk = ReleaseDesk(
-        around.stack.enter_context(clients.control_log(settings)),
-        around.fleet,
-        clients.registry_store(settings),
-        around.clock,
-        ACTOR,
-        sleep=around.sleep,
-    )
+    settings, desk = around.settings, around.desk(ACTOR)
     rules = GuardRules(settings.guard.looks, settings.guard.watch_s, level_rules(settings))
     watching = Guard(desk.state, desk.rollback, around.fleet, around.clock, rules)
     return Background("guard", watching.look, GUARD_EVERY_S, around.stop)
 
 
 def click_guard(around: Around, outcomes: Outcomes) -> Background:
-    """With a desk, and so a control log, of its own."""
-    settings = around.settings
-    desk = ReleaseDesk(
-        around.stack.enter_context(clients.control_log(settings)),
-        around.fleet,
-        clients.registry_store(settings),
-        around.clock,
-        CLICK_ACTOR,
-        sleep=around.sleep,
-    )
+    settings, desk = around.settings, around.desk(CLICK_ACTOR)
     rules = replace(verdict_rules(settings), harm=settings.guard.click_drop)
     watching = ClickGuard(
         desk.state,

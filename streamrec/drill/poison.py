@@ -15,9 +15,9 @@ Lists are judged by what people truly like (``drill.poison_world``), not by clic
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -181,16 +181,13 @@ class PoisonDrill:
         self._begin(Phase.FOOLED)
         self._seen.bad = bad
         self._say(f"{bad}, {champion} upside down, gets past the gate")
-        failed: list[BaseException] = []
-        thread = threading.Thread(target=self._activate, args=(bad, failed), daemon=True)
-        thread.start()
-        self._until(
-            lambda: "" if self._seen.undone is not None or failed else "not undone",
-            UNDONE_WITHIN_S,
-        )
-        thread.join()
-        if failed:
-            raise failed[0]
+        with ThreadPoolExecutor(1, thread_name_prefix="activate") as aside:
+            activated = aside.submit(self._activate, bad)
+            self._until(
+                lambda: "" if self._seen.undone is not None or _failed(activated) else "not undone",
+                UNDONE_WITHIN_S,
+            )
+            activated.result()
 
     def _nothing_fresh(self) -> str:
         """Right after a release the next one is furthest: it would replace the bad one, too."""
@@ -198,12 +195,9 @@ class PoisonDrill:
         fresh = released is not None and self._clock.now_ms() - released < FRESH_MS
         return "" if fresh else "no release just now"
 
-    def _activate(self, bad: str, failed: list[BaseException]) -> None:
-        try:
-            with clients.release_desk(self._settings) as desk:
-                desk.activate(bad, "poison drill: what if the gate were fooled?")
-        except BaseException as error:  # told to the thread that waits
-            failed.append(error)
+    def _activate(self, bad: str) -> None:
+        with clients.release_desk(self._settings) as desk:
+            desk.activate(bad, "poison drill: what if the gate were fooled?")
 
     # -- going on ---------------------------------------------------------------------
 
@@ -273,3 +267,7 @@ class PoisonDrill:
                 if worker.role == TRAINER:
                     return int(worker.gauges.get("limited_by_quota", 0))
         return 0
+
+
+def _failed(what: Future[None]) -> bool:
+    return what.done() and what.exception() is not None

@@ -11,9 +11,9 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
@@ -47,6 +47,7 @@ READY_WITHIN_S = 600.0
 RELEASED_WITHIN_S = 300.0
 BETWEEN_S = 0.5
 LOOK_S = 0.2
+SAY_EVERY_S = 10.0
 ATTEMPTS = 5
 
 
@@ -126,25 +127,16 @@ class SwapDrill:
 
     def _swap(self, desk: ReleaseDesk) -> None:
         """The desk is used by one thread; this one goes on looking after the workers."""
-        failed: list[BaseException] = []
-
-        def swaps() -> None:
-            try:
-                for _ in range(self._options.swaps // 2):
-                    self._back_and_forward(desk)
-            except BaseException as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=swaps, name="swaps", daemon=True)
-        thread.start()
         said_s = time.monotonic()
-        while thread.is_alive():
-            self._look()
-            if time.monotonic() - said_s > 10.0:
-                said_s = time.monotonic()
-                self._say(f"{len(self._seen.back_ms) + len(self._seen.forward_ms)} flips")
-        if failed:
-            raise failed[0]
+        with ThreadPoolExecutor(1, thread_name_prefix="swaps") as aside:
+            for _ in range(self._options.swaps // 2):
+                both = aside.submit(self._back_and_forward, desk)
+                while not both.done():
+                    self._look()
+                both.result()
+                if time.monotonic() - said_s > SAY_EVERY_S:
+                    said_s = time.monotonic()
+                    self._say(f"{len(self._seen.back_ms) + len(self._seen.forward_ms)} flips")
 
     def _back_and_forward(self, desk: ReleaseDesk) -> None:
         champion = desk.state().champion or ""

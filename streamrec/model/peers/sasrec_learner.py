@@ -1,6 +1,6 @@
 """SASRec as an online baseline: learns and ranks at the same moments as our own learner.
 
-Knows the replay protocol (``stages.replaying.replay.ReplayLearner``). Does not know statistics,
+Knows the replay protocol (``stages.replaying.contest.ReplayLearner``). Does not know statistics,
 text or calibration: what it says of an impression orders the shown items and is no click rate.
 
 Every accepted event, with the history before it, trains once as the last position of a
