@@ -33,10 +33,10 @@ def show_rollback(settings: Settings, say: Callable[[str], None]) -> RollbackTim
             if state.champion is None or not state.history:
                 say("no rollback is shown: there is no former champion yet")
                 return RollbackTimes()
-            back = _insist(lambda: desk.rollback("the demo shows it", state.previous))
+            back = insist(lambda: desk.rollback("the demo shows it", state.previous))
             say(_told("rolled back to", back))
             time.sleep(LOOK_AROUND_S)
-            forward = _insist(lambda: desk.activate(state.champion or "", "the demo shows it"))
+            forward = insist(lambda: desk.activate(state.champion or "", "the demo shows it"))
             say(_told("brought forward", forward))
     except StreamrecError as error:
         say(f"the rollback could not be shown: {error}")
@@ -48,7 +48,7 @@ def show_rollback(settings: Settings, say: Callable[[str], None]) -> RollbackTim
     )
 
 
-def _insist(act: Callable[[], SwapReport]) -> SwapReport:
+def insist(act: Callable[[], SwapReport]) -> SwapReport:
     """The trainer may release in the same moment; a person would look and try again."""
     for _ in range(ATTEMPTS - 1):
         try:

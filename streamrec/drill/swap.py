@@ -30,13 +30,14 @@ from streamrec.core.measures import drill_check
 from streamrec.core.measures.loop_watch import percentiles
 from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.ready import Readiness
+from streamrec.demo.rollback import insist
 from streamrec.demo.swaps import SwapPauses
 from streamrec.drill import evidence, stream
 from streamrec.drill.kill import drill_settings
 from streamrec.drill.report import machine
 from streamrec.drill.sender import Sender
 from streamrec.drill.stream import Message
-from streamrec.errors import RegistryConflict, Unavailable
+from streamrec.errors import Unavailable
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import Codec
 from streamrec.settings import Settings
@@ -48,7 +49,6 @@ RELEASED_WITHIN_S = 300.0
 BETWEEN_S = 0.5
 LOOK_S = 0.2
 SAY_EVERY_S = 10.0
-ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,9 @@ class SwapDrill:
 
     def _back_and_forward(self, desk: ReleaseDesk) -> None:
         champion = desk.state().champion or ""
-        self._seen.note(_insist(lambda: desk.rollback("drill")), self._seen.back_ms)
+        self._seen.note(insist(lambda: desk.rollback("drill")), self._seen.back_ms)
         time.sleep(BETWEEN_S)
-        forward = _insist(lambda: desk.activate(champion, "drill"))
+        forward = insist(lambda: desk.activate(champion, "drill"))
         self._seen.note(forward, self._seen.forward_ms)
         time.sleep(BETWEEN_S)
 
@@ -206,13 +206,3 @@ def _crowd(codec: Codec, items: int) -> Iterator[Message]:
     for n in range(stream.ITEMS, items):
         item = Item(f"i{n}", f"One of many, number {n}", categories=("many",))
         yield Message(topics.ITEMS, item.item_id.encode(), codec.encode(topics.ITEMS, item))
-
-
-def _insist(act: Callable[[], SwapReport]) -> SwapReport:
-    """The trainer may act in the same moment."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return act()
-        except RegistryConflict:
-            continue
-    return act()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from kafka import KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from streamrec.core import topics
@@ -20,12 +20,10 @@ from streamrec.core.events import DeadLetter
 from streamrec.core.letters import Letter, Origin, Position
 from streamrec.errors import Refused, TooLarge, Unavailable
 from streamrec.infra.wire.kafka import (
-    BOOTSTRAP_TIMEOUT_MS,
-    FRAME_BYTES,
-    client_config,
     full_name,
     kafka_errors,
     make_consumer,
+    make_producer,
 )
 from streamrec.ports import Codec
 from streamrec.settings import KafkaSettings
@@ -130,16 +128,7 @@ class KafkaOutlet:
 
     def __init__(self, settings: KafkaSettings, client_id: str) -> None:
         self._settings = settings
-        with kafka_errors(settings, "connecting a producer"):
-            self._producer = KafkaProducer(
-                **client_config(settings),
-                client_id=client_id,
-                acks="all",
-                compression_type="lz4",
-                max_block_ms=BOOTSTRAP_TIMEOUT_MS,
-                max_request_size=settings.max_message_bytes + FRAME_BYTES,
-                allow_auto_create_topics=False,
-            )
+        self._producer = make_producer(settings, client_id)
 
     def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, str]

@@ -99,6 +99,21 @@ def partition_for(user_id: str, partitions: int) -> int:
     return found
 
 
+def make_producer(settings: KafkaSettings, client_id: str, **overrides: Any) -> KafkaProducer:
+    """Idempotent, acknowledged by all replicas, lz4. Raises Unavailable."""
+    with connecting(settings, "connecting a producer"):
+        return KafkaProducer(
+            **client_config(settings),
+            client_id=client_id,
+            acks="all",
+            compression_type="lz4",
+            max_block_ms=BOOTSTRAP_TIMEOUT_MS,
+            max_request_size=settings.max_message_bytes + FRAME_BYTES,
+            allow_auto_create_topics=False,
+            **overrides,
+        )
+
+
 class KafkaPublisher:
     """``ports.Publisher``: idempotent, acknowledged by all replicas, lz4.
 
@@ -112,19 +127,13 @@ class KafkaPublisher:
     def __init__(self, settings: KafkaSettings, client_id: str, linger_ms: int = 5) -> None:
         self._settings = settings
         self._failed: list[Exception] = []  # written by the producer's thread
-        with connecting(settings, "connecting a producer"):
-            self._producer = KafkaProducer(
-                **client_config(settings),
-                client_id=client_id,
-                acks="all",
-                compression_type="lz4",
-                linger_ms=linger_ms,
-                max_block_ms=BOOTSTRAP_TIMEOUT_MS,
-                delivery_timeout_ms=FOREVER_MS,
-                request_timeout_ms=10_000,
-                max_request_size=settings.max_message_bytes + FRAME_BYTES,
-                allow_auto_create_topics=False,
-            )
+        self._producer = make_producer(
+            settings,
+            client_id,
+            linger_ms=linger_ms,
+            delivery_timeout_ms=FOREVER_MS,
+            request_timeout_ms=10_000,
+        )
 
     def publish(
         self,
