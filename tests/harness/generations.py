@@ -21,10 +21,12 @@ def new_generation(
     parent: str | None = None,
     adapter: dict[str, torch.Tensor] | None = None,
     inverse_of: int | None = None,
+    linear: float | None = None,
 ) -> str:
     """Write one into ``directory`` and return its id. Another ``adapter``: another encoder
     version, whose catalogue must be encoded anew. ``inverse_of``: the sequence of a
-    generation whose worst items are this one's best."""
+    generation whose worst items are this one's best. ``linear``: every weight
+    of the head's linear part."""
     encoder = encoder.with_adapter(adapter)
     seed = sequence if inverse_of is None else inverse_of
     head = Head(torch.Generator().manual_seed(seed))
@@ -32,6 +34,8 @@ def new_generation(
     if inverse_of is not None:
         head.outer_M.data.neg_()
         head.linear_D.data.neg_()
+    if linear is not None:
+        head.linear_D.data.fill_(linear)
     directory.mkdir(parents=True)
     write_weights(directory, encoder, head.state_dict(), torch.zeros(encoder.dim))
     draft = Manifest(

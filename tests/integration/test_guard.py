@@ -1,0 +1,134 @@
+"""A champion whose lists are empty is taken back by nobody but the loop, workers and all.
+
+Every worker is the process that `up` starts. The bad generation is a sound directory: each weight
+is a finite number, and the sums they make are not. Such scores are never shown.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from streamrec import settings as reader
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.local_loop import Crew, LocalLoop
+from streamrec.core.events import Interaction, Kind, Recommendation, Request
+from streamrec.demo.ready import Readiness, load_catalogue
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.wire.follower import Follower
+from streamrec.model.encoders.loading import load_encoder
+from streamrec.settings import (
+    EncoderSettings,
+    GuardSettings,
+    KafkaSettings,
+    Settings,
+    TrainerSettings,
+)
+from tests.fakes.language_models import save_tiny_model
+from tests.harness.command_line import CommandLine
+from tests.harness.generations import new_generation
+from tests.harness.serving_loop import ITEMS
+from tests.harness.waiting import eventually
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+
+OVERFLOWS = 3e38
+"""A weight may be that large; the sum of a few inputs times that is no float32."""
+
+
+@dataclass
+class World:
+    loop: LocalLoop
+    shell: CommandLine
+
+    @property
+    def settings(self) -> Settings:
+        return self.loop.settings
+
+    def log(self, worker: str) -> str:
+        return (self.loop.log_dir / f"{worker}.log").read_text()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        kafka=KafkaSettings(partitions=1),
+        encoder=EncoderSettings(
+            model=str(save_tiny_model("bert", tmp_path / "model")), device="cpu", threads=1
+        ),
+        trainer=TrainerSettings(release_examples=1_000_000, release_s=3600.0),  # no better one
+        guard=GuardSettings(looks=3),
+    )
+    with LocalLoop(settings, Crew(), print) as loop:
+        yield World(loop, CommandLine(reader.environment(loop.settings), tmp_path))
+
+
+class Public:
+    """People who click, and ask for more, until the test is over."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.lists: list[Recommendation] = []
+        self._settings, self._stop = settings, threading.Event()
+        self._thread = threading.Thread(target=self._live)
+
+    def __enter__(self) -> Public:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _live(self) -> None:
+        settings, clock, turn = self._settings, SystemClock(), 0
+        codec = clients.codec(settings)
+        follower = Follower(settings.kafka, codec, ["recommendations"], "public", from_start=True)
+        with closing(follower), closing(clients.publisher(settings, "public")) as publisher:
+            while not self._stop.is_set():
+                turn += 1
+                user, item, now_ms = f"u{turn % 20}", f"item{turn % 7}", clock.now_ms()
+                click = Interaction(f"e{turn}", user, item, Kind.CLICK, now_ms)
+                request = Request(f"r{turn}", user, now_ms)
+                for topic, value in (("events", click), ("requests", request)):
+                    publisher.publish(topic, user.encode(), codec.encode(topic, value))
+                publisher.flush()
+                self.lists += [seen.value for seen in follower.poll(0.05)]
+
+
+@pytest.mark.timeout(180)
+def test_a_champion_with_empty_lists_is_rolled_back_unattended(world: World, tmp_path) -> None:
+    settings, shell = world.settings, world.shell
+    with closing(clients.publisher(settings, "test")) as publisher:
+        load_catalogue(ITEMS, clients.codec(settings), publisher)
+    readiness = Readiness(settings, Crew(), len(ITEMS))
+    eventually(lambda: not readiness.missing(), what=readiness.missing)
+    good = shell.json("status")["champion"]["generation"]
+    encoder = load_encoder(settings.encoder)
+    bad = new_generation(tmp_path / "bad", encoder, 90, parent=good, linear=OVERFLOWS)
+    clients.registry_store(settings).put(bad, tmp_path / "bad")
+    with Public(settings) as public:
+        eventually(lambda: any(one.items for one in public.lists))
+        activated = shell.run("adapters", "activate", bad, "-m", "looks good to me")
+        assert activated.returncode == 0, activated.stderr
+        eventually(lambda: "is rolled back to" in world.log("trainer-1"), every_s=0.2)
+        after = len(public.lists)
+        eventually(lambda: len(public.lists) > after + 40)
+
+    assert {bool(one.items) for one in public.lists if one.generation == bad} == {False}
+    assert {one.generation for one in public.lists[-20:]} == {good}
+    assert all(one.items for one in public.lists[-20:])
+    last = json.loads(shell.run("adapters", "log", "--json").stdout.splitlines()[-1])
+    assert (last["action"], last["actor"], last["generation"]) == ("rollback", "guard", good)
+    assert "empty lists: " in last["reason"]
+    said = shell.run("status").stdout
+    assert "rollback by guard" in said
+    assert last["reason"] in said
+    assert f"{bad} is rolled back to {good} and pinned there: empty lists" in world.log("trainer-1")
+    assert shell.json("status")["champion"]["pin"]["actor"] == "guard"
