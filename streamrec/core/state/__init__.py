@@ -3,6 +3,7 @@
 fold.py          the fold: what a run of events does to a partition's users, statistics and
                  examples
 user_state.py    what is known of one user: a pure function of the user's events
+share.py         one partition's own share of the item statistics, counted event by event
 item_stats.py    decayed counts of one item in one partition's share
 pair_memory.py   which items follow which: directed transitions and co-occurrence, by item
 statistics.py    a mirror of every partition's share of the item statistics, as columns by
@@ -10,6 +11,7 @@ statistics.py    a mirror of every partition's share of the item statistics, as 
 catalogue.py     the items that can be recommended, as columns
 columns.py       a growing numpy column, addressed by row
 attribution.py   which accepted event belongs to which view
+drafts.py        examples in the making: drafted event by event, finished once a run
 sampling.py      negatives for a click without impression, and how likely each was to be drawn
 features.py      live statistics of a candidate for a user: one function for ingest, serving
                  and replay

@@ -2,7 +2,8 @@
 
 Knows one events partition, in memory, at one position. Does not know where records are
 kept: the caller reads them, commits what ``apply`` returns, and throws the fold away when
-the commit fails.
+the commit fails. Nor how an event is counted (``core.state.share``), which view an outcome
+belongs to (``core.state.attribution``) or how an example is put together (``core.state.drafts``).
 
 User state (logged features aside) and rows are a pure function of the partition's log: how
 it is cut into runs changes no bit of them. Features are computed once per run, from the
@@ -12,11 +13,10 @@ What one event does, in order (one that says ``forget`` does something else, bel
 
 1. a repeated event_id of the user is dropped: it changes nothing;
 2. the watermark moves, and pendings whose deadline it passes become examples;
-3. the shared rows count it: item counts, and for an accepted event pairs; an item the user
-   has accepted ``repeats`` times lately is not lifted by accepting it once more;
-4. the user's pendings: a view opens or joins one, an outcome labels one;
-5. examples: an accepted event outside any impression, at once, with sampled negatives;
+3. the user's pendings: a view opens or joins one, an outcome labels one;
+4. examples: an accepted event outside any impression, at once, with sampled negatives;
    an outcome that is not accepted and belongs to no impression, at once, as a view;
+5. the partition's share counts it: the item, and for an accepted event pairs with those before;
 6. the user's state.
 
 ``forget`` empties the user's state, pendings and deadlines included, and marks the place among
@@ -29,17 +29,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from streamrec.core.events import Interaction, Kind, Source, UserUpdate
 from streamrec.core.examples import Example, ExampleKind, forget_mark
 from streamrec.core.state import attribution
 from streamrec.core.state.attribution import Deadlines
 from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.drafts import Draft, Drafts, ExampleMaker
 from streamrec.core.state.features import FEATURES, USER_FEATURES, FeatureMaker, user_features
-from streamrec.core.state.item_stats import ItemShare, share_half_lives
-from streamrec.core.state.pair_memory import PairRow, observe
-from streamrec.core.state.sampling import NegativeSampler
+from streamrec.core.state.share import PartitionShare
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import NEW_USER, Pending, Shown, UserState, consumes
 
@@ -79,27 +76,12 @@ class FoldResult:
 
 
 @dataclass(slots=True)
-class _Draft:
-    """An example whose features are still to be computed."""
-
-    located: Located
-    index: int
-    kind: ExampleKind
-    user_id: str
-    pending: Pending
-    negatives_of: UserState | None = None  # sample negatives this user has not consumed
-
-
-@dataclass(slots=True)
 class _Run:
     """What one run gathers."""
 
     now_ms: int
     users: dict[str, None] = field(default_factory=dict)  # ordered set of those touched
-    items: dict[str, None] = field(default_factory=dict)
-    pairs: dict[str, None] = field(default_factory=dict)
-    wanted: list[tuple[Pending, Shown]] = field(default_factory=list)  # features to compute
-    drafts: list[_Draft] = field(default_factory=list)
+    drafts: Drafts = field(default_factory=Drafts)
     updates: list[UserUpdate] = field(default_factory=list)
     forgotten: list[Example] = field(default_factory=list)
     duplicates: int = 0
@@ -112,30 +94,25 @@ class PartitionFold:
     def __init__(
         self, partition: int, rules: FoldRules, catalogue: Catalogue, statistics: Statistics
     ) -> None:
-        self.watermark_ms = 0
         self._source = Source("events", partition)
-        self._rules = rules
         self._catalogue = catalogue
         self._statistics = statistics
-        self._half_lives = share_half_lives(rules.partitions)
-        self._clock = 0
         self._users: dict[str, UserState] = {}
-        self._items: dict[str, ItemShare] = {}
-        self._pairs: dict[str, PairRow] = {}
+        self._share = PartitionShare(rules.partitions, rules.repeats)
         self._deadlines = Deadlines(rules.attribution_window_ms)
-        self._prepared: tuple[tuple[int, int], FeatureMaker, NegativeSampler] | None = None
+        self._maker = ExampleMaker(partition, rules.sampled_negatives, catalogue, statistics)
+
+    @property
+    def watermark_ms(self) -> int:
+        """The latest event time so far."""
+        return self._share.watermark_ms
 
     # -- taking over ------------------------------------------------------------------
 
     def load_rows(self, rows: Mapping[str, Record]) -> None:
         """This partition's own share, whole; also brings ``statistics`` up to it."""
-        self._items = {
-            k[2:]: ItemShare.from_record(r) for k, r in rows.items() if k.startswith("i/")
-        }
-        self._pairs = {k[2:]: PairRow.from_record(r) for k, r in rows.items() if k.startswith("n/")}
+        self._share.load(rows)
         self._deadlines.load((k, r) for k, r in rows.items() if k.startswith("w/"))
-        if "c" in rows:
-            self._clock, self.watermark_ms = rows["c"]["n"], rows["c"]["t"]
         self._statistics.apply_rows(self._source, rows)
 
     def missing_users(self, run: Sequence[Located]) -> list[str]:
@@ -166,7 +143,7 @@ class PartitionFold:
 
     def features(self) -> FeatureMaker:
         """Features from the statistics as they stand."""
-        return self._prepare()[0]
+        return self._maker.features()
 
     # -- folding ----------------------------------------------------------------------
 
@@ -180,9 +157,12 @@ class PartitionFold:
         """
         gathered = _Run(now_ms)
         for at in run:
-            self._fold(at, gathered)
-        examples = self._examples(gathered)
-        rows = self._rows(gathered)
+            if at.event.kind is Kind.FORGET:
+                self._forget(at, gathered)
+            else:
+                self._fold(at, gathered)
+        examples = self._maker.finish(gathered.drafts)
+        rows = self._share.take_rows() | self._deadlines.take_rows(self.watermark_ms)
         self._statistics.apply_rows(self._source, rows)
         return FoldResult(
             users={user_id: _record(self._users[user_id]) for user_id in gathered.users},
@@ -196,28 +176,21 @@ class PartitionFold:
 
     def _fold(self, at: Located, run: _Run) -> None:
         event = at.event
-        before = self._users[event.user_id]
-        if event.kind is Kind.FORGET:
-            self._forget(at, run)
-            return
-        if event.event_id in before.recent_events:
+        if event.event_id in self._users[event.user_id].recent_events:
             run.duplicates += 1
             return
         run.unknown_items += self._catalogue.row(event.item_id) is None
-        first_draft = len(run.drafts)
-        self.watermark_ms = max(self.watermark_ms, event.occurred_at_ms)
+        self._share.watermark_ms = max(self.watermark_ms, event.occurred_at_ms)
         self._expire(at, run)
         before = self._users.pop(event.user_id)  # put back last: the most recent one
         if event.kind is Kind.VIEW:
-            state, attributed = self._view(at, before, run), True
+            state, exposed = self._view(at, before, run), True
         else:
             state, attributed = self._outcome(at, before, run)
-        exposed = event.kind is Kind.VIEW or (not attributed and event.impression_id is None)
-        self._count(event, before, run, exposed=exposed)
+            exposed = not attributed and event.impression_id is None
+        self._share.count(event, before.history, exposed=exposed)
         self._users[event.user_id] = state.after(event)
         run.users[event.user_id] = None
-        for index, draft in enumerate(run.drafts[first_draft:]):
-            draft.index = index
         if consumes(event) or event.accepted:
             run.updates.append(_update(self._source.partition, at, run.now_ms))
 
@@ -251,7 +224,7 @@ class PartitionFold:
             before, at.event, self.watermark_ms, user_U
         )
         if shown is not None:
-            run.wanted.append((pending, shown))
+            run.drafts.shown.append((pending, shown))
             if pending.shown[0] is shown:
                 self._deadlines.add(at.event.user_id, pending)
         for old in pushed:
@@ -272,7 +245,7 @@ class PartitionFold:
 
     def _close(self, at: Located, user_id: str, pending: Pending, run: _Run) -> None:
         kind = ExampleKind.VIEW if pending.impression_id is None else ExampleKind.IMPRESSION
-        run.drafts.append(_Draft(at, 0, kind, user_id, pending))
+        run.drafts.closed.append(Draft(at.offset, at.produced_at_ms, kind, user_id, pending))
 
     def _close_now(self, at: Located, before: UserState, run: _Run, kind: ExampleKind) -> None:
         """An example of this very event: the user as before it, the features of this run."""
@@ -288,125 +261,13 @@ class PartitionFold:
             shown=(shown,),
             accepted=(event.item_id,) if event.accepted else (),
         )
-        sampled = before if kind is ExampleKind.NEXT_CLICK else None
-        run.drafts.append(_Draft(at, 0, kind, event.user_id, pending, sampled))
-        if sampled is None:
-            run.wanted.append((pending, shown))
-
-    def _count(self, event: Interaction, before: UserState, run: _Run, *, exposed: bool) -> None:
-        self._clock += 1
-        share = self._items.setdefault(event.item_id, ItemShare())
-        insistent = before.history.count(event.item_id) >= self._rules.repeats
-        accept = event.accepted and not insistent
-        share.touch(
-            self._clock,
-            self.watermark_ms,
-            self._half_lives,
-            view=exposed and not (event.accepted and insistent),
-            accept=accept,
-        )
-        run.items[event.item_id] = None
-        if accept:
-            run.pairs |= dict.fromkeys(observe(self._pairs, event.item_id, before.history))
-
-    # -- results ----------------------------------------------------------------------
-
-    def _rows(self, run: _Run) -> dict[str, dict[str, Any]]:
-        rows: dict[str, dict[str, Any]] = {"c": {"n": self._clock, "t": self.watermark_ms}}
-        rows |= {f"i/{i}": self._items[i].to_record() for i in run.items}
-        rows |= {f"n/{i}": self._pairs[i].to_record() for i in run.pairs}
-        return rows | self._deadlines.take_rows(self.watermark_ms)
-
-    def _examples(self, run: _Run) -> list[Example]:
-        """Features of everything shown in this run, in one call; then the examples."""
-        maker, sampler = self._prepare()
-        sampled = {
-            number: self._sample(draft, sampler)
-            for number, draft in enumerate(run.drafts)
-            if draft.negatives_of is not None
-        }
-        requests: list[Pending] = []
-        number: dict[int, int] = {}
-        rows: list[Any] = []
-        request: list[int] = []
-        for pending, shown in run.wanted:
-            first = id(pending.shown[0])  # joined pendings share it: same history and user
-            if first not in number:
-                number[first] = len(requests)
-                requests.append(pending)
-            rows.append(self._catalogue.rows([shown.item_id]))
-            request.append(number[first])
-        for d, rows_C in sampled.items():
-            rows.append(rows_C)
-            request += [len(requests)] * len(rows_C)
-            requests.append(run.drafts[d].pending)
-        if not requests:
-            return [self._example(d, None, sampler) for d in run.drafts]
-        stats_TF = maker.features(
-            [p.history for p in requests],
-            np.array([p.user_U for p in requests]),
-            np.concatenate(rows),
-            np.array(request, np.intp),
-        )
-        for t, (_, shown) in enumerate(run.wanted):
-            shown.stats_F = stats_TF[t]
-        at, examples = len(run.wanted), []
-        for d, draft in enumerate(run.drafts):
-            logged = None
-            if d in sampled:
-                logged = (sampled[d], stats_TF[at : at + len(sampled[d])])
-                at += len(sampled[d])
-            examples.append(self._example(draft, logged, sampler))
-        return examples
-
-    def _prepare(self) -> tuple[FeatureMaker, NegativeSampler]:
-        key = (self._statistics.version, self._catalogue.version)
-        if self._prepared is None or self._prepared[0] != key:
-            maker = FeatureMaker(self._statistics, self._catalogue)
-            sampler = NegativeSampler(
-                self._statistics, self._catalogue, self._rules.sampled_negatives
-            )
-            self._prepared = (key, maker, sampler)
-        return self._prepared[1:]
-
-    def _sample(self, draft: _Draft, sampler: NegativeSampler) -> Any:
-        target = self._catalogue.row(draft.pending.shown[0].item_id)
-        if target is None or draft.negatives_of is None:
-            raise KeyError(draft.pending.shown[0].item_id)
-        drawn = sampler.sample(
-            self._source.partition, draft.located.offset, target, draft.negatives_of.consumed
-        )
-        return np.concatenate([[target], drawn])
-
-    def _example(
-        self, draft: _Draft, sampled: tuple[Any, Any] | None, sampler: NegativeSampler
-    ) -> Example:
-        pending = draft.pending
-        if sampled is None:
-            ids = tuple(s.item_id for s in pending.shown)
-            labels = np.array([i in pending.accepted for i in ids], np.float32)
-            stats = np.stack([s.stats_F for s in pending.shown if s.stats_F is not None])
-            log_q = np.zeros(len(ids), np.float32)
+        consumed = None
+        if kind is ExampleKind.NEXT_CLICK:
+            consumed = before.consumed  # negatives are drawn beside it, and logged with it
         else:
-            rows, stats = sampled
-            ids = tuple(self._catalogue.ids(rows))
-            labels = np.zeros(len(ids), np.float32)
-            labels[0] = 1.0
-            log_q = sampler.log_q(rows)
-            log_q[0] = 0.0  # the accepted item is in its own list for certain
-        return Example(
-            partition=self._source.partition,
-            offset=draft.located.offset,
-            index=draft.index,
-            kind=draft.kind,
-            user_id=draft.user_id,
-            shown_at_ms=pending.opened_at_ms,
-            produced_at_ms=draft.located.produced_at_ms,
-            history=pending.history,
-            candidates=ids,
-            labels_C=labels,
-            stats_CF=stats,
-            log_q_C=log_q,
+            run.drafts.shown.append((pending, shown))
+        run.drafts.closed.append(
+            Draft(at.offset, at.produced_at_ms, kind, event.user_id, pending, consumed)
         )
 
 
