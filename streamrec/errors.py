@@ -17,6 +17,7 @@
     ├── LeaseLost                another process has taken this one's turn
     ├── GroupBroken              a process that learns along has died
     ├── GenerationRefused        a generation directory failed a check; nothing was changed
+    ├── GenerationFailed         a generation that passed every check cannot rank; names it
     └── EncoderUnavailable       the language model's weights cannot be found
 
 Permanent errors (``Refused`` and below) are kept with their reason; transient ones
@@ -137,6 +138,14 @@ class GroupBroken(StreamrecError):
 
 class GenerationRefused(StreamrecError):
     """A generation failed a check before anything was changed."""
+
+
+class GenerationFailed(StreamrecError):
+    """A generation passed every check and raises when it ranks, whoever is asking."""
+
+    def __init__(self, generation: str, error: Exception) -> None:
+        super().__init__(f"{generation} cannot rank: {type(error).__name__}: {error}")
+        self.generation = generation
 
 
 class EncoderUnavailable(StreamrecError):

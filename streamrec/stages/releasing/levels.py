@@ -53,6 +53,10 @@ class LevelGauge:
                 moment = _Moment(now_ms, generation, wanted, empty, faults, tuple(published))
                 self._moments.append(moment)
 
+    def failed(self, generation: str, lists: int, now_ms: int) -> None:
+        """So many lists were wanted of a generation that can make none."""
+        self._moments.append(_Moment(now_ms, generation, lists, 0, lists, ()))
+
     def read(self, now_ms: int) -> dict[str, dict[str, Any]]:
         """Every generation's level over the last while, as a beat carries it."""
         while self._moments and self._moments[0].at_ms < now_ms - WINDOW_MS:

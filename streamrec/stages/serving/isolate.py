@@ -11,7 +11,8 @@ blame. A message is blamed only if
 - some other message of the micro-batch was answered, or it came alone and no more than
   ``MOST_IN_A_ROW`` were blamed since the last answer.
 
-Otherwise the fault stays what it was: it ends the worker, and nothing is lost.
+Where the model cannot rank anybody the fault is the generation's (``GenerationFailed``). Otherwise
+it stays what it was: it ends the worker, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from streamrec.errors import HandlingFailed, StreamrecError
+from streamrec.errors import GenerationFailed, HandlingFailed, StreamrecError
 from streamrec.ports import Delivered, ServingModel
 from streamrec.stages.serving.lineup import OnTrial
 from streamrec.stages.serving.serve import Served, Server
@@ -43,14 +44,17 @@ class Isolation:
     def serve(
         self, batch: Sequence[Delivered], model: ServingModel, canary: OnTrial | None
     ) -> Served:
-        """As ``Server.serve``. Raises what nobody foresaw when no one message is to blame."""
+        """As ``Server.serve``.
+
+        Raises GenerationFailed, or what nobody foresaw when no one message is to blame.
+        """
         try:
             served = self._server.serve(batch, model, canary)
         except StreamrecError:
             raise
         except Exception as error:
             if not self._server.sound(model):
-                raise
+                raise GenerationFailed(model.generation, error) from error
             log.exception("answering %d messages failed; looking for the one", len(batch))
             return self._halve(batch, model, canary, error)
         if served.recommendations or served.skipped:

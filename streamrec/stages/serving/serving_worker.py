@@ -10,7 +10,9 @@ torch; every part it is made of can be a fake.
     beat          tells the fleet, about once a second and at every change
 
 Until there is a catalogue mirror and a first generation, nothing is polled and so nothing
-can be lost. A micro-batch that fails because Kafka or Redis is away is answered again.
+can be lost. A micro-batch that fails because Kafka or Redis is away is answered again. So is one
+that the champion fails at, whoever asks: that counts against its service level, and is borne until
+the guard or a person has taken the champion back. After ``BEAR_S`` the worker ends.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from streamrec.errors import Unavailable
+from streamrec.errors import GenerationFailed, Unavailable
 from streamrec.ports import Clock, ControlLog, Delivered, Fleet, TriggerFeed, WorkerStatus
 from streamrec.stages.background import Background
 from streamrec.stages.releasing.levels import LevelGauge
@@ -39,6 +41,9 @@ CONTROL_POLL_S = 0.2
 LOAD_EVERY_S = 0.5
 BEAT_EVERY_S = 1.0
 SAY_EVERY_S = 30.0
+BEAR_S = 60.0
+FAILED_RETRY_S = 0.25
+"""Also with one message at a time there are enough faults for a guard to act on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class ServingWorker:
         self._lag = 0
         self._refreshed_ms = identity.started_at_ms
         self._said_s = -SAY_EVERY_S
+        self._failing: tuple[str, float] | None = None  # generation, since when (s)
         self._mirrored = threading.Event()
         self._beat_thread = Background("beat", self._beat, BEAT_EVERY_S, stop)
         self._loader = Background("loader", self._load, LOAD_EVERY_S, stop)
@@ -122,7 +128,7 @@ class ServingWorker:
         self._measure_lag()
 
     def _answer(self, batch: list[Delivered]) -> None:
-        """Answer and commit, again and again until both dependencies are there."""
+        """Answer and commit, again and again until that works. Raises GenerationFailed."""
         parts, away = self._parts, False
         while not self._stop.is_set():
             self._flip()
@@ -139,10 +145,24 @@ class ServingWorker:
                     log.warning("%s; %d messages wait for it", error, len(batch))
                 away = True
                 self._patience(error.retry_after_s)
+            except GenerationFailed as error:
+                self._bear(error, len(batch))
             else:
+                self._failing = None
                 if away:
                     log.info("back; %d messages answered", len(batch))
                 return
+
+    def _bear(self, error: GenerationFailed, lists: int) -> None:
+        """Count it and wait a little; raises ``error`` when that has gone on for too long."""
+        now_s = self._timer()
+        if self._failing is None or self._failing[0] != error.generation:
+            self._failing = error.generation, now_s
+            log.error("%s; %d messages wait for another champion", error, lists, exc_info=error)
+        if now_s - self._failing[1] > BEAR_S:
+            raise error
+        self._levels.failed(error.generation, lists, self._parts.clock.now_ms())
+        self._patience(FAILED_RETRY_S)
 
     def _measure_lag(self) -> None:
         try:

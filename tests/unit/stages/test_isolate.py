@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamrec.core.state.user_state import UserState
-from streamrec.errors import Malformed, Unavailable
+from streamrec.errors import GenerationFailed, Malformed, Unavailable
 from streamrec.stages.serving.isolate import MOST_IN_A_ROW, Isolation
 from tests.fakes.serving import FakeModel
 from tests.unit.stages.serving import Counter, items, refused, request, update
@@ -97,9 +97,9 @@ def test_an_answer_in_between_starts_the_count_again(world):
 
 def test_a_fault_of_the_model_blames_nobody(world):
     world.model.broken = True
-    with pytest.raises(KeyError):
+    with pytest.raises(GenerationFailed, match="g1 cannot rank: KeyError"):
         world.isolated(request("ann", "r1", 1))
-    with pytest.raises(KeyError):
+    with pytest.raises(GenerationFailed):
         world.isolated(request("ann", "r1", 1), request("bob", "r2", 2))
     assert world.letters == []
 

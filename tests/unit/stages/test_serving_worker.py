@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -14,15 +15,15 @@ import pytest
 
 from streamrec.core.release import registry
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
-from streamrec.errors import Unavailable
+from streamrec.errors import GenerationFailed, Unavailable
 from streamrec.ports import WorkerStatus
 from streamrec.stages.releasing.attested import AttestedStore
 from streamrec.stages.serving.obey import Obedience
-from streamrec.stages.serving.serving_worker import Parts, ServingWorker
+from streamrec.stages.serving.serving_worker import BEAR_S, Parts, ServingWorker
 from tests.fakes.control import SharedLog
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.registry import FakeRegistryStore
-from tests.fakes.serving import FakeHotSwap, FakeTriggerFeed
+from tests.fakes.serving import FakeHotSwap, FakeModel, FakeTriggerFeed
 from tests.harness.waiting import PATIENCE_S, eventually
 from tests.unit.stages.serving import Counter, items, request, shown, update
 
@@ -58,7 +59,7 @@ class World(Counter):
         step = partial(registry.activate, generation=generation)
         self.decide(Action.ACTIVATE, step, digest)
 
-    def make(self) -> ServingWorker:
+    def make(self, **how) -> ServingWorker:
         attested = AttestedStore(self.registry)
         obedience = Obedience(attested, self.swap, self.mirror.catalogue, keep=2)
         parts = Parts(
@@ -71,7 +72,7 @@ class World(Counter):
             self.server,
         )
         identity = WorkerStatus("serving-1", "serving", "host", 7, 1, 1)
-        return ServingWorker(parts, identity, self.stop, batch_users=64, refresh_s=0.02)
+        return ServingWorker(parts, identity, self.stop, batch_users=64, refresh_s=0.02, **how)
 
     @contextmanager
     def worker(self) -> Iterator[threading.Thread]:
@@ -265,6 +266,38 @@ def test_something_unforeseen_in_a_thread_ends_the_worker(world, caplog) -> None
     with pytest.raises(ZeroDivisionError, match="a bug"):
         world.make().run()
     assert "mirror failed" in caplog.text
+
+
+def broken(*_: object) -> None:
+    raise RuntimeError("shapes do not match")
+
+
+def test_a_champion_that_cannot_rank_is_a_fault_and_its_predecessor_answers(world, caplog) -> None:
+    world.activate("g1")
+    world.activate("g2")
+    with world.worker():
+        eventually(lambda: (s := world.status()) and s.active == "g2")
+        world.swap.active.ranking = broken
+        world.feed.send(request("u1", "r1"), request("u2", "r2"))
+        eventually(lambda: world.status().levels.get("g2", {}).get("faults", 0) >= 2)
+        assert world.published == []
+        world.decide(Action.ROLLBACK, lambda s: registry.rollback(s, Pin("guard", "x", 1)))
+        eventually(lambda: world.feed.committed == 2)
+    assert {a.trigger_id: a.generation for a in world.published} == {"r1": "g1", "r2": "g1"}
+    assert caplog.text.count("messages wait for another champion") == 1
+    assert world.publisher.values("dead-letter") == []
+
+
+def test_a_champion_that_goes_on_failing_ends_the_worker_and_nothing_is_lost(
+    world, monkeypatch
+) -> None:
+    monkeypatch.setattr(FakeModel, "ranking", broken)
+    now_s = itertools.count(0.0, BEAR_S / 2)
+    world.activate("g1")
+    world.feed.send(request("u1", "r1"))
+    with pytest.raises(GenerationFailed, match="g1 cannot rank"):
+        world.make(timer=lambda: next(now_s)).run()
+    assert (world.feed.committed, world.published) == (0, [])
 
 
 class Outage:
