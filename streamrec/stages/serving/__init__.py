@@ -2,6 +2,10 @@
 
 serve.py            answering triggers: a micro-batch, one published list for each, each of
                     one generation
+wishes.py           what a micro-batch of triggers asks for: one wish for each list that has
+                    to be made
+answers.py          from wishes to lists, all of one generation, under one view of catalogue
+                    and statistics
 serving_worker.py   the serving worker: answers triggers, follows the control log, tells the
                     fleet
 obey.py             following the control log in one serving worker
