@@ -36,8 +36,9 @@ $(STAMP): pyproject.toml requirements-dev.lock Makefile
 demo: install ## the whole loop on a public stream, with embedded Kafka and Redis
 	$(BIN)/streamrec demo
 
+# threads that spin for each other crawl on a machine that is shared
 test: install ## every test; those that need Java or redis-server say so when they skip
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --durations=25
 
 fuzz: install ## 10,000 bad inputs, among good ones, through every consumer
 	$(BIN)/python -m tests.fuzz

@@ -7,6 +7,7 @@ A test that kills a server starts its own (``harness.servers``).
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("streamrec")
 
+
+# a shell starts what it runs in the background with Ctrl-C ignored, and children inherit that;
+# the tests send it to the commands they start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHEAP_FIRST = ("unit", "property", "contract", "integration")
 TESTS = Path(__file__).parent

@@ -45,7 +45,8 @@ def promotion_alarm(
 ) -> tuple[PromotionAlarm, list[Background]]:
     """The alarm and the threads to be started; none where it is switched off."""
     settings = around.settings
-    rules = ShiftRules(window=settings.alarm.window, z=settings.alarm.z, calm=settings.alarm.calm)
+    given = settings.alarm
+    rules = ShiftRules(given.window, given.reference, z=given.z, calm=given.calm)
     memory = settings.state_dir / MEMORY_FILE
     watch = ShiftWatch(rules, categories.of)
     _recall(watch, memory)

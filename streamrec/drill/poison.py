@@ -45,7 +45,7 @@ GOOD, GOOD_WITHIN_S = 0.8, 120.0
 """Part of what is seen that is liked; the attack begins after so long in any case."""
 LIFTED_WITHIN_S = 120.0
 UNDONE_WITHIN_S = 90.0
-FRESH_WITHIN_S, FRESH_MS = 60.0, 2_000
+JUDGED_WITHIN_S, JUST_NOW_MS = 60.0, 2_000
 AFTER_S = 20.0
 TURN_S = 0.1
 WATCH_EVERY_S = 1.0
@@ -72,11 +72,11 @@ def poison_settings(given: Settings) -> Settings:
         encoder=replace(settings.encoder, adapter=Adapter.NONE),  # the head alone: seconds count
         ingest=replace(settings.ingest, attribution_window_s=3.0),
         trainer=replace(
-            settings.trainer, quota_window=256, release_examples=1_000_000, release_s=25.0
+            settings.trainer, quota_window=256, release_examples=1_000_000, release_s=30.0
         ),
         canary=replace(settings.canary, window_s=3.0, min_lists=30, shown_only=True),
         guard=replace(settings.guard, click_drop=0.3),
-        alarm=replace(settings.alarm, window=40, calm=3),
+        alarm=replace(settings.alarm, window=40, reference=12, calm=3),
     )
 
 
@@ -173,7 +173,7 @@ class PoisonDrill:
 
     def _fooled(self) -> None:
         """People go on coming by while the drill activates what nobody should."""
-        self._until(self._nothing_fresh, FRESH_WITHIN_S)
+        self._until(self._next_is_near, JUDGED_WITHIN_S)
         champion = self._seen.state.champion or ""
         store = clients.registry_store(self._settings)
         work = self._settings.state_dir / "poisoned"
@@ -189,11 +189,11 @@ class PoisonDrill:
             )
             activated.result()
 
-    def _nothing_fresh(self) -> str:
-        """Right after a release the next one is furthest: it would replace the bad one, too."""
-        released = self._seen.released_ms
-        fresh = released is not None and self._clock.now_ms() - released < FRESH_MS
-        return "" if fresh else "no release just now"
+    def _next_is_near(self) -> str:
+        """Right after one candidate the next is furthest: a good one would replace the bad, too."""
+        judged = self._seen.judged_ms
+        just_now = judged is not None and self._clock.now_ms() - judged < JUST_NOW_MS
+        return "" if just_now else "no candidate was judged just now"
 
     def _activate(self, bad: str) -> None:
         with clients.release_desk(self._settings) as desk:

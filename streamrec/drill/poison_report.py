@@ -75,7 +75,7 @@ class Seen:
     ended_ms: int = 0
     lists: list[Judged] = field(default_factory=list)
     records: list[tuple[int, ControlRecord]] = field(default_factory=list)
-    released_ms: int | None = None  # the newest activation
+    judged_ms: int | None = None  # when the gate last decided on a candidate
     bad: str | None = None
     activated_ms: int | None = None
     undone: tuple[int, ControlRecord] | None = None
@@ -98,8 +98,8 @@ class Seen:
     def decided(self, record: ControlRecord, at_ms: int) -> None:
         self.state = record.state
         self.records.append((at_ms, record))
-        if record.action is Action.ACTIVATE:
-            self.released_ms = at_ms
+        if record.action in (Action.ACTIVATE, Action.HOLD, Action.REJECT):
+            self.judged_ms = at_ms
         if self.bad is None or self.undone is not None:
             return
         if self.activated_ms is None:

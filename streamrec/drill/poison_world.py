@@ -25,7 +25,7 @@ TASTES = (
     ("chess", "openings endgame knights tournament grandmaster board"),
 )
 PER_TASTE = 150
-PEOPLE, TURNCOATS = 150, 30
+PEOPLE, TURNCOATS = 75, 15
 SEEN = 5
 """Items of a list that somebody looks at."""
 LIKES, LIKES_ANYWAY = 0.4, 0.03

@@ -21,6 +21,7 @@ def test_a_bad_generation_past_the_gate_is_rolled_back_unattended(tmp_path: Path
     options = ("--seed", "1", "--phase-s", "12", "--report", "poison.json")
     done = shell.run("drill", "poison", *options, timeout_s=PATIENCE_S)
     found = json.loads((shell.directory / "poison.json").read_text())
+    assert found["detection_s"] is not None, done.stdout + done.stderr
     assert found["rolled_back_unattended"] == 1, done.stdout + done.stderr
     assert found["rollback_after_s"] <= 60
     assert found["quality"]["worst_when_fooled"] < 0.5 * found["quality"]["before"]

@@ -3,15 +3,18 @@
 Knows windows of traffic as numbers (``core.training.traffic``), what was usual over the last
 calm ones, and a rule. Does not know what follows from an alarm (``stages.training.alarm``).
 
-Every ``window`` examples make a window. A number is *strange* when it lies further from the
-median of the reference windows than ``z`` times their scale (1.4826 × the median absolute
-deviation, which a few odd windows do not move) and than what matters at all (``MATTERS``). A
-stream that is full of bursts has a large scale; a quiet one a small one.
+Every ``window`` examples make a window. How many deviations a number lies on the dangerous side
+of the median of the reference windows is its *distance*. The deviation is 1.4826 × the median
+absolute one, which a few odd windows do not move: a stream that is full of bursts has a large
+one, a quiet one a small one. It is never so small that a difference below ``MATTERS`` would be
+more than ``ALLOWANCE``.
 
-The alarm is raised when the same number is strange in ``confirm`` windows of the last three:
-one burst is no attack. It ends after ``calm`` windows in a row with nothing
-strange. While it lasts no window becomes reference: an attack does not become usual by going
-on. What does become usual, a person can say (``accept``).
+Distances beyond ``ALLOWANCE`` add up, number by number, and what stays below it takes the sum
+back down: a cumulative sum (Page 1954), which sees a little for long as well as much at once.
+The alarm is raised when a sum reaches ``z``. One window adds at most ``AT_ONCE`` of that: one
+burst is no attack. The alarm ends after ``calm`` windows in a row with every distance within the
+allowance. While a sum is above 0 no window becomes reference, so that an attack does not
+become usual by going on. What does become usual, a person can say (``accept``).
 
 Until there are ``least`` reference windows nothing is strange.
 """
@@ -38,18 +41,20 @@ MATTERS = {
 """A smaller difference from the usual is nobody's business."""
 DOWNWARD = frozenset({"click_rate", "agreement"})
 """Numbers of which more is no danger: that is what learning is for. Of the others, less."""
-LOOK_BACK = 3
+ALLOWANCE = 2.0
+"""So many deviations from the usual are nothing to add up."""
+AT_ONCE = 0.75
+"""Part of the alarm that one window can be."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftRules:
-    """``window`` in examples, the others in windows. ``window`` 0: no alarm."""
+    """``window`` in examples (0: no alarm), ``z`` in deviations, the others in windows."""
 
     window: int = 200
     reference: int = 50
     least: int = 8
     z: float = 6.0
-    confirm: int = 2
     calm: int = 5
 
 
@@ -62,6 +67,12 @@ class Strange:
     usual: float
     scale: float
 
+    @property
+    def distance(self) -> float:
+        """In deviations, to the dangerous side."""
+        away = self.value - self.usual
+        return (-away if self.name in DOWNWARD else away) / self.scale
+
     def __str__(self) -> str:
         return f"{self.name} {self.value:.3f} instead of {self.usual:.3f} ±{self.scale:.3f}"
 
@@ -70,7 +81,7 @@ class Strange:
 class _Window:
     numbers: dict[str, float]
     categories: Mapping[str, float]
-    strange: tuple[Strange, ...] = ()
+    strange: tuple[Strange, ...] = ()  # beyond the allowance
 
 
 @dataclass(slots=True)
@@ -85,7 +96,8 @@ class ShiftWatch:
     newest: dict[str, float] = field(default_factory=dict)  # the numbers of the last window
     _traffic: Traffic = field(default_factory=Traffic)
     _reference: deque[_Window] = field(default_factory=deque)
-    _recent: deque[_Window] = field(default_factory=deque)
+    _recent: deque[_Window] = field(default_factory=deque)  # not, or not yet, reference
+    _sums: dict[str, float] = field(default_factory=dict)  # of distances beyond the allowance
 
     def observe(self, examples: Sequence[Example]) -> bool:
         """Take in examples, in order; whether the alarm was raised or ended by them."""
@@ -102,12 +114,14 @@ class ShiftWatch:
         self._reference.clear()
         self._reference.extend(self._recent)
         self._recent.clear()
+        self._sums.clear()
 
     def _close(self) -> None:
         traffic, self._traffic = self._traffic, Traffic()
         usual = self._usual_categories()
         window = _Window(traffic.numbers(usual), traffic.categories)
-        window.strange = tuple(self._strange(window.numbers))
+        compared = self._compared(window.numbers)
+        window.strange = tuple(one for one in compared if one.distance > ALLOWANCE)
         self.windows += 1
         self.newest = window.numbers
         self.calm = 0 if window.strange else self.calm + 1
@@ -115,16 +129,21 @@ class ShiftWatch:
         if self.alarm:
             self._maybe_end()
         else:
-            self._maybe_raise()
+            self._add_up(compared)
+            self.alarm = tuple(s for s in window.strange if self._sums[s.name] >= self.rules.z)
+            self._make_reference()
 
-    def _maybe_raise(self) -> None:
-        newest = self._recent[-1].strange
-        seen = Counter(s.name for window in list(self._recent)[-LOOK_BACK:] for s in window.strange)
-        confirmed = tuple(s for s in newest if seen[s.name] >= self.rules.confirm)
-        if confirmed:
-            self.alarm = confirmed
-            return
-        while len(self._recent) >= LOOK_BACK:
+    def _add_up(self, compared: Sequence[Strange]) -> None:
+        """A number of which this window says nothing is as usual in it."""
+        distances = dict.fromkeys(self._sums, 0.0) | {one.name: one.distance for one in compared}
+        for name, distance in distances.items():
+            more = min(distance - ALLOWANCE, AT_ONCE * self.rules.z)
+            self._sums[name] = max(0.0, self._sums.get(name, 0.0) + more)
+
+    def _make_reference(self) -> None:
+        """What is above suspicion is usual; and so is, in the end, what never became an alarm."""
+        suspicious = self.rules.reference if any(self._sums.values()) else 0
+        while len(self._recent) > suspicious:
             self._reference.append(self._recent.popleft())
         while len(self._reference) > self.rules.reference:
             self._reference.popleft()
@@ -136,6 +155,7 @@ class ShiftWatch:
             self.alarm = ()
             calm = list(self._recent)[-self.rules.calm :]
             self._recent.clear()
+            self._sums.clear()
             self._reference.extend(calm)
 
     def _usual_categories(self) -> dict[str, float]:
@@ -144,19 +164,15 @@ class ShiftWatch:
             total.update(window.categories)
         return dict(total)
 
-    def _strange(self, numbers: Mapping[str, float]) -> list[Strange]:
-        if len(self._reference) < self.rules.least:
-            return []
+    def _compared(self, numbers: Mapping[str, float]) -> list[Strange]:
+        """Each number beside what is usual; nothing while too little is known."""
         found = []
         for name, value in numbers.items():
             before = [w.numbers[name] for w in self._reference if name in w.numbers]
-            if len(before) < self.rules.least:
-                continue
-            usual = median(before)
-            scale = 1.4826 * median(abs(x - usual) for x in before)
-            away = usual - value if name in DOWNWARD else value - usual
-            if away > max(self.rules.z * scale, MATTERS[name]):
-                found.append(Strange(name, value, usual, scale))
+            if len(before) >= self.rules.least:
+                usual = median(before)
+                scale = 1.4826 * median(abs(x - usual) for x in before)
+                found.append(Strange(name, value, usual, max(scale, MATTERS[name] / ALLOWANCE)))
         return found
 
     # -- resuming ---------------------------------------------------------------------
@@ -167,6 +183,7 @@ class ShiftWatch:
             "alarm": [[s.name, s.value, s.usual, s.scale] for s in self.alarm],
             "windows": self.windows,
             "calm": self.calm,
+            "sums": dict(self._sums),
             "reference": [[w.numbers, dict(w.categories)] for w in self._reference],
         }
 
@@ -174,4 +191,5 @@ class ShiftWatch:
         """As ``to_record`` gave it."""
         self.alarm = tuple(Strange(*fields) for fields in record["alarm"])
         self.windows, self.calm = record["windows"], record["calm"]
+        self._sums = dict(record.get("sums", {}))  # none in a record of 2026-11
         self._reference = deque(_Window(*fields) for fields in record["reference"])

@@ -112,6 +112,21 @@ def test_an_attack_is_seen_within_three_windows_and_names_its_number(name, numbe
     assert str(shift.alarm[0])
 
 
+def test_a_little_too_much_for_long_is_seen_as_well() -> None:
+    """No window alone is far from the usual; together they are."""
+    shift = watch()
+    shift.observe(list(honest(0, 30)))
+    rng, ordinary = np.random.default_rng(1), honest(5, 20)
+    for number, one in enumerate(ordinary):
+        planted = example(rng, f"bot{rng.integers(40)}", 3, item=7)
+        shift.observe([planted if number % 14 == 0 else one])
+        if shift.alarm:
+            break
+    assert [strange.name for strange in shift.alarm] == ["top_item"]
+    assert 3 <= shift.windows - 30 < 15
+    assert shift.alarm[0].distance < 6
+
+
 def test_the_alarm_ends_when_traffic_is_as_usual_for_a_while() -> None:
     shift = watch()
     shift.observe(list(honest(0, 30)))
