@@ -17,6 +17,7 @@ from typing import Any
 from streamrec.bootstrap import clients, trust
 from streamrec.bootstrap.recorded import fold_rules, read_events, read_items
 from streamrec.bootstrap.trainer import recorded
+from streamrec.core.release.manifest import last_sequence
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.training.time_split import TimeSplit, time_split
 from streamrec.errors import BadFile, UserError
@@ -33,7 +34,6 @@ from streamrec.ports import Provenance, RegistryStore
 from streamrec.settings import Settings
 from streamrec.stages.replaying.offline import Fitted, Offline, Progress, Schedule
 from streamrec.stages.replaying.recorded import Stream
-from streamrec.stages.training.train import last_sequence
 
 DATASETS = ("movielens-100k",)
 

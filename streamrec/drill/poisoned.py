@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.manifest import Manifest, sequence_of
 from streamrec.model.generations.generation import HEAD_FILE, MANIFEST_FILE, write_manifest
 from streamrec.model.generations.signing import SIGNATURE_FILE
 from streamrec.ports import RegistryStore
@@ -31,8 +31,7 @@ def put_upside_down(store: RegistryStore, champion: str, work: Path, now_ms: int
         (work / name).unlink(missing_ok=True)
     head = load_file(str(work / HEAD_FILE))
     save_file({n: -t if n in TURNED else t for n, t in head.items()}, str(work / HEAD_FILE))
-    sequence = int(champion[1:].split("-", maxsplit=1)[0])
     draft = replace(manifest, generation="", parent=champion, created_at_ms=now_ms, gate=None)
-    bad = write_manifest(work, sequence, draft).generation
+    bad = write_manifest(work, sequence_of(champion), draft).generation
     store.put(bad, work)
     return bad

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -58,6 +58,17 @@ def generation_id(sequence: int, files: Mapping[str, str]) -> str:
     """``g000012-1a2b3c4d``: sorts by age, and differs when any file does."""
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(files.items()))
     return f"g{sequence:06d}-{hashlib.sha256(lines.encode()).hexdigest()[:8]}"
+
+
+def sequence_of(generation: str) -> int:
+    """12 of ``g000012-1a2b3c4d``; 0 for a name of another kind."""
+    number = generation[1:].split("-", maxsplit=1)[0]
+    return int(number) if generation.startswith("g") and number.isdigit() else 0
+
+
+def last_sequence(generations: Iterable[str]) -> int:
+    """The highest one; 0 when there is none."""
+    return max(map(sequence_of, generations), default=0)
 
 
 _TEXT = ("generation", "encoder_version", "base_model", "base_digest", "feature_set")

@@ -1,7 +1,7 @@
 """Weight files to finished generations, and finished generations to scorers of examples.
 
 Knows the manifest's fields and how far weights moved. Does not know when a generation is made or
-released (``stages.training.train``), how the files are checked
+released (``stages.training.candidates``), how the files are checked
 (``model.generations.generation``), nor how they were learned.
 """
 

@@ -2,6 +2,10 @@
 
 train.py               the trainer: learn from mini-batches, judge candidates, release them,
                        never stop
+learn.py               a mini-batch, learned: what is new in it, once it has been scored by a
+                       candidate on trial
+candidates.py          candidates, one at a time: frozen, on trial, judged, sent out, and what
+                       came of it
 training_worker.py     the trainer as a worker: waits its turn, trains round after round, says
                        how it goes
 training_parts.py      what a trainer is made of, and its rhythm

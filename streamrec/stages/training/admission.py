@@ -2,7 +2,7 @@
 
 Knows that a batch may be unreadable, of another feature set, of the wrong width, not finite,
 or contradict itself. Does not know what follows: dead letters and counts
-(``stages.training.train``), or nothing (``reproduce``).
+(``stages.training.learn``), or nothing (``reproduce``).
 """
 
 from __future__ import annotations

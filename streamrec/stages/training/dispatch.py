@@ -1,7 +1,7 @@
 """From a candidate to a generation on its way out: weight files, manifest, release line.
 
 Knows what a generation says of its origin. Does not know when one is due or good
-(``stages.training.train``), nor how it is released (``stages.releasing.release_line``).
+(``stages.training.candidates``), nor how it is released (``stages.releasing.release_line``).
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from streamrec.core.release.registry import RegistryState
 from streamrec.core.training import watermarks
 from streamrec.core.training.quarantine import Quarantine
 from streamrec.core.training.undo import Place
-from streamrec.ports import Checkpoint, Checkpoints, Learner, Snapshots
+from streamrec.ports import Checkpoint, Checkpoints, Clock, Learner, Snapshots
 from streamrec.stages.training.training_progress import Arrival, Progress
 
 log = logging.getLogger(__name__)
@@ -27,18 +27,31 @@ log = logging.getLogger(__name__)
 CANDIDATE = "candidate-"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SavePoints:
     """``keep`` snapshots of generations, beside those that are spared."""
 
     learner: Learner
     checkpoints: Checkpoints
     snapshots: Snapshots
+    clock: Clock
     keep: int = 8
+    _saved_ms: int = field(default=0, init=False)
+
+    def begin(self) -> Checkpoint | None:
+        """Where to resume. The time until the next checkpoint counts from here."""
+        self._saved_ms = self.clock.now_ms()
+        self.sweep()
+        return self.newest()
 
     def save(self, progress: Progress) -> None:
         """Keep learner, ledger and position, together."""
         self.checkpoints.save(progress.to_record(), self.learner.save)
+        self._saved_ms = self.clock.now_ms()
+
+    def due(self, seconds: float) -> bool:
+        """Whether the newest checkpoint is as old as that."""
+        return self.clock.now_ms() - self._saved_ms >= seconds * 1000
 
     def newest(self) -> Checkpoint | None:
         return self.checkpoints.newest()

@@ -7,7 +7,7 @@ Knows the fields of a checkpoint's record. Does not know the learner's files bes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from streamrec.core.events import Item
@@ -70,6 +70,20 @@ class Progress:
     epoch: int = 0  # the newest relearn that was carried out
     quarantine: tuple[Quarantine, ...] = ()  # never learned in this epoch
     arrivals: tuple[Arrival, ...] = ()  # since the parent
+
+    def after_parent(self, generation: str, ledger: Ledger, next_batch: int) -> Progress:
+        """``generation`` accounts for what it had learned; the next one owes what came after.
+
+        It had learned ``ledger``, from the mini-batches before ``next_batch``.
+        """
+        return replace(
+            self,
+            ledger=watermarks.subtract(self.ledger, ledger),
+            parent=generation,
+            parent_batch=next_batch,
+            parent_trained=ledger.trained,
+            arrivals=tuple(at for at in self.arrivals if at.next_batch >= next_batch),
+        )
 
     def to_record(self) -> dict[str, Any]:
         return {

@@ -1,7 +1,7 @@
 """A candidate on trial: fresh examples scored by it and champions before anyone learns them.
 
 Knows when a trial has seen enough. Does not know what follows from the verdict
-(``stages.training.train``), nor the rule (``core.release.gate``).
+(``stages.training.candidates``), nor the rule (``core.release.gate``).
 """
 
 from __future__ import annotations

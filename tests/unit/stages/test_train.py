@@ -251,7 +251,8 @@ def test_workers_that_all_refuse_leave_the_champion(tmp_path: Path) -> None:
     first = world.champion
     world.feed.log += batches(5)
     drain(trainer, world)
-    (candidate,) = [trainer._trial.candidate] if trainer._trial else []
+    candidate = trainer._candidates.on_trial
+    assert candidate is not None
     weights = tmp_path / "probe"
     weights.mkdir()
     trainer._parts.learner.write_generation(candidate.scorer, weights)
@@ -359,9 +360,6 @@ def test_an_outage_of_kafka_is_waited_for(tmp_path: Path) -> None:
 
 def test_an_outage_between_two_batches_loses_neither(tmp_path: Path) -> None:
     world = World(tmp_path)
-    trainer, learner = world.trainer()
-    trainer.start()
-    world.feed.log += [*batches(1), Malformed("x"), *batches(1, start=10)]
     down = [True]
 
     def refuse(delivered: object, reason: object) -> None:
@@ -369,7 +367,10 @@ def test_an_outage_between_two_batches_loses_neither(tmp_path: Path) -> None:
             raise Unavailable("no dead letters now")
         world.dead_letters.append((1, "x"))
 
-    trainer._parts = replace(trainer._parts, refuse=refuse)
+    world.refuse = refuse
+    trainer, learner = world.trainer()
+    trainer.start()
+    world.feed.log += [*batches(1), Malformed("x"), *batches(1, start=10)]
     with pytest.raises(Unavailable):
         trainer.round(0)
     assert len(learner.learned) == 10
