@@ -38,6 +38,7 @@ GROUPS: Mapping[str, str] = {
 
 _PREFIXES = (
     ("sim_", TEXT),
+    ("shared_word", TEXT),
     ("after_", COMPANIONS),
     ("with_", COMPANIONS),
     ("affinity", TASTE),

@@ -9,6 +9,7 @@ pair_memory.py   which items follow which: directed transitions and co-occurrenc
 statistics.py    a mirror of every partition's share of the item statistics, as columns by
                  catalogue row
 catalogue.py     the items that can be recommended, as columns
+words.py         words of the items' titles: which items share one, and how much that says
 columns.py       a growing numpy column, addressed by row
 attribution.py   which accepted event belongs to which view
 drafts.py        examples in the making: drafted event by event, finished once a run

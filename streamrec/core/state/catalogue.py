@@ -1,6 +1,6 @@
 """The items that can be recommended, as columns.
 
-Knows each item's row, its categories and whether it is available. Does not know its
+Knows each item's row, its categories and words, and whether it is available. Does not know its
 statistics (``core.state.statistics``) or its vector (``model.encoders.index``).
 
 Rows are append-only within a process: a row never changes its item, so arrays made by row
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from streamrec.core.events import Item
 from streamrec.core.state.columns import Column
+from streamrec.core.state.words import TITLE_WORDS, TitleWords, Vocabulary, words_of
 
 IntArray = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
@@ -65,6 +66,9 @@ class Catalogue:
         self._category_ids: dict[str, int] = {}
         self._available: Column[np.bool_] = Column((), np.bool_)
         self._categories: Column[np.int32] = Column((MAX_CATEGORIES,), np.int32)
+        self._vocabulary = Vocabulary()
+        self._words: Column[np.int32] = Column((TITLE_WORDS,), np.int32)
+        self._title_words: TitleWords | None = None  # None: titles have changed since
         self._changes: list[tuple[int, int]] = []  # (version, row), ascending
 
     def __len__(self) -> int:
@@ -85,6 +89,9 @@ class Catalogue:
             if row == len(self._items):
                 self._items.append(item)
                 self._ids.append(item.item_id)
+                self._read(row, item.title)
+            elif self._items[row].title != item.title:
+                self._read(row, item.title)
             self._items[row] = item
             self._available.set(row, item.available)
             self._categories.set(row, self._padded(item.categories))
@@ -129,6 +136,17 @@ class Catalogue:
     @property
     def category_count(self) -> int:
         return len(self._category_ids)
+
+    def title_words(self) -> TitleWords:
+        """Words of every title; made again only when titles have changed."""
+        if self._title_words is None:
+            padded, count = self._words.view(len(self)), len(self._vocabulary)
+            self._title_words = TitleWords(np.where(padded < 0, count, padded), count)
+        return self._title_words
+
+    def _read(self, row: int, title: str) -> None:
+        self._words.set(row, self._vocabulary.padded(words_of(title)))
+        self._title_words = None
 
     def _same(self, item: Item) -> bool:
         row = self._row_by_id.get(item.item_id)

@@ -1,7 +1,7 @@
 """Live statistics of a candidate for a user: one function for ingest, serving and replay.
 
-Knows the features and their formulas. Does not know text (``model`` compares vectors) or
-where statistics come from (``core.state.statistics``).
+Knows the features and their formulas. Does not know what texts mean (``model`` compares
+vectors) or where statistics come from (``core.state.statistics``).
 
 Every feature is finite, log-scaled where it counts something, and 0 where nothing is known.
 All item statistics speak of the statistics' watermark; ``now_ms`` only tells how long the
@@ -48,6 +48,7 @@ PAIR_FEATURES = (
     "with_cosine",  # log(1 + 100 × cosine-normalised co-occurrence), item-kNN's score
     "popularity_gap",  # its accepts_5000ev minus the mean of the user's last items
     "age_gap",  # its age minus the mean of the user's last items
+    "shared_word",  # the weightiest word its title shares with the user's history, by rarity
 )
 USER_FEATURES = (
     "user_accepts",  # log(1 + accepted events of the user)
@@ -59,6 +60,8 @@ FEATURE_SET = hashlib.sha256("\n".join(FEATURES).encode()).hexdigest()[:12]
 """Names the features, in order: examples and weights of another set do not fit."""
 
 _SUMS = 4  # pair features that are sums over companions: after_last to with_cosine
+_GAPS = slice(PAIR_FEATURES.index("popularity_gap"), PAIR_FEATURES.index("age_gap") + 1)
+_WORD = PAIR_FEATURES.index("shared_word")
 _GAP_OF = [ITEM_FEATURES.index("accepts_5000ev"), ITEM_FEATURES.index("age")]
 
 LONG_AGO = math.log1p(24 * 365)
@@ -107,6 +110,7 @@ class FeatureMaker:
         self._statistics = statistics
         self._catalogue = catalogue
         self._categories_NM = catalogue.categories
+        self._words = catalogue.title_words()
         self._category_weight_NM = _category_weights(self._categories_NM, catalogue.category_count)
         self._membership_NK = self._membership()
         self._category_share_K = self._shares_of_categories()
@@ -147,7 +151,8 @@ class FeatureMaker:
         out[known_T, 2 : 2 + _SUMS] = self._companions(history_rows, rows, request)
         usual_BG, has_usual_B = self._usual(history_rows)
         gap_TG = self.item_NI[rows][:, _GAP_OF] - usual_BG[request]
-        out[known_T, 2 + _SUMS :] = gap_TG * has_usual_B[request, None]
+        out[known_T, _GAPS] = gap_TG * has_usual_B[request, None]
+        out[known_T, _WORD] = self._shared_words(history_rows, rows, request)
         return out
 
     def catalogue_pair_features(self, histories: Sequence[tuple[str, ...]]) -> FloatArray:
@@ -170,7 +175,9 @@ class FeatureMaker:
             out_BPN[cells // n, 2 + s, cells % n] = np.log1p(100.0 * sums)
         usual_BG, has_usual_B = self._usual(history_rows)
         gaps_BGN = self.item_NI[:, _GAP_OF].T - usual_BG[:, :, None]
-        out_BPN[:, 2 + _SUMS :] = gaps_BGN * has_usual_B[:, None, None]
+        out_BPN[:, _GAPS] = gaps_BGN * has_usual_B[:, None, None]
+        for out_PN, history in zip(out_BPN, history_rows, strict=True):
+            out_PN[_WORD] = self._words.best_of_all(self._word_taste(history))
         return out_BPN
 
     def _usual(self, history_rows: Sequence[NDArray[np.int32]]) -> tuple[FloatArray, FloatArray]:
@@ -211,6 +218,23 @@ class FeatureMaker:
             self._categories_NM[newest_first].ravel(), weights.ravel(), minlength=k + 1
         )
         return np.asarray(taste / weight.sum(), np.float32)
+
+    def _word_taste(self, history_rows: NDArray[np.int32]) -> FloatArray:
+        return self._words.taste(history_rows[history_rows >= 0][::-1], AFFINITY_DECAY)
+
+    def _shared_words(
+        self,
+        history_rows: Sequence[NDArray[np.int32]],
+        rows_T: NDArray[np.int64],
+        request_T: NDArray[np.intp],
+    ) -> FloatArray:
+        best_T = np.zeros(len(rows_T), np.float32)
+        by_request_T = np.argsort(request_T, kind="stable")
+        ends_B = np.cumsum(np.bincount(request_T, minlength=len(history_rows)))
+        for history, own_T in zip(history_rows, np.split(by_request_T, ends_B[:-1]), strict=True):
+            if len(own_T) and len(history):
+                best_T[own_T] = self._words.best(self._word_taste(history), rows_T[own_T])
+        return best_T
 
     def _companions(
         self,

@@ -29,7 +29,8 @@ class World:
     def __init__(self, events: list[Interaction], items: int = 30) -> None:
         self.catalogue = Catalogue()
         self.catalogue.put(
-            Item(f"i{n}", f"Item {n}", categories=(f"c{n % 4}", f"d{n % 7}")) for n in range(items)
+            Item(f"i{n}", f"Item {n} of {n % 9}", categories=(f"c{n % 4}", f"d{n % 7}"))
+            for n in range(items)
         )
         self.statistics = Statistics(self.catalogue)
         self.fold = PartitionFold(
@@ -98,6 +99,29 @@ def test_what_follows_the_users_last_item_stands_out() -> None:
     )
     for name in ("after_last", "after_recent", "with_recent", "with_cosine"):
         assert stats[0, FEATURES.index(name)] > stats[1, FEATURES.index(name)] == 0.0
+
+
+def test_a_rare_word_shared_with_the_history_stands_out() -> None:
+    world = World([], items=0)
+    titles = ("The Matrix", "The Matrix 2", "The Hobbit", "Alien")
+    world.catalogue.put(Item(f"i{n}", title) for n, title in enumerate(titles))
+    world.feed([click("u", "i0", 1_000)])
+    user, rows = world.fold.user("u"), np.arange(4)
+    stats = candidate_features(user, rows, 2_000, world.statistics, world.catalogue)
+    shared = stats[:, FEATURES.index("shared_word")]
+    assert shared.tolist() == pytest.approx([np.log(4 / 2), np.log(4 / 2), np.log(4 / 3), 0.0])
+
+
+def test_a_new_title_is_read_anew() -> None:
+    world = World([], items=0)
+    world.catalogue.put([Item("i0", "The Matrix"), Item("i1", "Untitled")])
+    world.feed([click("u", "i0", 1_000)])
+    user, rows, at = world.fold.user("u"), np.arange(2), FEATURES.index("shared_word")
+    before = candidate_features(user, rows, 2_000, world.statistics, world.catalogue)
+    world.catalogue.put([Item("i1", "Matrix"), Item("i2", "Alien")])
+    after = candidate_features(user, rows, 2_000, world.statistics, world.catalogue)
+    assert before[1, at] == 0.0
+    assert after[1, at] == pytest.approx(np.log(3 / 2))
 
 
 def test_counts_halve_by_events_and_by_hours() -> None:

@@ -1,0 +1,93 @@
+"""Words of the items' titles: which items share one, and how much that says.
+
+Knows titles split into words. Does not know what a text means (``model`` compares vectors),
+nor users beyond the rows they chose.
+
+A sequel, a series, an author, a brand or a year often shows in one word, which vectors of whole
+texts blur. A word weighs its rarity, log(items / items that have it) (Spärck Jones 1972).
+
+Legend: N catalogue rows, L words of one title, W distinct words, H history, T candidates,
+E (word, item) entries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.core.examples import FloatArray
+
+TITLE_WORDS = 16
+"""Words of one title that count: its first ones."""
+
+_WORD = re.compile(r"\w+")
+
+
+def words_of(title: str) -> list[str]:
+    """The distinct words of a title that count, in order; letter case does not."""
+    return list(dict.fromkeys(_WORD.findall(title.casefold())))[:TITLE_WORDS]
+
+
+class TitleWords:
+    """Every title's words at one moment, and every word's titles."""
+
+    def __init__(self, words_NL: NDArray[np.integer[Any]], count: int) -> None:
+        """``words_NL``: numbers below ``count``, which itself is padding."""
+        titles = len(words_NL)
+        self._words_NL = words_NL
+        having_W = np.bincount(words_NL.ravel(), minlength=count + 1)
+        rarity_W = np.log(max(titles, 1) / np.maximum(having_W, 1))
+        rarity_W[having_W < 2] = 0.0  # shared with no one
+        rarity_W[count] = 0.0
+        self._rarity_W = rarity_W.astype(np.float32)
+        by_word_E = np.argsort(words_NL.ravel(), kind="stable")
+        self._rows_E: NDArray[np.int64] = by_word_E // max(1, words_NL.shape[1])
+        self._ends_W = np.cumsum(having_W)
+
+    def taste(self, newest_first_H: NDArray[np.integer[Any]], decay: float) -> FloatArray:
+        """Share of each word in a history × its rarity; the n-th item weighs decay^n. (W + 1,)."""
+        length, words = len(self._rarity_W), self._words_NL[newest_first_H]
+        if not len(newest_first_H):
+            return np.zeros(length, np.float32)
+        weights_H = decay ** np.arange(len(newest_first_H))
+        weights_HL = np.broadcast_to(weights_H[:, None], words.shape)
+        share_W = np.bincount(words.ravel(), weights_HL.ravel(), length) / weights_H.sum()
+        return np.asarray(share_W.astype(np.float32) * self._rarity_W)
+
+    def best(self, taste_W: FloatArray, rows_T: NDArray[np.integer[Any]]) -> FloatArray:
+        """The weightiest word of each title, 0 where none is in the taste. (T,)."""
+        return np.asarray(taste_W[self._words_NL[rows_T]].max(axis=1, initial=0.0))
+
+    def best_of_all(self, taste_W: FloatArray) -> FloatArray:
+        """``best`` of every catalogue row, by way of the few words that weigh. (N,)."""
+        best_N = np.zeros(len(self._words_NL), np.float32)
+        weighing = np.flatnonzero(taste_W)
+        lightest_first = weighing[np.argsort(taste_W[weighing])].tolist()
+        for word in lightest_first:  # the weightiest is written last, and stays
+            best_N[self._titles(word)] = taste_W[word]
+        return best_N
+
+    def _titles(self, word: int) -> NDArray[np.int64]:
+        start = int(self._ends_W[word - 1]) if word else 0
+        return self._rows_E[start : int(self._ends_W[word])]
+
+
+class Vocabulary:
+    """Numbers of words, in the order they came."""
+
+    def __init__(self) -> None:
+        self._number_of: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._number_of)
+
+    def padded(self, words: Iterable[str]) -> NDArray[np.int32]:
+        """Numbers of a title's words, new ones included; -1 behind. (L,)."""
+        numbers_L = np.full(TITLE_WORDS, -1, np.int32)
+        for slot, word in enumerate(words):
+            numbers_L[slot] = self._number_of.setdefault(word, len(self._number_of))
+        return numbers_L
