@@ -1,6 +1,6 @@
 """What is released, to whom, and who has said so.
 
-Does not know what is in a generation, nor which change is allowed (``core.release.registry``).
+Does not know what is in a generation, nor which change is allowed (``core.release.transitions``).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from streamrec.core.release import registry
+from streamrec.core.release import registry, transitions
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import RegistryConflict, Unavailable
 from streamrec.infra.stores.control_log import SLOT, KafkaControlLog
@@ -78,7 +78,7 @@ def new_reader(request, fresh_prefix) -> Iterator[Callable[..., ControlLog]]:
 def act(log: ControlLog, generation: str, actor: str = "ana") -> RegistryState:
     """Read, decide, write: the state written."""
     latest = log.latest()
-    state = registry.activate(latest.state if latest else RegistryState(), generation)
+    state = transitions.activate(latest.state if latest else RegistryState(), generation)
     log.append(ControlRecord(Action.ACTIVATE, actor, "why not", 12, state, generation, "d1"))
     return state
 
@@ -107,8 +107,8 @@ def test_every_accepted_record_is_told_not_only_the_newest(new_reader) -> None:
 
 def test_what_is_appended_comes_back_whole(new_reader) -> None:
     log = new_reader()
-    state = registry.rollback(
-        registry.activate(registry.activate(RegistryState(), "g1"), "g2"), Pin("ana", "no", 3)
+    state = transitions.rollback(
+        transitions.activate(transitions.activate(RegistryState(), "g1"), "g2"), Pin("ana", "no", 3)
     )
     record = ControlRecord(Action.ROLLBACK, "ana", "clicks fell", 12, state, "g1", "d1")
     log.append(record)
@@ -143,7 +143,7 @@ def test_the_second_of_two_writers_is_refused_and_can_try_again(new_reader) -> N
     theirs.latest()
     stale = theirs.latest().state
     act(ours, "g2")
-    record = ControlRecord(Action.ACTIVATE, "ben", "", 1, registry.activate(stale, "g9"), "g9")
+    record = ControlRecord(Action.ACTIVATE, "ben", "", 1, transitions.activate(stale, "g9"), "g9")
     with pytest.raises(RegistryConflict) as conflict:
         theirs.append(record)
     assert conflict.value.expected == 1
@@ -182,7 +182,7 @@ def test_a_loser_leaves_the_accepted_state_last_in_the_log(topic) -> None:
     act(ours, "g1")
     theirs.latest()
     accepted = act(ours, "g2")
-    stale = registry.activate(RegistryState(1, "g1"), "g9")
+    stale = transitions.activate(RegistryState(1, "g1"), "g9")
     with pytest.raises(RegistryConflict):
         theirs.append(ControlRecord(Action.ACTIVATE, "ben", "", 1, stale, "g9"))
     last = topic.last_record()

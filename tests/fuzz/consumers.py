@@ -28,7 +28,7 @@ from streamrec.core.events import (
     UserUpdate,
 )
 from streamrec.core.examples import Example
-from streamrec.core.release import registry
+from streamrec.core.release import registry, transitions
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.state.catalogue import Catalogue
@@ -351,7 +351,7 @@ class Control:
 
     def corpus(self) -> list[bytes]:
         state = RegistryState(1, "g000001-1a2b3c4d", ("g000000-00000000",), "g000002-aaaaaaaa")
-        pinned = registry.pin(RegistryState(1, "g1"), registry.Pin("ann", "why", START_MS))
+        pinned = transitions.pin(RegistryState(1, "g1"), registry.Pin("ann", "why", START_MS))
         records = [
             ControlRecord(Action.STAGE, "ann", "r", START_MS, state, "g000002-aaaaaaaa", "d"),
             ControlRecord(Action.PIN, "ann", "r", START_MS, pinned),

@@ -14,7 +14,7 @@ import torch
 
 from streamrec.core.events import Item
 from streamrec.core.examples import TrainingBatch
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.core.training import quarantine
@@ -90,7 +90,7 @@ def test_a_relearned_generation_too_without_what_is_quarantined(shop: Shop) -> N
     latest = shop.control.reader().latest()
     assert latest is not None
     to = latest.state.history[1]
-    state = registry.relearn(latest.state, to, [quarantine.written("0:60-90")])
+    state = transitions.relearn(latest.state, to, [quarantine.written("0:60-90")])
     shop.control.write(ControlRecord(Action.RELEARN, "ana", "bad", 0, state, to))
     trainer, learner = shop.real_trainer()
     trainer.start()

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from streamrec.core.release import registry
+from streamrec.core.release import registry, transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.core.training.quarantine import Quarantine
@@ -117,17 +117,17 @@ class Log(RuleBasedStateMachine):
 def step(state: RegistryState, action: Action, generation: str) -> RegistryState:
     by = Pin("somebody", "", 0)
     steps = {
-        Action.STAGE: lambda: registry.stage(state, generation),
-        Action.ACTIVATE: lambda: registry.activate(state, generation),
-        Action.REJECT: lambda: registry.reject(state, generation),
-        Action.HOLD: lambda: registry.hold(state, generation),
-        Action.ROLLBACK: lambda: registry.rollback(state, by),
-        Action.PIN: lambda: registry.pin(state, by),
-        Action.UNPIN: lambda: registry.unpin(state),
-        Action.CANARY: lambda: registry.try_out(state, Canary(generation, 0.1, generation, 0)),
-        Action.ABANDON: lambda: registry.abandon(state, generation),
-        Action.RELEARN: lambda: registry.relearn(state, generation, [BAD]),
-        Action.REPAIR: lambda: registry.promote(state, generation),
+        Action.STAGE: lambda: transitions.stage(state, generation),
+        Action.ACTIVATE: lambda: transitions.activate(state, generation),
+        Action.REJECT: lambda: transitions.reject(state, generation),
+        Action.HOLD: lambda: transitions.hold(state, generation),
+        Action.ROLLBACK: lambda: transitions.rollback(state, by),
+        Action.PIN: lambda: transitions.pin(state, by),
+        Action.UNPIN: lambda: transitions.unpin(state),
+        Action.CANARY: lambda: transitions.try_out(state, Canary(generation, 0.1, generation, 0)),
+        Action.ABANDON: lambda: transitions.abandon(state, generation),
+        Action.RELEARN: lambda: transitions.relearn(state, generation, [BAD]),
+        Action.REPAIR: lambda: transitions.promote(state, generation),
     }
     return steps[action]()
 

@@ -8,8 +8,10 @@ judging.py           what one fresh example says about two models that have not 
                      it
 manifest.py          what a generation says of itself: ``manifest.json``
 lineage.py           what lies between two generations, by their manifests
-registry.py          the adapter registry: which generation answers, as pure transitions over
-                     a log
+registry.py          the adapter registry: which generation answers, as readers of one log
+                     agree on it
+transitions.py       the steps of a release and back: what each makes of the registry, and
+                     when it is possible
 canary.py            who gets the new generation first: a share of the users, always the same
                      ones
 live_metric.py       how often the lists of each generation are clicked, as the stream tells

@@ -1,7 +1,7 @@
 """Who gets the new generation first: a share of the users, always the same ones.
 
 Knows how a user is assigned. Does not know what a canary is worth (``core.release.live_metric``,
-``core.release.sequential_test``) or when it ends (``core.release.registry``,
+``core.release.sequential_test``) or when it ends (``core.release.transitions``,
 ``stages.releasing.release``).
 
 The assignment is a function of the salt and the user id alone, so every worker, every

@@ -2,7 +2,7 @@
 
 Knows the order of a release and what a refusal or a pin does to it. Does not know how workers
 load or swap (``stages.serving.serve``), who has confirmed (``stages.releasing.fleet_watch``),
-nor which steps are possible (``core.release.registry``).
+nor which steps are possible (``core.release.transitions``).
 
 A release by the trainer:
 
@@ -33,7 +33,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.core.training.quarantine import Quarantine
@@ -123,7 +123,7 @@ class ReleaseDesk:
             staging = self._staged(generation, reason, digest, epoch)
             if staging.nobody_can:
                 why = staging.reasons
-                self._insist(Action.REJECT, generation, why, digest, registry.reject)
+                self._insist(Action.REJECT, generation, why, digest, transitions.reject)
                 return ReleaseReport(Outcome.REFUSED, why, staging)
             tried = self._tried_out(generation, reason, digest)
             if tried.ending is Ending.ABANDON:
@@ -131,7 +131,7 @@ class ReleaseDesk:
             if tried.ending is Ending.TAKEN:
                 return self._taken(generation, digest)
             record = self._insist(
-                Action.ACTIVATE, generation, tried.reason, digest, registry.promote
+                Action.ACTIVATE, generation, tried.reason, digest, transitions.promote
             )
         except UserError as error:
             return self._held(generation, str(error), digest)
@@ -145,11 +145,11 @@ class ReleaseDesk:
             return
         log.warning("canary %s is withdrawn: %s", canary.generation, why)
         with suppress(UserError):  # somebody else was first
-            self._insist(Action.ABANDON, canary.generation, why, "", registry.abandon)
+            self._insist(Action.ABANDON, canary.generation, why, "", transitions.abandon)
 
     def reject(self, generation: str, reason: str, digest: str = "") -> None:
         """Note that a candidate did not pass. Raises UserError for the champion."""
-        self._insist(Action.REJECT, generation, reason, digest, registry.reject)
+        self._insist(Action.REJECT, generation, reason, digest, transitions.reject)
 
     def activate(self, generation: str, reason: str) -> SwapReport:
         """Make any generation of the store champion, after the fleet has loaded it.
@@ -162,13 +162,13 @@ class ReleaseDesk:
             raise UserError(f"{generation} is not in the registry; `streamrec adapters list`")
         if self.state().staged != generation:
             self._append(
-                Action.STAGE, generation, reason, "", lambda s: registry.stage(s, generation)
+                Action.STAGE, generation, reason, "", lambda s: transitions.stage(s, generation)
             )
         staging = self._watch.staged(generation, self._stage_timeout_s)
         if staging.nobody_can:
             raise UserError(f"no serving worker can load {generation}: {staging.reasons}")
         record = self._append(
-            Action.ACTIVATE, generation, reason, "", lambda s: registry.activate(s, generation)
+            Action.ACTIVATE, generation, reason, "", lambda s: transitions.activate(s, generation)
         )
         return self._watch.active(generation, record)
 
@@ -181,7 +181,7 @@ class ReleaseDesk:
         """
         by = self._pin(reason)
         record = self._append(
-            Action.ROLLBACK, to, reason, "", lambda s: registry.rollback(s, by, to)
+            Action.ROLLBACK, to, reason, "", lambda s: transitions.rollback(s, by, to)
         )
         return self._watch.active(record.state.champion or "", record)
 
@@ -195,18 +195,18 @@ class ReleaseDesk:
             RegistryConflict: somebody acted first; nothing was changed.
         """
         record = self._append(
-            Action.RELEARN, to, reason, "", lambda s: registry.relearn(s, to, ranges)
+            Action.RELEARN, to, reason, "", lambda s: transitions.relearn(s, to, ranges)
         )
         return self._watch.active(to, record)
 
     def pin(self, reason: str) -> RegistryState:
         """Keep the champion. Raises UserError, RegistryConflict."""
         by = self._pin(reason)
-        return self._append(Action.PIN, None, reason, "", lambda s: registry.pin(s, by)).state
+        return self._append(Action.PIN, None, reason, "", lambda s: transitions.pin(s, by)).state
 
     def unpin(self, reason: str = "") -> RegistryState:
         """Let the trainer activate again. Raises UserError, RegistryConflict."""
-        return self._append(Action.UNPIN, None, reason, "", registry.unpin).state
+        return self._append(Action.UNPIN, None, reason, "", transitions.unpin).state
 
     def _staged(self, generation: str, reason: str, digest: str, epoch: int) -> SwapReport:
         """Steps 2 and 3; nothing to do for a canary whose watch was interrupted."""
@@ -236,7 +236,7 @@ class ReleaseDesk:
                 generation,
                 decision.reason,
                 digest,
-                registry.abandon,
+                transitions.abandon,
                 actor=CANARY_ACTOR,
             )
             self._watch.active(state.champion, record)
@@ -258,7 +258,7 @@ class ReleaseDesk:
     def _held(self, generation: str, why: str, digest: str) -> ReleaseReport:
         log.warning("%s stays a candidate: %s", generation, why)
         try:
-            self._insist(Action.HOLD, generation, why, digest, registry.hold)
+            self._insist(Action.HOLD, generation, why, digest, transitions.hold)
         except UserError:  # not pinned (any more): an operator staged something else
             log.info("%s is released with the next candidate's turn", generation)
         return ReleaseReport(Outcome.HELD, why, SwapReport(generation))
@@ -318,7 +318,7 @@ class ReleaseDesk:
 
 
 def _begin(state: RegistryState, _: str, canary: Canary) -> RegistryState:
-    return registry.try_out(state, canary)
+    return transitions.try_out(state, canary)
 
 
 def _stage_unless_pinned(state: RegistryState, generation: str, epoch: int) -> RegistryState:
@@ -326,4 +326,4 @@ def _stage_unless_pinned(state: RegistryState, generation: str, epoch: int) -> R
         raise UserError(f"the learner has gone back meanwhile: what {generation} learned is void")
     if state.pin is not None:
         raise UserError(f"{state.champion} is pinned by {state.pin.actor}: {state.pin.reason}")
-    return registry.stage(state, generation)
+    return transitions.stage(state, generation)

@@ -164,7 +164,7 @@ class Obedience:
         with self._lock:
             state, left = self._wanted, self._left
         former = state.history[::-1][: self._keep]
-        canary = state.canary.generation if state.canary else None
+        canary = state.tried_out
         names = [state.champion, canary, state.staged, *former, left]
         return list(dict.fromkeys(name for name in names if name is not None))
 

@@ -18,7 +18,7 @@ from streamrec.bootstrap import clients, undo
 from streamrec.bootstrap import reproduce as again
 from streamrec.cli.app import main
 from streamrec.core import topics
-from streamrec.core.release import registry
+from streamrec.core.release import registry, transitions
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import Malformed
@@ -122,7 +122,7 @@ def fill(root: Path) -> None:
 def release(log: SharedLog) -> None:
     state = RegistryState()
     for at, name in enumerate(NAMES):
-        state = registry.activate(state, name)
+        state = transitions.activate(state, name)
         log.write(ControlRecord(Action.ACTIVATE, "trainer-1", "better", at, state, name, "d"))
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from streamrec.core.events import Interaction, Kind, Recommendation, RecommendedItem, Trigger
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.drill import poison_world
 from streamrec.drill.poison_report import Phase, Seen, in_words, markdown, report
@@ -87,22 +87,22 @@ class Story:
 
     def __init__(self, *, rolled_back_by: str = "click-guard", recovered: bool = True) -> None:
         self.seen = Seen(Attack.ALL)
-        self.state = registry.activate(registry.activate(RegistryState(), "g0"), "g1")
+        self.state = transitions.activate(transitions.activate(RegistryState(), "g0"), "g1")
         for second, phase in ((0, Phase.LEARNING), (10, Phase.GOOD), (60, Phase.ATTACK)):
             self.seen.begin(phase, second * 1000)
         self.lists(10, 60, LIKED)
         self.lists(60, 120, [*LIKED[:4], "stuffed"])
-        self.step(70, Action.PIN, "alarm", registry.pin(self.state, Pin("alarm", "odd", 0)))
-        self.step(80, Action.REJECT, "trainer-1", registry.reject(self.state, "g2"))
+        self.step(70, Action.PIN, "alarm", transitions.pin(self.state, Pin("alarm", "odd", 0)))
+        self.step(80, Action.REJECT, "trainer-1", transitions.reject(self.state, "g2"))
         self.seen.begin(Phase.CALM, 120_000)
         self.lists(120, 150, LIKED)
-        self.step(140, Action.UNPIN, "alarm", registry.unpin(self.state))
+        self.step(140, Action.UNPIN, "alarm", transitions.unpin(self.state))
         self.seen.begin(Phase.FOOLED, 150_000)
         self.seen.bad = "bad"
-        self.step(151, Action.ACTIVATE, "anna", registry.activate(self.state, "bad"))
+        self.step(151, Action.ACTIVATE, "anna", transitions.activate(self.state, "bad"))
         self.lists(151, 165, OTHERS)
         by = Pin(rolled_back_by, "harm", 0)
-        self.step(165, Action.ROLLBACK, rolled_back_by, registry.rollback(self.state, by))
+        self.step(165, Action.ROLLBACK, rolled_back_by, transitions.rollback(self.state, by))
         self.seen.begin(Phase.AFTER, 170_000)
         self.lists(170, 190, LIKED if recovered else OTHERS)
         self.seen.ended_ms = 190_000

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.registry import Pin, RegistryState
 from streamrec.core.training.shift import ShiftRules, ShiftWatch, Strange
 from streamrec.errors import RegistryConflict, Unavailable
@@ -18,7 +18,7 @@ FLOOD = (Strange("top_item", 0.4, 0.02, 0.01),)
 
 class World:
     def __init__(self) -> None:
-        self.state = registry.activate(RegistryState(), "g1")
+        self.state = transitions.activate(RegistryState(), "g1")
         self.watch = ShiftWatch(ShiftRules(), lambda _: ())
         self.kept: list[Mapping[str, Any]] = []
         self.lost_race = self.down = False
@@ -32,10 +32,10 @@ class World:
     def pin(self, reason: str) -> None:
         if self.lost_race:
             raise RegistryConflict(1, 2)
-        self.state = registry.pin(self.state, Pin(ACTOR, reason, 0))
+        self.state = transitions.pin(self.state, Pin(ACTOR, reason, 0))
 
     def unpin(self, reason: str) -> None:
-        self.state = registry.unpin(self.state)
+        self.state = transitions.unpin(self.state)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_an_alarm_pins_with_its_numbers_and_its_end_lifts_the_pin(world: World) 
 
 def test_somebody_elses_pin_is_left_alone(world: World) -> None:
     theirs = Pin("anna", "looking into it", 0)
-    world.state = registry.pin(world.state, theirs)
+    world.state = transitions.pin(world.state, theirs)
     world.watch.alarm = FLOOD
     world.alarm.act()
     world.watch.alarm = ()
@@ -70,7 +70,7 @@ def test_somebody_elses_pin_is_left_alone(world: World) -> None:
 def test_a_pin_lifted_by_hand_makes_this_traffic_usual(world: World) -> None:
     world.watch.alarm = FLOOD
     world.alarm.act()
-    world.state = registry.unpin(world.state)
+    world.state = transitions.unpin(world.state)
     world.alarm.act()
     assert not world.watch.alarm
     world.alarm.act()

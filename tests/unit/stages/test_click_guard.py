@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Pin, RegistryState
 from streamrec.core.release.sequential_test import Rate, TestRules
@@ -19,7 +19,7 @@ ALIKE = Rate(400, 190, 60, 0.475, 0.0009)
 
 class World:
     def __init__(self) -> None:
-        self.state = registry.activate(RegistryState(), "g1")
+        self.state = transitions.activate(RegistryState(), "g1")
         self.rates = {"g1": GOOD, "g2": WORSE}
         self.clock = FakeClock()
         self.undone: list[str] = []
@@ -34,12 +34,12 @@ class World:
 
     def roll_back(self, reason: str, to: str) -> SwapReport:
         self.undone.append(reason)
-        self.state = registry.rollback(self.state, Pin(ACTOR, reason, 0), to)
+        self.state = transitions.rollback(self.state, Pin(ACTOR, reason, 0), to)
         return SwapReport(self.state.champion or "")
 
     def activate(self, generation: str) -> None:
         self.guard.look()
-        self.state = registry.activate(self.state, generation)
+        self.state = transitions.activate(self.state, generation)
 
 
 @pytest.fixture
@@ -73,18 +73,18 @@ def test_who_follows_a_champion_of_a_moment_is_compared_with_the_one_before(worl
 
 
 def test_a_champion_found_at_the_start_has_nothing_to_be_compared_with(world: World) -> None:
-    world.state = registry.activate(world.state, "g2")
+    world.state = transitions.activate(world.state, "g2")
     world.guard.look()
     assert world.undone == []
 
 
 def test_a_pin_is_somebodys_decision_and_a_canary_has_its_own_watch(world: World) -> None:
     world.activate("g2")
-    world.state = registry.pin(world.state, Pin("anna", "I want it", 0))
+    world.state = transitions.pin(world.state, Pin("anna", "I want it", 0))
     world.guard.look()
-    world.state = registry.unpin(world.state)
-    world.state = registry.stage(world.state, "g3")
-    world.state = registry.try_out(world.state, Canary("g3", 0.1, "g3", 0))
+    world.state = transitions.unpin(world.state)
+    world.state = transitions.stage(world.state, "g3")
+    world.state = transitions.try_out(world.state, Canary("g3", 0.1, "g3", 0))
     world.guard.look()
     assert world.undone == []
 

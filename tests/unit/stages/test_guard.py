@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.registry import Pin, RegistryState
 from streamrec.core.release.service_levels import LevelRules
 from streamrec.errors import RegistryConflict
@@ -24,7 +24,7 @@ FAILING = {"lists": 100, "faults": 100}
 
 class World:
     def __init__(self) -> None:
-        self.state = registry.activate(RegistryState(), "g1")
+        self.state = transitions.activate(RegistryState(), "g1")
         self.fleet, self.clock = FakeFleet(), FakeClock()
         self.undone: list[str] = []
         self.lost_race = False
@@ -36,7 +36,7 @@ class World:
         if self.lost_race:
             raise RegistryConflict(1, 2)
         self.undone.append(reason)
-        self.state = registry.rollback(self.state, Pin("guard", reason, 0), to)
+        self.state = transitions.rollback(self.state, Pin("guard", reason, 0), to)
         return SwapReport(self.state.champion)
 
     def looks(self, count: int, **levels: dict) -> None:
@@ -47,7 +47,7 @@ class World:
             self.guard.look()
 
     def activate(self, generation: str) -> None:
-        self.state = registry.activate(self.state, generation)
+        self.state = transitions.activate(self.state, generation)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_rollback_by_a_person_is_not_undone(world) -> None:
     world.looks(3, g1=GOOD)
     world.activate("g2")
     world.looks(2, g2=GOOD)
-    world.state = registry.unpin(registry.rollback(world.state, Pin("ana", "", 0)))
+    world.state = transitions.unpin(transitions.rollback(world.state, Pin("ana", "", 0)))
     world.looks(9, g1=FAILING)
     assert world.undone == []
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.core.state.catalogue import Catalogue
@@ -49,9 +49,9 @@ class Worker:
     def release(self, *generations: str) -> None:
         """Stage, load, activate, flip: a whole release of each."""
         for generation in generations:
-            self.hear(Action.STAGE, registry.stage(self.state, generation), generation)
+            self.hear(Action.STAGE, transitions.stage(self.state, generation), generation)
             self.obedience.prepare()
-            self.hear(Action.ACTIVATE, registry.promote(self.state, generation), generation)
+            self.hear(Action.ACTIVATE, transitions.promote(self.state, generation), generation)
             self.obedience.flip()
             self.obedience.prepare()
 
@@ -67,7 +67,7 @@ def worker(tmp_path) -> Worker:
 
 def test_a_staged_generation_is_loaded_and_does_not_answer_yet(worker) -> None:
     worker.release("g1")
-    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     assert worker.obedience.report()["staged"] is None
     worker.obedience.prepare()
     assert not worker.obedience.flip()
@@ -77,9 +77,9 @@ def test_a_staged_generation_is_loaded_and_does_not_answer_yet(worker) -> None:
 
 def test_activation_flips_once_and_says_so(worker) -> None:
     worker.release("g1")
-    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     worker.obedience.prepare()
-    worker.hear(Action.ACTIVATE, registry.promote(worker.state, "g2"), "g2")
+    worker.hear(Action.ACTIVATE, transitions.promote(worker.state, "g2"), "g2")
     assert worker.obedience.report()["revision"] == 3  # heard, but not obeyed before the flip
     before = worker.changes
     assert worker.obedience.flip()
@@ -97,11 +97,11 @@ def test_activation_flips_once_and_says_so(worker) -> None:
 def test_a_rollback_needs_no_loading(worker) -> None:
     worker.release("g1", "g2", "g3")
     loads = list(worker.swap.staged)
-    worker.hear(Action.ROLLBACK, registry.rollback(worker.state, PIN), "g2")
+    worker.hear(Action.ROLLBACK, transitions.rollback(worker.state, PIN), "g2")
     assert worker.obedience.flip()
     assert worker.active == "g2"
     worker.obedience.prepare()
-    worker.hear(Action.ACTIVATE, registry.activate(worker.state, "g3"), "g3")
+    worker.hear(Action.ACTIVATE, transitions.activate(worker.state, "g3"), "g3")
     assert worker.obedience.flip()  # and neither does going forward again
     assert worker.active == "g3"
     assert worker.swap.staged == loads
@@ -134,7 +134,7 @@ def test_a_refused_generation_keeps_the_champion_and_names_the_reason(worker) ->
 
 def test_a_generation_nobody_has_keeps_the_champion(worker) -> None:
     worker.release("g1")
-    worker.hear(Action.STAGE, registry.stage(worker.state, "g99"), "g99")
+    worker.hear(Action.STAGE, transitions.stage(worker.state, "g99"), "g99")
     worker.obedience.prepare()
     assert worker.active == "g1"
     assert "not in the registry" in worker.obedience.report()["refused"]["g99"]
@@ -158,7 +158,7 @@ def test_a_changed_generation_is_never_staged_and_the_fleet_hears_why(worker) ->
 def test_a_change_of_what_is_loaded_already_does_not_reach_the_answers(worker) -> None:
     worker.release("g1", "g2")
     change(worker, "g1")
-    worker.hear(Action.ROLLBACK, registry.rollback(worker.state, PIN), "g1")
+    worker.hear(Action.ROLLBACK, transitions.rollback(worker.state, PIN), "g1")
     assert worker.obedience.flip()  # in memory is what was released
     assert worker.active == "g1"
     assert worker.swap.staged == ["g1", "g2"]
@@ -168,7 +168,7 @@ def test_a_rollback_to_what_was_changed_and_is_not_warm_any_more_is_refused(tmp_
     worker = Worker(tmp_path, keep=1)
     worker.release("g1", "g2", "g3", "g4")
     change(worker, "g1")
-    worker.hear(Action.ROLLBACK, registry.rollback(worker.state, PIN, "g1"), "g1")
+    worker.hear(Action.ROLLBACK, transitions.rollback(worker.state, PIN, "g1"), "g1")
     worker.obedience.prepare()
     assert not worker.obedience.flip()
     report = worker.obedience.report()
@@ -191,7 +191,7 @@ def test_what_is_restored_is_taken_when_it_is_named_again(worker) -> None:
     change(worker, "g2")
     worker.release("g2")
     (worker.store.get("g2") / "manifest.json").write_text("{}")
-    worker.hear(Action.PIN, registry.pin(worker.state, PIN), "g2")
+    worker.hear(Action.PIN, transitions.pin(worker.state, PIN), "g2")
     worker.obedience.prepare()
     assert worker.obedience.flip()
     assert worker.active == "g2"
@@ -200,13 +200,13 @@ def test_what_is_restored_is_taken_when_it_is_named_again(worker) -> None:
 def test_a_generation_named_again_is_tried_again(worker) -> None:
     worker.swap.refuses["g2"] = "half-written"
     worker.release("g1")
-    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     worker.obedience.prepare()
     worker.obedience.prepare()
     del worker.swap.refuses["g2"]
     worker.obedience.prepare()
     assert worker.obedience.report()["refused"]  # not by itself
-    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     worker.obedience.prepare()
     assert worker.obedience.report()["staged"] == "g2"
     assert worker.obedience.report()["refused"] == {}
@@ -215,16 +215,16 @@ def test_a_generation_named_again_is_tried_again(worker) -> None:
 def test_a_refusal_is_forgotten_when_nobody_wants_the_generation_any_more(worker) -> None:
     worker.swap.refuses["g2"] = "wrong base model"
     worker.release("g1")
-    worker.hear(Action.STAGE, registry.stage(worker.state, "g2"), "g2")
+    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     worker.obedience.prepare()
-    worker.hear(Action.REJECT, registry.reject(worker.state, "g2"), "g3")
+    worker.hear(Action.REJECT, transitions.reject(worker.state, "g2"), "g3")
     worker.obedience.prepare()
     assert worker.obedience.report()["refused"] == {}
 
 
 def test_a_pin_changes_nothing_but_the_revision(worker) -> None:
     worker.release("g1")
-    worker.hear(Action.PIN, registry.pin(worker.state, PIN), "g1")
+    worker.hear(Action.PIN, transitions.pin(worker.state, PIN), "g1")
     assert not worker.obedience.flip()
     assert worker.obedience.report()["revision"] == 3
 
@@ -243,10 +243,10 @@ def test_items_that_cannot_be_encoded_do_not_end_the_worker(worker, caplog) -> N
 
 
 def canary_of(worker: Worker, generation: str) -> None:
-    worker.hear(Action.STAGE, registry.stage(worker.state, generation), generation)
+    worker.hear(Action.STAGE, transitions.stage(worker.state, generation), generation)
     worker.obedience.prepare()
     rule = Canary(generation, 0.25, generation, 1)
-    worker.hear(Action.CANARY, registry.try_out(worker.state, rule), generation)
+    worker.hear(Action.CANARY, transitions.try_out(worker.state, rule), generation)
     worker.obedience.flip()
 
 
@@ -263,7 +263,7 @@ def test_a_canary_answers_beside_the_champion_and_is_kept_warm(worker) -> None:
 def test_an_abandoned_canary_answers_nobody_and_is_forgotten(worker) -> None:
     worker.release("g1")
     canary_of(worker, "g2")
-    worker.hear(Action.ABANDON, registry.abandon(worker.state, "g2"), "g2")
+    worker.hear(Action.ABANDON, transitions.abandon(worker.state, "g2"), "g2")
     assert not worker.obedience.flip()
     worker.obedience.prepare()
     assert worker.obedience.canary is None
@@ -274,7 +274,7 @@ def test_an_abandoned_canary_answers_nobody_and_is_forgotten(worker) -> None:
 def test_a_promoted_canary_becomes_champion_in_one_flip(worker) -> None:
     worker.release("g1")
     canary_of(worker, "g2")
-    worker.hear(Action.ACTIVATE, registry.promote(worker.state, "g2"), "g2")
+    worker.hear(Action.ACTIVATE, transitions.promote(worker.state, "g2"), "g2")
     assert worker.obedience.flip()
     assert (worker.active, worker.obedience.canary) == ("g2", None)
 
@@ -293,7 +293,7 @@ def test_a_canary_waits_for_its_own_champion(worker) -> None:
     """A worker still on the champion before must not try the canary against that one."""
     worker.release("g1")
     worker.swap.refuses["g3"] = "too large"
-    worker.hear(Action.ACTIVATE, registry.activate(worker.state, "g3"), "g3")
+    worker.hear(Action.ACTIVATE, transitions.activate(worker.state, "g3"), "g3")
     canary_of(worker, "g2")
     assert worker.swap.is_warm("g2")
     assert (worker.active, worker.obedience.canary) == ("g1", None)

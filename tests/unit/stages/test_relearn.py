@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.core.events import Item
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.core.training import quarantine, watermarks
 from streamrec.core.training.watermarks import Span
@@ -30,7 +30,7 @@ def relearn(world: World, to: str, *ranges: str) -> None:
     log = world.control.reader()
     latest = log.latest()
     assert latest is not None
-    state = registry.relearn(latest.state, to, [quarantine.written(at) for at in ranges])
+    state = transitions.relearn(latest.state, to, [quarantine.written(at) for at in ranges])
     log.append(ControlRecord(Action.RELEARN, "ana", "odd lists", 0, state, to))
 
 

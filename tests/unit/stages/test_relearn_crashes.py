@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.core.training import quarantine, undo, watermarks
 from streamrec.core.training.undo import Place
@@ -56,7 +56,7 @@ def decide(world: World) -> None:
     state = latest.state
     places = [place(world, name) for name in (state.champion, *reversed(state.history)) if name]
     to = undo.choose(places, world.snapshots.names(), 0, [BAD]).generation
-    after = registry.relearn(state, to, [BAD])
+    after = transitions.relearn(state, to, [BAD])
     world.control.write(ControlRecord(Action.RELEARN, "ana", "a bot", 0, after, to))
     world.feed.log += AFTER
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from streamrec.core.release import registry
+from streamrec.core.release import registry, transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action
 from streamrec.core.release.sequential_test import Rate
@@ -180,9 +180,9 @@ def leave_a_canary_out(world, generation: str = "g2") -> None:
     """A trainer that died in step 4."""
     world.store.put(generation, world.finished)
     desk = world.desk("trainer")
-    stage = registry.stage(world.state, generation)
+    stage = transitions.stage(world.state, generation)
     desk._append(Action.STAGE, generation, "", "", lambda _: stage)
-    out = registry.try_out(stage, Canary(generation, 0.2, generation, world.now))
+    out = transitions.try_out(stage, Canary(generation, 0.2, generation, world.now))
     desk._append(Action.CANARY, generation, "", "", lambda _: out)
 
 

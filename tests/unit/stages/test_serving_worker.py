@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import GenerationFailed, Unavailable
 from streamrec.ports import WorkerStatus
@@ -56,7 +56,7 @@ class World(Counter):
         self.writer.append(ControlRecord(action, "ana", "x", 1, state, generation, digest))
 
     def activate(self, generation: str, digest: str = "") -> None:
-        step = partial(registry.activate, generation=generation)
+        step = partial(transitions.activate, generation=generation)
         self.decide(Action.ACTIVATE, step, digest)
 
     def make(self, **how) -> ServingWorker:
@@ -121,7 +121,7 @@ def test_swaps_and_rollbacks_are_obeyed_and_told(world) -> None:
     world.activate("g2")
     with world.worker():
         eventually(lambda: (s := world.status()) and s.active == "g2")
-        world.decide(Action.ROLLBACK, lambda s: registry.rollback(s, Pin("ana", "x", 1)))
+        world.decide(Action.ROLLBACK, lambda s: transitions.rollback(s, Pin("ana", "x", 1)))
         eventually(lambda: (s := world.status()) and s.active == "g1" and s.revision == 3)
         world.feed.send(request("u1"))
         eventually(lambda: world.published)
@@ -138,7 +138,7 @@ def test_answering_goes_on_while_a_generation_loads(world) -> None:
     with world.worker():
         eventually(lambda: (s := world.status()) and s.active == "g1")
         world.swap.hold.clear()
-        world.decide(Action.STAGE, lambda s: registry.stage(s, "g2"))
+        world.decide(Action.STAGE, lambda s: transitions.stage(s, "g2"))
         world.feed.send(request("u1", "meanwhile"))
         eventually(lambda: world.published)
         assert not world.swap.is_warm("g2")
@@ -156,7 +156,7 @@ def test_a_generation_that_the_log_knows_otherwise_is_refused_and_the_champion_a
     (world.registry.get("g2") / "manifest.json").write_text('{"files": {"head": "theirs"}}')
     with world.worker():
         eventually(lambda: (s := world.status()) and s.active == "g1")
-        world.decide(Action.STAGE, lambda s: registry.stage(s, "g2"), whole)
+        world.decide(Action.STAGE, lambda s: transitions.stage(s, "g2"), whole)
         eventually(lambda: (s := world.status()) and "g2" in s.refused)
         world.activate("g2", whole)  # an operator insists
         eventually(lambda: (s := world.status()) and s.revision == 3)
@@ -173,13 +173,13 @@ def test_a_late_starter_takes_no_changed_champion_from_an_old_log(world) -> None
     whole = hashlib.sha256(b"{}").hexdigest()
     world.activate("g1", whole)
     world.activate("g2", whole)
-    world.decide(Action.PIN, lambda s: registry.pin(s, Pin("ana", "x", 1)))
+    world.decide(Action.PIN, lambda s: transitions.pin(s, Pin("ana", "x", 1)))
     (world.registry.get("g2") / "manifest.json").write_text('{"files": {}}')
     world.feed.send(request("u1"))
     with world.worker():
         eventually(lambda: (s := world.status()) and "g2" in s.refused)
         assert world.feed.position == 0  # nothing is answered by what nobody released
-        world.decide(Action.ROLLBACK, lambda s: registry.rollback(s, Pin("ana", "x", 1)))
+        world.decide(Action.ROLLBACK, lambda s: transitions.rollback(s, Pin("ana", "x", 1)))
         eventually(lambda: world.published)
     assert world.published[0].generation == "g1"
 
@@ -281,7 +281,7 @@ def test_a_champion_that_cannot_rank_is_a_fault_and_its_predecessor_answers(worl
         world.feed.send(request("u1", "r1"), request("u2", "r2"))
         eventually(lambda: world.status().levels.get("g2", {}).get("faults", 0) >= 2)
         assert world.published == []
-        world.decide(Action.ROLLBACK, lambda s: registry.rollback(s, Pin("guard", "x", 1)))
+        world.decide(Action.ROLLBACK, lambda s: transitions.rollback(s, Pin("guard", "x", 1)))
         eventually(lambda: world.feed.committed == 2)
     assert {a.trigger_id: a.generation for a in world.published} == {"r1": "g1", "r2": "g1"}
     assert caplog.text.count("messages wait for another champion") == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.core.examples import TrainingBatch
-from streamrec.core.release import registry
+from streamrec.core.release import transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.errors import GenerationRefused, LeaseLost, Malformed, Unavailable, UserError
@@ -429,8 +429,8 @@ def test_a_canary_that_a_killed_trainer_left_out_is_withdrawn_at_the_start(tmp_p
     world = World(tmp_path)
     world.trainer()[0].start()
     champion, control = world.champion, world.control.reader()
-    state = registry.stage(control.latest().state, "g9")
-    out = registry.try_out(state, Canary("g9", 0.2, "g9", 0))
+    state = transitions.stage(control.latest().state, "g9")
+    out = transitions.try_out(state, Canary("g9", 0.2, "g9", 0))
     for action, after in ((Action.STAGE, state), (Action.CANARY, out)):
         control.append(ControlRecord(action, "trainer", "", 0, after, "g9"))
     world.trainer()[0].start()
