@@ -3,7 +3,8 @@
     StreamrecError
     ├── SettingsError            a setting is unknown or impossible; lists every problem
     ├── UserError                the command line asked for something that cannot be done
-    │   └── BadFile              a file it names holds a line that cannot be used; names it
+    │   ├── BadFile              a file it names holds a line that cannot be used; names it
+    │   └── NotAllowed           a server knows us and does not grant it; names the right
     ├── Refused                  one input is bad for good: it goes to the dead-letter topic
     │   ├── Malformed            the bytes are not what they claim to be
     │   ├── UnknownSchema        a fingerprint, schema id or framing nobody registered
@@ -47,6 +48,10 @@ class UserError(StreamrecError):
 
 class BadFile(UserError):
     """A file named on the command line is not what it should be; the message names the line."""
+
+
+class NotAllowed(UserError):
+    """A server knows who we are and does not let us; only its administrator can change that."""
 
 
 class Refused(StreamrecError):

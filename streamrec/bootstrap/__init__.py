@@ -4,6 +4,7 @@ One module per process, so that each loads only what it needs:
 
     clients.py    what operators' commands and several processes share
     process.py    what every worker does before it works
+    rights.py     what each role does in Kafka, and whether Kafka lets us
     features.py   the feature worker
     trainer.py    the trainer
     alarm.py      in its process: the alarm on the population

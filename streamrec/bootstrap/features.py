@@ -36,7 +36,6 @@ from streamrec.stages.ingesting.raw import Edges
 log = logging.getLogger(__name__)
 
 FEATURES = "features"
-NEEDED = (topics.ITEMS, topics.EVENTS)
 BEAT_S = 1.0
 
 
@@ -47,7 +46,7 @@ def run(settings: Settings, worker_id: str) -> None:
     """
     configure_logging(settings.log_level, worker_id)
     stop = stop_on_signals()
-    partitions = patiently(lambda: partitions_of(settings.kafka, NEEDED), stop)
+    partitions = patiently(lambda: partitions_of(settings, FEATURES), stop)
     publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
     if partitions is not None and publisher is not None:
         asyncio.run(_consume(settings, worker_id, partitions, publisher, stop))

@@ -13,6 +13,7 @@ from redis import Redis
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.process import patiently
+from streamrec.bootstrap.rights import watches_outcomes
 from streamrec.core.release.live_metric import JoinRules, LiveMetric
 from streamrec.core.release.registry import RegistryState
 from streamrec.core.release.sequential_test import TestRules
@@ -70,7 +71,7 @@ class Around:
 def live(around: Around, worker_id: str, state: Callable[[], RegistryState]) -> Live:
     """The watchers that these settings want. ``state``: the registry, from any thread."""
     watchers = [guard(around)] if around.settings.guard.looks else []
-    outcomes = _outcomes(around, worker_id) if _wanted(around.settings) else None
+    outcomes = _outcomes(around, worker_id) if watches_outcomes(around.settings) else None
     if outcomes is not None:
         board = RedisLiveBoard(around.redis, around.settings.redis.key_prefix)
         rules = verdict_rules(around.settings)
@@ -136,11 +137,6 @@ def level_rules(settings: Settings) -> LevelRules:
         guarded.max_fault_ratio,
         guarded.min_lists,
     )
-
-
-def _wanted(settings: Settings) -> bool:
-    """Whether somebody asks what users do with their lists."""
-    return bool(settings.canary.share or settings.serving.explore or settings.guard.click_drop)
 
 
 def _outcomes(around: Around, worker_id: str) -> Outcomes | None:

@@ -10,14 +10,16 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
+from streamrec.bootstrap.rights import ROLES, not_granted
 from streamrec.errors import Unavailable
 from streamrec.infra.wire.kafka import full_name
+from streamrec.infra.wire.kafka_rights import not_allowed
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import WorkerStatus
-from streamrec.settings import KafkaSettings
+from streamrec.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +47,19 @@ def patiently(make: Callable[[], Made], stop: threading.Event) -> Made | None:
     return None
 
 
-def partitions_of(kafka: KafkaSettings, needed: Sequence[str]) -> dict[str, int]:
-    """Partitions by short name of every topic there is. Raises Unavailable if one is missing."""
+def partitions_of(settings: Settings, role: str) -> dict[str, int]:
+    """Partitions by short name of every topic there is.
+
+    Raises Unavailable if one that the role needs is missing, NotAllowed if we may not use one.
+    """
+    kafka = settings.kafka
+    if rights := not_granted(settings, role):
+        raise not_allowed(kafka.sasl_username, ", ".join(rights))
     counts = partition_counts(kafka)
-    missing = [full_name(kafka, name) for name in needed if name not in counts]
+    missing = [name for name in ROLES[role].operations if name not in counts]
     if missing:
-        raise Unavailable(
-            f"no topic {', '.join(missing)}: `streamrec topics create` makes them", RETRY_S
-        )
+        names = ", ".join(full_name(kafka, name) for name in missing)
+        raise Unavailable(f"no topic {names}: `streamrec topics create` makes them", RETRY_S)
     return counts
 
 

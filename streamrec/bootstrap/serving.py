@@ -33,8 +33,6 @@ from streamrec.stages.serving.serving_worker import Parts, ServingWorker
 
 log = logging.getLogger(__name__)
 
-NEEDED = (topics.EVENTS, topics.ITEMS, topics.USER_UPDATES, topics.REQUESTS, topics.ADAPTERS)
-
 
 def run(settings: Settings, worker_id: str) -> None:
     """Work until SIGTERM or SIGINT, then finish what is held and return.
@@ -49,7 +47,7 @@ def run(settings: Settings, worker_id: str) -> None:
 
 def run_serving_worker(settings: Settings, worker_id: str, stop: threading.Event) -> None:
     """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
-    partitions = patiently(lambda: partitions_of(settings.kafka, NEEDED), stop)
+    partitions = patiently(lambda: partitions_of(settings, SERVING), stop)
     publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
     if partitions is None or publisher is None:
         return

@@ -17,7 +17,7 @@ from streamrec.core.release.registry import ControlRecord
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
-from streamrec.infra.wire.kafka_topics import partition_counts
+from streamrec.infra.wire.kafka_topics import check_visible, partition_counts
 from streamrec.ports import WorkerStatus
 from streamrec.settings import Settings
 
@@ -78,6 +78,7 @@ class Observer:
         counts = partition_counts(kafka)
         missing = [topic.name for topic in topics.TOPICS if topic.name not in counts]
         if missing:
+            check_visible(kafka, missing)
             raise UserError(f"no topic {', '.join(missing)}: `streamrec topics create`")
         ends = end_offsets(kafka, [*FOLDED, *ANSWERED, *WRITTEN])
         applied = {

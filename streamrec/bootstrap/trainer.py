@@ -58,8 +58,6 @@ from streamrec.stages.training.training_worker import (
 
 log = logging.getLogger(__name__)
 
-NEEDED = (topics.EVENTS, topics.ITEMS, topics.TRAINING_BATCHES, topics.ADAPTERS, topics.DEAD_LETTER)
-
 
 def run(settings: Settings, worker_id: str) -> None:
     """Work until SIGTERM or SIGINT, then write a checkpoint and return.
@@ -101,7 +99,7 @@ def run_trainer(
 ) -> None:
     """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
     scalars = open_scalars(settings.trainer.tensorboard_dir)
-    partitions = patiently(lambda: partitions_of(settings.kafka, NEEDED), stop)
+    partitions = patiently(lambda: partitions_of(settings, TRAINER), stop)
     publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
     if partitions is None or publisher is None:
         return

@@ -182,7 +182,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     from streamrec.core.topics import TOPICS
     from streamrec.infra.wire.kafka import full_name
     from streamrec.infra.wire.kafka_diagnosis import why_no_kafka
-    from streamrec.infra.wire.kafka_topics import layout_problems, partition_counts
+    from streamrec.infra.wire.kafka_topics import check_visible, layout_problems, partition_counts
 
     kafka = settings.kafka
     if reason := why_no_kafka(kafka):  # names it at once, where a client would try for long
@@ -190,17 +190,28 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
         return
     counts = partition_counts(kafka)
     yield Finding("Kafka", Verdict.OK, f"{kafka.bootstrap} answers ({kafka.security_protocol})")
-    missing = [full_name(kafka, topic.name) for topic in TOPICS if topic.name not in counts]
+    missing = [topic.name for topic in TOPICS if topic.name not in counts]
+    check_visible(kafka, missing)
     problems = layout_problems(kafka)
     if missing:
-        yield Finding(
-            "topics", Verdict.PROBLEM, f"missing: {', '.join(missing)}", "`streamrec topics create`"
-        )
+        names = ", ".join(full_name(kafka, name) for name in missing)
+        yield Finding("topics", Verdict.PROBLEM, f"missing: {names}", "`streamrec topics create`")
     for problem in problems:
         yield Finding("topics", Verdict.PROBLEM, problem)
     if not missing and not problems:
         partitions = counts["events"]
         yield Finding("topics", Verdict.OK, f"all {len(TOPICS)} there, events in {partitions}")
+        yield from _rights(settings)
+
+
+def _rights(settings: Settings) -> Iterator[Finding]:
+    """Which roles this user cannot have; where each role has its own, that is as it should be."""
+    from streamrec.bootstrap.rights import ROLES, not_granted
+
+    for role in ROLES:
+        if missing := not_granted(settings, role):
+            detail = f"not those of a {role} worker: {', '.join(missing)}"
+            yield Finding("rights", Verdict.NOTE, detail, "docs/operating.md, Rights in Kafka")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """The control log on Kafka: one partition, one key, compacted.
 
 Knows how to read it from the start, how to wait for news, and how to append against the
-revision that was read. Does not know which steps are possible (``core.release.registry``).
+revision that was read. Does not know which steps are possible (``core.release.transitions``).
 
 Order of an append:
 
@@ -31,6 +31,7 @@ from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Refused, RegistryConflict, Unavailable
 from streamrec.infra.wire.kafka import UNDECODABLE, discard
 from streamrec.infra.wire.kafka_connect import connect
+from streamrec.infra.wire.kafka_rights import is_refusal, refusal
 from streamrec.ports import Codec
 
 log = logging.getLogger(__name__)
@@ -184,6 +185,9 @@ class KafkaControlLog:
         try:
             yield
         except KafkaError as error:
+            if is_refusal(error):
+                user = str(self._config.get("sasl_plain_username") or "")
+                raise refusal(user, "using the control log", error) from error
             raise Unavailable(
                 f"the control log {self._partition.topic} did not answer: {error!r}; is Kafka "
                 "there, and has `streamrec topics create` been run?"

@@ -17,6 +17,8 @@ kafka_joins.py       a repair of kafka-python 3.0.12: a join that outlives one `
 kafka_offsets.py     where logs begin and end, and where groups stand in them
 kafka_probe.py       whether something speaks Kafka at an address, and who sits in a consumer
                      group
+kafka_rights.py      what Kafka does not allow us, in a sentence that names who, what and where
+                     to look
 kafka_security.py    who we are to Kafka, and whom we trust: TLS and SASL from our settings
 kafka_topics.py      our topics on a broker: which there are, and making those that are not
 follower.py          topics followed from now on: every message decoded, with its Kafka

@@ -27,6 +27,7 @@ from kafka.partitioner.default import murmur2
 from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.infra.wire.kafka_connect import connect
 from streamrec.infra.wire.kafka_joins import finish_joins
+from streamrec.infra.wire.kafka_rights import check_visible, is_refusal, refusal
 from streamrec.infra.wire.kafka_security import security_config
 from streamrec.settings import KafkaSettings
 
@@ -65,11 +66,14 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 def kafka_errors(settings: KafkaSettings, doing: str) -> Iterator[None]:
     """Turns kafka-python's errors into Unavailable, with what was being done.
 
-    An answer that it cannot decode becomes ``Garbled``: the client that got it is in doubt.
+    A right that we lack becomes NotAllowed. An answer that cannot be decoded becomes ``Garbled``:
+    the client that got it is in doubt.
     """
     try:
         yield
     except (KafkaError, OSError) as error:
+        if isinstance(error, KafkaError) and is_refusal(error):
+            raise refusal(settings.sasl_username, doing, error) from error
         raise Unavailable(f"Kafka at {settings.bootstrap}: {doing}: {error}") from error
     except UNDECODABLE as error:
         raise Garbled(
@@ -223,6 +227,8 @@ def assignment(
         name = full_name(settings, topic)
         partitions = consumer.partitions_for_topic(name)
         if not partitions:
+            with admin_client(settings) as admin:
+                check_visible(admin, settings.sasl_username, [name])
             raise UserError(f"there is no topic {name}; `streamrec topics create` makes it")
         found += [TopicPartition(name, partition) for partition in sorted(partitions)]
     return found

@@ -5,7 +5,7 @@ Knows what a topic must be like for us. Does not know what is in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -14,7 +14,8 @@ from kafka.errors import TopicAlreadyExistsError
 
 from streamrec.core.topics import EVENTS, TOPICS, Topic
 from streamrec.errors import UserError
-from streamrec.infra.wire.kafka import FRAME_BYTES, admin_client, full_name
+from streamrec.infra.wire import kafka_rights
+from streamrec.infra.wire.kafka import FRAME_BYTES, admin_client, full_name, kafka_errors
 from streamrec.settings import KafkaSettings
 
 
@@ -22,6 +23,35 @@ def partition_counts(settings: KafkaSettings) -> dict[str, int]:
     """Partitions of each of our topics that exists, by short name. Raises Unavailable."""
     with admin_client(settings) as admin:
         return _counts(admin, settings)
+
+
+def check_visible(settings: KafkaSettings, names: Sequence[str]) -> None:
+    """Raises NotAllowed when one of these topics (short names) is hidden from us: ask this
+    before saying that it is not there. Raises Unavailable."""
+    with admin_client(settings) as admin:
+        full = [full_name(settings, name) for name in names]
+        kafka_rights.check_visible(admin, settings.sasl_username, full)
+
+
+def lacking(
+    settings: KafkaSettings, operations: Mapping[str, Collection[str]], group: str | None = None
+) -> list[str]:
+    """What Kafka does not allow us of these operations by topic, and of reading as ``group``.
+
+    Of a topic that is not there, and by a broker that does not say, everything is allowed.
+    Raises Unavailable.
+    """
+    wanted = {full_name(settings, name): needed for name, needed in operations.items()}
+    with admin_client(settings) as admin:
+        allowed = kafka_rights.rights(admin, list(wanted))
+        found = [
+            f"{operation.lower()} {name}"
+            for name, needed in wanted.items()
+            for operation in sorted(kafka_rights.without(needed, allowed.get(name)))
+        ]
+        if group and not kafka_rights.may_join(admin, full_name(settings, group)):
+            found.append(f"read the consumer group {full_name(settings, group)}")
+    return found
 
 
 def _counts(admin: KafkaAdminClient, settings: KafkaSettings) -> dict[str, int]:
@@ -52,10 +82,11 @@ def create_topics(settings: KafkaSettings) -> list[str]:
             if topic.name not in counts
         }
         for name, layout in missing.items():  # one by one: another process may be creating too
-            try:
-                admin.create_topics({name: layout}, wait_for_metadata=True)
-            except TopicAlreadyExistsError:
-                admin.wait_for_topics([name])
+            with kafka_errors(settings, f"creating {name}"):
+                try:
+                    admin.create_topics({name: layout}, wait_for_metadata=True)
+                except TopicAlreadyExistsError:
+                    admin.wait_for_topics([name])
     return list(missing)
 
 
