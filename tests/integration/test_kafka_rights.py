@@ -19,6 +19,7 @@ from streamrec import settings as reader
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.rights import ROLES
 from streamrec.core.topics import TOPICS
+from streamrec.errors import NotAllowed
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import (
@@ -34,7 +35,7 @@ from tests.harness.guarded_kafka import GuardedKafka, Right, documented, guarded
 from tests.harness.waiting import eventually
 from tests.harness.worker_process import WorkerProcess
 
-USERS = (*ROLES, "service", "operator", "nobody")
+USERS = (*ROLES, "service", "operator", "maker", "nobody")
 
 
 def test_the_table_is_what_the_workers_ask_for() -> None:
@@ -164,6 +165,19 @@ def test_one_right_too_few_is_named(kafka: GuardedKafka, world: World) -> None:
     assert "Kafka does not allow 'nobody' this: " in sent.stderr
     assert "may write to no topic" in sent.stderr
     assert "Traceback" not in sent.stderr
+
+
+@pytest.mark.apache_kafka
+@pytest.mark.redis_server
+def test_topics_are_created_with_the_rights_that_are_named(kafka: GuardedKafka) -> None:
+    names = [f"made-{topic.name}" for topic in TOPICS]
+    settings = replace(kafka.user("maker"), topic_prefix="streamrec.made-")
+    with pytest.raises(NotAllowed, match=r"creating streamrec\.made-items"):
+        create_topics(settings)
+    for operation in ("CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"):
+        kafka.grant(*(Right("maker", "topic", name, operation) for name in names))
+    assert create_topics(settings) == [f"streamrec.{name}" for name in names]
+    assert create_topics(settings) == []
 
 
 @pytest.mark.timeout(300)
