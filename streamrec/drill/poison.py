@@ -34,7 +34,7 @@ from streamrec.drill.kill import drill_settings
 from streamrec.drill.poison_report import Phase, Seen, report
 from streamrec.drill.poison_world import Attack, World
 from streamrec.drill.poisoned import put_upside_down
-from streamrec.errors import Refused, Unavailable
+from streamrec.errors import Refused, RegistryConflict, Unavailable, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.follower import Follower
 from streamrec.settings import Adapter, Settings
@@ -59,8 +59,8 @@ class Options:
     seed: int = 0
     attack: Attack = Attack.ALL
     phase_s: float = 60.0
-    rate: float = 15.0  # visits of honest people, a second
-    attacks: float = 3.0  # rounds of the attackers, a second
+    rate: float = 25.0  # visits of honest people, a second
+    attacks: float = 5.0  # rounds of the attackers, a second
     crew: Crew = Crew(features=1, trainer=1, serving=1)
 
 
@@ -76,7 +76,7 @@ def poison_settings(given: Settings) -> Settings:
         ),
         canary=replace(settings.canary, window_s=3.0, min_lists=30, shown_only=True),
         guard=replace(settings.guard, click_drop=0.3),
-        alarm=replace(settings.alarm, window=40, reference=12, calm=3),
+        alarm=replace(settings.alarm, window=40, reference=24, calm=3),
     )
 
 
@@ -148,10 +148,18 @@ class PoisonDrill:
         self._phase(Phase.GOOD, self._options.phase_s)
 
     def _not_good_yet(self) -> str:
+        if self._still_alarmed():
+            self._call_it_usual()
         if not self._seen.state.history:
             return "one generation only"
         quality = self._seen.quality(self._clock.now_ms())
         return "" if quality is not None and quality >= GOOD else "lists are not good yet"
+
+    def _call_it_usual(self) -> None:
+        """As an operator would who knows why traffic changes: lists are getting better."""
+        self._say("an alarm while lists get better: unpinned, this is usual")
+        with suppress(UserError, RegistryConflict), clients.release_desk(self._settings) as desk:
+            desk.unpin("poison drill: lists are getting better")
 
     def _attack(self) -> None:
         self._seen.limited_before = self._limited()

@@ -16,7 +16,8 @@ burst is no attack. The alarm ends after ``calm`` windows in a row with every di
 allowance. While a sum is above 0 no window becomes reference, so that an attack does not
 become usual by going on. What does become usual, a person can say (``accept``).
 
-Until there are ``least`` reference windows nothing is strange.
+Until there are ``reference`` windows nothing is strange: a loop that has just begun changes its
+own traffic by getting better.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ ALLOWANCE = 2.0
 """So many deviations from the usual are nothing to add up."""
 AT_ONCE = 0.75
 """Part of the alarm that one window can be."""
+LEAST_KNOWN = 8
+"""Reference windows that must have a number at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,6 @@ class ShiftRules:
 
     window: int = 200
     reference: int = 50
-    least: int = 8
     z: float = 6.0
     calm: int = 5
 
@@ -166,10 +168,12 @@ class ShiftWatch:
 
     def _compared(self, numbers: Mapping[str, float]) -> list[Strange]:
         """Each number beside what is usual; nothing while too little is known."""
-        found = []
+        found: list[Strange] = []
+        if len(self._reference) < self.rules.reference:
+            return found
         for name, value in numbers.items():
             before = [w.numbers[name] for w in self._reference if name in w.numbers]
-            if len(before) >= self.rules.least:
+            if len(before) >= LEAST_KNOWN:
                 usual = median(before)
                 scale = 1.4826 * median(abs(x - usual) for x in before)
                 found.append(Strange(name, value, usual, max(scale, MATTERS[name] / ALLOWANCE)))

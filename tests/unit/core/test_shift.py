@@ -54,7 +54,7 @@ def honest(seed: int, windows: int, drift: float = 0.0) -> Iterator[Example]:
 
 
 def watch() -> ShiftWatch:
-    return ShiftWatch(ShiftRules(window=WINDOW), categories_of)
+    return ShiftWatch(ShiftRules(window=WINDOW, reference=20), categories_of)
 
 
 def raised(shift: ShiftWatch, stream: Iterator[Example]) -> int:
