@@ -295,7 +295,9 @@ class AlarmSettings:
     """Other traffic than usual pauses promotion, not learning."""
 
     window: int = setting(200, "examples that are looked at together; 0: no alarm", least=0)
-    reference: int = setting(50, "windows that say what is usual; before there are so many, no alarm", least=8)
+    reference: int = setting(
+        50, "windows that say what is usual; before there are so many, no alarm", least=8
+    )
     z: float = setting(6.0, "deviations from the usual that add up to an alarm", least=0)
     calm: int = setting(5, "windows with nothing strange that end an alarm", least=1)
 
