@@ -102,19 +102,24 @@ def registry_url(settings: Settings) -> str:
     return settings.registry_url or str((settings.state_dir / "registry").absolute())
 
 
-def fleet(settings: Settings) -> RedisFleet:
-    """Who is alive. Raises Unavailable when Redis does not answer."""
-    return RedisFleet(connect_redis(settings.redis), settings.redis.key_prefix)
+def redis(settings: Settings) -> Redis:
+    """A client; a context manager. Connects at first use."""
+    return connect_redis(settings.redis)
 
 
-def live_board(settings: Settings) -> RedisLiveBoard:
-    """What the trainer says of live outcomes. Connects at first use."""
-    return RedisLiveBoard(connect_redis(settings.redis), settings.redis.key_prefix)
+def fleet(settings: Settings, client: Redis | None = None) -> RedisFleet:
+    """Who is alive. ``client``: the caller's, who closes it; else one that nobody closes."""
+    return RedisFleet(client or redis(settings), settings.redis.key_prefix)
+
+
+def live_board(settings: Settings, client: Redis) -> RedisLiveBoard:
+    """What the trainer says of live outcomes."""
+    return RedisLiveBoard(client, settings.redis.key_prefix)
 
 
 def partition_store(settings: Settings, client: Redis | None = None) -> RedisPartitionStore:
-    """State by source partition. Connects at first use; ``client``: one that is there already."""
-    return RedisPartitionStore(client or connect_redis(settings.redis), settings.redis.key_prefix)
+    """State by source partition. ``client``: as in ``fleet``."""
+    return RedisPartitionStore(client or redis(settings), settings.redis.key_prefix)
 
 
 def known_as(settings: Settings, user: str) -> str:
@@ -127,8 +132,8 @@ def catalogue_items(settings: Settings) -> dict[str, Item]:
     """Every item the feature workers have applied, by id. Raises Unavailable."""
     partitions = partition_counts(settings.kafka).get(topics.ITEMS, 0)
     found: dict[str, Item] = {}
-    with connect_redis(settings.redis) as redis:
-        store = partition_store(settings, redis)
+    with redis(settings) as client:
+        store = partition_store(settings, client)
         for partition in range(partitions):
             rows = store.read_rows(Source(topics.ITEMS, partition), since=0).rows
             found |= {item_id: item_from_record(record) for item_id, record in rows.items()}
@@ -138,10 +143,10 @@ def catalogue_items(settings: Settings) -> dict[str, Item]:
 @contextmanager
 def release_desk(settings: Settings) -> Iterator[ReleaseDesk]:
     """Changes to the registry in the name of whoever runs this command."""
-    with control_log(settings) as control, connect_redis(settings.redis) as redis:
+    with control_log(settings) as control, redis(settings) as client:
         yield ReleaseDesk(
             control,
-            RedisFleet(redis, settings.redis.key_prefix),
+            fleet(settings, client),
             registry_store(settings),
             SystemClock(),
             operator(),

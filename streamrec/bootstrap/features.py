@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+from redis import Redis
+
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
 from streamrec.core import topics
@@ -49,7 +51,8 @@ def run(settings: Settings, worker_id: str) -> None:
     partitions = patiently(lambda: partitions_of(settings, FEATURES), stop)
     publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
     if partitions is not None and publisher is not None:
-        asyncio.run(_consume(settings, worker_id, partitions, publisher, stop))
+        with clients.redis(settings) as redis:
+            asyncio.run(_consume(settings, worker_id, partitions, publisher, redis, stopped=stop))
 
 
 def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRules:
@@ -80,6 +83,8 @@ async def _consume(
     worker_id: str,
     partitions: Mapping[str, int],
     publisher: KafkaPublisher,
+    redis: Redis,
+    *,
     stopped: threading.Event,
 ) -> None:
     """Until a signal. ``stopped``: one that came before this loop could hear it."""
@@ -90,7 +95,7 @@ async def _consume(
     if stopped.is_set():
         stop.set()
     edges = Edges(
-        clients.partition_store(settings),
+        clients.partition_store(settings, redis),
         publisher,
         clients.codec(settings),
         SystemClock(),
@@ -101,7 +106,8 @@ async def _consume(
         settings.kafka, ingest, settings.ingest.run_events, partial(log_bounds, settings.kafka)
     )
     app = make_app(settings.kafka, worker_id, feed, settings.state_dir / "faust" / worker_id)
-    beating = asyncio.ensure_future(_beat(clients.fleet(settings), worker_id, ingest, feed))
+    fleet = clients.fleet(settings, redis)
+    beating = asyncio.ensure_future(_beat(fleet, worker_id, ingest, feed))
     try:
         await run_app(app, stop)
     finally:

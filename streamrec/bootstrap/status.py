@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from streamrec.bootstrap import clients
 from streamrec.core import topics
@@ -59,18 +60,25 @@ class Snapshot:
 
 
 class Observer:
-    """Looks again and again at one loop.
+    """Looks again and again at one loop. A context manager.
 
     Raises (``look``): Unavailable; UserError when the topics are not there.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._store = clients.partition_store(settings)
-        self._fleet = clients.fleet(settings)
+        self._redis = clients.redis(settings)
+        self._store = clients.partition_store(settings, self._redis)
+        self._fleet = clients.fleet(settings, self._redis)
         self._registry = clients.registry_store(settings)
-        self._live = clients.live_board(settings)
+        self._live = clients.live_board(settings, self._redis)
         self._clock = SystemClock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._redis.close()
 
     def look(self) -> Snapshot:
         """Everything, as of about now."""

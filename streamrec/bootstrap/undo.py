@@ -62,7 +62,9 @@ def plan(settings: Settings, state: RegistryState, wanted: Wanted) -> Undo:
 
 def snapshots(settings: Settings) -> set[str]:
     """Generations that a trainer here or elsewhere can go back to. Raises Unavailable."""
-    said = {name for worker in clients.fleet(settings).workers() for name in worker.snapshots}
+    with clients.redis(settings) as redis:
+        workers = clients.fleet(settings, redis).workers()
+        said = {name for worker in workers for name in worker.snapshots}
     return said | set(DirectorySnapshots(settings.state_dir / "snapshots").names())
 
 

@@ -121,8 +121,9 @@ def live(as_json: JsonOption = False) -> None:
     with clients.control_log(settings) as control:
         latest = control.latest()
     state = latest.state if latest else RegistryState()
-    report = clients.live_board(settings).get()
-    levels = by_generation(clients.fleet(settings).workers())
+    with clients.redis(settings) as redis:
+        report = clients.live_board(settings, redis).get()
+        levels = by_generation(clients.fleet(settings, redis).workers())
     if as_json:
         print_json(live_view.fields(state, report, levels))
     else:

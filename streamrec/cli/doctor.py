@@ -267,7 +267,8 @@ def _workers(settings: Settings) -> Iterator[Finding]:
     from streamrec.bootstrap import clients
     from streamrec.bootstrap.local_loop import FEATURES, SERVING, TRAINER
 
-    workers = list(clients.fleet(settings).workers())
+    with clients.redis(settings) as redis:
+        workers = list(clients.fleet(settings, redis).workers())
     alive = Counter(worker.role for worker in workers)
     for role in (FEATURES, TRAINER, SERVING):
         if alive[role]:

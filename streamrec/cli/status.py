@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Group, RenderableType
@@ -16,7 +16,7 @@ from streamrec.cli import live_view
 from streamrec.cli.console import JsonOption, ago, out, print_json, table
 
 if TYPE_CHECKING:
-    from streamrec.bootstrap.status import Champion, Snapshot
+    from streamrec.bootstrap.status import Champion, Observer, Snapshot
     from streamrec.ports import WorkerStatus
 
 UNATTENDED = ("alarm", "canary", "click-guard", "guard")
@@ -49,16 +49,20 @@ def status(
     from streamrec.bootstrap import clients
     from streamrec.bootstrap.status import Observer
 
-    observer = Observer(clients.located())
-    before = observer.look()
-    if not watch:
+    with Observer(clients.located()) as observer:
+        if watch:
+            _watch(observer, as_json)
+        before = observer.look()
         time.sleep(BETWEEN_S)
         after = observer.look()
-        if as_json:
-            print_json(fields(before, after))
-        else:
-            out.print(picture(before, after))
-        return
+    if as_json:
+        print_json(fields(before, after))
+    else:
+        out.print(picture(before, after))
+
+
+def _watch(observer: Observer, as_json: bool) -> NoReturn:
+    before = observer.look()
     with Live(console=out, auto_refresh=False) as live:
         while True:
             time.sleep(BETWEEN_S)

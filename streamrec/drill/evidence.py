@@ -21,7 +21,6 @@ from streamrec.core.state.fold import Located
 from streamrec.core.training.watermarks import Ledger
 from streamrec.errors import InvalidField, Refused, UserError
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
-from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.infra.wire.follower import Follower, Seen
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
@@ -153,14 +152,15 @@ def found_state(settings: Settings, partition: int) -> Found:
     """Everything Redis holds of an events partition, users that nobody sent included."""
     source = Source(topics.EVENTS, partition)
     prefix = f"{settings.redis.key_prefix}:{{{source}}}:u:"
-    store = clients.partition_store(settings)
     pattern = prefix.replace("[", "\\[") + "*"
-    with connect_redis(settings.redis) as client:
+    with clients.redis(settings) as client:
+        store = clients.partition_store(settings, client)
         keys = sorted(key.decode() for key in client.scan_iter(match=pattern, count=1_000))
-    users = [key.removeprefix(prefix) for key in keys]
-    position, records = store.read_users(source, users)
+        users = [key.removeprefix(prefix) for key in keys]
+        position, records = store.read_users(source, users)
+        rows = store.read_rows(source, 0).rows
     known = {user: r for user, r in zip(users, records, strict=True) if r is not None}
-    return Found(position, known, store.read_rows(source, 0).rows)
+    return Found(position, known, rows)
 
 
 def _clean_passes(

@@ -97,7 +97,7 @@ def run_kill_drill(given: Settings, options: Options, say: Callable[[str], None]
             settings = replace(settings, kafka=kafka)
         loop = stack.enter_context(LocalLoop(settings, options.crew, _unless_asked(say), (0.2,)))
         stack.callback(remove_traces, given, loop.settings, say)
-        return KillDrill(loop, apache, options, say).perform()
+        return KillDrill(loop, apache, options, say, stack).perform()
 
 
 def _start_apache(
@@ -126,16 +126,19 @@ class KillDrill:
         apache: ApacheKafka | None,
         options: Options,
         say: Callable[[str], None],
+        stack: ExitStack,
     ) -> None:
+        """``stack`` closes what the drill looks with, before the loop is stopped."""
         self._loop = loop
         self._settings = loop.settings
         self._options = options
         self._say = say
         self._clock = SystemClock()
         self._rng = random.Random(options.seed)  # noqa: S311 - reproducible, no secret
-        self._fleet = clients.fleet(self._settings)
-        self._store = clients.partition_store(self._settings)
-        self._observer = Observer(self._settings)
+        redis = stack.enter_context(clients.redis(self._settings))
+        self._fleet = clients.fleet(self._settings, redis)
+        self._store = clients.partition_store(self._settings, redis)
+        self._observer = stack.enter_context(Observer(self._settings))
         self._recoveries = Recoveries()
         self._begun_s = time.monotonic()
         self._said_s = 0.0

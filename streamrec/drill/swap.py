@@ -88,18 +88,22 @@ def run_swap_drill(given: Settings, options: Options, say: Callable[[str], None]
     with ExitStack() as stack:
         loop = stack.enter_context(LocalLoop(settings, options.crew, say))
         stack.callback(remove_traces, given, loop.settings, say)
-        return SwapDrill(loop, options, say).perform()
+        return SwapDrill(loop, options, say, stack).perform()
 
 
 class SwapDrill:
     """One drill on a loop that has been started."""
 
-    def __init__(self, loop: LocalLoop, options: Options, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, loop: LocalLoop, options: Options, say: Callable[[str], None], stack: ExitStack
+    ) -> None:
+        """``stack`` closes what the drill looks with, before the loop is stopped."""
         self._loop = loop
         self._settings = loop.settings
         self._options = options
         self._say = say
-        self._fleet = clients.fleet(self._settings)
+        redis = stack.enter_context(clients.redis(self._settings))
+        self._fleet = clients.fleet(self._settings, redis)
         self._pauses = SwapPauses()
         self._seen = Seen()
 
@@ -168,6 +172,8 @@ class SwapDrill:
             "ok": not mixed and not seen.unconfirmed,
             "swaps": len(both) + seen.unconfirmed,
             "unconfirmed": seen.unconfirmed,
+            "rolled_back": len(seen.back_ms),
+            "brought_forward": len(seen.forward_ms),
             "rollback_ms": percentiles(seen.back_ms, 50, 99, 100),
             "forward_ms": percentiles(seen.forward_ms, 50, 99, 100),
             "pause_ms": percentiles(self._pauses.pauses_ms, 50, 99, 100),
@@ -186,8 +192,8 @@ def in_words(found: dict[str, Any]) -> RenderableType:
     for column in ("", "times", "median ms", "99 %", "longest"):
         table.add_column(column, justify="left" if not column else "right")
     for name, times, key in (
-        ("rolled back, all workers", found["swaps"] // 2, "rollback_ms"),
-        ("brought forward, all workers", found["swaps"] // 2, "forward_ms"),
+        ("rolled back, all workers", found["rolled_back"], "rollback_ms"),
+        ("brought forward, all workers", found["brought_forward"], "forward_ms"),
         ("pause of one worker", found["pauses"], "pause_ms"),
     ):
         shown = ("-" if ms is None else f"{ms:.2f}" for ms in found[key].values())

@@ -7,6 +7,7 @@ is a finite number, and the sums they make are not. Such scores are never shown.
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ import pytest
 from streamrec import settings as reader
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.local_loop import Crew, LocalLoop
+from streamrec.cli.console import INTERRUPTED
 from streamrec.core.events import Interaction, Kind, Recommendation, Request
 from streamrec.demo.ready import Readiness, load_catalogue
 from streamrec.infra.clock import SystemClock
@@ -34,7 +36,7 @@ from tests.fakes.language_models import save_tiny_model
 from tests.harness.command_line import CommandLine
 from tests.harness.generations import new_generation
 from tests.harness.serving_loop import ITEMS
-from tests.harness.waiting import eventually
+from tests.harness.waiting import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
@@ -113,13 +115,18 @@ def test_a_champion_with_empty_lists_is_rolled_back_unattended(world: World, tmp
     encoder = load_encoder(settings.encoder)
     bad = new_generation(tmp_path / "bad", encoder, 90, parent=good, linear=OVERFLOWS)
     clients.registry_store(settings).put(bad, tmp_path / "bad")
-    with Public(settings) as public:
+    with Public(settings) as public, shell.started("adapters", "log", "--follow") as following:
         eventually(lambda: any(one.items for one in public.lists))
         activated = shell.run("adapters", "activate", bad, "-m", "looks good to me")
         assert activated.returncode == 0, activated.stderr
         eventually(lambda: "is rolled back to" in world.log("trainer-1"), every_s=0.2)
         after = len(public.lists)
         eventually(lambda: len(public.lists) > after + 40)
+        followed = tmp_path / "adapters.out"
+        eventually(lambda: f"rollback  {good}  guard  empty lists" in followed.read_text())
+        following.send_signal(signal.SIGINT)
+        assert following.wait(PATIENCE_S) == INTERRUPTED
+        assert "Traceback" not in followed.read_text()
 
     assert {bool(one.items) for one in public.lists if one.generation == bad} == {False}
     assert {one.generation for one in public.lists[-20:]} == {good}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
     fleet = FakeFleet()
     trainer = WorkerStatus("t", "trainer", "h", 1, 0, 0, snapshots=("g1", "g2", "g3", "g4"))
     fleet.beat(trainer)
-    monkeypatch.setattr(clients, "fleet", lambda _: fleet)
+    monkeypatch.setattr(clients, "redis", nullcontext)
+    monkeypatch.setattr(clients, "fleet", lambda *_: fleet)
     return fleet
 
 

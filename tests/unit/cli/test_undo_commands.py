@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,8 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
     monkeypatch.setattr(clients, "located", lambda: settings)
     monkeypatch.setattr(clients, "control_log", control_log)
     monkeypatch.setattr(clients, "release_desk", release_desk)
-    monkeypatch.setattr(clients, "fleet", lambda _: fleet)
+    monkeypatch.setattr(clients, "redis", nullcontext)
+    monkeypatch.setattr(clients, "fleet", lambda *_: fleet)
     monkeypatch.setattr(undo, "log_bounds", bounds)
     monkeypatch.setattr(undo, "offsets_since", lambda *_: {0: 150, 1: 190})
 

@@ -34,6 +34,8 @@ def test_the_words_are_the_numbers() -> None:
                 {
                     "swaps": 10,
                     "unconfirmed": 1,
+                    "rolled_back": 4,
+                    "brought_forward": 5,
                     "rollback_ms": times,
                     "forward_ms": times,
                     "pause_ms": {"p50": None, "p99": None, "p100": None},
@@ -47,5 +49,8 @@ def test_the_words_are_the_numbers() -> None:
         )
     text = shown.get()
     assert "40.00" in text
+    rows = {line.split("  ")[0].strip(): line.split() for line in text.splitlines()}
+    assert "4" in rows["rolled back, all workers"]
+    assert "5" in rows["brought forward, all workers"]
     assert "80.50" in text
     assert "10 swaps, 1 not confirmed by all; 1,234 lists, 0 mixed; 10,000 items" in text
