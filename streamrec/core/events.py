@@ -77,13 +77,6 @@ class Source(NamedTuple):
         return f"{self.topic}-{self.partition}"
 
 
-class SourceOffset(NamedTuple):
-    """Where an event stands in its topic."""
-
-    partition: int
-    offset: int
-
-
 @dataclass(frozen=True, slots=True)
 class UserUpdate:
     """ "This user's state changed": topic ``user-updates``, key user_id."""

@@ -28,7 +28,7 @@ from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.memory import PeakMemory
 from streamrec.demo.panel import Panels
 from streamrec.demo.player import Player
-from streamrec.demo.ready import Readiness, load_catalogue
+from streamrec.demo.ready import Readiness, insist_on, load_catalogue, wait_for
 from streamrec.demo.rollback import RollbackTimes, show_rollback
 from streamrec.demo.screen import Screen
 from streamrec.demo.summary import Facts, summarize
@@ -165,12 +165,7 @@ class Play:
         """Raises Unavailable when they are not ready in time."""
         self._screen.say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         readiness = Readiness(self._settings, self._options.crew, len(self._stream.items))
-        deadline_s = time.monotonic() + READY_WITHIN_S
-        while missing := readiness.missing():
-            if time.monotonic() > deadline_s:
-                raise Unavailable(f"not ready after {READY_WITHIN_S:g} s: {missing}")
-            self._tick()
-            self._watch()
+        insist_on(readiness.missing, READY_WITHIN_S, self._look)
         self._facts.ready_after_s = time.monotonic() - self._started_s
         self._screen.say(f"everything is ready after {self._facts.ready_after_s:.0f} s")
 
@@ -191,8 +186,7 @@ class Play:
             if rollback is not None and rollback.done():
                 self._panels.act = "playing"
             self._facts.played_s = time.monotonic() - begun_s
-            self._tick()
-            self._watch()
+            self._look()
         if rollback is not None:
             self._note(rollback.result())
 
@@ -204,14 +198,18 @@ class Play:
     def _drain(self) -> None:
         """Let the workers finish what is on the topics."""
         self._panels.act = "finishing"
-        deadline_s = time.monotonic() + DRAIN_WITHIN_S
         settled_s = time.monotonic() + 2 * HELD_BACK_MS / 1000
-        while time.monotonic() < deadline_s:
+
+        def left() -> str:
             loop = self._watcher.loop
-            if time.monotonic() > settled_s and loop.applied + loop.dead_letters >= loop.produced:
-                return
-            self._tick()
-            self._watch()
+            done = loop.applied + loop.dead_letters >= loop.produced
+            return "" if done and time.monotonic() > settled_s else "events"
+
+        wait_for(left, DRAIN_WITHIN_S, self._look)
+
+    def _look(self) -> None:
+        self._tick()
+        self._watch()
 
     def _watch(self) -> None:
         self._watcher.poll(self._clock.now_ms(), LOOK_S)

@@ -27,7 +27,7 @@ from streamrec.core.events import Source
 from streamrec.core.measures.loop_watch import percentiles
 from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.play import demo_settings
-from streamrec.demo.ready import Readiness
+from streamrec.demo.ready import Readiness, insist_on, wait_for
 from streamrec.drill import evidence, stream
 from streamrec.drill.evidence import Verdict
 from streamrec.drill.report import Facts, report
@@ -193,8 +193,7 @@ class KillDrill:
         self._sender.send_now(self._catalogue)
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         readiness = Readiness(self._settings, self._options.crew, len(self._catalogue))
-        if missing := self._await(readiness.missing, READY_WITHIN_S):
-            raise Unavailable(f"not ready after {READY_WITHIN_S:g} s: {missing}")
+        insist_on(readiness.missing, READY_WITHIN_S, self._turn)
         for target in self._targets.values():
             self._say(f"{target.name}: {target.promise}")
         self._begun_s = time.monotonic()
@@ -205,7 +204,7 @@ class KillDrill:
         servers = sorted(self._targets)
         strikes = schedule(options.seed, seconds, options.kills, servers)
         self._say(f"{len(strikes)} kills in {options.minutes:g} minutes, seed {options.seed}")
-        self._await(lambda: "" if self._everybody_works() else "work", BACK_WITHIN_S)
+        wait_for(lambda: "" if self._everybody_works() else "work", BACK_WITHIN_S, self._turn)
         self._begun_s, self._said_s = time.monotonic(), 0.0
         while strikes and self._elapsed_s < seconds:
             self._turn()
@@ -215,9 +214,13 @@ class KillDrill:
 
     def _finish(self) -> None:
         """Everybody back, while there is work to be back at; then everything done."""
-        self._await(lambda: "some are still down" if self._recoveries.open else "", BACK_WITHIN_S)
+        wait_for(
+            lambda: "some are still down" if self._recoveries.open else "",
+            BACK_WITHIN_S,
+            self._turn,
+        )
         self._sender.stop()
-        self._facts.not_finished = self._await(self._undone, DRAIN_WITHIN_S)
+        self._facts.not_finished = wait_for(self._undone, DRAIN_WITHIN_S, self._turn)
         if self._facts.not_finished:
             self._say(f"gave up waiting: {self._facts.not_finished}")
 
@@ -255,15 +258,16 @@ class KillDrill:
         self._facts.redis_events_rolled_back += max(0, before - self._positions())
         self._recoveries.server_killed(target.name, at_ms, self._clock.now_ms(), names)
         self._sender.resume()
-        self._await(
+        wait_for(
             lambda: "work" if target.name in {k.name for k in self._recoveries.open} else "",
             BACK_WITHIN_S,
+            self._turn,
         )
         return True
 
     def _silence(self) -> None:
         self._sender.pause()
-        self._await(self._undone, DRAIN_WITHIN_S)
+        wait_for(self._undone, DRAIN_WITHIN_S, self._turn)
 
     def _everybody_works(self) -> bool:
         wanted = {name for _, name in self._options.crew.names()}
@@ -276,20 +280,6 @@ class KillDrill:
         )
 
     # -- waiting ----------------------------------------------------------------------
-
-    def _await(self, missing: Callable[[], str], within_s: float) -> str:
-        """Watch until nothing is missing; what still is when the time is up."""
-        deadline_s = time.monotonic() + within_s
-        what = "not looked yet"
-        while time.monotonic() < deadline_s:
-            self._turn()
-            try:
-                what = missing()
-            except Unavailable as error:
-                what = str(error)
-            if not what:
-                return ""
-        return what
 
     def _turn(self) -> None:
         """Restart who died, hear who is back, say how it goes."""

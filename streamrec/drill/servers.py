@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 from streamrec.bootstrap.local_loop import LocalLoop
-from streamrec.errors import Unavailable
+from streamrec.demo.ready import insist_on
 from streamrec.infra.processes.apache_kafka import ApacheKafka
 from streamrec.ports import Clock
 
@@ -143,8 +143,6 @@ def _kill(loop: LocalLoop, name: str) -> None:
 
 def _await_restart(loop: LocalLoop, name: str) -> None:
     """``LocalLoop.watch`` starts a server that died. Raises Unavailable."""
-    deadline_s = time.monotonic() + RESTART_S
-    while name not in loop.pids():
-        if time.monotonic() > deadline_s:
-            raise Unavailable(f"{name} is not there again after {RESTART_S:g} s")
-        loop.watch()
+    insist_on(
+        lambda: "" if name in loop.pids() else f"{name} is not there again", RESTART_S, loop.watch
+    )

@@ -29,7 +29,7 @@ from streamrec.core.events import Item
 from streamrec.core.measures import drill_check
 from streamrec.core.measures.loop_watch import percentiles
 from streamrec.demo.cleaning import remove_traces
-from streamrec.demo.ready import Readiness
+from streamrec.demo.ready import Readiness, insist_on
 from streamrec.demo.rollback import insist
 from streamrec.demo.swaps import SwapPauses
 from streamrec.drill import evidence, stream
@@ -37,7 +37,6 @@ from streamrec.drill.kill import drill_settings
 from streamrec.drill.report import machine
 from streamrec.drill.sender import Sender
 from streamrec.drill.stream import Message
-from streamrec.errors import Unavailable
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import Codec
 from streamrec.settings import Settings
@@ -117,12 +116,14 @@ class SwapDrill:
         sender.send_now(chain(stream.items(codec), _crowd(codec, self._options.items)))
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         readiness = Readiness(self._settings, self._options.crew, self._options.items)
-        self._until(readiness.missing, READY_WITHIN_S)
+        insist_on(readiness.missing, READY_WITHIN_S, self._look)
         sender.start()
         with clients.release_desk(self._settings) as desk:
             self._say("learning until there are two generations …")
-            self._until(
-                lambda: "" if desk.state().history else "one generation only", RELEASED_WITHIN_S
+            insist_on(
+                lambda: "" if desk.state().history else "one generation only",
+                RELEASED_WITHIN_S,
+                self._look,
             )
             self._swap(desk)
         sender.stop()
@@ -149,13 +150,6 @@ class SwapDrill:
         forward = insist(lambda: desk.activate(champion, "drill"))
         self._seen.note(forward, self._seen.forward_ms)
         time.sleep(BETWEEN_S)
-
-    def _until(self, missing: Callable[[], str], within_s: float) -> None:
-        deadline_s = time.monotonic() + within_s
-        while what := missing():
-            if time.monotonic() > deadline_s:
-                raise Unavailable(f"waited {within_s:g} s: {what}")
-            self._look()
 
     def _look(self) -> None:
         self._loop.watch()
