@@ -1,8 +1,10 @@
 """The encoder's LoRA steps against a bare PEFT loop on the same tensors; re-indexing.
 
     python -m benchmarks.encoder [--steps 30] [--texts 2000] [--dtype auto] [--batch 64]
+                                [--compile]
 
     bare    PEFT's model on prepared token tensors: forward, pool, loss, backward, AdamW
+    compiled  with --compile: the same, through torch.compile; a minute or two to compile
     cold    the same step by TextEncoder, texts never seen before: tokenizer and lower layers
     cached  the same step on texts seen before: the adapted layers only
 
@@ -89,7 +91,9 @@ def train(
     return (time.process_time() - start) / steps
 
 
-def bare_step_s(settings: EncoderSettings, batches: list[list[str]], steps: int) -> float:
+def bare_step_s(
+    settings: EncoderSettings, batches: list[list[str]], steps: int, *, compiled: bool = False
+) -> float:
     directory = find_weights(settings.model).directory
     encoder_dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
@@ -110,9 +114,11 @@ def bare_step_s(settings: EncoderSettings, batches: list[list[str]], steps: int)
         for batch in batches
     ]  # fmt: skip
 
+    run = torch.compile(model, dynamic=True) if compiled else model
+
     def embed(step: int) -> Tensor:
         batch = tensors[step % len(tensors)]
-        hidden_BTD = model(**batch).last_hidden_state.float()
+        hidden_BTD = run(**batch).last_hidden_state.float()
         mask_BT1 = batch["attention_mask"].unsqueeze(-1)
         return functional.normalize((hidden_BTD * mask_BT1).sum(1) / mask_BT1.sum(1), dim=-1)
 
@@ -168,6 +174,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--compile", action="store_true")
     wish = parser.parse_args()
     torch.set_num_threads(1)
     encoder = load_encoder(EncoderSettings(dtype=wish.dtype))
@@ -180,10 +187,13 @@ def main() -> None:
         f"thread; {wish.steps} steps of {wish.batch} texts, {wish.texts} texts indexed"
     )
     bare = bare_step_s(settings, batches, wish.steps)
-    steps = {"bare": bare, "cold": encoder_step_s(encoder, batches, wish.steps)}
+    steps = {"bare": bare}
+    if wish.compile:
+        steps["compiled"] = bare_step_s(settings, batches, wish.steps, compiled=True)
+    steps |= {"cold": encoder_step_s(encoder, batches, wish.steps)}
     steps["cached"] = encoder_step_s(encoder, batches, wish.steps)
     for name, each_s in steps.items():
-        print(f"{name:7} {1000 * each_s:8.1f} ms a step   {bare / each_s:5.2f} times bare's rate")
+        print(f"{name:8} {1000 * each_s:8.1f} ms a step   {bare / each_s:5.2f} times bare's rate")
     first, again = index_s(encoder, titles(wish.texts, 2))
     print(f"index   {first:8.1f} s first, {again:.1f} s again   {first / again:5.2f} times faster")
     with tempfile.TemporaryDirectory() as directory:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from streamrec.bootstrap import clients
@@ -28,7 +29,7 @@ from streamrec.core import topics
 from streamrec.core.events import Interaction, Request
 from streamrec.core.release.registry import ControlRecord
 from streamrec.demo.cleaning import remove_traces
-from streamrec.demo.ready import Readiness, load_catalogue
+from streamrec.demo.ready import Readiness, insist_on, load_catalogue, wait_for
 from streamrec.drill import poison_world
 from streamrec.drill.kill import drill_settings
 from streamrec.drill.poison_report import Phase, Seen, report
@@ -107,7 +108,8 @@ class PoisonDrill:
         self._say = say
         self._clock = SystemClock()
         self._codec = clients.codec(self._settings)
-        self._fleet = clients.fleet(self._settings)
+        redis = stack.enter_context(clients.redis(self._settings))
+        self._fleet = clients.fleet(self._settings, redis)
         self._publisher = clients.publisher(self._settings, "streamrec-drill")
         stack.callback(self._publisher.close)
         self._follower = stack.enter_context(
@@ -130,7 +132,7 @@ class PoisonDrill:
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         items = len(poison_world.catalogue())
         readiness = Readiness(self._settings, self._options.crew, items)
-        self._until(readiness.missing, READY_WITHIN_S, busy=False)
+        insist_on(readiness.missing, READY_WITHIN_S, partial(self._turn, busy=False))
         self._good()
         self._attack()
         self._calm()
@@ -144,7 +146,7 @@ class PoisonDrill:
     def _good(self) -> None:
         """Until lists are good, so that there is something to be harmed; then the phase."""
         self._begin(Phase.LEARNING)
-        self._until(self._not_good_yet, GOOD_WITHIN_S)
+        wait_for(self._not_good_yet, GOOD_WITHIN_S, self._turn)
         self._phase(Phase.GOOD, self._options.phase_s)
 
     def _not_good_yet(self) -> str:
@@ -172,7 +174,7 @@ class PoisonDrill:
 
     def _calm(self) -> None:
         self._phase(Phase.CALM, self._options.phase_s)
-        self._until(self._still_alarmed, LIFTED_WITHIN_S)
+        wait_for(self._still_alarmed, LIFTED_WITHIN_S, self._turn)
         self._seen.limited_after = self._limited()
 
     def _still_alarmed(self) -> str:
@@ -181,7 +183,7 @@ class PoisonDrill:
 
     def _fooled(self) -> None:
         """People go on coming by while the drill activates what nobody should."""
-        self._until(self._next_is_near, JUDGED_WITHIN_S)
+        wait_for(self._next_is_near, JUDGED_WITHIN_S, self._turn)
         champion = self._seen.state.champion or ""
         store = clients.registry_store(self._settings)
         work = self._settings.state_dir / "poisoned"
@@ -191,9 +193,10 @@ class PoisonDrill:
         self._say(f"{bad}, {champion} upside down, gets past the gate")
         with ThreadPoolExecutor(1, thread_name_prefix="activate") as aside:
             activated = aside.submit(self._activate, bad)
-            self._until(
+            wait_for(
                 lambda: "" if self._seen.undone is not None or _failed(activated) else "not undone",
                 UNDONE_WITHIN_S,
+                self._turn,
             )
             activated.result()
 
@@ -218,17 +221,6 @@ class PoisonDrill:
     def _begin(self, phase: Phase) -> None:
         self._seen.begin(phase, self._clock.now_ms())
         self._say(f"{phase}: {phase.meaning}")
-
-    def _until(self, missing: Callable[[], str], within_s: float, *, busy: bool = True) -> str:
-        """Go on until nothing is missing; what still is when the time is up."""
-        end_s = time.monotonic() + within_s
-        while what := missing():
-            if time.monotonic() > end_s:
-                if not busy:
-                    raise Unavailable(f"not ready after {within_s:g} s: {what}")
-                return what
-            self._turn(busy=busy)
-        return ""
 
     def _turn(self, *, busy: bool = True) -> None:
         """Everybody acts, what came is taken in, and who died is started again."""
