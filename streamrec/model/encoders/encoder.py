@@ -245,10 +245,6 @@ class TextEncoder:
         return len(self._base.cache)
 
     @property
-    def cached_bytes(self) -> int:
-        return self._base.cache.bytes
-
-    @property
     def splits(self) -> bool:
         """Whether the layers below the adapter are cached."""
         return self._upper is not None

@@ -8,8 +8,8 @@ One letter, in this order:
 1. The ledger is told: whoever comes second, or again, is refused here.
 2. What is about to be sent is checked as its consumer will check it; if it fails, the
    claim is taken back.
-3. The message goes to its topic and Kafka acknowledges it. It carries the headers
-   ``HEADERS``, so that whoever reads the topic sees what it is.
+3. The message goes to its topic and Kafka acknowledges it. Its headers tell whoever reads
+   the topic what it is.
 4. The ledger is told where it stands. A letter that stands there too is thereby known as
    the second refusal of the same thing.
 
@@ -29,11 +29,9 @@ from streamrec.errors import Refused, TooLarge, UserError
 from streamrec.ports import Clock, Codec
 from streamrec.ports.letters import Outlet, ResendLedger
 
-OF = "streamrec-resend-of"
-FIRST = "streamrec-first-refused"
+OF = "streamrec-resend-of"  # the letter's place in the dead-letter topic
+FIRST = "streamrec-first-refused"  # the place of the refused message
 BY = "streamrec-resent-by"
-HEADERS = (OF, FIRST, BY)
-"""The letter's place in the dead-letter topic, the place of the refused message, and who."""
 
 
 @dataclass(frozen=True, slots=True)
