@@ -130,10 +130,6 @@ class ActivationCache:
     def __len__(self) -> int:
         return len(self._rows)
 
-    @property
-    def bytes(self) -> int:
-        return self._bytes
-
     def get(self, texts: Sequence[str]) -> list[Tensor | None]:
         """(T, H) of each text, or None where it must be computed."""
         with self._lock:
