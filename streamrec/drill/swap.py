@@ -120,15 +120,18 @@ class SwapDrill:
         sender.start()
         with clients.release_desk(self._settings) as desk:
             self._say("learning until there are two generations …")
-            insist_on(
-                lambda: "" if desk.state().history else "one generation only",
-                RELEASED_WITHIN_S,
-                self._look,
-            )
+            insist_on(lambda: self._unready(desk), RELEASED_WITHIN_S, self._look)
             self._swap(desk)
         sender.stop()
         publisher.close()
         return self._report()
+
+    def _unready(self, desk: ReleaseDesk) -> str:
+        """Without two generations nothing can be swapped, without lists nothing can be mixed."""
+        if not desk.state().history:
+            return "one generation only"
+        lists = sum(one.gauges.get("published", 0) for one in self._fleet.workers())
+        return "" if lists else "no list yet"
 
     def _swap(self, desk: ReleaseDesk) -> None:
         """The desk is used by one thread; this one goes on looking after the workers."""
