@@ -149,8 +149,8 @@ def test_servers_away_at_the_start_and_later(fresh_prefix, tmp_path):
         try:
             says(f"WARNING features-0 waiting: Kafka at 127.0.0.1:{kafka_port}")
             kafka.start()
-            missing = f"{fresh_prefix.topic}items, {fresh_prefix.topic}events"
-            says(f"no topic {missing}: `streamrec topics create` makes them")
+            says(f"no topic {fresh_prefix.topic}items, {fresh_prefix.topic}events")
+            says("`streamrec topics create` makes them")
             create_topics(settings.kafka)
             says("waiting 1 s: Redis: ")
             redis.start()
