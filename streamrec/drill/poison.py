@@ -42,7 +42,7 @@ from streamrec.settings import Adapter, Settings
 from streamrec.stages.training.alarm import ACTOR as ALARM
 
 READY_WITHIN_S = 600.0
-GOOD, GOOD_WITHIN_S = 0.8, 120.0
+GOOD, GOOD_WITHIN_S = 0.7, 120.0
 """Part of what is seen that is liked; the attack begins after so long in any case."""
 LIFTED_WITHIN_S = 120.0
 UNDONE_WITHIN_S = 90.0

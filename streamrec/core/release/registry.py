@@ -85,6 +85,13 @@ class RegistryState:
         """Where a rollback without a name goes."""
         return self.history[-1] if self.history else None
 
+    def came_after(self, former: str | None) -> bool:
+        """Whether the champion was activated since ``former`` was champion; a rollback was not.
+
+        Others may have been champion for a moment in between.
+        """
+        return former in self.history
+
     def then(self, **changes: Any) -> RegistryState:
         """The next revision."""
         return replace(self, revision=self.revision + 1, **changes)

@@ -73,7 +73,7 @@ class ClickGuard:
             self._undo(state, str(look))
 
     def _enthroned(self, state: RegistryState) -> None:
-        activated = self._champion is not None and state.previous == self._champion
+        activated = state.came_after(self._champion)
         self._since_ms = self._clock.now_ms() if activated else None
         self._champion = state.champion
 

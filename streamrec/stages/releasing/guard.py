@@ -85,7 +85,7 @@ class Guard:
             self._undo(state, breach)
 
     def _enthroned(self, state: RegistryState) -> None:
-        activated = self._champion is not None and state.previous == self._champion
+        activated = state.came_after(self._champion)
         self._since_ms = self._clock.now_ms() if activated else None
         self._known, self._broken = self._broken, frozenset()
         self._champion, self._strikes = state.champion, 0

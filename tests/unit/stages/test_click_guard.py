@@ -72,6 +72,16 @@ def test_who_follows_a_champion_of_a_moment_is_compared_with_the_one_before(worl
     assert len(world.undone) == 1
 
 
+def test_who_replaced_a_champion_that_no_look_saw_is_watched_too(world: World) -> None:
+    world.rates |= {"g2": Rate(), "g3": WORSE}
+    world.activate("g2")
+    world.state = transitions.activate(world.state, "g3")
+    world.guard.look()
+    assert len(world.undone) == 1
+    world.guard.look()
+    assert len(world.undone) == 1
+
+
 def test_a_champion_found_at_the_start_has_nothing_to_be_compared_with(world: World) -> None:
     world.state = transitions.activate(world.state, "g2")
     world.guard.look()

@@ -72,6 +72,14 @@ def test_a_new_breach_is_undone_after_so_many_looks(world, bad, why) -> None:
     assert len(world.undone) == 1, "what it went back to is not undone too"
 
 
+def test_who_replaced_a_champion_that_no_look_saw_is_watched_too(world) -> None:
+    world.looks(3, g1=GOOD)
+    world.activate("g2")
+    world.activate("g3")
+    world.looks(3, g3=EMPTY)
+    assert len(world.undone) == 1
+
+
 def test_a_breach_that_the_predecessor_had_too_is_not_its_fault(world) -> None:
     world.looks(3, g1=SLOW)
     world.activate("g2")
