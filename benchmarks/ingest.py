@@ -120,7 +120,7 @@ def bare_agent(settings: Settings, total: int, directory: Path) -> float:
 
 def our_worker(settings: Settings, total: int) -> float:
     """Events per second of ``workers.features``, everything committed and published."""
-    store = clients.partition_store(settings)
+    store = clients.partition_store(settings, clients.redis(settings))
     sources = [Source("events", number) for number in range(settings.kafka.partitions)]
 
     def applied() -> int:
@@ -163,7 +163,7 @@ def split(settings: Settings, total: int) -> dict[str, float]:
         return call
 
     codec = clients.codec(settings)
-    store = clients.partition_store(settings)
+    store = clients.partition_store(settings, clients.redis(settings))
     publisher = KafkaPublisher(settings.kafka, "bench-split")
     counts = dict.fromkeys(("items", "events"), settings.kafka.partitions)
     owner = partial(partition_for, partitions=counts["events"])

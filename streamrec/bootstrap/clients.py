@@ -107,9 +107,9 @@ def redis(settings: Settings) -> Redis:
     return connect_redis(settings.redis)
 
 
-def fleet(settings: Settings, client: Redis | None = None) -> RedisFleet:
-    """Who is alive. ``client``: the caller's, who closes it; else one that nobody closes."""
-    return RedisFleet(client or redis(settings), settings.redis.key_prefix)
+def fleet(settings: Settings, client: Redis) -> RedisFleet:
+    """Who is alive."""
+    return RedisFleet(client, settings.redis.key_prefix)
 
 
 def live_board(settings: Settings, client: Redis) -> RedisLiveBoard:
@@ -117,9 +117,9 @@ def live_board(settings: Settings, client: Redis) -> RedisLiveBoard:
     return RedisLiveBoard(client, settings.redis.key_prefix)
 
 
-def partition_store(settings: Settings, client: Redis | None = None) -> RedisPartitionStore:
-    """State by source partition. ``client``: as in ``fleet``."""
-    return RedisPartitionStore(client or redis(settings), settings.redis.key_prefix)
+def partition_store(settings: Settings, client: Redis) -> RedisPartitionStore:
+    """State by source partition."""
+    return RedisPartitionStore(client, settings.redis.key_prefix)
 
 
 def known_as(settings: Settings, user: str) -> str:

@@ -1,7 +1,8 @@
 """The demo: a real stream played through the real loop, watched from outside.
 
     play.py      the acts in their order
-    ready.py     the catalogue in, every worker ready; waiting for what is missing
+    ready.py     the catalogue in, every worker ready
+    waiting.py   until nothing is missing, while somebody looks after the loop
     player.py    events onto the topic at a steady rate
     watcher.py   the topics followed, in the order of time, into core.loop_watch
     rollback.py  the champion back and forward, by the code of the command line

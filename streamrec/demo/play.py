@@ -28,11 +28,12 @@ from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.memory import PeakMemory
 from streamrec.demo.panel import Panels
 from streamrec.demo.player import Player
-from streamrec.demo.ready import Readiness, insist_on, load_catalogue, wait_for
+from streamrec.demo.ready import Readiness, load_catalogue
 from streamrec.demo.rollback import RollbackTimes, show_rollback
 from streamrec.demo.screen import Screen
 from streamrec.demo.summary import Facts, summarize
 from streamrec.demo.swaps import SwapPauses
+from streamrec.demo.waiting import insist_on, wait_for
 from streamrec.demo.watcher import FOLLOWED, HELD_BACK_MS, Watcher, manifest_offsets
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock

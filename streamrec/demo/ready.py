@@ -1,19 +1,14 @@
-"""Getting a started loop to where a stream can be played: catalogue in, everybody ready.
-
-And waiting for that, or for anything else, while somebody looks after the loop.
-"""
+"""Getting a started loop to where a stream can be played: catalogue in, everybody ready."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.local_loop import SERVING, Crew
 from streamrec.core import topics
 from streamrec.core.events import Item, Source
-from streamrec.errors import Unavailable
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import Codec, PartitionStore, Publisher
 from streamrec.settings import Settings
@@ -24,28 +19,6 @@ def load_catalogue(items: Sequence[Item], codec: Codec, publisher: Publisher) ->
     for item in items:
         publisher.publish(topics.ITEMS, item.item_id.encode(), codec.encode(topics.ITEMS, item))
     publisher.flush()
-
-
-def wait_for(missing: Callable[[], str], within_s: float, meanwhile: Callable[[], object]) -> str:
-    """Do ``meanwhile`` again and again until nothing is missing; what still is in the end.
-
-    ``missing`` may raise Unavailable: then that is what is missing. It is asked at least once.
-    """
-    deadline_s = time.monotonic() + within_s
-    while True:
-        meanwhile()
-        try:
-            what = missing()
-        except Unavailable as error:
-            what = str(error)
-        if not what or time.monotonic() > deadline_s:
-            return what
-
-
-def insist_on(missing: Callable[[], str], within_s: float, meanwhile: Callable[[], object]) -> None:
-    """As ``wait_for``. Raises Unavailable when something still is missing in the end."""
-    if what := wait_for(missing, within_s, meanwhile):
-        raise Unavailable(f"waited {within_s:g} s: {what}")
 
 
 class Readiness:

@@ -27,7 +27,8 @@ from streamrec.core.events import Source
 from streamrec.core.measures.loop_watch import percentiles
 from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.play import demo_settings
-from streamrec.demo.ready import Readiness, insist_on, wait_for
+from streamrec.demo.ready import Readiness
+from streamrec.demo.waiting import insist_on, wait_for
 from streamrec.drill import evidence, stream
 from streamrec.drill.evidence import Verdict
 from streamrec.drill.report import Facts, report

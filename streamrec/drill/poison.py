@@ -29,7 +29,8 @@ from streamrec.core import topics
 from streamrec.core.events import Interaction, Request
 from streamrec.core.release.registry import ControlRecord
 from streamrec.demo.cleaning import remove_traces
-from streamrec.demo.ready import Readiness, insist_on, load_catalogue, wait_for
+from streamrec.demo.ready import Readiness, load_catalogue
+from streamrec.demo.waiting import insist_on, wait_for
 from streamrec.drill import poison_world
 from streamrec.drill.kill import drill_settings
 from streamrec.drill.poison_report import Phase, Seen, report

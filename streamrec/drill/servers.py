@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 from streamrec.bootstrap.local_loop import LocalLoop
-from streamrec.demo.ready import insist_on
+from streamrec.demo.waiting import insist_on
 from streamrec.infra.processes.apache_kafka import ApacheKafka
 from streamrec.ports import Clock
 

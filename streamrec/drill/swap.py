@@ -29,9 +29,10 @@ from streamrec.core.events import Item
 from streamrec.core.measures import drill_check
 from streamrec.core.measures.loop_watch import percentiles
 from streamrec.demo.cleaning import remove_traces
-from streamrec.demo.ready import Readiness, insist_on
+from streamrec.demo.ready import Readiness
 from streamrec.demo.rollback import insist
 from streamrec.demo.swaps import SwapPauses
+from streamrec.demo.waiting import insist_on
 from streamrec.drill import evidence, stream
 from streamrec.drill.kill import drill_settings
 from streamrec.drill.report import machine

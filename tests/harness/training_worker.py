@@ -90,12 +90,13 @@ class Installation:
         self.settings, self.scratch, self._stack = settings, scratch, stack
         create_topics(settings.kafka)
         self.codec = clients.codec(settings)
-        self.fleet = clients.fleet(settings)
+        redis = stack.enter_context(clients.redis(settings))
+        self.fleet = clients.fleet(settings, redis)
         self.registry = clients.registry_store(settings)
         self.desk = stack.enter_context(clients.release_desk(settings))
         self.publisher = clients.publisher(settings, "test")
         stack.callback(self.publisher.close)
-        store, source = clients.partition_store(settings), Source("items", 0)
+        store, source = clients.partition_store(settings, redis), Source("items", 0)
         store.commit(source, 0, 1, Writes(rows={i.item_id: item_record(i) for i in ITEMS}))
 
     def send(self, batches: list[TrainingBatch]) -> None:

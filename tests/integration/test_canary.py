@@ -32,6 +32,7 @@ from streamrec.stages.releasing.outcomes import TOPICS, Outcomes
 from streamrec.stages.releasing.release import CANARY_ACTOR, Outcome, ReleaseDesk
 from streamrec.stages.releasing.tryout import Tryout, TryoutRules
 from tests.fakes.language_models import save_tiny_model
+from tests.harness.public import Public
 from tests.harness.serving_loop import Loop, serving_loop
 from tests.harness.waiting import eventually
 
@@ -48,24 +49,14 @@ def loop(embedded_kafka, embedded_redis, fresh_prefix, tmp_path) -> Iterator[Loo
         yield loop
 
 
-class Public:
+class Everybody(Public):
     """Everybody asks again and again, and says what they saw and liked of each list."""
 
     def __init__(self, loop: Loop) -> None:
-        self.lists: list[Recommendation] = []
+        super().__init__()
         self._loop = loop
         self._liked: dict[str, frozenset[str]] = {}
         self._random = random.Random(5)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._live)
-
-    def __enter__(self) -> Public:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _live(self) -> None:
         loop, turn = self._loop, 0
@@ -135,7 +126,7 @@ def test_a_bad_generation_is_taken_back_by_what_its_share_of_users_does(loop) ->
             Background("outcomes", outcomes.listen, 0.0, stop),
             Background("live", watch.report, 0.2, stop),
         ]
-        with Public(loop) as public:
+        with Everybody(loop) as public:
             eventually(lambda: {one.user_id for one in public.lists} >= set(USERS))
             for thread in threads:
                 thread.start()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from streamrec import settings as reader
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.local_loop import Crew, LocalLoop
 from streamrec.cli.console import INTERRUPTED
-from streamrec.core.events import Interaction, Kind, Recommendation, Request
+from streamrec.core.events import Interaction, Kind, Request
 from streamrec.demo.ready import Readiness, load_catalogue
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.follower import Follower
@@ -35,6 +34,7 @@ from streamrec.settings import (
 from tests.fakes.language_models import save_tiny_model
 from tests.harness.command_line import CommandLine
 from tests.harness.generations import new_generation
+from tests.harness.public import Public
 from tests.harness.serving_loop import ITEMS
 from tests.harness.waiting import PATIENCE_S, eventually
 
@@ -72,21 +72,12 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(loop, CommandLine(reader.environment(loop.settings), tmp_path))
 
 
-class Public:
+class Clickers(Public):
     """People who click, and ask for more, until the test is over."""
 
     def __init__(self, settings: Settings) -> None:
-        self.lists: list[Recommendation] = []
-        self._settings, self._stop = settings, threading.Event()
-        self._thread = threading.Thread(target=self._live)
-
-    def __enter__(self) -> Public:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        super().__init__()
+        self._settings = settings
 
     def _live(self) -> None:
         settings, clock, turn = self._settings, SystemClock(), 0
@@ -115,7 +106,7 @@ def test_a_champion_with_empty_lists_is_rolled_back_unattended(world: World, tmp
     encoder = load_encoder(settings.encoder)
     bad = new_generation(tmp_path / "bad", encoder, 90, parent=good, linear=OVERFLOWS)
     clients.registry_store(settings).put(bad, tmp_path / "bad")
-    with Public(settings) as public, shell.started("adapters", "log", "--follow") as following:
+    with Clickers(settings) as public, shell.started("adapters", "log", "--follow") as following:
         eventually(lambda: any(one.items for one in public.lists))
         activated = shell.run("adapters", "activate", bad, "-m", "looks good to me")
         assert activated.returncode == 0, activated.stderr

@@ -98,6 +98,3 @@ def _names(error: AuthorizationError) -> str:
     told = error.args[0] if error.args else ""
     text = ", ".join(sorted(told)) if isinstance(told, set | frozenset) else str(told)
     return text if len(text) <= _LONG else ""
-
-
-__all__ = ["check_visible", "is_refusal", "may_join", "not_allowed", "refusal", "rights", "without"]

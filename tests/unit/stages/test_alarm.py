@@ -9,11 +9,11 @@ import pytest
 
 from streamrec.core.release import transitions
 from streamrec.core.release.registry import Pin, RegistryState
-from streamrec.core.training.shift import ShiftRules, ShiftWatch, Strange
+from streamrec.core.training.shift import Compared, ShiftRules, ShiftWatch
 from streamrec.errors import RegistryConflict, Unavailable
 from streamrec.stages.training.alarm import ACTOR, PromotionAlarm
 
-FLOOD = (Strange("top_item", 0.4, 0.02, 0.01),)
+FLOOD = (Compared("top_item", 0.4, 0.02, 0.01),)
 
 
 class World:

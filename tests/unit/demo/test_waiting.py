@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.demo.ready import insist_on, wait_for
+from streamrec.demo.waiting import insist_on, wait_for
 from streamrec.errors import Unavailable
 
 
