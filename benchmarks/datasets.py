@@ -2,7 +2,10 @@
 
     python -m benchmarks.datasets movietweetings DIR_WITH_DAT_FILES OUT
     python -m benchmarks.datasets movielens UNPACKED_ml-100k_OF_RECBOLE OUT
-    python -m benchmarks.datasets news OUT      (synthetic: topics, drift, real non-clicks)
+    python -m benchmarks.datasets news OUT [MEAN_CLICK_DELAY_S]
+
+``news`` is synthetic: topics, drift, real non-clicks; a click comes 20 s after its views, or
+after a random time with the mean given.
 
 Ratings become events: MovieTweetings 7 and more, MovieLens 4 and more, are clicks; lower
 ones are views without a click.
@@ -13,6 +16,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +50,21 @@ def movielens(source: Path) -> tuple[list[Record], list[Record]]:
 
 
 def news(
-    users: int = 2_000, articles: int = 3_000, impressions: int = 6_000, seed: int = 0
+    users: int = 2_000,
+    articles: int = 3_000,
+    impressions: int = 6_000,
+    seed: int = 0,
+    mean_click_delay_s: float | None = None,
 ) -> tuple[list[Record], list[Record]]:
     """Impressions of fresh articles with real non-clicks; taste by topic, short-lived appeal.
 
     Titles share words within a topic, so text tells tastes; appeal (the click rate of an
-    article) is only to be seen in clicks.
+    article) is only to be seen in clicks. A click comes 20 s after its views. With
+    ``mean_click_delay_s`` the delay is exponential, at least a second: what is shown and
+    clicked stays the same, only the times of clicks change.
     """
     rng = np.random.default_rng(seed)
+    delay_rng = np.random.default_rng([seed, 1])  # of its own: what is clicked does not change
     names = list(_TOPICS)
     topic_of = rng.integers(len(names), size=articles)
     appeal = rng.gumbel(0.0, 0.8, articles)
@@ -87,16 +98,19 @@ def news(
                     "position": position,
                 }
             )
+        delay_s = 20
+        if mean_click_delay_s is not None:
+            delay_s = max(1, round(delay_rng.exponential(mean_click_delay_s)))
         events.append(
             common
             | {
                 "event_id": f"c{number}",
                 "item_id": f"n{clicked}",
                 "kind": "click",
-                "occurred_at": at + 20,
+                "occurred_at": at + delay_s,
             }
         )
-    return items, events
+    return items, sorted(events, key=itemgetter("occurred_at"))  # stable: a list stays together
 
 
 def _rated(ratings: Iterable[tuple[int, str, str, float]], click_from: float) -> Iterator[Record]:
@@ -148,6 +162,8 @@ def main(arguments: list[str]) -> None:
             write(Path(out), *movielens(Path(source)))
         case ["news", out]:
             write(Path(out), *news())
+        case ["news", out, delay_s] if delay_s.replace(".", "", 1).isdigit():
+            write(Path(out), *news(mean_click_delay_s=float(delay_s)))
         case _:
             raise SystemExit(__doc__)
 
