@@ -16,11 +16,14 @@ is back. In one of two ways:
   pairs and histories all say the wrong thing at once; texts stay.
 
 Fast lane, predict then learn; *static* is the same model, its weights frozen at 3/10, its
-statistics live.
+statistics live; *begun at the swap* is the same model with no past at all: neither statistics
+nor weights from before. Who does no better than it has nothing useful left of the past; who
+does no worse has forgotten as much as there is to be gained by forgetting.
 
 Printed: NDCG@10 of stretches of the stream, undisturbed and swapped, and after how many
 events the mean of the last WINDOW events is back at 90 % of its level before the swap (the
-4,000 events before it); the same for the return of the old taste.
+4,000 events before it), and at 90 % of what the undisturbed run has on the same events (a
+stream has easier and harder stretches); the same for the return of the old taste.
 """
 
 from __future__ import annotations
@@ -105,14 +108,16 @@ def swapped(
     return [changed(e) if start <= n < stop else e for n, e in enumerate(events)]
 
 
-def recovery(numbers_E: np.ndarray, gains_E: np.ndarray, at: int, level: float) -> int | None:
-    """Events after ``at`` until the mean of the last WINDOW events is ENOUGH of the level.
+def recovery(
+    numbers_E: np.ndarray, gains_E: np.ndarray, at: int, levels_E: np.ndarray
+) -> int | None:
+    """Events after ``at`` until the mean of the last WINDOW events is ENOUGH of their levels'.
 
     The window lies wholly after ``at``, so it is never less than WINDOW. None: not in time.
     """
     for end in range(at + WINDOW, int(numbers_E[-1]) + 1, 50):
         inside = (numbers_E >= max(at, end - WINDOW)) & (numbers_E < end)
-        if inside.any() and gains_E[inside].mean() >= ENOUGH * level:
+        if inside.any() and gains_E[inside].mean() >= ENOUGH * levels_E[inside].mean():
             return end - at
     return None
 
@@ -132,6 +137,15 @@ def run(prepared: Prepared, events: list[Interaction], seed: int) -> dict[str, l
     return {"streamrec": ours.predictions, "static": theirs.predictions}
 
 
+def from_nothing(prepared: Prepared, events: list[Interaction], seed: int) -> list[Prediction]:
+    """Predictions of a learner that sees the stream between swap and return alone."""
+    start, stop = int(SWAP * len(events)), int(BACK * len(events))
+    stream = Stream(prepared.items, events[start:stop])
+    replay = Replay(stream, prepared.catalogue, prepared.learner(seed=seed), ReplayOptions())
+    replay.play()
+    return [replace(p, number=p.number + start) for p in replay.predictions]
+
+
 def series(runs: Sequence[list[Prediction]]) -> tuple[np.ndarray, np.ndarray]:
     """Event numbers, and gains averaged over seeds."""
     kept = [p for p in runs[0] if gain(p) is not None]
@@ -140,6 +154,7 @@ def series(runs: Sequence[list[Prediction]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def report(name: str, numbers_E: np.ndarray, gains_E: np.ndarray, events: int) -> None:
+    """One line: the mean of each stretch."""
     swap, back = int(SWAP * events), int(BACK * events)
     edges = {
         "before": (swap - LEVEL_EVENTS, swap),
@@ -155,14 +170,31 @@ def report(name: str, numbers_E: np.ndarray, gains_E: np.ndarray, events: int) -
     for start, stop in edges.values():
         inside = (numbers_E >= start) & (numbers_E < stop)
         cells.append(f"{gains_E[inside].mean():>13.4f}" if inside.any() else f"{'-':>13}")
-    print(f"{name:<24}" + "".join(cells), flush=True)
-    if "swapped" in name:
-        before = (numbers_E >= swap - LEVEL_EVENTS) & (numbers_E < swap)
-        level = gains_E[before].mean()
-        till_back = numbers_E < back
-        first = recovery(numbers_E[till_back], gains_E[till_back], swap, level)
-        again = recovery(numbers_E, gains_E, back, level)
-        print(f"{'':<24}  90 % of the old level after {first} events; on return after {again}")
+    print(f"{name:<30}" + "".join(cells), flush=True)
+
+
+def report_recovery(
+    numbers_E: np.ndarray, gains_E: np.ndarray, undisturbed_E: np.ndarray, events: int
+) -> None:
+    """After how many events the swap is made good, by both yardsticks."""
+    swap, back = int(SWAP * events), int(BACK * events)
+    before = (numbers_E >= swap - LEVEL_EVENTS) & (numbers_E < swap)
+    yardsticks = {
+        "the old level": np.full(len(gains_E), gains_E[before].mean()),
+        "the undisturbed run": undisturbed_E,
+    }
+    till_back = numbers_E < back
+    for name, levels_E in yardsticks.items():
+        first = recovery(numbers_E[till_back], gains_E[till_back], swap, levels_E[till_back])
+        again = recovery(numbers_E, gains_E, back, levels_E)
+        print(f"{'':<30}  90 % of {name} after {first} events; on return after {again}")
+
+
+def curve(numbers_E: np.ndarray, gains_E: np.ndarray, events: int) -> list[float | None]:
+    """The mean of each fortieth of the stream."""
+    parts = np.array_split(np.arange(events), 40)
+    inside = [(numbers_E >= p[0]) & (numbers_E <= p[-1]) for p in parts]
+    return [gains_E[i].mean() if i.any() else None for i in inside]
 
 
 def main() -> None:
@@ -186,16 +218,20 @@ def main() -> None:
     heads = ["before", "0-500 after", "500-1000", "1000-2000", "to return"]
     heads += ["0-500 back", "500-1000 back", "rest"]
     print(f"{len(partner):,} {of} have a partner; NDCG@10")
-    print(" " * 24 + "".join(f"{head:>13}" for head in heads))
+    print(" " * 30 + "".join(f"{head:>13}" for head in heads))
     curves: dict[str, list[float | None]] = {}
+    undisturbed: dict[str, np.ndarray] = {}
     for kind, events in streams.items():
         runs = [run(prepared, events, seed) for seed in range(arguments.seeds)]
         for name in runs[0]:
             numbers_E, gains_E = series([one[name] for one in runs])
             report(f"{name}, {kind}", numbers_E, gains_E, count)
-            parts = np.array_split(np.arange(count), 40)
-            inside = [(numbers_E >= p[0]) & (numbers_E <= p[-1]) for p in parts]
-            curves[f"{name}, {kind}"] = [gains_E[i].mean() if i.any() else None for i in inside]
+            if undisturbed.setdefault(name, gains_E) is not gains_E:
+                report_recovery(numbers_E, gains_E, undisturbed[name], count)
+            curves[f"{name}, {kind}"] = curve(numbers_E, gains_E, count)
+    begun = [from_nothing(prepared, streams["swapped"], s) for s in range(arguments.seeds)]
+    report("begun at the swap", *series(begun), count)
+    curves["begun at the swap"] = curve(*series(begun), count)
     if arguments.plot:
         across = ["0 %", "25 %", "50 %: swap", "75 %: back", "100 %"]
         title = "Tastes swap at half, and back at three quarters"

@@ -58,7 +58,7 @@ def test_partner_users_like_the_other_kind_and_take_each_others_events() -> None
 def test_recovery_is_counted_from_the_swap() -> None:
     numbers = np.arange(6_000)
     gains = np.where((numbers >= 2_000) & (numbers < 3_000), 0.0, 1.0)
-    found = recovery(numbers, gains, 2_000, 1.0)
+    found = recovery(numbers, gains, 2_000, np.ones(6_000))
     assert found is not None
     assert 1_000 + 0.9 * WINDOW <= found <= 1_000 + WINDOW
-    assert recovery(numbers, np.where(numbers >= 2_000, 0.5, 1.0), 2_000, 1.0) is None
+    assert recovery(numbers, np.where(numbers >= 2_000, 0.5, 1.0), 2_000, np.ones(6_000)) is None
