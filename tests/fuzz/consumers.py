@@ -40,6 +40,7 @@ from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, _digest
 from streamrec.infra.stores.explanations import packed, unpacked
 from streamrec.infra.wire import follower
 from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.model.scoring.tensors import example_tensors
 from streamrec.ports import LearnReport
 from streamrec.settings import KafkaSettings
@@ -344,7 +345,7 @@ class Control:
         del scratch
         self.log = control_log.KafkaControlLog({}, CODEC, SETTINGS.topic_prefix)
         self.consumer = _Log(self.log._partition)
-        self.log._consumer = self.consumer
+        self.log._consumer = LazyConsumer(lambda: self.consumer)
         self.warnings = Warnings()
         control_log.log.addHandler(self.warnings)
         control_log.log.setLevel(logging.WARNING)

@@ -15,6 +15,7 @@ Losing the place is never silent:
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -23,7 +24,8 @@ from kafka.errors import OffsetOutOfRangeError
 from streamrec.core.examples import TrainingBatch
 from streamrec.core.topics import TRAINING_BATCHES
 from streamrec.errors import Malformed, Refused, UserError
-from streamrec.infra.wire.kafka import Garbled, discard, full_name, kafka_errors, make_consumer
+from streamrec.infra.wire.kafka import full_name, kafka_errors, make_consumer
+from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.ports import Codec, DeliveredBatch
 from streamrec.settings import KafkaSettings
 
@@ -38,7 +40,7 @@ class KafkaBatchFeed:
         self._codec = codec
         self._client_id = client_id
         self._partition = TopicPartition(full_name(settings, TRAINING_BATCHES), 0)
-        self._consumer: KafkaConsumer | None = None
+        self._consumer = LazyConsumer(self._connected)
         self._next: int | None = None  # where a consumer made anew goes on
 
     def seek(self, offset: int) -> int:
@@ -46,8 +48,7 @@ class KafkaBatchFeed:
 
         Raises Unavailable, UserError when there is no such topic or it ends before ``offset``.
         """
-        reader = self._reader()
-        with kafka_errors(self._settings, f"asking where {self._partition.topic} begins"):
+        with self._asked(f"asking where {self._partition.topic} begins") as reader:
             first = int(reader.beginning_offsets([self._partition])[self._partition])
             end = int(reader.end_offsets([self._partition])[self._partition])
         if offset > end:
@@ -71,30 +72,26 @@ class KafkaBatchFeed:
 
         Raises Unavailable, UserError when the topic was made anew meanwhile.
         """
-        reader = self._reader()
         try:
-            with kafka_errors(self._settings, f"reading {self._partition.topic}"):
+            with self._asked(f"reading {self._partition.topic}") as reader:
                 fetched = self._fetch(reader, timeout_s, limit)
         except _PlaceGone as gone:
             return self._regain(gone.offset)
-        except Garbled:
-            self._drop()
-            raise
         if fetched:
             self._next = fetched[-1].offset + 1
         return [self._delivered(message) for message in fetched]
 
     def lag(self) -> int:
         """Batches in the topic that have not been polled. Raises Unavailable."""
-        reader = self._reader()
-        with kafka_errors(self._settings, f"asking where {self._partition.topic} ends"):
+        with self._asked(f"asking where {self._partition.topic} ends") as reader:
             end = int(reader.end_offsets([self._partition])[self._partition])
             return max(0, end - int(reader.position(self._partition)))
 
     def close(self) -> None:
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+        self._consumer.close()
+
+    def _asked(self, doing: str) -> AbstractContextManager[KafkaConsumer]:
+        return self._consumer.asked(kafka_errors(self._settings, doing))
 
     def _fetch(self, reader: KafkaConsumer, timeout_s: float, limit: int) -> list[Any]:
         try:
@@ -102,12 +99,6 @@ class KafkaBatchFeed:
         except OffsetOutOfRangeError as error:
             raise _PlaceGone(int(error.args[0][self._partition])) from error
         return list(fetched.get(self._partition, []))
-
-    def _drop(self) -> None:
-        """The broker's answer made no sense: the next call has a consumer of its own."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            discard(consumer)
 
     def _regain(self, offset: int) -> list[DeliveredBatch]:
         self.seek(offset)
@@ -126,17 +117,16 @@ class KafkaBatchFeed:
             return value
         return Malformed(f"not a mini-batch but {type(value).__name__}")
 
-    def _reader(self) -> KafkaConsumer:
-        if self._consumer is None:
-            self._consumer = make_consumer(
-                self._settings,
-                (TRAINING_BATCHES,),
-                client_id=self._client_id,
-                offset_reset="none",  # losing the place is our decision, not the driver's
-            )
-            if self._next is not None:
-                self._consumer.seek(self._partition, self._next)
-        return self._consumer
+    def _connected(self) -> KafkaConsumer:
+        consumer = make_consumer(
+            self._settings,
+            (TRAINING_BATCHES,),
+            client_id=self._client_id,
+            offset_reset="none",  # losing the place is our decision, not the driver's
+        )
+        if self._next is not None:
+            consumer.seek(self._partition, self._next)
+        return consumer
 
 
 class _PlaceGone(Exception):

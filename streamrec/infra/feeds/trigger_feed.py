@@ -12,8 +12,7 @@ that cannot be decoded: the consumer is made anew and begins where the group has
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -23,7 +22,8 @@ from kafka.structs import OffsetAndMetadata
 from streamrec.core.events import Request, UserUpdate
 from streamrec.core.topics import REQUESTS, USER_UPDATES
 from streamrec.errors import Malformed, Refused
-from streamrec.infra.wire.kafka import Garbled, discard, kafka_errors, make_consumer
+from streamrec.infra.wire.kafka import kafka_errors, make_consumer
+from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.ports import Codec, Delivered
 from streamrec.settings import KafkaSettings
 
@@ -33,8 +33,6 @@ GROUP = "serving"
 SESSION_TIMEOUT_MS = 6_000
 """How long a worker that was killed holds its partitions: the least that brokers allow."""
 
-CLOSE_TIMEOUT_MS = 3_000
-
 
 class KafkaTriggerFeed:
     """``ports.TriggerFeed`` over a consumer group. Connects at first use; close it."""
@@ -43,15 +41,14 @@ class KafkaTriggerFeed:
         self._settings = settings
         self._codec = codec
         self._client_id = client_id
-        self._consumer: KafkaConsumer | None = None
+        self._consumer = LazyConsumer(self._joined)
         self._held: list[Any] = []  # came in while we stayed
         self._next: dict[TopicPartition, int] = {}  # behind the last message handed out
 
     def poll(self, timeout_s: float, limit: int) -> list[Delivered]:
         """The next messages, at most ``limit``; none if nothing came in time."""
-        consumer = self._reader()
-        if not self._held:
-            with self._errors("reading triggers"):
+        with self._asked("reading triggers") as consumer:
+            if not self._held:
                 consumer.resume(*consumer.paused())
                 self._held = self._fetch(consumer, timeout_s, limit)
         handed, self._held = self._held[:limit], self._held[limit:]
@@ -64,15 +61,13 @@ class KafkaTriggerFeed:
 
         A rebalance may bring partitions that are not paused yet: what comes is held.
         """
-        consumer = self._reader()
-        with self._errors("waiting"):
+        with self._asked("waiting") as consumer:
             consumer.pause(*consumer.assignment())
             self._held += self._fetch(consumer, timeout_s, None)
 
     def commit(self) -> None:
         """Everything handed out so far is answered."""
-        consumer = self._reader()
-        with self._errors("committing offsets"):
+        with self._asked("committing offsets") as consumer:
             ours = consumer.assignment()
             offsets = {
                 partition: OffsetAndMetadata(offset, "", -1)
@@ -88,8 +83,7 @@ class KafkaTriggerFeed:
 
     def lag(self) -> int:
         """Messages of our partitions that have not been handed out, as far as we have heard."""
-        consumer = self._reader()
-        with self._errors("measuring lag"):
+        with self._asked("measuring lag") as consumer:
             behind = 0
             for partition in consumer.assignment():
                 end = consumer.highwater(partition)
@@ -102,26 +96,10 @@ class KafkaTriggerFeed:
 
         In the middle of a rebalance a broker may not hear us: then it finds out by itself.
         """
-        if self._consumer is not None:
-            self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
-            self._consumer = None
+        self._consumer.close()
 
-    @contextmanager
-    def _errors(self, doing: str) -> Iterator[None]:
-        """Raises Unavailable; after an answer that cannot be decoded the consumer is gone."""
-        try:
-            with kafka_errors(self._settings, doing):
-                yield
-        except Garbled:
-            self._drop()
-            raise
-
-    def _drop(self) -> None:
-        """What was handed out and not committed will come again."""
-        consumer, self._consumer = self._consumer, None
-        self._held, self._next = [], {}
-        if consumer is not None:
-            discard(consumer, timeout_ms=CLOSE_TIMEOUT_MS)
+    def _asked(self, doing: str) -> AbstractContextManager[KafkaConsumer]:
+        return self._consumer.asked(kafka_errors(self._settings, doing))
 
     def _fetch(self, consumer: KafkaConsumer, timeout_s: float, limit: int | None) -> list[Any]:
         fetched = consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
@@ -149,15 +127,15 @@ class KafkaTriggerFeed:
             return value
         return Malformed(f"not a trigger but {type(value).__name__}")
 
-    def _reader(self) -> KafkaConsumer:
-        if self._consumer is None:
-            self._consumer = make_consumer(
-                self._settings,
-                (USER_UPDATES, REQUESTS),
-                group=GROUP,
-                client_id=self._client_id,
-                session_timeout_ms=SESSION_TIMEOUT_MS,
-                heartbeat_interval_ms=SESSION_TIMEOUT_MS // 4,
-                fetch_max_wait_ms=100,
-            )
-        return self._consumer
+    def _joined(self) -> KafkaConsumer:
+        """A new member of the group: what was handed out and not committed comes again."""
+        self._held, self._next = [], {}
+        return make_consumer(
+            self._settings,
+            (USER_UPDATES, REQUESTS),
+            group=GROUP,
+            client_id=self._client_id,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=SESSION_TIMEOUT_MS // 4,
+            fetch_max_wait_ms=100,
+        )

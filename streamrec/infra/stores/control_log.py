@@ -29,9 +29,10 @@ from streamrec.core import topics
 from streamrec.core.release import registry
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Refused, RegistryConflict, Unavailable
-from streamrec.infra.wire.kafka import UNDECODABLE, discard
+from streamrec.infra.wire.kafka import UNDECODABLE
 from streamrec.infra.wire.kafka_connect import connect
 from streamrec.infra.wire.kafka_rights import is_refusal, refusal
+from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.ports import Codec
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ class KafkaControlLog:
         self._partition = TopicPartition(prefix + topics.ADAPTERS, 0)
         self._timeout_s = timeout_s
         self._observe = observe
-        self._consumer: Any = None
-        self._producer: Any = None
+        self._consumer = LazyConsumer(self._connected)
+        self._producer: KafkaProducer | None = None
         self._record: ControlRecord | None = None
         self._ends_ignored = False
 
@@ -90,15 +91,15 @@ class KafkaControlLog:
         """Every accepted record that compaction has left, oldest first."""
         with self._reachable():
             end = self._end()
-            self._reader().seek(self._partition, 0)
+            self._consumer.get().seek(self._partition, 0)
             self._record = None
             return [record for _, record in self._read_to(end)]
 
     def close(self) -> None:
-        for client in (self._consumer, self._producer):
-            if client is not None:
-                client.close()
-        self._consumer = self._producer = None
+        self._consumer.close()
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
 
     def __enter__(self) -> KafkaControlLog:
         return self
@@ -131,7 +132,8 @@ class KafkaControlLog:
         """Read until ``end`` is reached; what was accepted on the way."""
         deadline = time.monotonic() + self._timeout_s
         taken: list[tuple[int, ControlRecord]] = []
-        while self._reader().position(self._partition, timeout_ms=self._timeout_ms) < end:
+        reader = self._consumer.get()
+        while reader.position(self._partition, timeout_ms=self._timeout_ms) < end:
             if time.monotonic() > deadline:
                 raise Unavailable(f"{self._partition.topic} was not read in {self._timeout_s:g} s")
             taken += self._take(0.1)
@@ -139,7 +141,7 @@ class KafkaControlLog:
 
     def _take(self, timeout_s: float) -> list[tuple[int, ControlRecord]]:
         """One poll, by the rule of ``core.release.registry``."""
-        fetched = self._reader().poll(timeout_ms=int(timeout_s * 1000))
+        fetched = self._consumer.get().poll(timeout_ms=int(timeout_s * 1000))
         taken = []
         for message in fetched.get(self._partition, []):
             record = self._decoded(message)
@@ -160,21 +162,18 @@ class KafkaControlLog:
         return value if isinstance(value, ControlRecord) else None
 
     def _end(self) -> int:
-        ends = self._reader().end_offsets([self._partition], timeout_ms=self._timeout_ms)
+        reader = self._consumer.get()
+        ends = reader.end_offsets([self._partition], timeout_ms=self._timeout_ms)
         return int(ends[self._partition])
 
-    def _reader(self) -> Any:
-        if self._consumer is None:
-            consumer = connect(
-                KafkaConsumer,
-                **self._config,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-            )
-            consumer.assign([self._partition])
-            consumer.seek(self._partition, 0)
-            self._consumer = consumer
-        return self._consumer
+    def _connected(self) -> KafkaConsumer:
+        """At the start of the log: a new one reads the whole of it again."""
+        consumer = connect(
+            KafkaConsumer, **self._config, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        consumer.assign([self._partition])
+        consumer.seek(self._partition, 0)
+        return consumer
 
     @property
     def _timeout_ms(self) -> int:
@@ -193,17 +192,11 @@ class KafkaControlLog:
                 "there, and has `streamrec topics create` been run?"
             ) from error
         except UNDECODABLE as error:
-            self._drop()
+            self._consumer.drop()
             raise Unavailable(
                 f"the control log {self._partition.topic} gave an answer that cannot be decoded: "
                 f"{error!r}; it is read anew from its start"
             ) from error
-
-    def _drop(self) -> None:
-        """A consumer in doubt is thrown away; the next one reads the whole log again."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            discard(consumer)
 
 
 def _repair(state: RegistryState, lost: ControlRecord) -> ControlRecord:

@@ -21,6 +21,7 @@ kafka_rights.py      what Kafka does not allow us, in a sentence that names who,
                      to look
 kafka_security.py    who we are to Kafka, and whom we trust: TLS and SASL from our settings
 kafka_topics.py      our topics on a broker: which there are, and making those that are not
+lazy_consumer.py     a consumer that is made at first use, and made anew once it is in doubt
 follower.py          topics followed from now on: every message decoded, with its Kafka
                      coordinates
 """

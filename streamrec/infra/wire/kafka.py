@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -210,12 +210,6 @@ def make_consumer(
         elif topics:
             consumer.assign(assignment(consumer, settings, topics))
     return consumer
-
-
-def discard(consumer: KafkaConsumer, timeout_ms: int = 3_000) -> None:
-    """Close a consumer that may be broken, without committing; whatever it raises is done with."""
-    with suppress(KafkaError, OSError, RuntimeError, *UNDECODABLE):
-        consumer.close(autocommit=False, timeout_ms=timeout_ms)
 
 
 def assignment(
