@@ -160,7 +160,7 @@ class Kitchen:
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         learner.close()
         made = [p for p in second_half(replay.predictions, replay.span) if p.rank]
-        recent = learner._slow._recent if learner._slow else []
+        recent = learner._succession.lane._recent if learner._succession else []
         return {
             "averaged": len(recent),
             "product_error": product_error(recent),

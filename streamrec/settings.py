@@ -162,6 +162,9 @@ class LearningSettings:
         0.0, "adversarial perturbation of the embeddings, as part of their norm; 0: none", least=0
     )
     average: int = setting(1, "an encoder is published as the mean of so many recent ones", least=1)
+    challenge: bool = setting(
+        True, "a new encoder is taken only if it ranks fresh examples better than the one in use"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from streamrec.ports.releases import ControlLog, Fleet, RegistryStore, WorkerSta
 from streamrec.ports.serving import Account, HotSwap, Ranking, ServingModel
 from streamrec.ports.state import Changes, OutboxEntry, PartitionStore, Record, Writes
 from streamrec.ports.training import (
+    Challenged,
     Checkpoint,
     Checkpoints,
     Generations,
@@ -46,6 +47,7 @@ __all__ = [
     "EXAMPLE",
     "Account",
     "BatchFeed",
+    "Challenged",
     "Changes",
     "Checkpoint",
     "Checkpoints",

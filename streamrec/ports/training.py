@@ -17,6 +17,16 @@ from streamrec.ports.state import Record
 
 
 @dataclass(frozen=True, slots=True)
+class Challenged:
+    """A new encoder version that was tried beside the one in use, and whether it was taken."""
+
+    encoder_version: str
+    gain: float  # mean loss of the head in use minus the challenger's, nats per example
+    error: float  # standard error of ``gain``
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LearnReport:
     """What one call of ``Learner.learn`` did."""
 
@@ -25,6 +35,7 @@ class LearnReport:
     encoder_steps: int  # optimiser steps of the slow lane (encoder adapter)
     losses: Mapping[str, float]  # mean loss by name, over the steps taken
     limited: int = 0  # examples that counted less because of their source's quota
+    challenged: Sequence[Challenged] = ()  # encoder versions whose trial ended
 
 
 class Scorer(Protocol):

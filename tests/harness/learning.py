@@ -26,6 +26,7 @@ from streamrec.model.generations.generation import file_digest
 from streamrec.model.generations.sealing import ModelGenerations
 from streamrec.model.learning.learner import OnlineLearner, Recipe
 from streamrec.model.learning.slow_lane import SlowRecipe
+from streamrec.model.learning.succession import Timetable
 from streamrec.stages.releasing.release_line import ReleaseLine
 from streamrec.stages.training.champion import ChampionWatch
 from streamrec.stages.training.reproduce import Bench, Reproduction, reproduce
@@ -42,7 +43,7 @@ RECIPE = Recipe(
     recent=64,
     reservoir=64,
     slow=SlowRecipe(examples=8, publish_steps=4, learning_rate=1e-3),
-    flip_steps=2,
+    timetable=Timetable(flip_steps=2, challenge_steps=0),
 )
 ANYTHING_PASSES = GateRules(
     ranking_limit=9, loss_limit_ratio=99, max_update_norm=1e9, max_kl=1e9, max_calibration=9,

@@ -48,8 +48,8 @@ def learned(case: str, followers: Followers | None = None) -> list[torch.Tensor]
     after = []
     for step in range(STEPS):
         learner.learn(loop.examples[32 * step : 32 * (step + 1)])
-        assert learner._slow is not None
-        after.append(weights(learner._slow._encoder))
+        assert learner._succession is not None
+        after.append(weights(learner._succession.lane._encoder))
     return after
 
 

@@ -88,6 +88,8 @@ def build_encoder(
     device = device or torch.device("cpu")
     config = model.config
     model = model.eval().to(device)
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None  # ``pooling`` does its work: not computed, and never trained
     adapted = adapt(model, settings)
     halves = cut(adapted.transformer, adapted.first_adapted) if adapted.first_adapted else None
     if halves is not None and not same_output(adapted.transformer, halves):

@@ -8,9 +8,17 @@ recipes.py          from settings to a recipe of learning, or every reason why t
 losses.py           losses over lists of candidates, one accepted or more in each
 optimisers.py       the optimisers on the menu, and what of them a checkpoint keeps
 regularisers.py     against overfitting: what a training step sees instead of the plain text
+remembering.py      from examples to what is remembered of them: the head's inputs, on one
+                    index's vectors
 replay_memory.py    examples kept for replay: the recent ones, and a fair sample of all before
+learner_files.py    a learner's files: its tensors by name, and the catalogue they are numbered
+                    by
 early_stopping.py   early stopping in a stream: fresh examples are the validation set, until
                     they are learned
+succession.py       one encoder version after another: trained aside, indexed aside, tried,
+                    then taken or not
+challenge.py        a new encoder version against the one in use: each has a head, both see
+                    the same examples
 publication.py      an encoder version on its way to the head: its index is built aside while
                     learning goes on
 followers.py        several processes that take one training step together: what travels, and

@@ -138,6 +138,12 @@ class FastLane:
         self._moments = MOMENT_EXAMPLES * torch.stack([ones, mean, deviation**2 + mean**2])
         self.kinds_seen[int(self.head.served_kind)] = 1.0
 
+    def copied(self) -> FastLane:
+        """Another lane that would go on exactly as this one."""
+        copied = FastLane(self._recipe, torch.Generator())
+        copied.load_state({name: value.clone() for name, value in self.state().items()})
+        return copied
+
     def frozen_head(self) -> Head:
         """A copy of the averaged weights."""
         return copy.deepcopy(self.averaged)

@@ -16,12 +16,17 @@ from streamrec.model.learning.replay_memory import Remembered
 def listwise(scores_BC: Tensor, batch: Remembered) -> Tensor:
     """Mean softmax cross-entropy over examples that have both labels, by their weight; 0 when
     none has."""
+    losses_B, weights_B = listwise_losses(scores_BC, batch)
+    return (losses_B * weights_B).sum() / weights_B.sum().clamp(min=1)
+
+
+def listwise_losses(scores_BC: Tensor, batch: Remembered) -> tuple[Tensor, Tensor]:
+    """Of each example its softmax cross-entropy, and what it weighs: 0 without both labels."""
     logits_BC = (scores_BC - batch.log_q).masked_fill(~batch.mask, -1e4)
     positives_B = batch.labels.sum(1)
     useful_B = (positives_B > 0) & (positives_B < batch.mask.sum(1))
     losses_B = -(logits_BC.log_softmax(1) * batch.labels).sum(1) / positives_B.clamp(min=1)
-    weights_B = useful_B * batch.weight
-    return (losses_B * weights_B).sum() / weights_B.sum().clamp(min=1)
+    return losses_B, useful_B * batch.weight
 
 
 def divergence(served_BC: Tensor, trained_BC: Tensor, batch: Remembered) -> Tensor:

@@ -16,6 +16,7 @@ from streamrec.model.learning.fast_lane import FastRecipe
 from streamrec.model.learning.learner import Recipe
 from streamrec.model.learning.optimisers import RATES
 from streamrec.model.learning.slow_lane import SlowRecipe
+from streamrec.model.learning.succession import Timetable
 from streamrec.settings import Adapter, LearningSettings, Precision, Settings
 
 PREFIX = "STREAMREC_LEARNING_"
@@ -62,6 +63,7 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
         quota=quota,
         fast=fast,
         slow=slow,
+        timetable=Timetable() if learning.challenge else Timetable(challenge_steps=0),
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from streamrec.core.examples import Example, TrainingBatch, forgetting
 from streamrec.core.training import watermarks
 from streamrec.errors import GenerationRefused, Refused
-from streamrec.ports import DeliveredBatch, LearnReport
+from streamrec.ports import Challenged, DeliveredBatch, LearnReport
 from streamrec.stages.training.admission import Admitted, admit
 from streamrec.stages.training.save_points import SavePoints
 from streamrec.stages.training.training_parts import Parts
@@ -127,7 +127,22 @@ class Learning:
         self._counts.steps += report.steps
         self._counts.encoder_steps += report.encoder_steps
         self._counts.limited += report.limited
+        for challenged in report.challenged:
+            self._tell(challenged, trained + report.examples)
         if report.losses:
             self._counts.losses = report.losses
             curves = {f"loss/{name}": loss for name, loss in report.losses.items()}
             self._parts.scalars.write(trained + report.examples, curves)
+
+    def _tell(self, challenged: Challenged, trained: int) -> None:
+        """An encoder version was tried beside the one in use."""
+        self._counts.encoders_tried += 1
+        self._counts.encoders_taken += challenged.taken
+        self._parts.scalars.write(trained, {"encoder/gain": challenged.gain})
+        log.info(
+            "encoder version %s %s: %+.4f nats an example, error %.4f",
+            challenged.encoder_version,
+            "taken, it ranks better than the one in use" if challenged.taken else "not taken",
+            challenged.gain,
+            challenged.error,
+        )

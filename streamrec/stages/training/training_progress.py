@@ -27,6 +27,8 @@ class Counts:
     examples: int = 0
     steps: int = 0
     encoder_steps: int = 0
+    encoders_tried: int = 0  # versions that challenged the one in use
+    encoders_taken: int = 0
     limited: int = 0  # examples that counted less because of their source's quota
     candidates: int = 0
     activated: int = 0

@@ -270,6 +270,8 @@ class TrainingWorker:
             "per_second": self._per_second,
             "steps": counts.steps,
             "encoder_steps": counts.encoder_steps,
+            "encoders_tried": counts.encoders_tried,
+            "encoders_taken": counts.encoders_taken,
             "limited_by_quota": counts.limited,
             "lag": self._lag,
             "candidates": counts.candidates,

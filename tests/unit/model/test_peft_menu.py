@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from streamrec.errors import GenerationRefused, SettingsError
+from streamrec.model.encoders.loading import build_encoder
 from streamrec.settings import Adapter, EncoderSettings
 from tests.fakes.language_models import DEPTH, WIDTH, WordTokenizer, stir, tiny_encoder, tiny_model
 
@@ -134,3 +135,12 @@ def test_ia3_on_a_family_it_does_not_know() -> None:
 
     found = problems(EncoderSettings(adapter=Adapter.IA3), model.config)
     assert any("use lora" in problem for problem in found)
+
+
+def test_last_layers_are_trained_exactly_above_frozen_ones_in_bfloat16() -> None:
+    settings = EncoderSettings(adapter=Adapter.LAST_LAYERS, layers=2)
+    model = tiny_model("bert").to(torch.bfloat16)
+    encoder = build_encoder(model, WordTokenizer(), settings, name="tiny", digest="0")
+    assert {p.dtype for p in encoder.trainable_parameters()} == {torch.float32}
+    assert encoder.frozen_dtype is torch.bfloat16
+    assert torch.isfinite(encoder.encode(["a film", "another"])).all()

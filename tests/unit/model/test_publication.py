@@ -18,11 +18,15 @@ from streamrec.model.encoders.index import CENTRE_ITEMS, ItemIndex
 from streamrec.model.learning.learner import OnlineLearner, Recipe
 from streamrec.model.learning.publication import Publication
 from streamrec.model.learning.slow_lane import SlowRecipe
+from streamrec.model.learning.succession import Timetable
 from streamrec.model.scoring.similarity import candidate_similarities
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.model.test_learner import Loop
 
-RECIPE = Recipe(slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2), flip_steps=2)
+RECIPE = Recipe(
+    slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
+    timetable=Timetable(flip_steps=2, challenge_steps=0),
+)
 STEP = RECIPE.step_examples
 
 
@@ -79,8 +83,9 @@ def test_what_is_learned_does_not_depend_on_when_the_index_was_built(
     late.learn(loop.examples[: 5 * STEP])
     gate.set()
     early.learn(loop.examples[: 4 * STEP])
-    assert early._coming is not None
-    early._coming.index()
+    assert early._succession is not None
+    assert early._succession._coming is not None
+    early._succession._coming.index()
     early.learn(loop.examples[4 * STEP : 5 * STEP])
     for learner in (late, early):
         learner.learn(loop.examples[5 * STEP :])

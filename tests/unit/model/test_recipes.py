@@ -27,6 +27,11 @@ def test_the_defaults_are_the_recipes() -> None:
     assert replace(recipe, slow=SlowRecipe()) == Recipe()
 
 
+def test_without_a_challenge_a_new_encoder_is_taken_untried() -> None:
+    recipe = recipe_for(settings_with(learning_challenge="no"), tiny_encoder())
+    assert recipe.timetable == replace(Recipe().timetable, challenge_steps=0)
+
+
 def test_settings_of_the_head_reach_the_recipe() -> None:
     settings = settings_with(
         head_rate="0.01",

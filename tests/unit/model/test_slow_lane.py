@@ -10,14 +10,19 @@ import pytest
 import torch
 
 from streamrec.core.state.features import FEATURES
+from streamrec.model.encoders.encoder import TextEncoder
 from streamrec.model.encoders.index import ItemIndex
 from streamrec.model.learning.learner import OnlineLearner, Recipe
 from streamrec.model.learning.slow_lane import SlowRecipe
+from streamrec.model.learning.succession import Successor, Timetable
 from streamrec.settings import Optimiser
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.model.test_learner import Loop
 
-RECIPE = Recipe(slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2), flip_steps=0)
+RECIPE = Recipe(
+    slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
+    timetable=Timetable(flip_steps=0, challenge_steps=0),
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +30,15 @@ def loop() -> Loop:
     return Loop(events=300)
 
 
-def new_learner(loop: Loop, recipe: Recipe = RECIPE, seed: int = 0) -> OnlineLearner:
-    encoder = tiny_encoder()
+def index_of(encoder: TextEncoder, loop: Loop) -> ItemIndex:
     index = ItemIndex(encoder)
     index.ensure(loop.catalogue)
-    return OnlineLearner(loop.catalogue, index, seed, recipe, encoder)
+    return index
+
+
+def new_learner(loop: Loop, recipe: Recipe = RECIPE, seed: int = 0) -> OnlineLearner:
+    encoder = tiny_encoder()
+    return OnlineLearner(loop.catalogue, index_of(encoder, loop), seed, recipe, encoder)
 
 
 def version(learner: OnlineLearner) -> str:
@@ -66,7 +75,7 @@ def test_what_is_remembered_gets_the_new_similarities(loop: Loop) -> None:
     held = learner._memory.held()
     before = learner._memory.stored.inputs[held].clone()
     other = tiny_encoder(seed=5)
-    learner._flip(ItemIndex(other), other)
+    learner._take(Successor(other, index_of(other, loop)))
     after = learner._memory.stored.inputs[held]
     statistics, similarities = slice(0, len(FEATURES)), slice(len(FEATURES), None)
     assert torch.equal(before[..., statistics], after[..., statistics])
@@ -115,8 +124,10 @@ def test_a_snapshot_is_written_in_the_generation_layout(loop: Loop, tmp_path: Pa
 
 def weights(learner: OnlineLearner) -> torch.Tensor:
     """All trained weights, in a row."""
-    assert learner._slow is not None
-    return torch.cat([p.detach().flatten() for p in learner._slow._encoder.trainable_parameters()])
+    assert learner._succession is not None
+    return torch.cat(
+        [p.detach().flatten() for p in learner._succession.lane._encoder.trainable_parameters()]
+    )
 
 
 def slow(loop: Loop, seed: int = 0, **changes: object) -> OnlineLearner:
@@ -160,8 +171,8 @@ def test_each_choice_changes_what_is_learned_and_repeats_with_its_seed(
 
 def test_a_perturbation_leaves_the_cached_activations_alone(loop: Loop) -> None:
     learner = slow(loop, fgm=0.5)
-    assert learner._slow is not None
-    base = learner._slow._encoder._base
+    assert learner._succession is not None
+    base = learner._succession.lane._encoder._base
     texts = [item.title + ". " + item.categories[0] for item in learner._items(range(5))]
     before = [row.clone() for row in base.activations(texts)]
     learner.learn(loop.examples[: 32 * 3])
@@ -171,8 +182,8 @@ def test_a_perturbation_leaves_the_cached_activations_alone(loop: Loop) -> None:
 
 def test_published_weights_are_the_mean_of_recent_ones(loop: Loop) -> None:
     learner = slow(loop, average=2)
-    lane = learner._slow
-    assert lane is not None
+    assert learner._succession is not None
+    lane = learner._succession.lane
     name = next(iter(lane._encoder.adapter_state()))
     learner.learn(loop.examples[:64])  # two steps: one publication
     first = lane._encoder.adapter_state()[name]

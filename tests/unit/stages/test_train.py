@@ -13,6 +13,7 @@ from streamrec.core.release import transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.errors import GenerationRefused, LeaseLost, Malformed, Unavailable, UserError
+from streamrec.ports import Challenged
 from streamrec.stages.training.dispatch import provenance
 from streamrec.stages.training.train import Trainer
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
@@ -437,3 +438,22 @@ def test_a_canary_that_a_killed_trainer_left_out_is_withdrawn_at_the_start(tmp_p
     last = world.control.reader().latest()
     assert (last.action, last.generation) == (Action.ABANDON, "g9")
     assert (last.state.champion, last.state.canary) == (champion, None)
+
+
+def test_encoder_versions_that_were_tried_are_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path)
+    trainer, learner = world.trainer()
+    trainer.start()
+    tried = Challenged("aa", 0.02, 0.004, True), Challenged("bb", -0.01, 0.004, False)
+    for number, challenged in enumerate(tried):
+        learner.challenged = (challenged,)
+        world.feed.log += batches(1, start=10 * number)
+        with caplog.at_level(logging.INFO):
+            drain(trainer, world)
+    assert (trainer.counts.encoders_tried, trainer.counts.encoders_taken) == (2, 1)
+    assert "encoder version aa taken" in caplog.text
+    assert "encoder version bb not taken: -0.0100 nats" in caplog.text
+    points = [(at, v["encoder/gain"]) for at, v in world.scalars.points if "encoder/gain" in v]
+    assert points == [(10, 0.02), (20, -0.01)]

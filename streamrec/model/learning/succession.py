@@ -1,0 +1,171 @@
+"""One encoder version after another: trained aside, indexed aside, tried, then taken or not.
+
+Knows the slow lane and the one version on its way. Does not know replay memory, nor what else
+must follow when a version is taken.
+
+The way of a version, in order:
+
+1. every ``publish_steps`` steps of the slow lane, a copy of the weights in training becomes a new
+   version, and a thread begins to encode the catalogue with it (``model.learning.publication``);
+2. ``flip_steps`` steps later, whenever the thread is done, it challenges the version in use
+   (``model.learning.challenge``);
+3. ``challenge_steps`` steps of the head later it is taken, with the head that has learned on its
+   vectors, or dropped. The slow lane goes on from its own weights either way.
+
+Without steps for a challenge a version is taken at 2, and the head in use goes on with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from streamrec.core.events import Item
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.model.encoders.encoder import TextEncoder
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.learning.challenge import Challenge
+from streamrec.model.learning.fast_lane import FastLane
+from streamrec.model.learning.followers import Followers
+from streamrec.model.learning.publication import Publication
+from streamrec.model.learning.replay_memory import Remembered
+from streamrec.model.learning.slow_lane import SlowLane, SlowRecipe
+from streamrec.model.scoring.head import Head
+from streamrec.ports import Challenged
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """Of a version, from its publication on."""
+
+    flip_steps: int = 32  # of the slow lane, until its index is asked for
+    challenge_steps: int = 80  # of the head, until it is taken or dropped; 0: taken untried
+
+    def before(self, publish_steps: int) -> Timetable:
+        """The same, over before the next publication is."""
+        flip_steps = min(self.flip_steps, publish_steps - 1)
+        challenge_steps = min(self.challenge_steps, publish_steps - 1 - flip_steps)
+        return Timetable(flip_steps, challenge_steps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Successor:
+    """A version to be taken. ``fast``: the head for it; None: the one in use."""
+
+    encoder: TextEncoder
+    index: ItemIndex
+    fast: FastLane | None = None
+
+
+class Succession:
+    """Versions of one encoder, over one catalogue."""
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        recipe: SlowRecipe,
+        timetable: Timetable,
+        catalogue: Catalogue,
+        followers: Followers | None = None,
+    ) -> None:
+        self.lane = SlowLane(encoder, recipe, followers)
+        self._timetable = timetable.before(recipe.publish_steps)
+        self._catalogue = catalogue
+        self._coming: Publication | None = None
+        self._challenge: Challenge | None = None
+
+    def close(self) -> None:
+        """End what is going on aside."""
+        if self._coming is not None:
+            self._coming.abandon()
+
+    def compare(self, fresh: Remembered, replayed: Remembered, in_use: Head) -> None:
+        """Let a challenger see a step's examples, before ``in_use`` learns them."""
+        if self._challenge is not None:
+            self._challenge.index.ensure(self._catalogue)
+            self._challenge.step(fresh, replayed, in_use)
+
+    def verdict(self) -> tuple[Challenged | None, Successor | None]:
+        """How a challenge ended, if it just did, and the version to be taken, if it won."""
+        challenge = self._challenge
+        if challenge is None or not challenge.over:
+            return None, None
+        self._challenge = None
+        verdict = challenge.verdict
+        if not verdict.taken:
+            return verdict, None
+        return verdict, Successor(challenge.encoder, challenge.index, challenge.fast)
+
+    def step(self, fresh: Remembered, replayed: Remembered, centre_D: Tensor) -> float | None:
+        """One step of the slow lane; its loss, or None when no example can teach anything."""
+        loss = self.lane.step(fresh.as_float(), replayed, self._items, centre_D)
+        if loss is not None and self.lane.due:
+            asked_for = self.lane.steps + self._timetable.flip_steps
+            self._coming = Publication(self.lane.published(), self._catalogue, asked_for)
+        return loss
+
+    def arrived(self, fast: FastLane) -> Successor | None:
+        """When the index on its way is asked for: a challenge to ``fast``, the lane in use, begins.
+
+        Returns the version when there is to be no challenge.
+        """
+        coming = self._coming
+        if coming is None or self.lane.steps < coming.flip_step:
+            return None
+        self._coming = None
+        index = coming.index()
+        index.ensure(self._catalogue)
+        if not self._timetable.challenge_steps:
+            return Successor(coming.encoder, index)
+        self._challenge = self._challenged_by(coming.encoder, index, fast)
+        return None
+
+    def _challenged_by(self, encoder: TextEncoder, index: ItemIndex, fast: FastLane) -> Challenge:
+        return Challenge(encoder, index, fast.copied(), self._timetable.challenge_steps)
+
+    def _items(self, rows: Sequence[int]) -> list[Item]:
+        return [self._catalogue.item(row) for row in rows]
+
+    # -- resuming ---------------------------------------------------------------------
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resume needs, flat and named."""
+        state = {f"slow.{k}": v for k, v in self.lane.state().items()}
+        if self._coming is not None:
+            state |= _named("coming", self._coming.encoder.adapter_state())
+            state["flip_step"] = torch.tensor([self._coming.flip_step])
+        if self._challenge is not None:
+            state |= _named("challenger", self._challenge.encoder.adapter_state())
+            state |= _named("challenge", self._challenge.state())
+            if self._challenge.index.settled:
+                state["challenger_centre"] = self._challenge.index.centre
+        return state
+
+    def load_state(self, state: Mapping[str, Tensor], encoder: TextEncoder, fast: FastLane) -> None:
+        """Go on from ``state``, with the encoder and the fast lane in use.
+
+        Raises KeyError, RuntimeError or GenerationRefused when the state does not fit.
+        """
+        self.close()
+        self._coming = self._challenge = None
+        self.lane.load_state(_under("slow", state))
+        if coming := _under("coming", state):
+            asked_for = int(state["flip_step"])
+            self._coming = Publication(encoder.with_adapter(coming), self._catalogue, asked_for)
+        if challenger := _under("challenger", state):
+            version = encoder.with_adapter(challenger)
+            index = ItemIndex(version, state.get("challenger_centre"))
+            self._challenge = self._challenged_by(version, index, fast)
+            self._challenge.load_state(_under("challenge", state))
+
+
+def _named(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": value for name, value in state.items()}
+
+
+def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    start = prefix + "."
+    return {name[len(start) :]: v for name, v in state.items() if name.startswith(start)}
