@@ -1,19 +1,25 @@
 """How commands speak: results on stdout, everything else on stderr, JSON where asked.
 
-Knows tables, lines and numbers for people. Knows nothing of the project.
+Knows tables, lines, numbers, bars and files for people. Of the project it knows one error: the
+person's mistake.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from streamrec.errors import UserError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script to read.")]
 
@@ -42,6 +48,37 @@ def print_json(value: Any, *, one_line: bool = False) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=None if one_line else 2)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def write_file(path: Path, text: str) -> None:
+    """A file that a person asked for. Raises UserError when it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """As ``write_file``, a line for each field."""
+    write_file(path, json.dumps(value, indent=2) + "\n")
+
+
+Advance = Callable[[int, int, str], None]
+"""Done, of so many, and what is being done."""
+
+
+@contextmanager
+def progress_bar(unit: str = "") -> Iterator[Advance]:
+    """A bar on stderr as long as the block runs; ``unit``: of what is counted."""
+    columns: tuple[ProgressColumn, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(f"{{task.completed:,.0f}} of {{task.total:,.0f}}{unit and ' ' + unit}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("", total=0)
+        yield lambda done, of, doing: bar.update(task, completed=done, total=of, description=doing)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streamrec.cli.console import INTERRUPTED, err, out, say
+from streamrec.cli.console import INTERRUPTED, err, out, say, write_json
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +49,7 @@ def demo(
         found = run_demo(load(), options, Screen(err))
     out.print(in_words(found))
     if summary:
-        summary.write_text(json.dumps(found, indent=2) + "\n")
+        write_json(summary, found)
         say(f"the same as JSON: {summary}")
     if found["run"]["interrupted"]:
         raise typer.Exit(INTERRUPTED)

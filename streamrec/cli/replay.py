@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamrec.cli.console import JsonOption, err, out, print_json, say, table
+from streamrec.cli.console import (
+    JsonOption,
+    out,
+    print_json,
+    progress_bar,
+    say,
+    table,
+    write_file,
+    write_json,
+)
 from streamrec.core.measures.chart import line_chart, sparkline
 from streamrec.core.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 from streamrec.errors import UserError
@@ -86,24 +93,12 @@ def replay(
     if plot is not None and plot.suffix != ".svg":
         raise UserError(f"--plot {plot}: only SVG is drawn; name a file that ends in .svg")
     say("reading the stream and encoding the catalogue …")
-    with Progress(
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} events"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-        console=err,
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=0)
-        result = run_replay(
-            reader.load(),
-            plan,
-            lambda at: bar.update(task, completed=at.events, total=at.of, description=_now(at)),
-        )
+    with progress_bar("events") as advance:
+        result = run_replay(reader.load(), plan, lambda at: advance(at.events, at.of, _now(at)))
     if report is not None:
-        _write(report, json.dumps(result, indent=2) + "\n")
+        write_json(report, result)
     if plot is not None:
-        _write(plot, _drawn(result))
+        write_file(plot, _drawn(result))
     if as_json:
         print_json(result)
     else:
@@ -117,13 +112,6 @@ def _now(at: ReplayProgress) -> str:
     if at.impressions["n"]:
         parts.append(f"AUC {at.impressions['auc']:.3f}")
     return ", ".join(parts)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _contestants(result: dict[str, Any]) -> dict[str, dict[str, Any]]:

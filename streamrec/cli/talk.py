@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from streamrec.errors import UserError
 
 if TYPE_CHECKING:
     from streamrec.infra.wire.follower import Follower
+    from streamrec.settings import Settings
 
 FEED = "Feed and ask"
 
@@ -50,7 +52,6 @@ def request(
     """
     from streamrec.bootstrap import clients
     from streamrec.infra.clock import SystemClock
-    from streamrec.infra.wire.follower import Follower
 
     settings = clients.located()
     asked = Request(
@@ -62,16 +63,7 @@ def request(
         filters=Filters(categories=tuple(category or ()), exclude_items=tuple(exclude or ())),
         candidates=tuple(candidate or ()),
     )
-    codec = clients.codec(settings)
-    publisher = clients.publisher(settings, "streamrec-cli")
-    try:
-        with Follower(settings.kafka, codec, [topics.RECOMMENDATIONS], "streamrec-cli") as answers:
-            data = codec.encode(topics.REQUESTS, asked)
-            publisher.publish(topics.REQUESTS, asked.user_id.encode(), data)
-            publisher.flush()
-            answer = _answer(answers, asked.request_id, wait)
-    finally:
-        publisher.close()
+    answer = _ask(settings, asked, wait)
     if answer is None:
         raise UserError(
             f"no answer within {wait:g} s; is a serving worker up? `streamrec status` tells"
@@ -80,6 +72,22 @@ def request(
         print_json(as_fields(answer))
     else:
         _show(answer, clients.catalogue_items(settings))
+
+
+def _ask(settings: Settings, asked: Request, wait_s: float) -> Recommendation | None:
+    """Listen, then ask, then wait for the answer: none when it did not come in time."""
+    from streamrec.bootstrap import clients
+    from streamrec.infra.wire.follower import Follower
+
+    codec = clients.codec(settings)
+    with (
+        closing(clients.publisher(settings, "streamrec-cli")) as publisher,
+        Follower(settings.kafka, codec, [topics.RECOMMENDATIONS], "streamrec-cli") as answers,
+    ):
+        data = codec.encode(topics.REQUESTS, asked)
+        publisher.publish(topics.REQUESTS, asked.user_id.encode(), data)
+        publisher.flush()
+        return _answer(answers, asked.request_id, wait_s)
 
 
 def _answer(answers: Follower, request_id: str, wait_s: float) -> Recommendation | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamrec.cli.console import JsonOption, err, out, print_json, say, table
+from streamrec.cli.console import JsonOption, out, print_json, progress_bar, say, table, write_json
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,26 +83,13 @@ def train(
         registry=registry,
         limit=first,
     )
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-    ) as bar:
-        task = bar.add_task("reading the stream", total=0)
+    with progress_bar() as advance:
+        advance(0, 0, "reading the stream")
         result = run_training(
-            reader.load(),
-            plan,
-            say,
-            lambda at: bar.update(task, completed=at.done, total=at.of, description=_now(at)),
+            reader.load(), plan, say, lambda at: advance(at.done, at.of, _now(at))
         )
     if report is not None:
-        try:
-            report.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{report} cannot be written: {error.strerror}") from None
+        write_json(report, result)
     if as_json:
         print_json(result)
     else:

@@ -37,8 +37,7 @@ class Facts:
 
 def summarize(loop: LoopWatch, memory: PeakMemory, facts: Facts) -> dict[str, Any]:
     """The numbers, JSON-able. None: there was nothing to measure."""
-    half = len(loop.quality.served_ranks) // 2
-    counts = loop.generations
+    counts, half = loop.generations, len(loop.quality.served_ranks) // 2
     return {
         "events": {
             "produced": loop.produced,
@@ -68,14 +67,7 @@ def summarize(loop: LoopWatch, memory: PeakMemory, facts: Facts) -> dict[str, An
             "rollback_all_workers": facts.rollback_ms,
             "forward_all_workers": facts.forward_ms,
         },
-        "quality": {
-            "served": _fields(quality(loop.quality.served_ranks)),
-            "popular": _fields(quality(loop.quality.popular_ranks)),
-            "second_half": {
-                "served": _fields(quality(loop.quality.served_ranks[half:])),
-                "popular": _fields(quality(loop.quality.popular_ranks[half:])),
-            },
-        },
+        "quality": _judged(loop, 0) | {"second_half": _judged(loop, half)},
         "peak_memory_mb": {name: round(size) for name, size in sorted(memory.peak_mb.items())},
         "peak_memory_total_mb": round(memory.total_mb),
         "run": {
@@ -83,6 +75,15 @@ def summarize(loop: LoopWatch, memory: PeakMemory, facts: Facts) -> dict[str, An
             for key, value in asdict(facts).items()
             if key not in {"rollback_ms", "forward_ms", "swap_pauses_ms"}
         },
+    }
+
+
+def _judged(loop: LoopWatch, first: int) -> dict[str, Any]:
+    """Of the clicks from number ``first`` on: the lists served, and those of the most popular."""
+    ranks = loop.quality
+    return {
+        "served": _fields(quality(ranks.served_ranks[first:])),
+        "popular": _fields(quality(ranks.popular_ranks[first:])),
     }
 
 
