@@ -2,25 +2,27 @@
 
 One module per process, so that each loads only what it needs:
 
-    clients.py    what operators' commands and several processes share
-    process.py    what every worker does before it works
-    rights.py     what each role does in Kafka, and whether Kafka lets us
-    features.py   the feature worker
-    trainer.py    the trainer
-    alarm.py      in its process: the alarm on the population
-    live.py       in its process: what watches released generations
-    serving.py    the serving worker
-    local_loop.py all of them on this host, with servers of their own (`up`, `demo`)
-    recorded.py   recorded streams, read as the topics' messages are
-    replay.py     learning and evaluation without Kafka
-    offline.py    a generation from a recorded stream (`train`)
-    reproduce.py  a generation made again
-    undo.py       what an undo needs to know
-    status.py     one look at a running loop from outside
-    why.py        everything that is known of one answer
-    letters.py    dead letters, for the command line
-    users.py      what is held about a person, and having it forgotten
-    trust.py      keys, from the files that the settings name
+    clients.py       what operators' commands and several processes share
+    process.py       what every worker does before it works
+    surroundings.py  what every part of a worker's process is made with
+    model.py         the model that learns, and what seals its generations
+    rights.py        what each role does in Kafka, and whether Kafka lets us
+    features.py      the feature worker
+    trainer.py       the trainer
+    alarm.py         in its process: the alarm on the population
+    live.py          in its process: what watches released generations
+    serving.py       the serving worker
+    local_loop.py    all of them on this host, with servers of their own (`up`, `demo`)
+    recorded.py      recorded streams, read as the topics' messages are
+    replay.py        learning and evaluation without Kafka
+    offline.py       a generation from a recorded stream (`train`)
+    reproduce.py     a generation made again
+    undo.py          what an undo needs to know
+    status.py        one look at a running loop from outside
+    why.py           everything that is known of one answer
+    letters.py       dead letters, for the command line
+    users.py         what is held about a person, and having it forgotten
+    trust.py         keys, from the files that the settings name
 
 The three workers' modules each have ``run(settings, worker_id)``: it works until SIGTERM or
 SIGINT, then finishes what it holds and returns. ``streamrec worker <role>`` and

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from streamrec.bootstrap.live import Around
-from streamrec.core.events import Item
+from streamrec.bootstrap.live import desk_of
+from streamrec.bootstrap.surroundings import Surroundings
 from streamrec.core.training.shift import ShiftRules, ShiftWatch
+from streamrec.core.training.traffic import CategoriesOf
 from streamrec.stages.background import Background
 from streamrec.stages.training.alarm import ACT_EVERY_S, ACTOR, PromotionAlarm
 
@@ -20,37 +20,17 @@ log = logging.getLogger(__name__)
 MEMORY_FILE = "alarm.json"
 
 
-@dataclass(slots=True)
-class Categories:
-    """Which categories an item has, as the trainer's mirror hears of it."""
-
-    known: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def of(self, item_id: str) -> tuple[str, ...]:
-        return self.known.get(item_id, ())
-
-    def heard_by(self, refresh: Callable[[], Sequence[Item]]) -> Callable[[], Sequence[Item]]:
-        """``refresh``, with what it brings noted here."""
-
-        def refreshed() -> Sequence[Item]:
-            items = refresh()
-            self.known |= {item.item_id: item.categories for item in items}
-            return items
-
-        return refreshed
-
-
 def promotion_alarm(
-    around: Around, categories: Categories
+    around: Surroundings, categories_of: CategoriesOf
 ) -> tuple[PromotionAlarm, list[Background]]:
     """The alarm and the threads to be started; none where it is switched off."""
     settings = around.settings
     given = settings.alarm
     rules = ShiftRules(given.window, given.reference, z=given.z, calm=given.calm)
     memory = settings.state_dir / MEMORY_FILE
-    watch = ShiftWatch(rules, categories.of)
+    watch = ShiftWatch(rules, categories_of)
     _recall(watch, memory)
-    desk = around.desk(ACTOR)
+    desk = desk_of(around, ACTOR)
     alarm = PromotionAlarm(
         watch, desk.state, desk.pin, desk.unpin, lambda record: _keep(memory, record)
     )

@@ -9,31 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from redis import Redis
-
-from streamrec.bootstrap import clients
-from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
+from streamrec.bootstrap.process import stop_on_signals
+from streamrec.bootstrap.surroundings import Surroundings, surroundings
 from streamrec.core import topics
 from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.fold import FoldRules
 from streamrec.errors import Unavailable
-from streamrec.infra.clock import SystemClock
 from streamrec.infra.feeds.faust_app import make_app, run_app
 from streamrec.infra.feeds.feed import Feed
 from streamrec.infra.processes.telemetry import configure_logging
-from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
 from streamrec.infra.wire.kafka_offsets import log_bounds
-from streamrec.ports import Fleet
 from streamrec.settings import Settings
 from streamrec.stages.ingesting.ingest import Ingest, IngestRules
 from streamrec.stages.ingesting.ingest_events import EventsRules
-from streamrec.stages.ingesting.raw import Edges
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +40,9 @@ def run(settings: Settings, worker_id: str) -> None:
     Raises SourceGap when a log no longer holds what the state needs.
     """
     configure_logging(settings.log_level, worker_id)
-    stop = stop_on_signals()
-    partitions = patiently(lambda: partitions_of(settings, FEATURES), stop)
-    publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
-    if partitions is not None and publisher is not None:
-        with clients.redis(settings) as redis:
-            asyncio.run(_consume(settings, worker_id, partitions, publisher, redis, stopped=stop))
+    with surroundings(settings, worker_id, FEATURES, stop_on_signals()) as around:
+        if around is not None:
+            asyncio.run(_consume(around))
 
 
 def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRules:
@@ -78,50 +68,34 @@ def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRul
     )
 
 
-async def _consume(
-    settings: Settings,
-    worker_id: str,
-    partitions: Mapping[str, int],
-    publisher: KafkaPublisher,
-    redis: Redis,
-    *,
-    stopped: threading.Event,
-) -> None:
-    """Until a signal. ``stopped``: one that came before this loop could hear it."""
-    stop = asyncio.Event()
+async def _consume(around: Surroundings) -> None:
+    """Until a signal: from here on this loop hears them."""
+    settings, stop = around.settings, asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if stopped.is_set():
+    if around.stop.is_set():  # one came before
         stop.set()
-    edges = Edges(
-        clients.partition_store(settings, redis),
-        publisher,
-        clients.codec(settings),
-        SystemClock(),
-        partial(partition_for, partitions=partitions[topics.EVENTS]),
-    )
-    ingest = Ingest(edges, ingest_rules(settings, partitions))
+    ingest = Ingest(around.edges(), ingest_rules(settings, around.partitions))
     feed = Feed(
         settings.kafka, ingest, settings.ingest.run_events, partial(log_bounds, settings.kafka)
     )
-    app = make_app(settings.kafka, worker_id, feed, settings.state_dir / "faust" / worker_id)
-    fleet = clients.fleet(settings, redis)
-    beating = asyncio.ensure_future(_beat(fleet, worker_id, ingest, feed))
+    scratch = settings.state_dir / "faust" / around.worker_id
+    app = make_app(settings.kafka, around.worker_id, feed, scratch)
+    beating = asyncio.ensure_future(_beat(around, ingest, feed))
     try:
         await run_app(app, stop)
     finally:
         beating.cancel()
         with suppress(asyncio.CancelledError):
             await beating
-        await asyncio.to_thread(publisher.close)
 
 
-async def _beat(fleet: Fleet, worker_id: str, ingest: Ingest, feed: Feed) -> None:
+async def _beat(around: Surroundings, ingest: Ingest, feed: Feed) -> None:
     """Say that we are alive and what we have done, until cancelled."""
-    clock, silent = SystemClock(), False
+    clock, silent = around.clock, False
     last_ms, last_applied, rate = clock.now_ms(), 0.0, 0.0
-    status = identity(worker_id, FEATURES, last_ms)
+    status = around.identity()
     try:
         while True:
             now_ms, gauges = clock.now_ms(), ingest.counts.gauges()
@@ -136,7 +110,7 @@ async def _beat(fleet: Fleet, worker_id: str, ingest: Ingest, feed: Feed) -> Non
             }
             status = replace(status, beat_at_ms=now_ms, gauges=gauges)
             try:
-                await asyncio.to_thread(fleet.beat, status)
+                await asyncio.to_thread(around.fleet.beat, status)
                 silent = False
             except Unavailable as error:
                 if not silent:
@@ -144,5 +118,4 @@ async def _beat(fleet: Fleet, worker_id: str, ingest: Ingest, feed: Feed) -> Non
                 silent = True
             await asyncio.sleep(BEAT_S)
     finally:
-        with suppress(Unavailable):
-            fleet.leave(worker_id)
+        around.fleet.leave(around.worker_id)

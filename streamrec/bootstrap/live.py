@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-
-from redis import Redis
 
 from streamrec.bootstrap import clients
 from streamrec.bootstrap.process import patiently
 from streamrec.bootstrap.rights import watches_outcomes
+from streamrec.bootstrap.surroundings import Surroundings
 from streamrec.core.release.live_metric import JoinRules, LiveMetric
 from streamrec.core.release.registry import RegistryState
 from streamrec.core.release.sequential_test import TestRules
 from streamrec.core.release.service_levels import LevelRules
 from streamrec.infra.stores.live_board import RedisLiveBoard
 from streamrec.infra.wire.follower import Follower
-from streamrec.ports import Clock, Fleet
 from streamrec.settings import Settings
 from streamrec.stages.background import Background
 from streamrec.stages.releasing.click_guard import ACTOR as CLICK_ACTOR
@@ -44,34 +40,24 @@ class Live:
     watchers: tuple[Background, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What the trainer's process has already."""
-
-    settings: Settings
-    stack: ExitStack
-    redis: Redis
-    fleet: Fleet
-    clock: Clock
-    stop: threading.Event
-    sleep: Callable[[float], None]
-
-    def desk(self, actor: str) -> ReleaseDesk:
-        """A desk for one more thread, with a control log of its own."""
-        return ReleaseDesk(
-            self.stack.enter_context(clients.control_log(self.settings)),
-            self.fleet,
-            clients.registry_store(self.settings),
-            self.clock,
-            actor,
-            sleep=self.sleep,
-        )
+def desk_of(around: Surroundings, actor: str, *, tryout: Tryout | None = None) -> ReleaseDesk:
+    """A desk for one more thread, with a control log of its own."""
+    return ReleaseDesk(
+        around.control_log(),
+        around.fleet,
+        clients.registry_store(around.settings),
+        around.clock,
+        actor,
+        stage_timeout_s=around.settings.trainer.stage_timeout_s,
+        sleep=around.pause,
+        tryout=tryout,
+    )
 
 
-def live(around: Around, worker_id: str, state: Callable[[], RegistryState]) -> Live:
+def live(around: Surroundings, state: Callable[[], RegistryState]) -> Live:
     """The watchers that these settings want. ``state``: the registry, from any thread."""
     watchers = [guard(around)] if around.settings.guard.looks else []
-    outcomes = _outcomes(around, worker_id) if watches_outcomes(around.settings) else None
+    outcomes = _outcomes(around) if watches_outcomes(around.settings) else None
     if outcomes is not None:
         board = RedisLiveBoard(around.redis, around.settings.redis.key_prefix)
         rules = verdict_rules(around.settings)
@@ -85,7 +71,7 @@ def live(around: Around, worker_id: str, state: Callable[[], RegistryState]) -> 
     return Live(outcomes, tuple(watchers))
 
 
-def tryout(around: Around, outcomes: Outcomes | None) -> Tryout | None:
+def tryout(around: Surroundings, outcomes: Outcomes | None) -> Tryout | None:
     """None where canaries are not wanted."""
     canary = around.settings.canary
     if outcomes is None or not canary.share:
@@ -98,18 +84,18 @@ def tryout(around: Around, outcomes: Outcomes | None) -> Tryout | None:
         test=verdict_rules(around.settings),
         levels=level_rules(around.settings),
     )
-    return Tryout(outcomes, around.fleet, around.clock, around.sleep, rules)
+    return Tryout(outcomes, around.fleet, around.clock, around.pause, rules)
 
 
-def guard(around: Around) -> Background:
-    settings, desk = around.settings, around.desk(ACTOR)
+def guard(around: Surroundings) -> Background:
+    settings, desk = around.settings, desk_of(around, ACTOR)
     rules = GuardRules(settings.guard.looks, settings.guard.watch_s, level_rules(settings))
     watching = Guard(desk.state, desk.rollback, around.fleet, around.clock, rules)
     return Background("guard", watching.look, GUARD_EVERY_S, around.stop)
 
 
-def click_guard(around: Around, outcomes: Outcomes) -> Background:
-    settings, desk = around.settings, around.desk(CLICK_ACTOR)
+def click_guard(around: Surroundings, outcomes: Outcomes) -> Background:
+    settings, desk = around.settings, desk_of(around, CLICK_ACTOR)
     rules = replace(verdict_rules(settings), harm=settings.guard.click_drop)
     watching = ClickGuard(
         desk.state,
@@ -139,16 +125,16 @@ def level_rules(settings: Settings) -> LevelRules:
     )
 
 
-def _outcomes(around: Around, worker_id: str) -> Outcomes | None:
+def _outcomes(around: Surroundings) -> Outcomes | None:
     """None: told to stop while Kafka was away."""
     settings = around.settings
     make = partial(
-        Follower, settings.kafka, clients.codec(settings), TOPICS, f"{worker_id}-outcomes"
+        Follower, settings.kafka, clients.codec(settings), TOPICS, f"{around.worker_id}-outcomes"
     )
     follower = patiently(make, around.stop)
     if follower is None:
         return None
-    around.stack.enter_context(follower)
+    around.closing(follower)
     canary = settings.canary
     rules = JoinRules(
         window_ms=int(canary.window_s * 1000),

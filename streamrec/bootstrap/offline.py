@@ -14,22 +14,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from streamrec.bootstrap import clients, trust
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.model import load_model
 from streamrec.bootstrap.recorded import fold_rules, read_events, read_items
-from streamrec.bootstrap.trainer import recorded
 from streamrec.core.release.manifest import last_sequence
-from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.training.time_split import TimeSplit, time_split
 from streamrec.errors import BadFile, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.datasets import movielens_100k
 from streamrec.infra.stores.registry_store import open_registry
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.encoders.loading import load_encoder
 from streamrec.model.generations.sealing import ModelGenerations
 from streamrec.model.learning.learner import OnlineLearner, Snapshot
-from streamrec.model.learning.recipes import recipe_for
 from streamrec.ports import Provenance, RegistryStore
 from streamrec.settings import Settings
 from streamrec.stages.replaying.offline import Fitted, Offline, Progress, Schedule
@@ -74,11 +69,11 @@ def run_training(
     except ValueError as error:
         raise UserError(f"--split: {error}") from None
     settings = replace(settings, trainer=replace(settings.trainer, seed=plan.seed))
-    catalogue = Catalogue()
-    catalogue.put(stream.items)
-    encoder = load_encoder(settings.encoder)
-    offline = Offline(stream, split, catalogue, fold_rules(settings), on_progress)
-    with closing(_learner(settings, plan, catalogue, encoder, say)) as learner:
+    model = load_model(settings, slow_lane=plan.slow_lane)
+    with closing(model.learner) as learner:
+        say(f"encoding {len(stream.items):,} items …")
+        learner.know(stream.items)
+        offline = Offline(stream, split, model.catalogue, fold_rules(settings), on_progress)
         try:
             fitted = offline.fit(learner, plan.schedule)
         except ValueError as error:
@@ -87,28 +82,9 @@ def run_training(
         report = _report(name, split, fitted, plan) | {"test": compared}
         url = plan.registry or clients.registry_url(settings)
         store = open_registry(url, settings.state_dir / "registry-cache")
-        described = recorded(settings) | {"offline": report}
-        generations = ModelGenerations(
-            encoder,
-            catalogue,
-            described,
-            signer=trust.signer(settings),
-            signers=trust.signers(settings),
-        )
+        generations = model.generations({"offline": report})
         written = _write(learner, fitted, generations, store) if fitted.best.number else None
     return report | {"generation": written, "registry": url}
-
-
-def _learner(
-    settings: Settings, plan: TrainPlan, catalogue: Catalogue, encoder: TextEncoder, say: Say
-) -> OnlineLearner:
-    recipe = recipe_for(settings, encoder)
-    if not plan.slow_lane:
-        recipe = replace(recipe, slow=None)
-    index = ItemIndex(encoder)
-    say(f"encoding {len(catalogue):,} items …")
-    index.ensure(catalogue)
-    return OnlineLearner(catalogue, index, plan.seed, recipe, encoder)
 
 
 def _stream(settings: Settings, plan: TrainPlan, say: Say) -> tuple[str, Stream]:

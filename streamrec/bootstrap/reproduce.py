@@ -12,19 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.bootstrap import clients
+from streamrec.bootstrap.model import load_model
 from streamrec.core.release.manifest import Manifest
-from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.features import FEATURE_SET
 from streamrec.errors import UserError
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.stores.checkpoints import DirectorySnapshots
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.encoders.loading import load_encoder
 from streamrec.model.generations.generation import file_digest
 from streamrec.model.generations.made_with import made_with
 from streamrec.model.generations.weight_changes import changes
-from streamrec.model.learning.learner import OnlineLearner
-from streamrec.model.learning.recipes import recipe_for
 from streamrec.settings import EncoderSettings, Settings
 from streamrec.stages.training.reproduce import Bench, Reproduction, inputs, reproduce
 
@@ -57,18 +53,17 @@ def run(settings: Settings, generation: str, say: Callable[[str], None]) -> Repo
         snapshots = DirectorySnapshots(settings.state_dir / "snapshots")
         inputs(feed, snapshots, manifest)  # who lacks one need not wait for the model
         say(f"loading the language model {then.encoder.model}")
-        encoder = load_encoder(then.encoder)
+        model = load_model(then)
+        stack.callback(model.learner.close)
+        encoder = model.encoder
         if encoder.base_digest != manifest.base_digest:
             raise UserError(
                 f"{then.encoder.model} is not the model that {generation} was trained on "
                 f"({encoder.base_digest[:12]}, then {manifest.base_digest[:12]})"
             )
-        recipe, index = recipe_for(then, encoder), ItemIndex(encoder)
-        learner = OnlineLearner(Catalogue(), index, then.trainer.seed, recipe, encoder)
-        stack.callback(learner.close)
         start, end = manifest.training.get("batches", (0, 0))
         say(f"learning {end - start} mini-batches again, from {manifest.parent}")
-        bench = Bench(learner, feed, snapshots, FEATURE_SET, work, file_digest)
+        bench = Bench(model.learner, feed, snapshots, FEATURE_SET, work, file_digest)
         made = reproduce(bench, manifest)
         distance = {} if made.identical else changes(directory, work)
         return Report(made, _elsewhere(manifest, made_with(encoder)), distance)

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import ExitStack
 
 from redis import Redis
 
 from streamrec.bootstrap import clients, trust
-from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
-from streamrec.core import topics
+from streamrec.bootstrap.process import stop_on_signals
+from streamrec.bootstrap.surroundings import Surroundings, surroundings
 from streamrec.core.serving.exploration import Exploration
-from streamrec.infra.clock import SystemClock
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.processes.telemetry import configure_logging
 from streamrec.infra.stores.explanations import RedisExplanations
-from streamrec.infra.stores.fleet import RedisFleet
-from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.wire.kafka import partition_for
 from streamrec.model.encoders.loading import load_encoder
 from streamrec.model.generations.served import hot_swap
 from streamrec.settings import Settings
-from streamrec.stages.ingesting.raw import Edges
 from streamrec.stages.releasing.attested import AttestedStore
 from streamrec.stages.releasing.fleet_watch import SERVING
 from streamrec.stages.serving.explain import Explainer
@@ -47,58 +41,47 @@ def run(settings: Settings, worker_id: str) -> None:
 
 def run_serving_worker(settings: Settings, worker_id: str, stop: threading.Event) -> None:
     """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
-    partitions = patiently(lambda: partitions_of(settings, SERVING), stop)
-    publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
-    if partitions is None or publisher is None:
-        return
-    with ExitStack() as stack:
-        stack.callback(publisher.close)
-        redis = stack.enter_context(connect_redis(settings.redis))
-        store = RedisPartitionStore(redis, settings.redis.key_prefix)
-        mirror = Mirror(store, partitions)
-        swap = hot_swap(load_encoder(settings.encoder), mirror.catalogue, trust.signers(settings))
-        feed = KafkaTriggerFeed(settings.kafka, clients.codec(settings), worker_id)
-        stack.callback(feed.close)
-        edges = Edges(
-            store=store,
-            publisher=publisher,
-            codec=clients.codec(settings),
-            clock=SystemClock(),
-            partition_of=lambda user: partition_for(user, partitions[topics.EVENTS]),
-        )
-        attested = AttestedStore(clients.registry_store(settings))
-        parts = Parts(
-            feed=feed,
-            control=stack.enter_context(clients.control_log(settings, attested.note)),
-            fleet=RedisFleet(redis, settings.redis.key_prefix),
-            clock=edges.clock,
-            mirror=mirror,
-            obedience=Obedience(
-                attested,
-                swap,
-                mirror.catalogue,
-                keep=settings.serving.keep_generations,
-            ),
-            server=Server(
-                edges,
-                mirror,
-                worker_id=worker_id,
-                k=settings.serving.k,
-                exploration=Exploration(
-                    settings.serving.explore, settings.serving.explore_shortlist
-                ),
-                explainer=explainer(settings, redis),
-            ),
-        )
-        worker = ServingWorker(
-            parts,
-            identity(worker_id, SERVING, edges.clock.now_ms()),
-            stop,
-            batch_users=settings.serving.batch_users,
-            refresh_s=settings.serving.statistics_refresh_s,
-        )
-        worker.run()
+    with surroundings(settings, worker_id, SERVING, stop) as around:
+        if around is not None:
+            _worker(around).run()
     log.info("stopped")
+
+
+def _worker(around: Surroundings) -> ServingWorker:
+    settings = around.settings
+    mirror = Mirror(around.store, around.partitions)
+    swap = hot_swap(load_encoder(settings.encoder), mirror.catalogue, trust.signers(settings))
+    feed = KafkaTriggerFeed(settings.kafka, clients.codec(settings), around.worker_id)
+    attested = AttestedStore(clients.registry_store(settings))
+    keep = settings.serving.keep_generations
+    parts = Parts(
+        feed=around.closing(feed),
+        control=around.control_log(attested.note),
+        fleet=around.fleet,
+        clock=around.clock,
+        mirror=mirror,
+        obedience=Obedience(attested, swap, mirror.catalogue, keep=keep),
+        server=_server(around, mirror),
+    )
+    return ServingWorker(
+        parts,
+        around.identity(),
+        around.stop,
+        batch_users=settings.serving.batch_users,
+        refresh_s=settings.serving.statistics_refresh_s,
+    )
+
+
+def _server(around: Surroundings, mirror: Mirror) -> Server:
+    serving = around.settings.serving
+    return Server(
+        around.edges(),
+        mirror,
+        worker_id=around.worker_id,
+        k=serving.k,
+        exploration=Exploration(serving.explore, serving.explore_shortlist),
+        explainer=explainer(around.settings, around.redis),
+    )
 
 
 def explainer(settings: Settings, redis: Redis) -> Explainer:

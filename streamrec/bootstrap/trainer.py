@@ -1,50 +1,48 @@
-"""The trainer, put together. Loads torch and the language model."""
+"""The trainer, put together. Loads torch and the language model.
+
+In the order in which a mini-batch meets them:
+
+1. The feed and the mirror of the catalogue, before anything is learned; the lease, without which
+   nothing is.
+2. The model, which learns it.
+3. Whom a candidate is compared with, how it is sent out, and what watches it from then on.
+"""
 
 from __future__ import annotations
 
 import logging
 import signal
-import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from streamrec.bootstrap import clients, trust
-from streamrec.bootstrap.alarm import Categories, promotion_alarm
-from streamrec.bootstrap.live import Around, live, tryout
-from streamrec.bootstrap.process import identity, partitions_of, patiently, stop_on_signals
+from streamrec.bootstrap import clients
+from streamrec.bootstrap.alarm import promotion_alarm
+from streamrec.bootstrap.live import desk_of, live, tryout
+from streamrec.bootstrap.model import Model, load_model
+from streamrec.bootstrap.process import stop_on_signals
+from streamrec.bootstrap.surroundings import Surroundings, surroundings
 from streamrec.core import topics
 from streamrec.core.events import Source
+from streamrec.core.examples import Example
 from streamrec.core.release.gate import GateRules
-from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.features import FEATURE_SET
-from streamrec.errors import GenerationRefused, Refused, Unavailable, UserError
-from streamrec.infra.clock import SystemClock
+from streamrec.errors import Refused
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.processes.telemetry import configure_logging, open_scalars, peak_rss_mb
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
-from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.lease import RedisLease
-from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.wire.kafka import partition_for
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.encoders.index import ItemIndex
 from streamrec.model.encoders.loading import load_encoder
-from streamrec.model.generations.generation import read_generation
 from streamrec.model.generations.sealing import ModelGenerations
-from streamrec.model.generations.served import head_expectations
-from streamrec.model.generations.signing import EVERYBODY, Signers
 from streamrec.model.learning.distributed import Group, joined_group
 from streamrec.model.learning.followers import Followers, follow
-from streamrec.model.learning.learner import OnlineLearner
-from streamrec.model.learning.recipes import recipe_for
-from streamrec.ports import DeliveredBatch, RegistryStore
+from streamrec.ports import DeliveredBatch, RegistryStore, Scalars
 from streamrec.settings import Settings, TrainerSettings
-from streamrec.stages.ingesting.raw import Edges, RawRecord, Refusals
+from streamrec.stages.background import Background
+from streamrec.stages.ingesting.raw import RawRecord, Refusals
 from streamrec.stages.releasing.attested import AttestedStore
-from streamrec.stages.releasing.release import ReleaseDesk
 from streamrec.stages.releasing.release_line import ReleaseLine
 from streamrec.stages.training.champion import ChampionWatch
 from streamrec.stages.training.train import Trainer
@@ -75,10 +73,21 @@ def run(settings: Settings, worker_id: str) -> None:
             return
         configure_logging(settings.log_level, worker_id)
         followers = Followers(group)
-        run_trainer(settings, worker_id, stop_on_signals(), followers)
+        _lead(settings, worker_id, followers)
         followers.dismiss()
     finally:
         group.close()
+
+
+def _lead(settings: Settings, worker_id: str, followers: Followers) -> None:
+    stop = stop_on_signals()
+    with (
+        closing(open_scalars(settings.trainer.tensorboard_dir)) as scalars,
+        surroundings(settings, worker_id, TRAINER, stop) as around,
+    ):
+        if around is not None:
+            _worker(around, scalars, followers).run()
+    log.info("stopped")
 
 
 def _follow(settings: Settings, group: Group) -> None:
@@ -91,95 +100,75 @@ def _follow(settings: Settings, group: Group) -> None:
     log.info("dismissed")
 
 
-def run_trainer(
-    settings: Settings,
-    worker_id: str,
-    stop: threading.Event,
-    followers: Followers | None = None,
-) -> None:
-    """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
-    scalars = open_scalars(settings.trainer.tensorboard_dir)
-    partitions = patiently(lambda: partitions_of(settings, TRAINER), stop)
-    publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
-    if partitions is None or publisher is None:
-        return
-    with ExitStack() as stack:
-        stack.callback(scalars.close)
-        stack.callback(publisher.close)
-        clock, codec = SystemClock(), clients.codec(settings)
-        redis = stack.enter_context(connect_redis(settings.redis))
-        prefix = settings.redis.key_prefix
-        fleet = RedisFleet(redis, prefix)
-        feed = KafkaBatchFeed(settings.kafka, codec, worker_id)
-        stack.callback(feed.close)
-        state = RedisPartitionStore(redis, prefix)
-        mirror = CatalogueMirror(state, partitions[topics.ITEMS])
-        learner, generations = _model(settings, followers)
-        stack.callback(learner.close)
-        store = clients.registry_store(settings)
-        attested = AttestedStore(store)
-        champions = ChampionWatch(
-            stack.enter_context(clients.control_log(settings, attested.note)),
-            attested,
-            generations,
-            learner.snapshot,
-        )
-        pause = partial(_sleep, stop)
-        around = Around(settings, stack, redis, fleet, clock, stop, pause)
-        watching = live(around, worker_id, lambda: champions.state)
-        categories = Categories()
-        alarm, alarms = promotion_alarm(around, categories)
-        desk = ReleaseDesk(
-            stack.enter_context(clients.control_log(settings)),
-            fleet,
-            store,
-            clock,
-            worker_id,
-            stage_timeout_s=settings.trainer.stage_timeout_s,
-            sleep=pause,
-            tryout=tryout(around, watching.outcomes),
-        )
-        releases = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="release"))
-        line = ReleaseLine(desk, store, releases, stop)
-        lease = RedisLease(redis, prefix, TRAINER, worker_id)
-        partition_of = partial(partition_for, partitions=partitions[topics.EVENTS])
-        refusals = Refusals(Edges(state, publisher, codec, clock, partition_of))
-        trainer = Trainer(
-            Parts(
-                feed=feed,
-                learner=learner,
-                checkpoints=DirectoryCheckpoints(settings.state_dir / "checkpoints"),
-                snapshots=DirectorySnapshots(settings.state_dir / "snapshots"),
-                generations=generations,
-                store=store,
-                champions=champions,
-                line=line,
-                clock=clock,
-                scalars=scalars,
-                work=settings.state_dir / "candidates",
-                refuse=partial(_refuse, refusals),
-                mirror=categories.heard_by(mirror.refresh),
-                observe=alarm.observe,
-                may_train=lease.confirm,
-                start_from=settings.trainer.start_from or None,
-                stopping=stop.is_set,
-            ),
-            rhythm(settings.trainer),
-        )
-        parts = WorkerParts(
-            trainer,
-            champions,
-            feed,
-            lease,
-            fleet,
-            clock,
-            scalars,
-            peak_rss_mb,
-            mirror.settled,
-            (*watching.watchers, *alarms),
-        )
-        TrainingWorker(parts, identity(worker_id, TRAINER, clock.now_ms()), stop).run()
-    log.info("stopped")
+def _worker(around: Surroundings, scalars: Scalars, followers: Followers) -> TrainingWorker:
+    settings = around.settings
+    feed = around.closing(KafkaBatchFeed(settings.kafka, clients.codec(settings), around.worker_id))
+    mirror = CatalogueMirror(around.store, around.partitions[topics.ITEMS])
+    lease = RedisLease(around.redis, settings.redis.key_prefix, TRAINER, around.worker_id)
+    model = _model(around, followers)
+    way_out = _way_out(around, model)
+    parts = Parts(
+        feed=feed,
+        learner=model.learner,
+        checkpoints=DirectoryCheckpoints(settings.state_dir / "checkpoints"),
+        snapshots=DirectorySnapshots(settings.state_dir / "snapshots"),
+        generations=way_out.generations,
+        store=way_out.store,
+        champions=way_out.champions,
+        line=way_out.line,
+        clock=around.clock,
+        scalars=scalars,
+        work=settings.state_dir / "candidates",
+        refuse=partial(_refuse, Refusals(around.edges())),
+        mirror=mirror.refresh,
+        observe=way_out.observe,
+        may_train=lease.confirm,
+        start_from=settings.trainer.start_from or None,
+        stopping=around.stop.is_set,
+    )
+    trainer = Trainer(parts, rhythm(settings.trainer))
+    running = WorkerParts(
+        trainer, lease, around.fleet, peak_rss_mb, mirror.settled, way_out.watchers
+    )
+    return TrainingWorker(running, around.identity(), around.stop)
+
+
+def _model(around: Surroundings, followers: Followers) -> Model:
+    """The model, closed in the end, on the weights that the settings want to start from."""
+    settings = around.settings
+    model = load_model(settings, followers)
+    around.closing(model.learner)
+    if settings.trainer.start_from:
+        model.start_from(clients.registry_store(settings), settings.trainer.start_from)
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class _WayOut:
+    """From a candidate to the fleet. ``observe``: shown what is about to be learned."""
+
+    generations: ModelGenerations
+    store: RegistryStore
+    champions: ChampionWatch
+    line: ReleaseLine
+    observe: Callable[[Sequence[Example]], object]
+    watchers: tuple[Background, ...]
+
+
+def _way_out(around: Surroundings, model: Model) -> _WayOut:
+    store, generations = clients.registry_store(around.settings), model.generations()
+    attested = AttestedStore(store)
+    champions = ChampionWatch(
+        around.control_log(attested.note), attested, generations, model.learner.snapshot
+    )
+    watching = live(around, lambda: champions.state)
+    alarm, alarms = promotion_alarm(around, model.catalogue.categories_of)
+    desk = desk_of(around, around.worker_id, tryout=tryout(around, watching.outcomes))
+    thread = ThreadPoolExecutor(1, thread_name_prefix="release")
+    around.stack.enter_context(thread)  # a release ends before what it needs is closed
+    line = ReleaseLine(desk, store, thread, around.stop)
+    watchers = (*watching.watchers, *alarms)
+    return _WayOut(generations, store, champions, line, alarm.observe, watchers)
 
 
 def rhythm(settings: TrainerSettings) -> Rhythm:
@@ -204,66 +193,6 @@ def rhythm(settings: TrainerSettings) -> Rhythm:
     )
 
 
-def recorded(settings: Settings) -> dict[str, Any]:
-    """The settings that a generation's manifest keeps: what shaped it, no secret, no host."""
-    encoder, trainer = asdict(settings.encoder), asdict(settings.trainer)
-    for name in ("device", "threads", "cache_mb"):
-        encoder.pop(name, None)
-    trainer.pop("tensorboard_dir", None)
-    learning, ingest = asdict(settings.learning), asdict(settings.ingest)
-    return {"encoder": encoder, "learning": learning, "trainer": trainer, "ingest": ingest}
-
-
-def _model(
-    settings: Settings, followers: Followers | None
-) -> tuple[OnlineLearner, ModelGenerations]:
-    log.info("loading the language model %s", settings.encoder.model)
-    encoder = load_encoder(settings.encoder)
-    index = ItemIndex(encoder)
-    recipe, seed = recipe_for(settings, encoder), settings.trainer.seed
-    catalogue = Catalogue()
-    learner = OnlineLearner(catalogue, index, seed, recipe, encoder, followers=followers)
-    signers = trust.signers(settings)
-    if settings.trainer.start_from:
-        store, generation = clients.registry_store(settings), settings.trainer.start_from
-        start_from(learner, encoder, store, generation, signers)
-    generations = ModelGenerations(
-        encoder,
-        catalogue,
-        recorded(settings),
-        learner.indexes,
-        signer=trust.signer(settings),
-        signers=signers,
-    )
-    return learner, generations
-
-
-def start_from(
-    learner: OnlineLearner,
-    encoder: TextEncoder,
-    store: RegistryStore,
-    generation: str,
-    signers: Signers = EVERYBODY,
-) -> None:
-    """Give a new learner the weights of a generation; a checkpoint, if any, replaces them.
-
-    Raises:
-        UserError: it is not in the registry, or was made for another model or version.
-    """
-    try:
-        read = read_generation(store.get(generation), head_expectations(encoder, signers))
-        learner.start_from(read)
-    except GenerationRefused as error:
-        raise UserError(f"STREAMREC_TRAINER_START_FROM={generation}: {error}") from error
-    log.info("starting from %s, made %s", generation, read.manifest.training)
-
-
 def _refuse(refusals: Refusals, delivered: DeliveredBatch, reason: Refused) -> None:
     record = RawRecord(delivered.offset, 0, delivered.key, delivered.data)
     refusals.publish(Source(topics.TRAINING_BATCHES, 0), [(record, reason)])
-
-
-def _sleep(stop: threading.Event, seconds: float) -> None:
-    """For the thread that releases: a stop ends its waiting at once."""
-    if stop.wait(seconds):
-        raise Unavailable("stopping")

@@ -76,7 +76,9 @@ class Fleet(Protocol):
 
     def beat(self, status: WorkerStatus) -> None: ...
 
-    def leave(self, worker_id: str) -> None: ...
+    def leave(self, worker_id: str) -> None:
+        """Be gone at once, if that can be said; never raises: silence says the same, later."""
+        ...
 
     def workers(self) -> Iterator[WorkerStatus]:
         """Workers that have said something lately."""

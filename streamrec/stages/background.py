@@ -1,4 +1,4 @@
-"""A thread that repeats one step.
+"""A thread that repeats one step, and several of them for the length of a block.
 
 Knows that a dependency that is away is waited for, aloud once, and that anything else
 unforeseen ends the worker. Does not know what the step does.
@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from streamrec.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+JOIN_S = 5.0
+"""How long the end of a thread's current step is waited for."""
 
 
 class Background:
@@ -41,11 +45,10 @@ class Background:
         """Do the next step now. Any thread may call this."""
         self._wake.set()
 
-    def join(self, timeout_s: float) -> None:
-        """Wait for the current step to end, if it was ever started; call after ``stop`` is set."""
+    def join(self, timeout_s: float = JOIN_S) -> None:
+        """Wait for the current step to end; call after ``stop`` is set."""
         self._wake.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         try:
@@ -70,3 +73,22 @@ class Background:
             log.info("%s: back", self._name)
         self._away = False
         return self._interval_s
+
+
+@contextmanager
+def running(stop: threading.Event, *threads: Background) -> Iterator[None]:
+    """Threads that run as long as the block; ``stop`` is set at its end, however it ends.
+
+    Raises what ended one of them early, unless the block has raised itself.
+    """
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    for thread in threads:
+        if thread.error is not None:
+            raise thread.error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -75,6 +76,13 @@ def test_who_falls_silent_is_gone_and_may_come_back(fleet) -> None:
 def test_an_unreachable_redis_is_unavailable() -> None:
     with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as client:
         lost = RedisFleet(client)
-        for call in (lambda: lost.beat(STATUS), lambda: lost.leave("x"), lost.workers):
+        for call in (lambda: lost.beat(STATUS), lost.workers):
             with pytest.raises(Unavailable, match="fleet"):
                 call()
+
+
+def test_who_leaves_an_unreachable_redis_says_so_and_goes(caplog) -> None:
+    caplog.set_level(logging.INFO)
+    with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as client:
+        RedisFleet(client).leave("serving-1")
+    assert "serving-1 left without saying so: Redis did not answer" in caplog.text

@@ -9,7 +9,7 @@ from streamrec.ports import WorkerStatus
 
 
 class FakeFleet:
-    """Statuses live ``ttl_s`` of ``elapsed_s``; ``down`` makes every call raise."""
+    """Statuses live ``ttl_s`` of ``elapsed_s``; ``down`` makes every call but ``leave`` raise."""
 
     def __init__(self, ttl_s: float = 10.0) -> None:
         self.ttl_s = ttl_s
@@ -24,8 +24,8 @@ class FakeFleet:
         self._alive[status.worker_id] = (self.elapsed_s, status)
 
     def leave(self, worker_id: str) -> None:
-        self._reachable()
-        self._alive.pop(worker_id, None)
+        if not self.down:
+            self._alive.pop(worker_id, None)
 
     def workers(self) -> Iterator[WorkerStatus]:
         self._reachable()

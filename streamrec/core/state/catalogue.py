@@ -108,6 +108,11 @@ class Catalogue:
     def item(self, row: int) -> Item:
         return self._items[row]
 
+    def categories_of(self, item_id: str) -> tuple[str, ...]:
+        """All of an item's categories; none of an item that nobody has described."""
+        row = self.row(item_id)
+        return () if row is None else self._items[row].categories
+
     def ids(self, rows: NDArray[np.integer[Any]]) -> list[str]:
         """Item ids of catalogue rows."""
         ids = self._ids

@@ -11,6 +11,7 @@ All keys share one hash tag, so that they live together on Redis Cluster:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -22,6 +23,8 @@ from redis.exceptions import RedisError
 from streamrec.errors import Unavailable
 from streamrec.infra.stores.redis_store import explained
 from streamrec.ports import WorkerStatus
+
+log = logging.getLogger(__name__)
 
 TTL_S = 10
 _FIELDS = frozenset(field.name for field in fields(WorkerStatus))
@@ -43,11 +46,14 @@ class RedisFleet:
             pipe.execute()
 
     def leave(self, worker_id: str) -> None:
-        """Be gone at once. Raises Unavailable."""
-        with _reachable(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.delete(self._key(worker_id))
-            pipe.srem(self._ids, worker_id)
-            pipe.execute()
+        """Be gone at once, or after ``ttl_s`` when Redis does not answer; never raises."""
+        try:
+            with _reachable(), self._redis.pipeline(transaction=True) as pipe:
+                pipe.delete(self._key(worker_id))
+                pipe.srem(self._ids, worker_id)
+                pipe.execute()
+        except Unavailable as error:
+            log.info("%s left without saying so: %s", worker_id, error)
 
     def workers(self) -> Iterator[WorkerStatus]:
         """Those alive, by id. Raises Unavailable."""

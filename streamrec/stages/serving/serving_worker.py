@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 
 from streamrec.errors import GenerationFailed, Unavailable
 from streamrec.ports import Clock, ControlLog, Delivered, Fleet, TriggerFeed, WorkerStatus
-from streamrec.stages.background import Background
+from streamrec.stages.background import Background, running
 from streamrec.stages.releasing.levels import LevelGauge
 from streamrec.stages.serving.gauges import ServingGauges
 from streamrec.stages.serving.isolate import Isolation
@@ -97,19 +97,12 @@ class ServingWorker:
 
     def run(self) -> None:
         """Serve until told to stop, then leave the fleet. Raises what ended a thread early."""
-        for thread in self._threads:
-            thread.start()
         try:
-            while not self._stop.is_set():
-                self._turn()
+            with running(self._stop, *self._threads):
+                while not self._stop.is_set():
+                    self._turn()
         finally:
-            self._stop.set()
-            for thread in self._threads:
-                thread.join(5.0)
-            self._leave()
-        for thread in self._threads:
-            if thread.error is not None:
-                raise thread.error
+            self._parts.fleet.leave(self._identity.worker_id)
 
     def _turn(self) -> None:
         """Flip if due, then one micro-batch, or a short wait for one."""
@@ -228,9 +221,3 @@ class ServingWorker:
             "items": len(self._parts.mirror.catalogue),
             "statistics_age_ms": now_ms - self._refreshed_ms,
         }
-
-    def _leave(self) -> None:
-        try:
-            self._parts.fleet.leave(self._identity.worker_id)
-        except Unavailable as error:
-            log.info("left without saying so: %s", error)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from streamrec.core.examples import Example, TrainingBatch, forgetting
 from streamrec.core.training import watermarks
@@ -27,6 +27,14 @@ Watch = Callable[[Sequence[Example]], object]
 """Shown what the learner has not learned yet, and is about to."""
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Progress after a mini-batch. ``diverged``: back at the weights of the last checkpoint."""
+
+    progress: Progress
+    diverged: bool = False
+
+
 class Learning:
     """Learns mini-batches, in the order they are given. ``counts`` are added to."""
 
@@ -36,14 +44,12 @@ class Learning:
         self._points = points
         self._counts = counts
 
-    def take_in(
-        self, delivered: DeliveredBatch, progress: Progress, watch: Watch
-    ) -> Progress | None:
-        """Learn what is to be learned of a mini-batch; progress after it.
+    def take_in(self, delivered: DeliveredBatch, progress: Progress, watch: Watch) -> Learned:
+        """Learn what is to be learned of a mini-batch; what the learner has learned then.
 
-        None: a loss is not a number, and the weights are not to be used (``give_up``).
-
-        Raises Unavailable, having learned nothing, when it cannot be sent to the dead letters.
+        Raises:
+            Unavailable: it cannot be sent to the dead letters; nothing was learned.
+            GenerationRefused: it diverged, and there is no checkpoint to go back to.
         """
         taken = admit(delivered, progress.ledger, self._feature_set, progress.quarantine)
         if taken.refused is not None:
@@ -51,41 +57,33 @@ class Learning:
         self._count_intake(delivered, taken)
         fresh = taken.intake.fresh
         steps = self._learn(fresh, progress.ledger.trained, watch)
+        after = replace(progress, ledger=taken.ledger, next_batch=delivered.offset + 1)
         if steps is None:
-            return None
-        return replace(
-            progress,
-            ledger=taken.ledger,
-            next_batch=delivered.offset + 1,
-            waiting=progress.waiting + len(fresh),
-            steps=progress.steps + steps,
-        )
+            return Learned(self._give_up(after), diverged=True)
+        waiting = progress.waiting + len(fresh)
+        return Learned(replace(after, waiting=waiting, steps=progress.steps + steps))
 
-    def give_up(self, delivered: DeliveredBatch, progress: Progress) -> Progress:
-        """Back to the checkpoint's weights, never again the batches since: they become a hole.
+    def _give_up(self, after: Progress) -> Progress:
+        """A loss was not a number: back to the weights of the newest checkpoint.
 
-        Raises GenerationRefused when there is no checkpoint to go back to.
+        What was taken in since then becomes a hole, never to be learned again.
         """
         saved = self._points.newest()
-        assert not isinstance(delivered.batch, Refused)  # noqa: S101 - it was learned from
         if saved is None:
             raise GenerationRefused("the learner diverged and no checkpoint can be read")
         self._parts.learner.load(saved.directory)
         before = Progress.from_record(saved.record)
-        ledger, _ = progress.ledger.skip(delivered.batch)
-        given_up = watermarks.give_up(ledger, before.ledger)
-        lost = given_up.lost - progress.ledger.lost
+        ledger = watermarks.give_up(after.ledger, before.ledger)
+        lost = ledger.lost - after.ledger.lost
         self._counts.diverged += 1
         self._counts.lost_offsets += lost
         log.error(
             "a loss of mini-batch %d is not a number: back to the weights of the last "
             "checkpoint; %d offsets since then are given up",
-            delivered.offset,
+            after.next_batch - 1,
             lost,
         )
-        return replace(
-            progress, ledger=given_up, next_batch=delivered.offset + 1, steps=before.steps
-        )
+        return replace(after, ledger=ledger, steps=before.steps)
 
     def _refuse(self, delivered: DeliveredBatch, reason: Refused) -> None:
         self._parts.refuse(delivered, reason)

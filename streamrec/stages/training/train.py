@@ -58,7 +58,7 @@ class Trainer:
     def __init__(self, parts: Parts, rhythm: Rhythm) -> None:
         self.counts = Counts()
         self.progress = Progress()
-        self._parts = parts
+        self.parts = parts
         self._rhythm = rhythm
         self._points = SavePoints(
             parts.learner, parts.checkpoints, parts.snapshots, parts.clock, rhythm.snapshots
@@ -108,7 +108,7 @@ class Trainer:
 
     def _find_champion(self, saved: Checkpoint | None) -> str | None:
         """Steps 1 and 2: the champion, or the generation on its way to be the first one."""
-        parts = self._parts
+        parts = self.parts
         if saved is not None:
             parts.learner.recall(saved.directory)
         parts.learner.know(parts.mirror())
@@ -122,7 +122,7 @@ class Trainer:
     def _resume(self, saved: Checkpoint | None) -> None:
         if saved is not None:
             self.progress = self._points.resume(saved)
-        unused = last_sequence(self._parts.store.generations()) + 1
+        unused = last_sequence(self.parts.store.generations()) + 1
         self.progress = replace(self.progress, sequence=max(self.progress.sequence, unused))
         self._leave_place()
         log.info(
@@ -130,7 +130,7 @@ class Trainer:
             "resuming" if saved else "beginning untrained",
             self.progress.next_batch,
             self.progress.ledger.trained,
-            self._parts.champions.champion.generation or "none yet",
+            self.parts.champions.champion.generation or "none yet",
         )
 
     def _keep_first(self, generation: str | None) -> None:
@@ -149,7 +149,7 @@ class Trainer:
             Unavailable: a dependency is away; call again later, nothing is lost.
             LeaseLost, UserError: this process must not go on.
         """
-        self._parts.may_train()
+        self.parts.may_train()
         self._follow_champion()
         self._take_in_release()
         learned = self._take_in_batches(timeout_s)
@@ -165,7 +165,7 @@ class Trainer:
     # -- step 2 -----------------------------------------------------------------------
 
     def _follow_champion(self) -> None:
-        champions = self._parts.champions
+        champions = self.parts.champions
         changed = champions.poll()
         self._relearn()
         if changed:
@@ -177,7 +177,7 @@ class Trainer:
 
         It is the last one, so that a crash before it repeats whatever was not done.
         """
-        state = self._parts.champions.state
+        state = self.parts.champions.state
         if state.epoch <= self.progress.epoch:
             return
         self._candidates.begin()
@@ -208,27 +208,25 @@ class Trainer:
     def _take_in_batches(self, timeout_s: float) -> int:
         self._find_place()
         if not self._pending:
-            self._pending.extend(self._parts.feed.poll(timeout_s, BATCHES_AT_ONCE))
+            self._pending.extend(self.parts.feed.poll(timeout_s, BATCHES_AT_ONCE))
         if self._pending:  # after the poll: items are stored before examples name them
             self._mirror()
         before = self.counts.examples
-        while self._pending and not self._parts.stopping():
+        while self._pending and not self.parts.stopping():
             self._take_in(self._pending[0])  # it leaves only when it has been dealt with
             self._pending.popleft()
             self._judge()
         return self.counts.examples - before
 
     def _take_in(self, delivered: DeliveredBatch) -> None:
-        progress = self._learning.take_in(delivered, self.progress, self._candidates.watch)
-        if progress is not None:
-            self.progress = progress
-            return
-        self.progress = self._learning.give_up(delivered, self.progress)
-        self._candidates.drop()
-        self.checkpoint()
+        learned = self._learning.take_in(delivered, self.progress, self._candidates.watch)
+        self.progress = learned.progress
+        if learned.diverged:
+            self._candidates.drop()
+            self.checkpoint()
 
     def _mirror(self) -> None:
-        news = self._parts.learner.know(self._parts.mirror())
+        news = self.parts.learner.know(self.parts.mirror())
         if news:
             arrival = Arrival(self.progress.next_batch, tuple(news))
             self.progress = replace(self.progress, arrivals=(*self.progress.arrivals, arrival))
@@ -236,7 +234,7 @@ class Trainer:
     def _find_place(self) -> None:
         """Raises Unavailable, UserError."""
         if not self._in_place:
-            self._parts.feed.seek(self.progress.next_batch)
+            self.parts.feed.seek(self.progress.next_batch)
             self._in_place = True
 
     def _leave_place(self) -> None:

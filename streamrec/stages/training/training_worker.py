@@ -25,9 +25,8 @@ from typing import Protocol
 from streamrec.core.events import Item, Source
 from streamrec.core.state.catalogue import item_from_record
 from streamrec.errors import Unavailable
-from streamrec.ports import BatchFeed, Clock, Fleet, PartitionStore, Scalars, WorkerStatus
-from streamrec.stages.background import Background
-from streamrec.stages.training.champion import ChampionWatch
+from streamrec.ports import Fleet, PartitionStore, WorkerStatus
+from streamrec.stages.background import Background, running
 from streamrec.stages.training.train import Trainer
 
 log = logging.getLogger(__name__)
@@ -97,12 +96,8 @@ class WorkerParts:
     """What a training worker is made of."""
 
     trainer: Trainer
-    champions: ChampionWatch
-    feed: BatchFeed
     lease: Lease
     fleet: Fleet
-    clock: Clock
-    scalars: Scalars
     memory_mb: Callable[[], float]
     settled: Callable[[], bool]  # whether the catalogue is there to start with
     watchers: Sequence[Background] = ()  # run while this is the one that trains
@@ -122,7 +117,6 @@ class TrainingWorker:
         self._identity = identity
         self._stop = stop
         self._timer = timer
-        self._beat_thread = Background("beat", self._beat, BEAT_EVERY_S, stop)
         self._away = False
         self._said_s = self._rated_s = timer()
         self._said_examples = self._rated_examples = 0
@@ -131,31 +125,22 @@ class TrainingWorker:
 
     def run(self) -> None:
         """See the module. Raises LeaseLost, UserError, GenerationRefused."""
-        self._beat_thread.start()
+        beat = Background("beat", self._beat, BEAT_EVERY_S, self._stop)
         try:
-            if self._patiently(self._acquire):
-                self._train()
+            with running(self._stop, beat):
+                if self._patiently(self._acquire):
+                    self._train()
         finally:
-            self._stop.set()
-            self._beat_thread.join(5.0)
-            self._leave()
-        for thread in (self._beat_thread, *self._parts.watchers):
-            if thread.error is not None:
-                raise thread.error
+            self._parts.fleet.leave(self._identity.worker_id)
 
     def _train(self) -> None:
         try:
-            if not self._patiently(self._start):
-                return
-            for watcher in self._parts.watchers:
-                watcher.start()
-            while not self._stop.is_set():
-                self._turn()
-            self._last_checkpoint()
+            if self._patiently(self._start):
+                with running(self._stop, *self._parts.watchers):
+                    while not self._stop.is_set():
+                        self._turn()
+                    self._last_checkpoint()
         finally:
-            self._stop.set()
-            for watcher in self._parts.watchers:
-                watcher.join(5.0)
             self._parts.lease.release()
 
     def _last_checkpoint(self) -> None:
@@ -227,14 +212,14 @@ class TrainingWorker:
         examples = self._parts.trainer.counts.examples
         self._per_second = (examples - self._rated_examples) / elapsed_s
         self._rated_s, self._rated_examples = self._timer(), examples
-        self._lag = self._parts.feed.lag()
+        self._lag = self._parts.trainer.parts.feed.lag()
 
     def _say(self) -> None:
         self._said_s = self._timer()
         trainer = self._parts.trainer
         counts = trainer.counts
         points = {"examples_per_second": self._per_second, "lag_batches": self._lag}
-        self._parts.scalars.write(trainer.progress.ledger.trained, points)
+        trainer.parts.scalars.write(trainer.progress.ledger.trained, points)
         if counts.examples == self._said_examples:
             return
         self._said_examples = counts.examples
@@ -251,15 +236,16 @@ class TrainingWorker:
         )
 
     def _beat(self) -> None:
-        champions = self._parts.champions
+        trainer = self._parts.trainer
+        registry = trainer.parts.champions.state
         self._parts.fleet.beat(
             replace(
                 self._identity,
-                beat_at_ms=self._parts.clock.now_ms(),
-                active=champions.state.champion,
-                revision=champions.state.revision,
+                beat_at_ms=trainer.parts.clock.now_ms(),
+                active=registry.champion,
+                revision=registry.revision,
                 gauges=self._gauges(),
-                snapshots=self._parts.trainer.snapshots,
+                snapshots=trainer.snapshots,
             )
         )
 
@@ -287,9 +273,3 @@ class TrainingWorker:
             "memory_mb": self._parts.memory_mb(),
             **{f"loss_{name}": loss for name, loss in counts.losses.items()},
         }
-
-    def _leave(self) -> None:
-        try:
-            self._parts.fleet.leave(self._identity.worker_id)
-        except Unavailable as error:
-            log.info("left without saying so: %s", error)

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from streamrec.bootstrap.model import Model, load_model
 from streamrec.bootstrap.offline import TrainPlan, run_training
 from streamrec.bootstrap.recorded import read_events, read_items
-from streamrec.bootstrap.trainer import start_from
 from streamrec.cli.app import main
-from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import FoldRules
 from streamrec.core.training.time_split import time_split
 from streamrec.errors import UserError
 from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.infra.wire.codec import Codec
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.encoders.loading import load_encoder
-from streamrec.model.generations.sealing import ModelGenerations
-from streamrec.model.learning.learner import OnlineLearner
 from streamrec.settings import Settings, load
 from streamrec.stages.replaying.offline import Offline, Schedule
 from streamrec.stages.replaying.recorded import Stream
@@ -78,24 +74,23 @@ def test_what_was_learned_shows_on_the_test_part(trained) -> None:
     assert ndcg["low"] <= ndcg["mean"] <= ndcg["high"]
 
 
-def new_learner(settings: Settings, seed: int) -> tuple[OnlineLearner, ModelGenerations, Catalogue]:
-    encoder, catalogue = load_encoder(settings.encoder), Catalogue()
-    learner = OnlineLearner(catalogue, ItemIndex(encoder), seed, encoder=encoder)
-    return learner, ModelGenerations(encoder, catalogue, {}), catalogue
+def new_model(settings: Settings, seed: int) -> Model:
+    return load_model(replace(settings, trainer=replace(settings.trainer, seed=seed)))
 
 
 def test_a_learner_goes_on_from_the_generation(trained, settings, files, tmp_path) -> None:
     """Same scores as the generation at the start; others once it has learned more."""
     report, registry = trained
-    learner, generations, catalogue = new_learner(settings, seed=5)
+    model = new_model(settings, seed=5)
+    learner = model.learner
     untrained = learner.snapshot()
-    start_from(learner, load_encoder(settings.encoder), registry, report["generation"])
+    model.start_from(registry, report["generation"])
     codec = Codec()
     items, events = read_items(files[0], codec), read_events(files[1], codec)
     split = time_split([e.occurred_at_ms for e in events], (0.8, 0.1, 0.1))
-    offline = Offline(Stream(items, events), split, catalogue, FoldRules())
+    offline = Offline(Stream(items, events), split, model.catalogue, FoldRules())
     examples = offline.examples()
-    scorer = generations.scorer(registry.get(report["generation"]))
+    scorer = model.generations().scorer(registry.get(report["generation"]))
     theirs, ours = scorer.score(examples[-20:]), learner.snapshot().score(examples[-20:])
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
@@ -111,14 +106,11 @@ def test_a_learner_goes_on_from_the_generation(trained, settings, files, tmp_pat
 
 def test_a_generation_of_another_model_or_none_is_no_start(trained, settings, tmp_path) -> None:
     report, registry = trained
-    learner, _, _ = new_learner(settings, seed=0)
-    encoder = load_encoder(settings.encoder)
     with pytest.raises(UserError, match="is not in the registry"):
-        start_from(learner, encoder, registry, "g000009-00000000")
+        new_model(settings, seed=0).start_from(registry, "g000009-00000000")
     other = load({"STREAMREC_ENCODER_MODEL": str(save_tiny_model("bert", tmp_path, seed=3))})
-    learner, _, _ = new_learner(other, seed=0)
     with pytest.raises(UserError, match="adapts another base model"):
-        start_from(learner, load_encoder(other.encoder), registry, report["generation"])
+        new_model(other, seed=0).start_from(registry, report["generation"])
 
 
 def test_the_manifest_says_how_it_was_made(trained) -> None:
@@ -141,8 +133,9 @@ def test_learning_stops_when_it_does_not_help_any_more(settings, files, tmp_path
     codec = Codec()
     stream = Stream(read_items(files[0], codec), read_events(files[1], codec)[:100])
     split = time_split([e.occurred_at_ms for e in stream.events], (0.8, 0.1, 0.1))
-    learner, _, catalogue = new_learner(settings, seed=0)
-    fitted = Judged(stream, split, catalogue, FoldRules()).fit(learner, Schedule(9, patience=2))
+    model = new_model(settings, seed=0)
+    judged = Judged(stream, split, model.catalogue, FoldRules())
+    fitted = judged.fit(model.learner, Schedule(9, patience=2))
     assert [epoch.number for epoch in fitted.epochs] == [0, 1, 2, 3]
     assert fitted.best.number == 1
 

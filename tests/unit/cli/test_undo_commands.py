@@ -16,15 +16,19 @@ from safetensors.torch import save_file
 
 from streamrec.bootstrap import clients, undo
 from streamrec.bootstrap import reproduce as again
+from streamrec.bootstrap.model import Model
 from streamrec.cli.app import main
 from streamrec.core import topics
 from streamrec.core.release import registry, transitions
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import Malformed
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.infra.wire.kafka import partition_for
+from streamrec.model.encoders.index import ItemIndex
+from streamrec.model.learning.learner import OnlineLearner
 from streamrec.ports import WorkerStatus
 from streamrec.settings import Settings
 from streamrec.stages.releasing.release import ReleaseDesk
@@ -325,7 +329,7 @@ def feed(shop, monkeypatch) -> ClosableFeed:
     """40 mini-batches, snapshots of all generations; a model that must not be needed."""
     feed = ClosableFeed([Malformed("not read here")] * 40)
     monkeypatch.setattr(again, "KafkaBatchFeed", lambda *_: feed)
-    monkeypatch.setattr(again, "load_encoder", lambda _: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(again, "load_model", lambda _: pytest.fail("the model was loaded"))
     checkpoints = DirectoryCheckpoints(shop.settings.state_dir / "checkpoints")
     for name in NAMES:
         checkpoints.save(Progress().to_record(), lambda directory: None)
@@ -375,7 +379,10 @@ def test_some_generations_cannot_be_made_again_at_all(shop, feed) -> None:
 
 
 def test_another_language_model_is_refused(shop, feed, monkeypatch) -> None:
-    monkeypatch.setattr(again, "load_encoder", lambda _: tiny_encoder())
+    encoder, catalogue = tiny_encoder(), Catalogue()
+    learner = OnlineLearner(catalogue, ItemIndex(encoder), seed=0, encoder=encoder)
+    other = Model(shop.settings, encoder, catalogue, learner)
+    monkeypatch.setattr(again, "load_model", lambda _: other)
     rewrite(shop, THREE, base_digest="f" * 64)
     code, out, err = shop.run("reproduce", THREE)
     assert (code, out) == (1, "")

@@ -55,6 +55,9 @@ class FakeConsumer:
 
     def assign(self, partitions): ...
 
+    def position(self, partition):
+        return 7
+
     def paused(self):
         return set()
 
@@ -116,6 +119,22 @@ def test_a_batch_feed_goes_on_where_it_was(monkeypatch, garbage):
     assert broken.closed
     feed.poll(0.1, 10)
     assert whole.sought == [7]
+
+
+def test_a_batch_feed_asks_another_consumer_for_its_lag(monkeypatch):
+    """Whatever was asked, the consumer that got such an answer is not asked again."""
+
+    class Broken(FakeConsumer):
+        def end_offsets(self, partitions, **how):
+            raise struct.error("unpack requires a buffer of 8 bytes")
+
+    broken, whole = Broken([]), FakeConsumer([])
+    given_out(monkeypatch, batch_feed, [broken, whole])
+    feed = KafkaBatchFeed(SETTINGS, CODEC, "test")
+    with pytest.raises(Unavailable, match="cannot be decoded"):
+        feed.lag()
+    assert broken.closed
+    assert feed.lag() == 100 - 7
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=repr)

@@ -96,7 +96,7 @@ def test_fresh_examples_are_scored_before_they_are_learned(tmp_path: Path) -> No
     trainer = started(world)
     world.feed.log += batches(7)
     drain(trainer, world)
-    scorer = trainer._parts.champions._warm[str(world.champion)]
+    scorer = trainer.parts.champions._warm[str(world.champion)]
     assert len(scorer.learned) == 50
     assert scorer.scored[:20] == [(0, o, 0) for o in range(50, 70)]
 
@@ -256,7 +256,7 @@ def test_workers_that_all_refuse_leave_the_champion(tmp_path: Path) -> None:
     assert candidate is not None
     weights = tmp_path / "probe"
     weights.mkdir()
-    trainer._parts.learner.write_generation(candidate.scorer, weights)
+    trainer.parts.learner.write_generation(candidate.scorer, weights)
     name = world.generations.seal(weights, provenance(candidate, trainer.progress, {})).generation
     world.fleet.beat(WorkerStatus("s1", "serving", "h", 1, 0, 0, refused={name: "no room"}))
     world.feed.log += batches(2, start=50)
@@ -346,6 +346,18 @@ def test_a_loss_that_is_no_number_goes_back_and_never_again(
     assert (0, 33, 0) not in relearner.learned
 
 
+def test_what_never_came_and_what_was_given_up_is_lost_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    trainer, learner = world.trainer()
+    trainer.start()
+    learner.poison = {(0, 33, 0)}
+    world.feed.log += batches(1) + batches(1, start=30)
+    drain(trainer, world)
+    ledger = trainer.progress.ledger
+    assert ledger.partitions[0].holes == ((0, 40),)
+    assert trainer.counts.lost_offsets == ledger.lost == 40
+
+
 def test_an_outage_of_kafka_is_waited_for(tmp_path: Path) -> None:
     world = World(tmp_path)
     trainer, learner = world.trainer()
@@ -389,7 +401,7 @@ def test_without_the_lease_nothing_is_learned(tmp_path: Path) -> None:
     def lost() -> None:
         raise LeaseLost("another trainer")
 
-    trainer._parts = replace(trainer._parts, may_train=lost)
+    trainer.parts = replace(trainer.parts, may_train=lost)
     with pytest.raises(LeaseLost):
         trainer.round(0)
     assert learner.learned == []

@@ -47,13 +47,10 @@ class Running:
         self.world, self.lease, self.stop = world, FakeLease(), threading.Event()
         self.settled: list[bool] = []
         self.trainer, learner = world.trainer()
-        self.trainer._parts = replace(self.trainer._parts, may_train=self.lease.confirm)
+        self.trainer.parts = replace(self.trainer.parts, may_train=self.lease.confirm)
         self.learner: FakeLearner = learner
         self.error: BaseException | None = None
-        parts = WorkerParts(
-            self.trainer, self.trainer._parts.champions, world.feed, self.lease, world.fleet,
-            world.clock, world.scalars, lambda: 123.0, self.is_settled,
-        )  # fmt: skip
+        parts = WorkerParts(self.trainer, self.lease, world.fleet, lambda: 123.0, self.is_settled)
         self.worker = TrainingWorker(parts, WorkerStatus("t1", "trainer", "h", 1, 0, 0), self.stop)
         self.thread = threading.Thread(target=self._run)
 
