@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,17 +108,26 @@ def swapped(
     return [changed(e) if start <= n < stop else e for n, e in enumerate(events)]
 
 
-def recovery(
-    numbers_E: np.ndarray, gains_E: np.ndarray, at: int, levels_E: np.ndarray
-) -> int | None:
-    """Events after ``at`` until the mean of the last WINDOW events is ENOUGH of their levels'.
+Series = tuple[np.ndarray, np.ndarray]  # event numbers, gains
+Level = Callable[[int, int], float]  # what is to be reached, of events [start, stop)
 
-    The window lies wholly after ``at``, so it is never less than WINDOW. None: not in time.
+
+def mean(series: Series, start: int, stop: int) -> float:
+    """Of the gains at events [start, stop); NaN when there are none."""
+    numbers_E, gains_E = series
+    inside = (numbers_E >= start) & (numbers_E < stop)
+    return float(gains_E[inside].mean()) if inside.any() else float("nan")
+
+
+def recovery(series: Series, at: int, end: int, level: Level) -> int | None:
+    """Events after ``at`` until the mean of the last WINDOW events is ENOUGH of their level.
+
+    The window lies wholly in [at, end), so it is never less than WINDOW. None: not in time.
     """
-    for end in range(at + WINDOW, int(numbers_E[-1]) + 1, 50):
-        inside = (numbers_E >= max(at, end - WINDOW)) & (numbers_E < end)
-        if inside.any() and gains_E[inside].mean() >= ENOUGH * levels_E[inside].mean():
-            return end - at
+    for stop in range(at + WINDOW, end + 1, 50):
+        start = stop - WINDOW
+        if mean(series, start, stop) >= ENOUGH * level(start, stop):
+            return stop - at
     return None
 
 
@@ -146,14 +155,14 @@ def from_nothing(prepared: Prepared, events: list[Interaction], seed: int) -> li
     return [replace(p, number=p.number + start) for p in replay.predictions]
 
 
-def series(runs: Sequence[list[Prediction]]) -> tuple[np.ndarray, np.ndarray]:
+def series(runs: Sequence[list[Prediction]]) -> Series:
     """Event numbers, and gains averaged over seeds."""
     kept = [p for p in runs[0] if gain(p) is not None]
     gains = np.array([[gain(p) for p in run if gain(p) is not None] for run in runs], float)
     return np.array([p.number for p in kept]), gains.mean(0)
 
 
-def report(name: str, numbers_E: np.ndarray, gains_E: np.ndarray, events: int) -> None:
+def report(name: str, shown: Series, events: int) -> None:
     """One line: the mean of each stretch."""
     swap, back = int(SWAP * events), int(BACK * events)
     edges = {
@@ -166,35 +175,30 @@ def report(name: str, numbers_E: np.ndarray, gains_E: np.ndarray, events: int) -
         "500-1000 back": (back + 500, back + 1_000),
         "rest": (back + 1_000, events),
     }
-    cells = []
-    for start, stop in edges.values():
-        inside = (numbers_E >= start) & (numbers_E < stop)
-        cells.append(f"{gains_E[inside].mean():>13.4f}" if inside.any() else f"{'-':>13}")
+    means = (mean(shown, start, stop) for start, stop in edges.values())
+    cells = [f"{'-':>13}" if np.isnan(m) else f"{m:>13.4f}" for m in means]
     print(f"{name:<30}" + "".join(cells), flush=True)
 
 
-def report_recovery(
-    numbers_E: np.ndarray, gains_E: np.ndarray, undisturbed_E: np.ndarray, events: int
-) -> None:
+def report_recovery(swapped_run: Series, undisturbed: Series, events: int) -> None:
     """After how many events the swap is made good, by both yardsticks."""
     swap, back = int(SWAP * events), int(BACK * events)
-    before = (numbers_E >= swap - LEVEL_EVENTS) & (numbers_E < swap)
-    yardsticks = {
-        "the old level": np.full(len(gains_E), gains_E[before].mean()),
-        "the undisturbed run": undisturbed_E,
+    before = mean(swapped_run, swap - LEVEL_EVENTS, swap)
+    yardsticks: dict[str, Level] = {
+        "the old level": lambda _start, _stop: before,
+        "the undisturbed run": lambda start, stop: mean(undisturbed, start, stop),
     }
-    till_back = numbers_E < back
-    for name, levels_E in yardsticks.items():
-        first = recovery(numbers_E[till_back], gains_E[till_back], swap, levels_E[till_back])
-        again = recovery(numbers_E, gains_E, back, levels_E)
+    for name, level in yardsticks.items():
+        first = recovery(swapped_run, swap, back, level)
+        again = recovery(swapped_run, back, events, level)
         print(f"{'':<30}  90 % of {name} after {first} events; on return after {again}")
 
 
-def curve(numbers_E: np.ndarray, gains_E: np.ndarray, events: int) -> list[float | None]:
+def curve(shown: Series, events: int) -> list[float | None]:
     """The mean of each fortieth of the stream."""
     parts = np.array_split(np.arange(events), 40)
-    inside = [(numbers_E >= p[0]) & (numbers_E <= p[-1]) for p in parts]
-    return [gains_E[i].mean() if i.any() else None for i in inside]
+    means = (mean(shown, int(part[0]), int(part[-1]) + 1) for part in parts)
+    return [None if np.isnan(m) else m for m in means]
 
 
 def main() -> None:
@@ -220,18 +224,20 @@ def main() -> None:
     print(f"{len(partner):,} {of} have a partner; NDCG@10")
     print(" " * 30 + "".join(f"{head:>13}" for head in heads))
     curves: dict[str, list[float | None]] = {}
-    undisturbed: dict[str, np.ndarray] = {}
+    undisturbed: dict[str, Series] = {}
     for kind, events in streams.items():
         runs = [run(prepared, events, seed) for seed in range(arguments.seeds)]
         for name in runs[0]:
-            numbers_E, gains_E = series([one[name] for one in runs])
-            report(f"{name}, {kind}", numbers_E, gains_E, count)
-            if undisturbed.setdefault(name, gains_E) is not gains_E:
-                report_recovery(numbers_E, gains_E, undisturbed[name], count)
-            curves[f"{name}, {kind}"] = curve(numbers_E, gains_E, count)
-    begun = [from_nothing(prepared, streams["swapped"], s) for s in range(arguments.seeds)]
-    report("begun at the swap", *series(begun), count)
-    curves["begun at the swap"] = curve(*series(begun), count)
+            shown = series([one[name] for one in runs])
+            report(f"{name}, {kind}", shown, count)
+            if undisturbed.setdefault(name, shown) is not shown:
+                report_recovery(shown, undisturbed[name], count)
+            curves[f"{name}, {kind}"] = curve(shown, count)
+    begun = series(
+        [from_nothing(prepared, streams["swapped"], seed) for seed in range(arguments.seeds)]
+    )
+    report("begun at the swap", begun, count)
+    curves["begun at the swap"] = curve(begun, count)
     if arguments.plot:
         across = ["0 %", "25 %", "50 %: swap", "75 %: back", "100 %"]
         title = "Tastes swap at half, and back at three quarters"

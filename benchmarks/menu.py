@@ -6,7 +6,8 @@
 DIRECTORY holds movies.dat and ratings.dat (MovieTweetings), or items.jsonl and events.jsonl;
 without it, MovieLens 100K is fetched. A line is one pass of ``streamrec replay`` with both
 lanes (predict, then learn; full catalogue); only the second half is predicted, to save time.
-An encoder is published every 64 steps instead of 128, so that even a short stream sees a few.
+An encoder is published every 64 steps instead of 128, so that even a short stream sees a few,
+and taken into use as it is; only *challenged* lines make it beat the one before, as the loop does.
 *thin* lines have the head of the baseline *frozen*: cosine, live popularity, click rate.
 
 Each finished line is appended to the file at once, with the rank of every prediction; run the
@@ -65,6 +66,13 @@ class Line:
     settings: Mapping[str, str] = field(default_factory=dict)
     thin: bool = False
 
+    @property
+    def learns(self) -> bool:
+        """Whether anything of the encoder does."""
+        return self.settings.get("ENCODER_ADAPTER") != "none"
+
+
+UNTRIED = {"LEARNING_CHALLENGE": "no"}
 
 LINES: Mapping[str, Line] = {
     "head only": Line({"ENCODER_ADAPTER": "none"}),
@@ -81,6 +89,9 @@ LINES: Mapping[str, Line] = {
     "lora, rate 1e-3": Line({"LEARNING_RATE": "1e-3"}),
     "lora, weight_decay 0.1": Line({"LEARNING_WEIGHT_DECAY": "0.1"}),
     "lora, bfloat16": Line({"LEARNING_PRECISION": "bfloat16"}),
+    "lora, 48 examples a step": Line({"LEARNING_EXAMPLES": "48"}),
+    "lora, challenged": Line({"LEARNING_CHALLENGE": "yes"}),
+    "lora, challenged, 48 examples": Line({"LEARNING_CHALLENGE": "yes", "LEARNING_EXAMPLES": "48"}),
     "lora, accumulate 4": Line({"LEARNING_ACCUMULATE": "4"}),
     "lora, dropout 0.1": Line({"ENCODER_DROPOUT": "0.1"}),
     "dora": Line({"ENCODER_ADAPTER": "dora"}),
@@ -136,7 +147,8 @@ class Kitchen:
 
     def cook(self, line: Line) -> dict[str, Any]:
         """Raises SettingsError when the combination is refused."""
-        names = {f"STREAMREC_{name}": value for name, value in line.settings.items()}
+        wanted = UNTRIED | line.settings if line.learns else line.settings
+        names = {f"STREAMREC_{name}": value for name, value in wanted.items()}
         settings = load(names | {"STREAMREC_TRAINER_SEED": str(self._seed)})
         catalogue, encoder, index = self._encoder(settings)
         recipe = recipe_for(settings, encoder)

@@ -148,6 +148,9 @@ class LearningSettings:
 
     optimiser: Optimiser = setting(Optimiser.ADAMW, "adamw, sgd (momentum 0.9) or adafactor")
     rate: float = setting(0.0, "its learning rate; 0: 2e-4, 2e-2 or 2e-3, as above", least=0)
+    examples: int = setting(
+        16, "in a step, half of them fresh; a step costs about seven texts for each", least=4
+    )
     weight_decay: float = setting(0.0, "decoupled weight decay (sgd: L2)", least=0)
     clip_norm: float = setting(1.0, "gradients are cut to this norm; 0: never", least=0)
     accumulate: int = setting(

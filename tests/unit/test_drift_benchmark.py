@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.drift import ITEMS as OF_ITEMS
-from benchmarks.drift import USERS, WINDOW, partner_items, partner_users, recovery, swapped
+from benchmarks.drift import (
+    USERS,
+    WINDOW,
+    mean,
+    partner_items,
+    partner_users,
+    recovery,
+    swapped,
+)
 from streamrec.core.events import Interaction, Item, Kind
 
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=("war" if n < 3 else "love",)) for n in range(7)]
@@ -58,7 +66,19 @@ def test_partner_users_like_the_other_kind_and_take_each_others_events() -> None
 def test_recovery_is_counted_from_the_swap() -> None:
     numbers = np.arange(6_000)
     gains = np.where((numbers >= 2_000) & (numbers < 3_000), 0.0, 1.0)
-    found = recovery(numbers, gains, 2_000, np.ones(6_000))
+    found = recovery((numbers, gains), 2_000, 6_000, lambda _start, _stop: 1.0)
     assert found is not None
     assert 1_000 + 0.9 * WINDOW <= found <= 1_000 + WINDOW
-    assert recovery(numbers, np.where(numbers >= 2_000, 0.5, 1.0), 2_000, np.ones(6_000)) is None
+    halved = np.where(numbers >= 2_000, 0.5, 1.0)
+    assert recovery((numbers, halved), 2_000, 6_000, lambda _start, _stop: 1.0) is None
+
+
+def test_recovery_against_a_run_that_has_fewer_events() -> None:
+    numbers = np.arange(6_000)
+    hurt = np.where((numbers >= 2_000) & (numbers < 3_000), 0.2, 0.5)
+    undisturbed = (numbers[::2], np.where(numbers[::2] >= 2_000, 0.5, 1.0))
+    found = recovery(
+        (numbers, hurt), 2_000, 6_000, lambda start, stop: mean(undisturbed, start, stop)
+    )
+    assert found is not None
+    assert 1_000 < found <= 1_000 + WINDOW

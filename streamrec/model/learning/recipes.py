@@ -34,6 +34,7 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
     learning = settings.learning
     slow = SlowRecipe(
         learning_rate=learning.rate or RATES[learning.optimiser],
+        examples=learning.examples,
         clip_norm=learning.clip_norm,
         optimiser=learning.optimiser,
         weight_decay=learning.weight_decay,

@@ -27,6 +27,11 @@ def test_the_defaults_are_the_recipes() -> None:
     assert replace(recipe, slow=SlowRecipe()) == Recipe()
 
 
+def test_a_step_may_have_more_examples() -> None:
+    recipe = recipe_for(settings_with(learning_examples="48"), tiny_encoder())
+    assert recipe.slow == SlowRecipe(examples=48)
+
+
 def test_without_a_challenge_a_new_encoder_is_taken_untried() -> None:
     recipe = recipe_for(settings_with(learning_challenge="no"), tiny_encoder())
     assert recipe.timetable == replace(Recipe().timetable, challenge_steps=0)
