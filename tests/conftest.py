@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck
@@ -60,6 +61,14 @@ def fresh_prefix() -> Prefix:
 def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that write many checkpoints; that they reach the disk is seen in unit/infra."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture
+def worlds(no_fsync: None) -> Iterator[Path]:
+    """A directory for hundreds of worlds, each thrown away soon: in memory where that can be."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as directory:
+        yield Path(directory)
 
 
 @pytest.fixture(scope="session")

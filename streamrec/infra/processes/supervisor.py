@@ -16,10 +16,12 @@ lives longest.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -132,7 +134,7 @@ class Supervisor:
         """Stop every worker; returns when all are gone."""
         alive = [w.process for w in self._workers.values() if w.process.poll() is None]
         for process in alive:
-            signal_group(process.pid, signal.SIGTERM)
+            _terminate(process.pid)
         deadline_s = time.monotonic() + grace_s
         for process in alive:
             try:
@@ -143,6 +145,15 @@ class Supervisor:
             signal_group(worker.process.pid, signal.SIGKILL)
             worker.process.wait()
         self._workers.clear()
+
+
+def _terminate(pid: int) -> None:
+    """SIGTERM to a worker's group; to a fork that does not lead one yet, alone."""
+    with suppress(ProcessLookupError, PermissionError):
+        try:
+            os.killpg(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            os.kill(pid, signal.SIGTERM)
 
 
 def _cause(code: int | None) -> str:

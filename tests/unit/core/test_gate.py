@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -226,17 +227,20 @@ def test_lists_that_collapse_onto_few_items_reject() -> None:
 
 def test_many_small_steps_down_are_caught_by_the_anchor() -> None:
     """Each step is below the gate's tolerance; together they are not."""
-    labels = [0, 1, 0, 0, 0, 0, 0, 0]
+    one = example([0, 1, 0, 0, 0, 0, 0, 0])
+    good, bad = p(0.1, 0.3, *[0.1] * 6), p(0.3, 0.2, *[0.1] * 6)
+
+    @cache
+    def judged_as(ours_bad: bool, theirs_bad: bool, *anchor: bool) -> Judged:
+        return judge(one, *(bad if is_bad else good for is_bad in (ours_bad, theirs_bad, *anchor)))
 
     def step(number: int) -> tuple[Accept | Reject, Accept | Reject]:
         """A candidate that fails ``number`` more examples in 400 than the first one did."""
         judged, unanchored = [], []
         for n in range(400):
-            good, bad = p(0.1, 0.3, *[0.1] * 6), p(0.3, 0.2, *[0.1] * 6)
-            ours = bad if n < 2 * number else good
-            theirs = bad if n < 2 * (number - 1) else good
-            judged.append(judge(example(labels), ours, theirs, good))
-            unanchored.append(judge(example(labels), ours, theirs))
+            ours, theirs = n < 2 * number, n < 2 * (number - 1)
+            judged.append(judged_as(ours, theirs, False))
+            unanchored.append(judged_as(ours, theirs))
         return decide(compare(judged, "g", anchor="g1"), RULES), decide(
             compare(unanchored, "g"), RULES
         )

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import psutil
@@ -26,6 +28,13 @@ print(json.dumps({"argv": sys.argv[1:], "home": os.environ.get("STREAMREC_HOME")
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 time.sleep(600)
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fork_server_of_its_own() -> Iterator[None]:
+    """Later tests fork from one that has imported more."""
+    yield
+    forkserver._forkserver._stop()
 
 
 @pytest.fixture
@@ -72,6 +81,7 @@ def test_the_supervisor_restarts_a_forked_worker(tmp_path: Path, module: str) ->
         assert "features-1 was killed by SIGKILL" in said[0]
     finally:
         supervisor.stop(grace_s=10)
+    assert not any("did not stop" in line for line in said), "a fork of this moment hears SIGTERM"
 
 
 def test_only_modules_can_be_forked(tmp_path: Path) -> None:

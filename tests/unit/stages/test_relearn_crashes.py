@@ -21,17 +21,15 @@ from tests.fakes.learner import FakeLearner
 from tests.harness.crashes import Crash, Fate, process
 from tests.harness.training import World, batches, drain
 
-pytestmark = pytest.mark.usefixtures("no_fsync")
-
 BAD = quarantine.written("0:37-52")
 BEFORE, AFTER = batches(8), batches(3, start=80)
 EXPECTED = [(0, offset, 0) for offset in range(110) if not BAD.start <= offset < BAD.end]
 
 
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> World:
+@pytest.fixture
+def learned(worlds: Path) -> World:
     """A trainer that has released several generations, some of them from the bad range."""
-    world = World(tmp_path_factory.mktemp("learned"), skill_of=lambda n: 0.6 + n / 10_000)
+    world = World(worlds / "learned", skill_of=lambda n: 0.6 + n / 10_000)
     world.rhythm = replace(world.rhythm, release_examples=20, gate_examples=10)
     world.feed.log += BEFORE
     run(world, Fate(), decided=True)
@@ -81,16 +79,16 @@ def run(world: World, fate: Fate, *, decided: bool) -> FakeLearner:
 
 @pytest.mark.parametrize("while_away", [False, True], ids=["while it works", "while it is away"])
 def test_a_death_at_any_call_goes_back_once_in_effect(
-    learned: World, tmp_path: Path, while_away: bool
+    learned: World, worlds: Path, while_away: bool
 ) -> None:
-    fate, clean = Fate(), again(learned, tmp_path / "clean")
+    fate, clean = Fate(), again(learned, worlds / "clean")
     if while_away:
         decide(clean)
     assert run(clean, fate, decided=while_away).learned == EXPECTED
     check(clean, "undisturbed")
     assert set(fate.calls) >= {"learner.load", "learner.save", "checkpoints.save", "snapshots.find"}
     for at, call in enumerate(fate.calls):  # dying after one is dying before the next
-        world = again(learned, tmp_path / str(at))
+        world = again(learned, worlds / str(at))
         if while_away:
             decide(world)
         with pytest.raises(Crash):
@@ -127,8 +125,8 @@ def check(world: World, point: str) -> None:
         assert not void, f"{point}: {name} is what the learner went back from"
 
 
-def test_killed_again_and_again_while_it_goes_back(learned: World, tmp_path: Path) -> None:
-    world = again(learned, tmp_path / "killed")
+def test_killed_again_and_again_while_it_goes_back(learned: World, worlds: Path) -> None:
+    world = again(learned, worlds / "killed")
     decide(world)
     for kills in range(200):
         try:
@@ -144,12 +142,12 @@ def test_killed_again_and_again_while_it_goes_back(learned: World, tmp_path: Pat
 
 
 def test_wherever_the_first_start_ends_the_first_generation_can_be_gone_back_to(
-    tmp_path: Path,
+    worlds: Path,
 ) -> None:
     fate = Fate()
-    process(World(tmp_path / "clean"), fate)[0].start()
+    process(World(worlds / "clean"), fate)[0].start()
     for at, call in enumerate(fate.calls):
-        world = World(tmp_path / str(at))
+        world = World(worlds / str(at))
         with pytest.raises(Crash):
             process(world, Fate(at))[0].start()
         process(world, Fate())[0].start()
