@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,45 +151,56 @@ def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int,
 
 def problems(settings: EncoderSettings, config: Any) -> list[str]:
     """Why this adapter cannot be put on a model with this transformers config."""
-    family, adapter = str(config.model_type), settings.adapter
-    depth = int(config.num_hidden_layers)
-    found = []
-    if adapter is not Adapter.FULL and adapter is not Adapter.NONE and settings.layers > depth:
-        found.append(f"STREAMREC_ENCODER_LAYERS={settings.layers}, but {family} has {depth} layers")
+    return [
+        *_larger_than_the_model(settings, config),
+        *_contradictions(settings),
+        *_not_in_the_family(settings.adapter, str(config.model_type)),
+    ]
+
+
+def _larger_than_the_model(settings: EncoderSettings, config: Any) -> Iterator[str]:
+    family, adapter, depth = config.model_type, settings.adapter, int(config.num_hidden_layers)
+    longest = getattr(config, "max_position_embeddings", None)
+    if adapter not in {Adapter.FULL, Adapter.NONE} and settings.layers > depth:
+        yield f"STREAMREC_ENCODER_LAYERS={settings.layers}, but {family} has {depth} layers"
     if adapter in LOW_RANK and settings.rank > int(config.hidden_size):
-        found.append(
+        yield (
             f"STREAMREC_ENCODER_RANK={settings.rank} is above the model's width, "
             f"{config.hidden_size}: train in full instead"
         )
+    if longest and settings.max_tokens > longest:
+        yield f"STREAMREC_ENCODER_MAX_TOKENS={settings.max_tokens}, but {family} reads {longest}"
+
+
+def _contradictions(settings: EncoderSettings) -> Iterator[str]:
+    """Settings that mean nothing, or nothing together."""
+    adapter, dropout = settings.adapter, settings.dropout
     if adapter in TRAINED_WHOLE and settings.dtype == "bfloat16":
-        found.append(
+        yield (
             f"STREAMREC_ENCODER_DTYPE=bfloat16 with {adapter}: a step smaller than 1/256 of a "
             "weight would be rounded away; use auto"
         )
-    if not 0 <= settings.dropout < 1:
-        found.append(f"STREAMREC_ENCODER_DROPOUT={settings.dropout:g} is not in [0, 1)")
-    if settings.dropout and adapter not in LOW_RANK:
-        found.append(
-            f"STREAMREC_ENCODER_DROPOUT={settings.dropout:g} with {adapter}: only lora, dora and "
+    if not 0 <= dropout < 1:
+        yield f"STREAMREC_ENCODER_DROPOUT={dropout:g} is not in [0, 1)"
+    if dropout and adapter not in LOW_RANK:
+        yield (
+            f"STREAMREC_ENCODER_DROPOUT={dropout:g} with {adapter}: only lora, dora and "
             "adalora have an input to drop"
         )
     if adapter not in RANKED and settings.rank != EncoderSettings().rank:
-        found.append(
+        yield (
             f"STREAMREC_ENCODER_RANK={settings.rank} with {adapter}: it has no rank; leave it out"
         )
-    longest = getattr(config, "max_position_embeddings", None)
-    if longest and settings.max_tokens > longest:
-        found.append(
-            f"STREAMREC_ENCODER_MAX_TOKENS={settings.max_tokens}, but {family} reads {longest}"
-        )
+
+
+def _not_in_the_family(adapter: Adapter, family: str) -> Iterator[str]:
     if adapter is Adapter.IA3 and not _targets(adapter, family):
-        found.append(f"ia3 does not know which modules to scale in {family}; use lora")
+        yield f"ia3 does not know which modules to scale in {family}; use lora"
     if adapter is Adapter.PREFIX and family not in PREFIX_FAMILIES:
-        found.append(
+        yield (
             f"prefix tuning feeds keys and values through a decoder's cache, which {family} "
             "used as an encoder does not have; use lora"
         )
-    return found
 
 
 PREFIX_FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gpt2"})
