@@ -87,12 +87,21 @@ class Challenge:
     def state(self) -> dict[str, Tensor]:
         """Everything a resume needs, the encoder and its index aside."""
         state = {f"fast.{name}": value for name, value in self.fast.state().items()}
-        return state | {"sums": self._sums, "taken": torch.tensor([self._taken])}
+        return state | {"sums": self._sums, "steps": torch.tensor([self._taken, self._steps])}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Raises KeyError or RuntimeError when the state is of another shape."""
+    @staticmethod
+    def resumed(
+        encoder: TextEncoder, index: ItemIndex, fast: FastLane, state: Mapping[str, Tensor]
+    ) -> Challenge:
+        """Go on from ``state``; ``fast`` is any lane of the same recipe, and is taken over.
+
+        Raises KeyError or RuntimeError when the state is of another shape.
+        """
+        taken, steps = state["steps"].tolist()
+        challenge = Challenge(encoder, index, fast, steps)
         prefix = "fast."
-        self.fast.load_state(
+        fast.load_state(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         )
-        self._sums, self._taken = state["sums"].clone(), int(state["taken"])
+        challenge._taken, challenge._sums = taken, state["sums"].clone()
+        return challenge

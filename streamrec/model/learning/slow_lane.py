@@ -70,7 +70,8 @@ class SlowRecipe:
     clip_norm: float = 1.0  # 0: gradients are left as they are
     proximal: float = 1e-2  # × squared distance to the published weights
     decay: float = 0.8  # of a history item's weight, per newer one
-    publish_steps: int = 128  # a new encoder version after this many
+    first_publish: int = 64  # steps until the first encoder version: it has most to gain
+    publish_steps: int = 128  # then one whenever the steps are a multiple of this
     optimiser: Optimiser = Optimiser.ADAMW
     weight_decay: float = 0.0
     pieces: int = 1  # in which a step's texts pass the encoder
@@ -112,12 +113,17 @@ class SlowLane:
     @property
     def due(self) -> bool:
         """Whether enough was learned since the last publication to publish again."""
-        return self.steps > 0 and self.steps % self._recipe.publish_steps == 0
+        rhythm = self._recipe.publish_steps
+        return self.steps > 0 and (
+            self.steps == self._recipe.first_publish or not self.steps % rhythm
+        )
 
     @property
-    def publish_steps(self) -> int:
-        """Steps from one publication to the next."""
-        return self._recipe.publish_steps
+    def until_due(self) -> int:
+        """Steps until the next publication."""
+        first, rhythm = self._recipe.first_publish, self._recipe.publish_steps
+        ahead = rhythm - self.steps % rhythm
+        return min(ahead, first - self.steps) if self.steps < first else ahead
 
     def published(self) -> TextEncoder:
         """A frozen copy of the weights as they are, or of their mean with the ones before.

@@ -5,14 +5,15 @@ must follow when a version is taken.
 
 The way of a version, in order:
 
-1. every ``publish_steps`` steps of the slow lane, a copy of the weights in training becomes a new
-   version, and a thread begins to encode the catalogue with it (``model.learning.publication``);
+1. when the slow lane is due, a copy of the weights in training becomes a new version, and a
+   thread begins to encode the catalogue with it (``model.learning.publication``);
 2. ``flip_steps`` steps later, whenever the thread is done, it challenges the version in use
    (``model.learning.challenge``);
 3. ``challenge_steps`` steps of the head later it is taken, with the head that has learned on its
    vectors, or dropped. The slow lane goes on from its own weights either way.
 
-Without steps for a challenge a version is taken at 2, and the head in use goes on with it.
+All this ends before the next version comes. Without steps for a challenge a version is taken at
+2, and the head in use goes on with it.
 """
 
 from __future__ import annotations
@@ -44,12 +45,6 @@ class Timetable:
     flip_steps: int = 32  # of the slow lane, until its index is asked for
     challenge_steps: int = 80  # of the head, until it is taken or dropped; 0: taken untried
 
-    def before(self, publish_steps: int) -> Timetable:
-        """The same, over before the next publication is."""
-        flip_steps = min(self.flip_steps, publish_steps - 1)
-        challenge_steps = min(self.challenge_steps, publish_steps - 1 - flip_steps)
-        return Timetable(flip_steps, challenge_steps)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Successor:
@@ -72,7 +67,7 @@ class Succession:
         followers: Followers | None = None,
     ) -> None:
         self.lane = SlowLane(encoder, recipe, followers)
-        self._timetable = timetable.before(recipe.publish_steps)
+        self._timetable = timetable
         self._catalogue = catalogue
         self._coming: Publication | None = None
         self._challenge: Challenge | None = None
@@ -103,7 +98,8 @@ class Succession:
         """One step of the slow lane; its loss, or None when no example can teach anything."""
         loss = self.lane.step(fresh.as_float(), replayed, self._items, centre_D)
         if loss is not None and self.lane.due:
-            asked_for = self.lane.steps + self._timetable.flip_steps
+            wait = min(self._timetable.flip_steps, self.lane.until_due - 1)
+            asked_for = self.lane.steps + wait
             self._coming = Publication(self.lane.published(), self._catalogue, asked_for)
         return loss
 
@@ -118,13 +114,11 @@ class Succession:
         self._coming = None
         index = coming.index()
         index.ensure(self._catalogue)
-        if not self._timetable.challenge_steps:
+        steps = min(self._timetable.challenge_steps, self.lane.until_due - 1)
+        if not steps:
             return Successor(coming.encoder, index)
-        self._challenge = self._challenged_by(coming.encoder, index, fast)
+        self._challenge = Challenge(coming.encoder, index, fast.copied(), steps)
         return None
-
-    def _challenged_by(self, encoder: TextEncoder, index: ItemIndex, fast: FastLane) -> Challenge:
-        return Challenge(encoder, index, fast.copied(), self._timetable.challenge_steps)
 
     def _items(self, rows: Sequence[int]) -> list[Item]:
         return [self._catalogue.item(row) for row in rows]
@@ -158,8 +152,9 @@ class Succession:
         if challenger := _under("challenger", state):
             version = encoder.with_adapter(challenger)
             index = ItemIndex(version, state.get("challenger_centre"))
-            self._challenge = self._challenged_by(version, index, fast)
-            self._challenge.load_state(_under("challenge", state))
+            self._challenge = Challenge.resumed(
+                version, index, fast.copied(), _under("challenge", state)
+            )
 
 
 def _named(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -185,9 +186,16 @@ def test_an_item_that_comes_in_a_challenge_is_seen_by_both(loop: Loop) -> None:
     assert len(challenge(learner).index) == len(loop.catalogue)
 
 
-@pytest.mark.parametrize(("publish", "expected"), [(128, (32, 80)), (64, (32, 31)), (4, (3, 0))])
+@pytest.mark.parametrize("rhythm", [Timetable(), Timetable(flip_steps=200, challenge_steps=200)])
 def test_a_version_is_settled_before_the_next_is_published(
-    publish: int, expected: tuple[int, int]
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, rhythm: Timetable
 ) -> None:
-    found = Timetable().before(publish)
-    assert (found.flip_steps, found.challenge_steps) == expected
+    always(monkeypatch, 1.0)
+    slow = replace(RECIPE.slow, first_publish=4, publish_steps=8) if RECIPE.slow else None
+    learner = new_learner(loop, replace(RECIPE, slow=slow, timetable=rhythm))
+    versions, first = [], version(learner)
+    for step in range(1, 21):
+        learner.learn(loop.examples[(step - 1) * STEP : step * STEP])
+        versions.append(version(learner))
+    changes = [n + 1 for n, (a, b) in enumerate(pairwise([first, *versions])) if a != b]
+    assert changes == [7, 15]  # published at 4 and 8; the one of 16 is not settled yet
