@@ -101,8 +101,9 @@ class Adapter(StrEnum):
 class Pooling(StrEnum):
     """How a text's token vectors become one vector."""
 
-    AUTO = "auto"  # mean, or the last token of a causal model
+    AUTO = "auto"  # as the model's own files say; else mean, or the last token of a causal model
     MEAN = "mean"
+    CLS = "cls"  # the first token
     LAST = "last"
 
 
@@ -115,7 +116,8 @@ class EncoderSettings:
     device: str = setting("auto", "auto, cpu or cuda")
     dtype: str = setting("auto", "auto, float32 or bfloat16")
     max_tokens: int = setting(32, "tokens of an item's text that are read", least=4)
-    pooling: Pooling = setting(Pooling.AUTO, "auto, mean, or last (token)")
+    pooling: Pooling = setting(Pooling.AUTO, "auto, mean, cls (first token) or last (token)")
+    prompt: str = setting("", "put before every text, where a model was trained so: `query: `")
     adapter: Adapter = setting(
         Adapter.LORA, "lora, dora, adalora, ia3, prefix, last-layers, full or none (head only)"
     )

@@ -96,7 +96,7 @@ def run_replay(
     static_until = _static_until(stream, plan)
     statistics: dict[str, str] = {}
     if set(plan.compare) & {*HALF_LIVES, FROZEN}:
-        statistics = _strongest_statistics(stream, catalogue, options, static_until)
+        statistics = strongest_statistics(stream, catalogue, options, static_until)
     recipe = recipe_for(_seeded(settings, plan.seed), encoder)
     make = _Makers(catalogue, encoder, index, plan, recipe, statistics)
     compare = {name: make.baseline(name, static_until) for name in plan.compare}
@@ -140,7 +140,7 @@ def _static_until(stream: Stream, plan: ReplayPlan) -> int:
     return Span(stream.first_at(plan.warmup_until_ms), len(stream.events)).part(STATIC_PART)
 
 
-def _strongest_statistics(
+def strongest_statistics(
     stream: Stream, catalogue: Catalogue, options: ReplayOptions, until: int
 ) -> dict[str, str]:
     """Which half-life serves popularity and click rate best, before event ``until``."""

@@ -47,6 +47,7 @@ class Base:
     dim: int
     pooling: Pooling
     max_tokens: int
+    prompt: str  # before every text; part of its tokens
     device: torch.device
     tokenizer: Any
     tokenizer_lock: threading.Lock
@@ -57,7 +58,7 @@ class Base:
         """Token ids (T_i,) of each text; at least one token, at most ``max_tokens``."""
         with self.tokenizer_lock:
             ids = self.tokenizer(
-                list(texts),
+                [self.prompt + text for text in texts],
                 truncation=True,
                 max_length=self.max_tokens,
                 return_attention_mask=False,
@@ -142,13 +143,15 @@ class TextEncoder:
         On one machine, with one number of threads, to the last bit (docs/adr/0090).
         """
         base = self._base
-        parts = (
+        parts = [
             base.digest,
             base.pooling,
             str(base.max_tokens),
             self._adapted.signature,
             state_digest(self.adapter_state()),
-        )
+        ]
+        if base.prompt:
+            parts.append(base.prompt)
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
     def encode(self, texts: Sequence[str], stop: threading.Event | None = None) -> Tensor:

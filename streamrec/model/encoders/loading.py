@@ -6,6 +6,7 @@ Knows transformers' loaders, devices and number formats. Does not know what is e
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from streamrec.errors import EncoderUnavailable, SettingsError
 from streamrec.model.encoders.cached_layers import ActivationCache, cut, same_output
 from streamrec.model.encoders.encoder import Base, TextEncoder
 from streamrec.model.encoders.peft_menu import adapt, problems
-from streamrec.model.encoders.pooling import default_pooling
+from streamrec.model.encoders.pooling import default_pooling, own_pooling
 from streamrec.model.encoders.weights import find_weights
 from streamrec.settings import Adapter, EncoderSettings, Pooling
 
@@ -33,7 +34,7 @@ def load_encoder(settings: EncoderSettings, rank: int = 0) -> TextEncoder:
 
     Raises:
         EncoderUnavailable: the weights cannot be found or read.
-        SettingsError: the adapter cannot be put on this model.
+        SettingsError: the adapter cannot be put on this model, or its pooling is not offered.
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -64,6 +65,8 @@ def load_encoder(settings: EncoderSettings, rank: int = 0) -> TextEncoder:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             weights.directory, local_files_only=True
         )
+        if settings.pooling is Pooling.AUTO:
+            settings = replace(settings, pooling=own_pooling(weights.directory) or Pooling.AUTO)
     except (OSError, ValueError, SafetensorError) as error:
         raise EncoderUnavailable(f"{settings.model} cannot be read: {error}") from error
     return build_encoder(
@@ -83,7 +86,7 @@ def build_encoder(
     """An encoder around a loaded transformer, which it takes over.
 
     Raises:
-        SettingsError: the adapter cannot be put on this model.
+        SettingsError: the adapter cannot be put on this model, or the prompt fills a text.
     """
     device = device or torch.device("cpu")
     config = model.config
@@ -104,12 +107,20 @@ def build_encoder(
         dim=int(config.hidden_size),
         pooling=default_pooling(config.model_type) if pooling is Pooling.AUTO else pooling,
         max_tokens=settings.max_tokens,
+        prompt=settings.prompt,
         device=device,
         tokenizer=tokenizer,
         tokenizer_lock=threading.Lock(),
         lower=halves.lower if halves else None,
         cache=ActivationCache(settings.cache_mb << 20),
     )
+    if settings.prompt and len(base.tokens([""])[0]) >= settings.max_tokens:
+        raise SettingsError(
+            [
+                f"STREAMREC_ENCODER_PROMPT leaves no room for a text in "
+                f"STREAMREC_ENCODER_MAX_TOKENS={settings.max_tokens}"
+            ]
+        )
     return TextEncoder(base, adapted)
 
 

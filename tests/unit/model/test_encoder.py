@@ -9,7 +9,7 @@ import peft
 import pytest
 import torch
 
-from streamrec.errors import GenerationRefused
+from streamrec.errors import GenerationRefused, SettingsError
 from streamrec.settings import Pooling
 from tests.fakes.language_models import WIDTH, WordTokenizer, stir, tiny_encoder, tiny_model
 
@@ -46,6 +46,27 @@ def test_pooling_can_be_overridden() -> None:
         expected = plain_vectors(tiny_model("llama").eval(), TEXTS, last=False)
     torch.testing.assert_close(mean.encode(TEXTS), expected, atol=1e-5, rtol=0)
     assert mean.encoder_version != tiny_encoder("llama").encoder_version
+
+
+def test_a_prompt_stands_before_every_text() -> None:
+    plain, prompted = tiny_encoder(), tiny_encoder(prompt="query: ")
+    expected = plain.encode([f"query: {text}" for text in TEXTS])
+    for _ in range(2):  # cold, then from cached activations
+        torch.testing.assert_close(prompted.encode(TEXTS), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(prompted.embed(TEXTS[:2]), expected[:2], atol=1e-5, rtol=0)
+
+
+def test_a_prompt_makes_another_version() -> None:
+    prompts = ["", "query: ", "passage: "]
+    versions = {tiny_encoder(prompt=prompt).encoder_version for prompt in prompts}
+    assert len(versions) == 3
+    assert tiny_encoder(prompt="query: ").encoder_version in versions
+
+
+def test_a_prompt_that_fills_a_text_is_refused() -> None:
+    with pytest.raises(SettingsError, match="no room"):
+        tiny_encoder(prompt="one two three four ", max_tokens=4)
+    assert tiny_encoder(prompt="one two three ", max_tokens=4).dim == WIDTH
 
 
 def test_vectors_are_unit_float32_and_in_order() -> None:
