@@ -38,7 +38,7 @@ demo: install ## the whole loop on a public stream, with embedded Kafka and Redi
 
 # threads that spin for each other crawl on a machine that is shared
 test: install ## every test; those that need Java or redis-server say so when they skip
-	OMP_NUM_THREADS=1 $(BIN)/pytest --durations=25
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests --durations=25
 
 fuzz: install ## 10,000 bad inputs, among good ones, through every consumer
 	$(BIN)/python -m tests.fuzz

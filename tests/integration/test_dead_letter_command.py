@@ -168,7 +168,7 @@ def test_a_bad_event_is_mended_and_counts(settings, shell, tmp_path):
 )
 @pytest.mark.embedded
 def test_a_mistake_is_told_in_one_line(arguments, said, shell_embedded):
-    done = shell_embedded.run("dead-letter", *arguments)
+    done = shell_embedded.run_here("dead-letter", *arguments)
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -62,7 +62,7 @@ def test_an_answer_is_taken_apart_and_the_parts_make_what_was_published(loop, sh
         assert len(item["drivers"]) == 3
     assert any(abs(effect) > 1e-4 for item in found["items"] for effect in item["drivers"])
 
-    page = shell.run("why", answer.recommendation_id)
+    page = shell.run_here("why", answer.recommendation_id)
     assert page.returncode == 0, page.stderr
     for text in (generation, "Scores by part", "word5 word6", "What it had learned from"):
         assert text in page.stdout
@@ -80,16 +80,16 @@ def test_what_is_not_kept_any_more_is_told_from_the_topic(loop, shell) -> None:
     with connect_redis(redis) as client:
         assert 0 < client.pttl(key) <= 3_600_000
         client.delete(key)
-    page = shell.run("why", answer.recommendation_id)
+    page = shell.run_here("why", answer.recommendation_id)
     assert page.returncode == 1
     assert "is not kept" in page.stderr
     assert generation in page.stdout
     assert answer.items[0].item_id in page.stdout
-    as_json = shell.run("why", answer.recommendation_id, "--json")
+    as_json = shell.run_here("why", answer.recommendation_id, "--json")
     assert as_json.returncode == 1
     assert json.loads(as_json.stdout)["published"]["recommendation_id"] == "request:r1"
 
-    unknown = shell.run("why", "request:unheard-of")
+    unknown = shell.run_here("why", "request:unheard-of")
     assert unknown.returncode == 1
     assert "request:unheard-of: not on the topic either" in unknown.stderr
     assert "Traceback" not in unknown.stderr
