@@ -57,9 +57,9 @@ class CommandLine:
         code = int(ended.value.code or 0)
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
-    def json(self, *arguments: str, timeout_s: float = PATIENCE_S) -> Any:
-        """What a command prints with ``--json``; it must succeed."""
-        done = self.run(*arguments, "--json", timeout_s=timeout_s)
+    def json(self, *arguments: str, here: bool = False) -> Any:
+        """What a command prints with ``--json``; it must succeed. ``here``: see ``run_here``."""
+        done = (self.run_here if here else self.run)(*arguments, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -147,6 +147,11 @@ class Loop:
     def read(self) -> None:
         self.answers += [seen.value for seen in self._follower.poll(0.1)]
 
+    def answers_now(self, generation: str) -> bool:
+        """Whether the latest answer is this generation's."""
+        self.read()
+        return bool(self.answers) and self.answers[-1].generation == generation
+
     def answered(self, *trigger_ids: str) -> list[Recommendation]:
         """Wait for the answers to these triggers."""
         eventually(lambda: self.read() or {a.trigger_id for a in self.answers} >= set(trigger_ids))

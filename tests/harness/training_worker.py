@@ -18,6 +18,7 @@ from streamrec.core.state.features import FEATURE_SET, FEATURES
 from streamrec.core.training import watermarks
 from streamrec.core.training.watermarks import Ledger
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
+from streamrec.infra.stores.lease import break_lease
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import Settings
@@ -90,7 +91,7 @@ class Installation:
         self.settings, self.scratch, self._stack = settings, scratch, stack
         create_topics(settings.kafka)
         self.codec = clients.codec(settings)
-        redis = stack.enter_context(clients.redis(settings))
+        redis = self._redis = stack.enter_context(clients.redis(settings))
         self.fleet = clients.fleet(settings, redis)
         self.registry = clients.registry_store(settings)
         self.desk = stack.enter_context(clients.release_desk(settings))
@@ -113,6 +114,11 @@ class Installation:
         self._stack.callback(process.end)
         process.start()
         return process
+
+    def kill(self, trainer: WorkerProcess) -> None:
+        """Its lease ends at once: it is dead for certain, and ``streamrec up`` does the same."""
+        trainer.kill()
+        break_lease(self._redis, self.settings.redis.key_prefix, trainer.role, trainer.name)
 
     @property
     def state(self) -> RegistryState:

@@ -1,35 +1,52 @@
-"""Workers as OS processes that can be killed, frozen and read."""
+"""Workers as OS processes that can be killed, frozen and read.
+
+They are forked from a process that has imported everything, as ``streamrec up`` starts them: a
+worker that is killed and started again is at work in a second, and the next kill hits it there
+rather than while it imports. A ``cold`` one is ``python -m``, as a container starts it.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from streamrec.infra.processes.supervisor import Process, Program, start_cold
+from streamrec.infra.processes.warm_start import WarmStart, possible
 from streamrec.settings import Settings, child_environment
 from tests.harness.waiting import PATIENCE_S, eventually
 
+ROLES = ("features", "trainer", "serving")
 Found = TypeVar("Found")
+
+
+@cache
+def warm_start() -> Callable[[Program], Process]:
+    """Of the whole test run: the imports are paid once."""
+    modules = [f"streamrec.bootstrap.{role}" for role in ROLES]
+    return WarmStart(modules).start if possible() else start_cold
 
 
 class WorkerProcess:
     """``python -m workers.<role> <name>``, again and again; all its lives share one log."""
 
-    def __init__(self, role: str, name: str, settings: Settings, log: Path) -> None:
-        self.role, self.name, self._settings, self._log = role, name, settings, log
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(
+        self, role: str, name: str, settings: Settings, log: Path, *, cold: bool = False
+    ) -> None:
+        self.role, self.name, self._log = role, name, log
+        command = [sys.executable, "-m", f"workers.{role}", name]
+        environment = child_environment(settings) | {"OMP_NUM_THREADS": "1"}
+        self._program = Program(name, command, log, environment)
+        self._cold = cold
+        log.touch()
+        self._process: Process | None = None
 
     def start(self) -> None:
-        with self._log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", f"workers.{self.role}", self.name],
-                env=child_environment(self._settings) | {"OMP_NUM_THREADS": "1"},
-                stdout=out,
-                stderr=out,
-            )
+        self._process = (start_cold if self._cold else warm_start())(self._program)
 
     @property
     def log(self) -> str:
@@ -56,7 +73,7 @@ class WorkerProcess:
 
     def send(self, number: int) -> None:
         assert self._process is not None
-        self._process.send_signal(number)
+        os.kill(self._process.pid, number)
 
     def wait(self) -> int:
         assert self._process is not None

@@ -80,7 +80,7 @@ def test_a_bad_event_is_mended_and_counts(settings, shell, tmp_path):
         publisher.publish("events", b"bob", b"\x00\x01\x02")
         send_events(publisher, [click(1), click(2, "bob")])
         listed = eventually(
-            lambda: (found := shell.json("dead-letter", "list"))["total"] == 2 and found,
+            lambda: (found := shell.json("dead-letter", "list", here=True))["total"] == 2 and found,
             what="two dead letters",
         )
         publisher.close()
@@ -98,7 +98,7 @@ def test_a_bad_event_is_mended_and_counts(settings, shell, tmp_path):
         assert '"event_id": "e-bad"' in shown.stdout
 
         # as it is, it would be refused again
-        as_it_is = shell.run("dead-letter", "resend", bad["letter"])
+        as_it_is = shell.run_here("dead-letter", "resend", bad["letter"])
         assert as_it_is.returncode == 1
         assert "would refuse it again" in as_it_is.stderr
 
@@ -108,7 +108,7 @@ def test_a_bad_event_is_mended_and_counts(settings, shell, tmp_path):
             lambda: next(
                 (
                     letter
-                    for letter in shell.json("dead-letter", "list")["letters"]
+                    for letter in shell.json("dead-letter", "list", here=True)["letters"]
                     if letter["second_refusal_of"] == bad["letter"]
                 ),
                 None,
@@ -118,7 +118,7 @@ def test_a_bad_event_is_mended_and_counts(settings, shell, tmp_path):
         assert second["message"] == insisted["to"]
 
         # not again without a word; mended in the editor it counts
-        refused = shell.run("dead-letter", "resend", bad["letter"])
+        refused = shell.run_here("dead-letter", "resend", bad["letter"])
         assert refused.returncode == 1
         shell.environment["EDITOR"] = editor(tmp_path, """sed -i 's/"klick"/"click"/' "$1" """)
         mended = shell.json("dead-letter", "resend", second["letter"], "--edit")
@@ -130,7 +130,7 @@ def test_a_bad_event_is_mended_and_counts(settings, shell, tmp_path):
         _, [ann] = store.read_users(source, ["ann"])
         assert ann["e"] == ["e0", "e1", "e-bad"]
         assert ann["n"] == [0, 3]
-        twice = shell.run("dead-letter", "resend", second["letter"])
+        twice = shell.run_here("dead-letter", "resend", second["letter"])
         assert twice.returncode == 1
         assert f"already resent to {sent['to']}" in twice.stderr
 
@@ -143,7 +143,7 @@ def test_a_bad_event_is_mended_and_counts(settings, shell, tmp_path):
     assert json.loads(record.value)["kind"] == "click"
 
     # the rest at once: only what was not resent, and only what would now be taken
-    everything = shell.run("dead-letter", "resend", "--all", "--yes", "--json")
+    everything = shell.run_here("dead-letter", "resend", "--all", "--yes", "--json")
     assert everything.returncode == 1
     found = json.loads(everything.stdout)
     assert found["resent"] == []

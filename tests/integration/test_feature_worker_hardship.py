@@ -57,7 +57,7 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_doubled(
     create_topics(settings.kafka)
     publisher = KafkaPublisher(settings.kafka, "producer")
     send_items(publisher, catalogue())
-    events = interactions(6000, seed=21, users=60)
+    events = interactions(4000, seed=21, users=60)
     done = threading.Event()
 
     def produce() -> None:

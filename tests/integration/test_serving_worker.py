@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -134,8 +134,8 @@ def test_no_micro_batch_mixes_generations(loop) -> None:
         for generation in (first, second, first, second):
             report = loop.desk.activate(generation, "back and forth")
             assert report.complete
-            time.sleep(0.2)
             walk.follow(RegistryState(champion=generation), 0)
+            eventually(partial(loop.answers_now, generation))
     finally:
         done.set()
         asking.join()

@@ -58,11 +58,11 @@ def test_a_person_is_shown_and_forgotten_under_a_pseudonym(
     with feature_workers(settings, tmp_path):
         sent = command.run("events", "send", "-", stdin=clicks("ann", "bob", "ann", "ann"))
         assert sent.returncode == 0, sent.stderr
-        eventually(lambda: command.json("users", "show", "ann")["state"], every_s=0.5)
+        eventually(lambda: command.json("users", "show", "ann", here=True)["state"], every_s=0.1)
         shown = command.json("users", "show", "ann")
         assert shown["known_as"] == NAME
         assert set(shown["state"]["h"]) == {"i0", "i2", "i3"}
-        eventually(lambda: examples(settings).count(NAME) == 3, every_s=0.5)
+        eventually(lambda: examples(settings).count(NAME) == 3, every_s=0.1)
         register(settings, "g000001-aaaaaaaa", (0, 0))
         register(settings, "g000002-bbbbbbbb", (0, 1_000))
 
@@ -71,7 +71,7 @@ def test_a_person_is_shown_and_forgotten_under_a_pseudonym(
         assert [g["generation"] for g in done["generations"]] == ["g000002-bbbbbbbb"]
         assert done["generations"][0]["examples"] == 3
         assert command.json("users", "show", "ann")["state"] is None
-        assert command.json("users", "show", "bob")["state"] is not None
+        assert command.json("users", "show", "bob", here=True)["state"] is not None
         said = command.run("users", "forget", "ann")
     assert said.returncode == 0, said.stderr
     assert f"--quarantine {done['quarantine']} --user ann" in " ".join(said.stderr.split())
