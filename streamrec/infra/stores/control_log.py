@@ -31,6 +31,7 @@ from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Refused, RegistryConflict, Unavailable
 from streamrec.infra.wire.kafka import UNDECODABLE
 from streamrec.infra.wire.kafka_connect import connect
+from streamrec.infra.wire.kafka_pace import pace
 from streamrec.infra.wire.kafka_rights import is_refusal, refusal
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.ports import Codec
@@ -168,9 +169,8 @@ class KafkaControlLog:
 
     def _connected(self) -> KafkaConsumer:
         """At the start of the log: a new one reads the whole of it again."""
-        consumer = connect(
-            KafkaConsumer, **self._config, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        how = {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
+        consumer = pace(connect(KafkaConsumer, **self._config | how))
         consumer.assign([self._partition])
         consumer.seek(self._partition, 0)
         return consumer

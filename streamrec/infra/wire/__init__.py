@@ -15,6 +15,7 @@ kafka_diagnosis.py   why Kafka lets us not in, in a sentence a person can act on
 kafka_joins.py       a repair of kafka-python 3.0.12: a join that outlives one ``poll`` must
                      be finished
 kafka_offsets.py     where logs begin and end, and where groups stand in them
+kafka_pace.py        a pause between questions that a broker answers at once with nothing
 kafka_probe.py       whether something speaks Kafka at an address, and who sits in a consumer
                      group
 kafka_rights.py      what Kafka does not allow us, in a sentence that names who, what and where

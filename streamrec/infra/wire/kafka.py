@@ -27,6 +27,7 @@ from kafka.partitioner.default import murmur2
 from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.infra.wire.kafka_connect import connect
 from streamrec.infra.wire.kafka_joins import finish_joins
+from streamrec.infra.wire.kafka_pace import pace
 from streamrec.infra.wire.kafka_rights import check_visible, is_refusal, refusal
 from streamrec.infra.wire.kafka_security import security_config
 from streamrec.settings import KafkaSettings
@@ -202,7 +203,7 @@ def make_consumer(
     if client_id is not None:
         config["client_id"] = client_id
     with connecting(settings, "connecting a consumer"):
-        consumer = connect(KafkaConsumer, **config | overrides)
+        consumer = pace(connect(KafkaConsumer, **config | overrides))
     with kafka_errors(settings, "subscribing"):
         if group is not None and topics:
             finish_joins(consumer)

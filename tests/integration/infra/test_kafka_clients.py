@@ -13,6 +13,7 @@ from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.infra.processes.embedded import EmbeddedKafka
 from streamrec.infra.wire.kafka import KafkaPublisher, make_consumer, partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
+from streamrec.infra.wire.kafka_pace import PAUSE_S
 from streamrec.infra.wire.kafka_topics import create_topics, partition_counts
 from streamrec.settings import KafkaSettings
 
@@ -52,6 +53,22 @@ def test_a_topic_that_cannot_work_is_named(kafka):
     make_topic(kafka, "adapters", 2)
     with pytest.raises(UserError, match="adapters has 2 partitions, but its order must be total"):
         create_topics(kafka)
+
+
+def test_waiting_for_nothing_asks_rarely(kafka):
+    """The embedded broker does not hold an empty fetch back; a core is not for asking."""
+    make_topic(kafka, "events", 1)
+    consumer = make_consumer(kafka, ["events"])
+    asks, asked = consumer._fetcher.send_fetches, []
+
+    def counted():
+        asked.append(None)
+        return asks()
+
+    consumer._fetcher.send_fetches = counted
+    assert consumer.poll(500) == {}
+    consumer.close()
+    assert 1 <= len(asked) <= 0.5 / PAUSE_S + 1
 
 
 @pytest.mark.apache_kafka

@@ -1,0 +1,35 @@
+"""A pause between questions that a broker answers at once with nothing.
+
+A Kafka broker holds an empty fetch back for half a second. The embedded one answers it at once,
+and kafka-python asks again at once: a thousand times a second, a whole core of every process
+that only waits. Where a broker holds fetches back, nothing changes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from kafka import KafkaConsumer
+
+PAUSE_S = 0.01
+AT_ONCE_S = 0.1
+"""No broker that holds an empty fetch back is so quick."""
+
+
+def pace(consumer: KafkaConsumer) -> KafkaConsumer:
+    """Make the consumer pause after an empty answer that came at once; returns it."""
+    polls = consumer._poll_once
+
+    def poll_once(timer: Any, *arguments: Any, **how: Any) -> Any:
+        asked_s = time.monotonic()
+        records = polls(timer, *arguments, **how)
+        if not records and not timer.expired and time.monotonic() - asked_s < AT_ONCE_S:
+            time.sleep(PAUSE_S)
+        return records
+
+    consumer._poll_once = poll_once
+    return consumer
+
+
+__all__ = ["pace"]
