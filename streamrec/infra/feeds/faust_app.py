@@ -29,6 +29,7 @@ from streamrec.core import topics
 from streamrec.errors import SourceGap, UserError
 from streamrec.infra.feeds.feed import TP, Feed
 from streamrec.infra.wire.kafka import FRAME_BYTES, full_name
+from streamrec.infra.wire.kafka_pace import pace_fetcher
 from streamrec.infra.wire.kafka_security import security_config
 from streamrec.settings import KafkaSettings
 
@@ -66,6 +67,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
 
     async def perform_seek(self) -> None:
         """faust calls this after each assignment: its own bookkeeping ends here."""
+        pace_fetcher(self._thread._ensure_consumer()._fetcher)
         for book in (
             self._read_offset,
             self._committed_offset,

@@ -1,12 +1,13 @@
 """A pause between questions that a broker answers at once with nothing.
 
 A Kafka broker holds an empty fetch back for half a second. The embedded one answers it at once,
-and kafka-python asks again at once: a thousand times a second, a whole core of every process
-that only waits. Where a broker holds fetches back, nothing changes.
+and kafka-python and aiokafka ask again at once: a thousand times a second, a whole core of every
+process that only waits. Where a broker holds fetches back, nothing changes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -32,4 +33,23 @@ def pace(consumer: KafkaConsumer) -> KafkaConsumer:
     return consumer
 
 
-__all__ = ["pace"]
+def pace_fetcher(fetcher: Any) -> None:
+    """The same for the fetcher of an aiokafka consumer; more than once is no more."""
+    if "_proc_fetch_request" in vars(fetcher):
+        return
+    asks = fetcher._proc_fetch_request
+
+    async def ask(*arguments: Any) -> Any:
+        asked_s = time.monotonic()
+        found = await asks(*arguments)
+        if not found and time.monotonic() - asked_s < AT_ONCE_S:
+            try:
+                await asyncio.sleep(PAUSE_S)
+            except asyncio.CancelledError:  # as the fetcher's own: who cancels it awaits it
+                return False
+        return found
+
+    fetcher._proc_fetch_request = ask
+
+
+__all__ = ["pace", "pace_fetcher"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from kafka import KafkaAdminClient
 
 from streamrec.core.topics import TOPICS
@@ -13,7 +15,7 @@ from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.infra.processes.embedded import EmbeddedKafka
 from streamrec.infra.wire.kafka import KafkaPublisher, make_consumer, partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
-from streamrec.infra.wire.kafka_pace import PAUSE_S
+from streamrec.infra.wire.kafka_pace import PAUSE_S, pace_fetcher
 from streamrec.infra.wire.kafka_topics import create_topics, partition_counts
 from streamrec.settings import KafkaSettings
 
@@ -69,6 +71,32 @@ def test_waiting_for_nothing_asks_rarely(kafka):
     assert consumer.poll(500) == {}
     consumer.close()
     assert 1 <= len(asked) <= 0.5 / PAUSE_S + 1
+
+
+def test_a_fetcher_of_aiokafka_asks_rarely_too(kafka):
+    make_topic(kafka, "events", 1)
+    asked = []
+
+    async def wait() -> None:
+        consumer = AIOKafkaConsumer(
+            kafka.topic_prefix + "events", bootstrap_servers=kafka.bootstrap
+        )
+        await consumer.start()
+        fetcher = consumer._fetcher
+        asks = fetcher._get_actions_per_node
+
+        def counted(assignment):
+            actions = asks(assignment)
+            asked.extend(actions[0])
+            return actions
+
+        fetcher._get_actions_per_node = counted
+        pace_fetcher(fetcher)
+        assert await consumer.getmany(timeout_ms=500) == {}
+        await consumer.stop()
+
+    asyncio.run(wait())
+    assert len(asked) <= 0.5 / PAUSE_S + 2
 
 
 @pytest.mark.apache_kafka
