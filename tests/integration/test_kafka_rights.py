@@ -61,7 +61,10 @@ class World:
     def __init__(self, kafka: GuardedKafka, redis_url: str, prefix: str, root: Path) -> None:
         self._kafka, self._root, self._events = kafka, root, 0
         self._random = random.Random(3)
-        trainer = TrainerSettings(release_examples=64, gate_examples=32, release_s=5, gate_s=3)
+        trainer = TrainerSettings(
+            release_examples=64, gate_examples=32, release_s=5, gate_s=3,
+            snapshots=100,  # commands are slow where the machine is busy; releases are not
+        )  # fmt: skip
         self.settings = Settings(
             state_dir=root / "state",
             kafka=kafka.administrator,
@@ -80,7 +83,8 @@ class World:
         return CommandLine(reader.environment(self.of(user)), self._root)
 
     def worker(self, role: str) -> WorkerProcess:
-        worker = WorkerProcess(role, f"{role}-1", self.of(role), self._root / f"{role}.log")
+        log = self._root / f"{role}.log"
+        worker = WorkerProcess(role, f"{role}-1", self.of(role), log, cold=True)
         worker.start()
         return worker
 

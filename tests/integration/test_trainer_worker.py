@@ -25,6 +25,8 @@ from tests.fakes.language_models import save_tiny_model
 from tests.harness.servers import new_redis_server
 from tests.harness.training_worker import Installation, Stream, installation
 
+KILLS = 5
+
 
 @pytest.fixture(scope="module")
 def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -115,30 +117,28 @@ def check_generation(place: Installation, generation: str) -> None:
 @pytest.mark.apache_kafka
 @pytest.mark.redis_server
 def test_killed_again_and_again_it_trains_each_example_once(real: Installation) -> None:
-    stream, rng = Stream(), random.Random(7)
+    stream, rng, killed = Stream(), random.Random(7), threading.Event()
     trainer = real.trainer("trainer-1")
     trainer.until(lambda: real.state.champion)
-    done = threading.Event()
 
     def produce() -> None:
-        for _ in range(120):
+        while not killed.is_set():
             batches = stream.next_batches(2)
             real.send([*batches, *(batches if rng.random() < 0.2 else [])])  # sometimes again
-            time.sleep(0.1)
-        done.set()
+            time.sleep(0.2)
 
     producer = threading.Thread(target=produce)
     producer.start()
-    kills = 0
-    while not done.is_set():
-        time.sleep(rng.uniform(1.0, 4.0))
-        trainer.kill()
-        kills += 1
-        trainer.start()
-    producer.join()
+    try:
+        for _ in range(KILLS):
+            time.sleep(rng.uniform(1.0, 4.0))
+            real.kill(trainer)
+            trainer.start()
+    finally:
+        killed.set()
+        producer.join()
     trainer.until(lambda: learned_everything(real, stream))
     assert trainer.terminate() == 0
-    assert kills >= 3
     assert_exactly_once(real, stream)
     generations = real.registry.generations()
     numbers = [name.split("-")[0] for name in generations]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import peft
 import pytest
@@ -34,16 +36,27 @@ def encoder() -> TextEncoder:
     return load_encoder(SETTINGS)
 
 
-def plain_vectors(model: object, directory: Path, last: bool) -> torch.Tensor:
-    """transformers alone, one title at a time."""
+def hidden_states(model: Callable[..., Any], directory: Path) -> list[torch.Tensor]:
+    """hidden_TD of each title, by transformers alone, one title at a time."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
-    rows = []
+    found = []
     for title in TITLES:
         ids = torch.tensor([tokenizer(title, truncation=True, max_length=32)["input_ids"]])
         with torch.no_grad():
-            hidden_TD = model(input_ids=ids).last_hidden_state[0]
-        rows.append(hidden_TD[-1] if last else hidden_TD.mean(dim=0))
+            found.append(model(input_ids=ids).last_hidden_state[0])
+    return found
+
+
+def pooled(hidden: list[torch.Tensor], last: bool) -> torch.Tensor:
+    rows = [hidden_TD[-1] if last else hidden_TD.mean(dim=0) for hidden_TD in hidden]
     return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+
+
+@pytest.fixture(scope="module")
+def plain(directory: Path) -> list[torch.Tensor]:
+    """What the language model itself makes of each title."""
+    model = transformers.AutoModel.from_pretrained(directory, dtype=torch.float32).eval()
+    return hidden_states(model, directory)
 
 
 def test_the_converted_weights_are_a_language_model(directory: Path) -> None:
@@ -58,10 +71,9 @@ def test_the_converted_weights_are_a_language_model(directory: Path) -> None:
 
 @pytest.mark.parametrize("pooling", [Pooling.AUTO, Pooling.MEAN])
 def test_an_untrained_encoder_equals_the_plain_language_model(
-    pooling: Pooling, directory: Path
+    pooling: Pooling, plain: list[torch.Tensor]
 ) -> None:
-    model = transformers.AutoModel.from_pretrained(directory, dtype=torch.float32).eval()
-    expected = plain_vectors(model, directory, last=pooling is Pooling.AUTO)
+    expected = pooled(plain, last=pooling is Pooling.AUTO)
     encoder = load_encoder(EncoderSettings(model=NAME, dtype="float32", pooling=pooling))
     assert encoder.splits
     for _ in range(2):  # cold, then from cached activations
@@ -92,8 +104,7 @@ def test_plain_peft_loads_the_adapter(
     adapted = encoder.with_adapter(stir(encoder, size=0.05))
     adapted.save_adapter(tmp_path)
     base = transformers.AutoModel.from_pretrained(directory, dtype=torch.float32)
-    expected = plain_vectors(
-        peft.PeftModel.from_pretrained(base, str(tmp_path)).eval(), directory, last=True
-    )
+    adapted_base = peft.PeftModel.from_pretrained(base, str(tmp_path)).eval()
+    expected = pooled(hidden_states(adapted_base, directory), last=True)
     torch.testing.assert_close(adapted.encode(TITLES), expected, atol=1e-4, rtol=0)
     assert float((expected * encoder.encode(TITLES)).sum(dim=1).max()) < 0.9999
