@@ -80,7 +80,7 @@ def up(shell: CommandLine) -> Iterator[int]:
     assert shell.run("topics", "create").returncode == 0
     assert shell.run("items", "load", "-", stdin=lines(ITEMS)).returncode == 0
     with shell.started("up") as process:
-        eventually(lambda: serving(shell), 90, "a serving worker with a generation")
+        eventually(lambda: serving(shell), 90, "a serving worker with a generation", every_s=0.5)
         yield process.pid
 
 
