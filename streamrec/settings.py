@@ -72,7 +72,9 @@ class RedisSettings:
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
     run_events: int = setting(500, "events folded and committed at once, at most", least=1)
-    attribution_window_s: float = setting(300.0, "event time a view waits for its click", least=0)
+    attribution_window_s: float = setting(
+        300.0, "event time a view waits for its click; nearly all should come within it", least=0
+    )
     sampled_negatives: int = setting(
         100, "items sampled beside a click without impression", least=1
     )

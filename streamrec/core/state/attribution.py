@@ -6,7 +6,8 @@ deadlines of a partition. Does not know features, labels' arrays, or the catalog
 An impression closes when the partition's watermark passes its first view + the window, or
 when the user has ``OPEN_IMPRESSIONS`` newer ones. It does not close at the next impression
 already: pages show several lists at once. A single view closes at the deadline (label 0),
-or at once when its item is accepted (label 1) or disliked (label 0).
+or at once when its item is accepted (label 1) or disliked (label 0). A click that names an
+impression which has closed comes too late to be learned (docs/adr/0038).
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def _open(
     alike = [p for p in state.pending if (p.impression_id is None) == single]
     limit = OPEN_VIEWS if single else OPEN_IMPRESSIONS
     pushed = alike[: max(0, len(alike) + 1 - limit)]
-    kept = tuple(p for p in state.pending if all(p is not other for other in pushed))
-    return replace(state, pending=(*kept, opened)), opened, opened.shown[0], pushed
+    state = state.without(pushed)
+    return replace(state, pending=(*state.pending, opened)), opened, opened.shown[0], pushed
 
 
 def find(state: UserState, key: str) -> Pending | None:
@@ -85,11 +86,12 @@ def attribute(state: UserState, event: Interaction) -> tuple[UserState, bool, Pe
     if pending is None:
         return state, False, None
     closed = replace(pending, accepted=(event.item_id,)) if event.accepted else pending
-    return drop(state, pending), True, closed
+    return state.without([pending]), True, closed
 
 
-def drop(state: UserState, pending: Pending) -> UserState:
-    return replace(state, pending=tuple(p for p in state.pending if p is not pending))
+def too_late(state: UserState, event: Interaction) -> bool:
+    """Whether an outcome names an impression that was shown and is no longer open."""
+    return event.impression_id in state.closed
 
 
 def _swap(state: UserState, old: Pending, new: Pending) -> UserState:

@@ -14,7 +14,7 @@ What one event does, in order (one that says ``forget`` does something else, bel
 1. a repeated event_id of the user is dropped: it changes nothing;
 2. the watermark moves, and pendings whose deadline it passes become examples;
 3. the user's pendings: a view opens or joins one, an outcome labels one;
-4. examples: an accepted event outside any impression, at once, with sampled negatives;
+4. examples: an accepted event of no impression we were shown, at once, with sampled negatives;
    an outcome that is not accepted and belongs to no impression, at once, as a view;
 5. the partition's share counts it: the item, and for an accepted event pairs with those before;
 6. the user's state.
@@ -72,6 +72,7 @@ class FoldResult:
     updates: list[UserUpdate]
     duplicates: int
     unknown_items: int
+    late_clicks: int  # of impressions already closed: counted, not learned
     forgotten: list[Example]  # marks among the examples
 
 
@@ -86,6 +87,7 @@ class _Run:
     forgotten: list[Example] = field(default_factory=list)
     duplicates: int = 0
     unknown_items: int = 0
+    late_clicks: int = 0
 
 
 class PartitionFold:
@@ -171,6 +173,7 @@ class PartitionFold:
             updates=gathered.updates,
             duplicates=gathered.duplicates,
             unknown_items=gathered.unknown_items,
+            late_clicks=gathered.late_clicks,
             forgotten=gathered.forgotten,
         )
 
@@ -214,7 +217,7 @@ class PartitionFold:
             pending = attribution.find(state, key)
             if pending is None or self._deadlines.deadline_ms(pending) != deadline_ms:
                 continue  # closed early; this was its old deadline
-            self._users[user_id] = attribution.drop(state, pending)
+            self._users[user_id] = state.without([pending])
             run.users[user_id] = None
             self._close(at, user_id, pending, run)
 
@@ -237,7 +240,9 @@ class PartitionFold:
         if closed is not None:
             self._close(at, event.user_id, closed, run)
         in_impression = attributed and closed is None
-        if event.accepted and not in_impression:
+        if event.accepted and not in_impression and attribution.too_late(before, event):
+            run.late_clicks += 1
+        elif event.accepted and not in_impression:
             self._close_now(at, before, run, ExampleKind.NEXT_CLICK)
         elif not attributed and not event.accepted and event.impression_id is None:
             self._close_now(at, before, run, ExampleKind.VIEW)

@@ -1,7 +1,7 @@
 """What is known of one user: a pure function of the user's events.
 
-Knows the history, what was consumed, activity, and what was shown and still waits for its
-outcome (``Pending``). Does not know items beyond their ids.
+Knows the history, what was consumed, activity, what was shown and still waits for its
+outcome (``Pending``), and which impressions no longer do. Does not know items beyond their ids.
 
 Sizes are bounded, so a record stays readable and writable in one piece however long a
 user has been around.
@@ -22,6 +22,7 @@ from streamrec.core.examples import FloatArray
 HISTORY = 50
 CONSUMED = 2_000
 RECENT_EVENTS = 32
+CLOSED = 32
 
 
 class Shown:
@@ -92,6 +93,7 @@ class UserState:
     last_seen_ms: int = 0
     recent_events: tuple[str, ...] = ()
     pending: tuple[Pending, ...] = ()
+    closed: tuple[str, ...] = ()  # impressions whose clicks come too late, newest last
 
     def after(self, event: Interaction) -> UserState:
         """The state once ``event`` has happened, ``pending`` aside (``core.state.attribution``)."""
@@ -112,6 +114,12 @@ class UserState:
             recent_events=(*self.recent_events, event.event_id)[-RECENT_EVENTS:],
         )
 
+    def without(self, gone: Sequence[Pending]) -> UserState:
+        """These pendings are over; the impressions among them will be known as closed."""
+        kept = tuple(p for p in self.pending if all(p is not other for other in gone))
+        closed = [p.impression_id for p in gone if p.impression_id is not None]
+        return replace(self, pending=kept, closed=(*self.closed, *closed)[-CLOSED:])
+
     def _consumed_after(self, event: Interaction) -> tuple[str, ...]:
         if event.item_id in self.consumed:
             return self.consumed
@@ -126,6 +134,7 @@ class UserState:
             "s": [self.first_seen_ms, self.last_seen_ms],
             "e": list(self.recent_events),
             "p": [p.to_record() for p in self.pending],
+            "x": list(self.closed),
         }
 
     @classmethod
@@ -140,6 +149,7 @@ class UserState:
             last_seen_ms=record["s"][1],
             recent_events=tuple(record["e"]),
             pending=tuple(Pending.from_record(p) for p in record["p"]),
+            closed=tuple(record.get("x", ())),  # older records do not say
         )
 
 

@@ -260,3 +260,4 @@ class EventsPartition:
         self._counts.dead_letters += refused
         self._counts.duplicates += result.duplicates
         self._counts.unknown_items += result.unknown_items
+        self._counts.late_clicks += result.late_clicks

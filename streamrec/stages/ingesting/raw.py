@@ -35,6 +35,7 @@ class Counts:
     dead_letters: int = 0
     duplicates: int = 0
     unknown_items: int = 0
+    late_clicks: int = 0
     examples: int = 0
     batches: int = 0
     conflicts: int = 0

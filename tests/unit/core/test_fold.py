@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from streamrec.core.events import Interaction, Item, Kind, Source
 from streamrec.core.examples import Example, ExampleKind
+from streamrec.core.state.attribution import OPEN_IMPRESSIONS
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.features import FEATURES
 from streamrec.core.state.fold import FoldResult, FoldRules, Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
+from streamrec.core.state.user_state import CLOSED, Pending, Shown, UserState
 
 WINDOW_MS = 1_000
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(30)]
+ONE_LIST = Pending("p", 100, (), (), (Shown("i1"),))
 
 
 class Partition:
@@ -84,15 +88,43 @@ def test_an_impression_closes_when_the_watermark_passes_its_window() -> None:
     assert (closed.log_q_C == 0).all()
 
 
-def test_a_click_after_the_window_is_a_next_click() -> None:
+def test_a_click_after_the_window_is_counted_but_not_learned() -> None:
     partition = Partition()
     partition.feed(view("u", "i1", 100, "p"), view("u", "i2", 100, "p"))
-    late = partition.feed(click("u", "i1", 100 + WINDOW_MS, "p")).examples
-    assert [(e.kind, e.index) for e in late] == [
-        (ExampleKind.IMPRESSION, 0),
-        (ExampleKind.NEXT_CLICK, 1),
-    ]
-    assert late[0].labels_C.sum() == 0
+    (closed,) = partition.feed(click("u", "i1", 100 + WINDOW_MS, "p")).examples
+    assert closed.kind is ExampleKind.IMPRESSION
+    assert closed.labels_C.sum() == 0
+    assert partition.fold.user("u").history == ("i1",)
+    late = partition.feed(click("u", "i2", 200 + WINDOW_MS, "p"))
+    assert (late.examples, late.late_clicks) == ([], 1)
+    assert partition.statistics.counts().accepts_ND[1:3, -1].min() > 0
+
+
+def test_a_click_on_a_list_that_newer_ones_pushed_out_is_too_late() -> None:
+    partition = Partition()
+    lists = [view("u", f"i{n}", 100 + n, f"p{n}") for n in range(OPEN_IMPRESSIONS + 1)]
+    (pushed,) = partition.feed(*lists).examples
+    assert labels(pushed) == {"i0": 0.0}
+    assert not partition.feed(click("u", "i0", 300, "p0")).examples
+
+
+def test_a_click_that_names_a_list_nobody_reported_is_a_next_click() -> None:
+    partition = Partition()
+    partition.feed(view("u", "i1", 100, "p"), click("v", "i9", 100 + WINDOW_MS))
+    (example,) = partition.feed(click("u", "i1", 200 + WINDOW_MS, "q")).examples
+    assert example.kind is ExampleKind.NEXT_CLICK
+
+
+def test_closed_lists_are_known_after_a_takeover_and_older_records_do_not_say() -> None:
+    partition = Partition()
+    partition.feed(view("u", "i1", 100, "p"))
+    record = partition.feed(click("v", "i9", 100 + WINDOW_MS)).users["u"]
+    assert record is not None
+    state = UserState.from_record(record)
+    assert state.closed == ("p",)
+    assert UserState.from_record({k: v for k, v in record.items() if k != "x"}).closed == ()
+    many = [replace(ONE_LIST, impression_id=f"p{n}") for n in range(CLOSED + 5)]
+    assert state.without(many).closed == tuple(f"p{n}" for n in range(5, CLOSED + 5))
 
 
 def test_two_lists_on_one_page_keep_their_own_clicks() -> None:

@@ -126,6 +126,14 @@ def test_unknown_items_are_folded_and_counted(ingest, store):
     assert "i/nowhere" in store.read_rows(EVENTS, 0).rows
 
 
+def test_a_click_on_a_list_that_has_closed_is_counted_as_late(ingest):
+    shown = CLICK.replace(b"click", b"view").replace(b"{", b'{"impression_id": "p", ', 1)
+    clicked = shown.replace(b"view", b"click").replace(b"e1", b"e2")
+    in_an_hour = clicked.replace(b"%d" % START_MS, b"%d" % (START_MS + 3_600_000))
+    ingest.ingest(EVENTS, [record(0, shown), record(1, in_an_hour)])
+    assert (ingest.counts.events_applied, ingest.counts.late_clicks) == (2, 1)
+
+
 def test_records_seen_again_change_nothing(ingest, store):
     records = event_records(40, seed=2)
     feed(ingest, records, 0)
