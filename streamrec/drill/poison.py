@@ -49,6 +49,8 @@ LIFTED_WITHIN_S = 120.0
 UNDONE_WITHIN_S = 90.0
 JUDGED_WITHIN_S, JUST_NOW_MS = 60.0, 2_000
 AFTER_S = 20.0
+RELEASE_S = 30.0
+"""Candidates come so far apart that the bad one is undone before a good one could replace it."""
 TURN_S = 0.1
 WATCH_EVERY_S = 1.0
 SAY_EVERY_S = 10.0
@@ -56,7 +58,10 @@ SAY_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What can be chosen on the command line. ``phase_s``: of good, attack and calm each."""
+    """What can be chosen on the command line.
+
+    ``phase_s``: of good, attack and calm each; a short one shortens what comes after, too.
+    """
 
     seed: int = 0
     attack: Attack = Attack.ALL
@@ -66,7 +71,7 @@ class Options:
     crew: Crew = Crew(features=1, trainer=1, serving=1)
 
 
-def poison_settings(given: Settings) -> Settings:
+def poison_settings(given: Settings, phase_s: float) -> Settings:
     """As every drill's, with short windows; what bounds an attack keeps its proportions."""
     settings = drill_settings(given)
     return replace(
@@ -74,7 +79,10 @@ def poison_settings(given: Settings) -> Settings:
         encoder=replace(settings.encoder, adapter=Adapter.NONE),  # the head alone: seconds count
         ingest=replace(settings.ingest, attribution_window_s=3.0),
         trainer=replace(
-            settings.trainer, quota_window=256, release_examples=1_000_000, release_s=30.0
+            settings.trainer,
+            quota_window=256,
+            release_examples=1_000_000,
+            release_s=min(RELEASE_S, 2 * phase_s),
         ),
         canary=replace(settings.canary, window_s=3.0, min_lists=30, shown_only=True),
         guard=replace(settings.guard, click_drop=0.3),
@@ -89,7 +97,7 @@ def run_poison_drill(
 
     Raises UserError or Unavailable when it cannot start.
     """
-    settings = poison_settings(given)
+    settings = poison_settings(given, options.phase_s)
     shutil.rmtree(settings.state_dir, ignore_errors=True)
     with ExitStack() as stack:
         loop = stack.enter_context(LocalLoop(settings, options.crew, say))
@@ -138,7 +146,7 @@ class PoisonDrill:
         self._attack()
         self._calm()
         self._fooled()
-        self._phase(Phase.AFTER, AFTER_S)
+        self._phase(Phase.AFTER, min(AFTER_S, self._options.phase_s))
         self._seen.ended_ms = self._clock.now_ms()
         return report(self._seen) | {"seed": self._options.seed}
 

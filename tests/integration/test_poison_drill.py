@@ -18,7 +18,7 @@ PATIENCE_S = 600.0
 def test_a_bad_generation_past_the_gate_is_rolled_back_unattended(tmp_path: Path) -> None:
     variables = {"STREAMREC_STATE_DIR": tmp_path / "state", "STREAMREC_ENCODER_THREADS": 1}
     shell = CommandLine(variables, tmp_path)
-    options = ("--seed", "1", "--phase-s", "15", "--report", "poison.json")
+    options = ("--seed", "1", "--phase-s", "10", "--report", "poison.json")
     done = shell.run("drill", "poison", *options, timeout_s=PATIENCE_S)
     found = json.loads((shell.directory / "poison.json").read_text())
     assert found["detection_s"] is not None, done.stdout + done.stderr
