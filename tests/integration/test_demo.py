@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.infra.stores.datasets import FILMS, RATINGS
+from tests.fakes.language_models import save_tiny_model
 from tests.harness.command_line import CommandLine, descendants, gone
 from tests.harness.waiting import eventually
 
@@ -75,7 +76,8 @@ def test_plays_learns_and_sums_up(shell: CommandLine) -> None:
     assert re.search(r"rolled back to g\d+|no rollback is shown", done.stderr)
 
 
-def test_ctrl_c_ends_it_with_a_summary_and_nothing_left_running(shell: CommandLine) -> None:
+def test_ctrl_c_ends_it_with_a_summary_and_nothing_left_running(shell, tmp_path) -> None:
+    shell.environment["STREAMREC_ENCODER_MODEL"] = str(save_tiny_model("bert", tmp_path / "model"))
     with shell.started("demo", "--seconds", "300", "--rate", "50") as demo:
         said = shell.directory / "demo.out"
         eventually(lambda: "playing:" in said.read_text(), 200, "the play")
