@@ -13,8 +13,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from streamrec.model.encoders.encoder import TextEncoder
+
+TEXTS, TOKENS = 16, 8
+"""What the numbers of texts and tokens that pass together are multiples of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,4 +80,21 @@ class Pass:
         with torch.random.fork_rng(devices=forked), self._encoder.dropping_out():
             torch.manual_seed(self._seed + n)
             with torch.autocast(device.type, torch.bfloat16, enabled=self._bfloat16):
-                return self._encoder.onward(piece.entering_BTH, piece.mask_BT)
+                vectors_BD = self._encoder.onward(*of_few_shapes(piece))
+        return vectors_BD[: len(piece.mask_BT)]
+
+
+def of_few_shapes(piece: Piece) -> tuple[Tensor, Tensor]:
+    """What enters and its mask, padded: texts to a multiple of TEXTS, tokens to one of TOKENS.
+
+    Steps have another number of texts, and of tokens in the longest, each time; kernels are made
+    and kept for every new shape, so that memory grew with each step (docs/adr/0046). Added texts
+    repeat the last one, behind all others.
+    """
+    entering_BTH, mask_BT = piece.entering_BTH, piece.mask_BT
+    texts, tokens = mask_BT.shape
+    longer = -tokens % TOKENS
+    entering_BTH = functional.pad(entering_BTH, (0, 0, 0, longer))
+    mask_BT = functional.pad(mask_BT, (0, longer))
+    rows_B = torch.arange(texts + -texts % TEXTS, device=mask_BT.device).clamp(max=texts - 1)
+    return entering_BTH[rows_B], mask_BT[rows_B]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.learning.pieces import Piece
+from streamrec.model.learning.pieces import TEXTS as FEW_TEXTS
+from streamrec.model.learning.pieces import TOKENS, Piece
 from streamrec.model.learning.piecewise import Piecewise
 from streamrec.settings import Adapter
 from tests.fakes.language_models import stir, tiny_encoder
@@ -129,3 +130,26 @@ def test_mixed_precision_moves_in_the_same_direction() -> None:
     assert mixed.dtype == torch.float32
     assert torch.cosine_similarity(mixed, exact, dim=0) > 0.98
     assert not torch.equal(mixed, exact)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "t5"])
+def test_the_model_sees_few_shapes_and_padding_changes_no_vector(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, shapes, onward = tiny_encoder(family), set(), TextEncoder.onward
+
+    def noting(self: TextEncoder, entering_BTH: Tensor, mask_BT: Tensor) -> Tensor:
+        shapes.add(tuple(mask_BT.shape))
+        return onward(self, entering_BTH, mask_BT)
+
+    monkeypatch.setattr(TextEncoder, "onward", noting)
+    for count in range(2, 11):
+        texts, seen = TEXTS[:count], []
+
+        def remembering(raw_UD: Tensor, seen: list[Tensor] = seen) -> Tensor:
+            seen.append(raw_UD.detach().clone())
+            return in_batch(raw_UD)
+
+        Piecewise(encoder).backward([Piece(*encoder.entering(texts))], remembering, seed=3)
+        torch.testing.assert_close(seen[0], encoder.encode(texts), atol=1e-5, rtol=1e-4)
+    assert shapes == {(FEW_TEXTS, TOKENS)}
