@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,8 @@ def test_no_micro_batch_mixes_generations(loop) -> None:
     loop.ask("ana", "last")
     loop.answered("last")
     generations = defaultdict(set)
-    for answer in loop.answers:
+    # partitions are read as they come: only a sort tells in which order a worker answered
+    for answer in sorted(loop.answers, key=attrgetter("served_at_ms")):
         generations[answer.worker_id, answer.served_at_ms].add(answer.generation)
         walk.served(answer)
     assert {first, second} == {name for names in generations.values() for name in names}

@@ -42,6 +42,10 @@ class FakeConsumer:
             raise given
         return given
 
+    def _poll_once(self, timer):
+        """What ``poll`` asks with: consumers are paced there (``infra.wire.kafka_pace``)."""
+        return {}
+
     def close(self, **how):
         self.closed = True
         if self.closing:
