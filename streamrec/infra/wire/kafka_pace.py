@@ -50,6 +50,3 @@ def pace_fetcher(fetcher: Any) -> None:
         return found
 
     fetcher._proc_fetch_request = ask
-
-
-__all__ = ["pace", "pace_fetcher"]

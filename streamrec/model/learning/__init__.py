@@ -13,14 +13,15 @@ remembering.py      from examples to what is remembered of them: the head's inpu
 replay_memory.py    examples kept for replay: the recent ones, and a fair sample of all before
 learner_files.py    a learner's files: its tensors by name, and the catalogue they are numbered
                     by
+named_state.py      states within states: tensors of a part by name, under the part's own name
 early_stopping.py   early stopping in a stream: fresh examples are the validation set, until
                     they are learned
 succession.py       one encoder version after another: trained aside, indexed aside, tried,
                     then taken or not
 challenge.py        a new encoder version against the one in use: each has a head, both see
                     the same examples
-publication.py      an encoder version on its way to the head: its index is built aside while
-                    learning goes on
+publication.py      an encoder version on its way: its index is built aside while learning goes
+                    on
 followers.py        several processes that take one training step together: what travels, and
                     who does what
 distributed.py      processes that compute together, and how values travel between them

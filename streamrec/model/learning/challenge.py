@@ -25,6 +25,7 @@ from streamrec.model.encoders.encoder import TextEncoder
 from streamrec.model.encoders.index import ItemIndex
 from streamrec.model.learning.fast_lane import FastLane
 from streamrec.model.learning.losses import listwise_losses
+from streamrec.model.learning.named_state import named, under
 from streamrec.model.learning.replay_memory import Remembered
 from streamrec.model.scoring.head import Head
 from streamrec.model.scoring.similarity import candidate_similarities
@@ -86,7 +87,7 @@ class Challenge:
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resume needs, the encoder and its index aside."""
-        state = {f"fast.{name}": value for name, value in self.fast.state().items()}
+        state = named("fast", self.fast.state())
         return state | {"sums": self._sums, "steps": torch.tensor([self._taken, self._steps])}
 
     @staticmethod
@@ -99,9 +100,6 @@ class Challenge:
         """
         taken, steps = state["steps"].tolist()
         challenge = Challenge(encoder, index, fast, steps)
-        prefix = "fast."
-        fast.load_state(
-            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        )
+        fast.load_state(under("fast", state))
         challenge._taken, challenge._sums = taken, state["sums"].clone()
         return challenge

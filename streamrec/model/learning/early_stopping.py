@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from streamrec.model.learning.losses import listwise
+from streamrec.model.learning.named_state import named, under
 from streamrec.model.learning.replay_memory import Remembered
 from streamrec.model.scoring.head import Head
 
@@ -48,7 +49,7 @@ class EarlyStopping:
         """Everything a resume needs; nothing when no window is judged."""
         if not self._window:
             return {}
-        weights = {f"champion.{k}": v for k, v in self.champion.state_dict().items()}
+        weights = named("champion", self.champion.state_dict())
         window = torch.tensor([*self._losses, self._steps], dtype=torch.float64)
         return weights | {"window": window}
 
@@ -56,9 +57,6 @@ class EarlyStopping:
         """A state without a window (it was not judged then) starts one here."""
         if not self._window or "window" not in state:
             return
-        prefix = "champion."
-        self.champion.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        )
+        self.champion.load_state_dict(under("champion", state))
         ours, theirs, steps = state["window"].tolist()
         self._losses, self._steps = [ours, theirs], int(steps)

@@ -30,6 +30,7 @@ from torch.nn import functional
 from streamrec.core.examples import ExampleKind
 from streamrec.model.learning.early_stopping import EarlyStopping
 from streamrec.model.learning.losses import divergence, listwise
+from streamrec.model.learning.named_state import named, under
 from streamrec.model.learning.replay_memory import Remembered
 from streamrec.model.scoring.head import INPUTS, KINDS, Head
 
@@ -197,23 +198,23 @@ class FastLane:
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resume needs, flat and named."""
-        state = {f"head.{k}": v for k, v in self.head.state_dict().items()}
-        state |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
+        state = named("head", self.head.state_dict())
+        state |= named("averaged", self.averaged.state_dict())
         for number, slots in self._optimiser.state_dict()["state"].items():
-            state |= {f"optimiser.{number}.{k}": v for k, v in slots.items()}
-        state |= {f"trial.{k}": v for k, v in self._trial.state().items()}
+            state |= named(f"optimiser.{number}", slots)
+        state |= named("trial", self._trial.state())
         counts = torch.tensor([self.steps])
         return state | {"moments": self._moments, "kinds_seen": self.kinds_seen, "steps": counts}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Raises KeyError or RuntimeError when the state is of another shape."""
-        self.head.load_state_dict(_under("head.", state))
-        self.averaged.load_state_dict(_under("averaged.", state))
+        self.head.load_state_dict(under("head", state))
+        self.averaged.load_state_dict(under("averaged", state))
         self._moments, self.kinds_seen = state["moments"], state["kinds_seen"]
         self.steps = int(state["steps"])
-        self._trial.load_state(_under("trial.", state))
+        self._trial.load_state(under("trial", state))
         slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("optimiser.", state).items():
+        for name, value in under("optimiser", state).items():
             number, _, slot = name.partition(".")
             slots.setdefault(int(number), {})[slot] = value
         whole = self._optimiser.state_dict()
@@ -229,7 +230,3 @@ def rate(recipe: FastRecipe, step: int) -> float:
     part = (step - 1) % recipe.cycle_steps / recipe.cycle_steps
     falling = 0.5 * (1.0 + math.cos(math.pi * part))
     return recipe.learning_rate * warm * (recipe.cycle_floor + (1 - recipe.cycle_floor) * falling)
-
-
-def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}

@@ -30,6 +30,7 @@ from streamrec.model.generations.generation import Generation, write_weights
 from streamrec.model.learning import learner_files
 from streamrec.model.learning.fast_lane import FastLane, FastRecipe
 from streamrec.model.learning.followers import Followers
+from streamrec.model.learning.named_state import named, under
 from streamrec.model.learning.remembering import move_to, remembered, restored
 from streamrec.model.learning.replay_memory import Remembered, ReplayMemory
 from streamrec.model.learning.slow_lane import SlowRecipe
@@ -188,10 +189,10 @@ class OnlineLearner:
 
     def _succeed(self, succession: Succession) -> None:
         """Take the encoder version whose time has come, if one's has."""
-        verdict, won = succession.verdict()
+        verdict, won = succession.end_challenge()
         if verdict is not None:
             self._challenged.append(verdict)
-        successor = won or succession.arrived(self._fast)
+        successor = won or succession.begin_challenge(self._fast)
         if successor is not None:
             self._take(successor)
 
@@ -262,14 +263,14 @@ class OnlineLearner:
         Rows are those of our catalogue, which another process may number otherwise: the
         items by row go with them.
         """
-        state = {f"fast.{k}": v for k, v in self._fast.state().items()}
-        state |= {f"memory.{k}": v for k, v in self._memory.state().items()}
+        state = named("fast", self._fast.state())
+        state |= named("memory", self._memory.state())
         state |= {f"quota.{k}": torch.from_numpy(v) for k, v in self._quota.state().items()}
         if self._waiting is not None:
             state |= {f"waiting.{f.name}": getattr(self._waiting, f.name) for f in _FIELDS}
         if self._succession is not None and self._encoder is not None:
             state |= self._succession.state()
-            state |= {f"served.{k}": v for k, v in self._encoder.adapter_state().items()}
+            state |= named("served", self._encoder.adapter_state())
         if isinstance(self.index, ItemIndex) and self.index.settled:
             state["centre"] = self.index.centre
         state["random"] = self._generator.get_state()
@@ -311,13 +312,13 @@ class OnlineLearner:
         return self._items(self._catalogue.changed_since(version))
 
     def _load(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
-        self._fast.load_state(_under("fast.", state))
-        self._memory.load_state(restored(_under("memory.", state), row_of_row))
-        self._quota.load_state({k: v.numpy() for k, v in _under("quota.", state).items()})
-        waiting = restored(_under("waiting.", state), row_of_row)
+        self._fast.load_state(under("fast", state))
+        self._memory.load_state(restored(under("memory", state), row_of_row))
+        self._quota.load_state({k: v.numpy() for k, v in under("quota", state).items()})
+        waiting = restored(under("waiting", state), row_of_row)
         self._waiting = Remembered(**waiting) if waiting else None
         if self._succession is not None and self._encoder is not None:
-            self._encoder = self._encoder.with_adapter(_under("served.", state))
+            self._encoder = self._encoder.with_adapter(under("served", state))
             self.index = ItemIndex(self._encoder, state.get("centre"))
             self._centre_D = self.index.centre
             self._succession.load_state(state, self._encoder, self._fast)
@@ -329,7 +330,3 @@ _FIELDS = fields(Remembered)
 
 def _centre_of(index: Vectors) -> Tensor | None:
     return index.centre if isinstance(index, ItemIndex) else None
-
-
-def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}

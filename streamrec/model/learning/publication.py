@@ -1,7 +1,7 @@
-"""An encoder version on its way to the head: its index is built aside while learning goes on.
+"""An encoder version on its way: its index is built aside while learning goes on.
 
 Knows one encoder, the catalogue as it was when the encoder was copied, and the step of the
-slow lane at which the index is taken into use. That step is fixed beforehand, not when the
+slow lane at which the index is asked for. That step is fixed beforehand, not when the
 building happens to end: what the learner knows stays a function of the batches it was given,
 whatever the machine was doing (docs/adr/0048). Does not know the head or who waits.
 """

@@ -36,6 +36,7 @@ from streamrec.core.state.features import FEATURES
 from streamrec.model.encoders.encoder import TextEncoder
 from streamrec.model.encoders.index import centred, item_text
 from streamrec.model.learning.followers import Followers
+from streamrec.model.learning.named_state import named, under
 from streamrec.model.learning.optimisers import (
     RATES,
     load_optimiser_state,
@@ -259,31 +260,30 @@ class SlowLane:
         return loss
 
     def state(self) -> dict[str, Tensor]:
-        state = {f"adapter.{k}": v for k, v in self._encoder.adapter_state().items()}
+        state = named("adapter", self._encoder.adapter_state())
         state |= {f"anchor.{n}": a for n, a in enumerate(self._anchor)}
         for n, recent in enumerate(self._recent):
-            state |= {f"recent.{n}.{k}": v for k, v in recent.items()}
-        state |= {f"optimiser.{k}": v for k, v in optimiser_state(self._optimiser).items()}
-        score = optimiser_state(self._score_optimiser)
-        state |= {f"score_optimiser.{k}": v for k, v in score.items()}
+            state |= named(f"recent.{n}", recent)
+        state |= named("optimiser", optimiser_state(self._optimiser))
+        state |= named("score_optimiser", optimiser_state(self._score_optimiser))
         both = torch.stack([self._log_scale.detach(), self._popularity.detach()])
         return state | {"score": both, "steps": torch.tensor([self.steps])}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Raises KeyError, RuntimeError or GenerationRefused when the state does not fit."""
-        self._encoder.load_adapter_state(_under("adapter.", state))
+        self._encoder.load_adapter_state(under("adapter", state))
         self._anchor = [
             state[f"anchor.{n}"].to(own.device, copy=True) for n, own in enumerate(self._anchor)
         ]
         published = range(sum(1 for name in state if name.startswith("recent.")))
-        recent = (_under(f"recent.{n}.", state) for n in published)
+        recent = (under(f"recent.{n}", state) for n in published)
         self._recent = [weights for weights in recent if weights]
         with torch.no_grad():
             self._log_scale.copy_(state["score"][0])
             self._popularity.copy_(state["score"][1])
         self.steps = int(state["steps"])
-        load_optimiser_state(self._optimiser, _under("optimiser.", state))
-        load_optimiser_state(self._score_optimiser, _under("score_optimiser.", state))
+        load_optimiser_state(self._optimiser, under("optimiser", state))
+        load_optimiser_state(self._score_optimiser, under("score_optimiser", state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +305,3 @@ def _useful(examples: Remembered, count: int) -> list[Remembered]:
     useful = (examples.history >= 0).any(1) & known.any(1) & (examples.mask.sum(1) > 1)
     chosen = torch.nonzero(useful).flatten().tolist()[-count:]
     return [examples[slice(b, b + 1)] for b in chosen]
-
-
-def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}

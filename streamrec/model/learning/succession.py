@@ -31,6 +31,7 @@ from streamrec.model.encoders.index import ItemIndex
 from streamrec.model.learning.challenge import Challenge
 from streamrec.model.learning.fast_lane import FastLane
 from streamrec.model.learning.followers import Followers
+from streamrec.model.learning.named_state import named, under
 from streamrec.model.learning.publication import Publication
 from streamrec.model.learning.replay_memory import Remembered
 from streamrec.model.learning.slow_lane import SlowLane, SlowRecipe
@@ -83,8 +84,8 @@ class Succession:
             self._challenge.index.ensure(self._catalogue)
             self._challenge.step(fresh, replayed, in_use)
 
-    def verdict(self) -> tuple[Challenged | None, Successor | None]:
-        """How a challenge ended, if it just did, and the version to be taken, if it won."""
+    def end_challenge(self) -> tuple[Challenged | None, Successor | None]:
+        """End a challenge that is over: its verdict, and the version to be taken, if it won."""
         challenge = self._challenge
         if challenge is None or not challenge.over:
             return None, None
@@ -103,10 +104,10 @@ class Succession:
             self._coming = Publication(self.lane.published(), self._catalogue, asked_for)
         return loss
 
-    def arrived(self, fast: FastLane) -> Successor | None:
-        """When the index on its way is asked for: a challenge to ``fast``, the lane in use, begins.
+    def begin_challenge(self, fast: FastLane) -> Successor | None:
+        """Let the version on its way, once it is time, challenge ``fast``, the lane in use.
 
-        Returns the version when there is to be no challenge.
+        Returns the version when there are no steps for a challenge: it is to be taken untried.
         """
         coming = self._coming
         if coming is None or self.lane.steps < coming.flip_step:
@@ -127,13 +128,13 @@ class Succession:
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resume needs, flat and named."""
-        state = {f"slow.{k}": v for k, v in self.lane.state().items()}
+        state = named("slow", self.lane.state())
         if self._coming is not None:
-            state |= _named("coming", self._coming.encoder.adapter_state())
+            state |= named("coming", self._coming.encoder.adapter_state())
             state["flip_step"] = torch.tensor([self._coming.flip_step])
         if self._challenge is not None:
-            state |= _named("challenger", self._challenge.encoder.adapter_state())
-            state |= _named("challenge", self._challenge.state())
+            state |= named("challenger", self._challenge.encoder.adapter_state())
+            state |= named("challenge", self._challenge.state())
             if self._challenge.index.settled:
                 state["challenger_centre"] = self._challenge.index.centre
         return state
@@ -145,22 +146,13 @@ class Succession:
         """
         self.close()
         self._coming = self._challenge = None
-        self.lane.load_state(_under("slow", state))
-        if coming := _under("coming", state):
+        self.lane.load_state(under("slow", state))
+        if coming := under("coming", state):
             asked_for = int(state["flip_step"])
             self._coming = Publication(encoder.with_adapter(coming), self._catalogue, asked_for)
-        if challenger := _under("challenger", state):
+        if challenger := under("challenger", state):
             version = encoder.with_adapter(challenger)
             index = ItemIndex(version, state.get("challenger_centre"))
             self._challenge = Challenge.resumed(
-                version, index, fast.copied(), _under("challenge", state)
+                version, index, fast.copied(), under("challenge", state)
             )
-
-
-def _named(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": value for name, value in state.items()}
-
-
-def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    start = prefix + "."
-    return {name[len(start) :]: v for name, v in state.items() if name.startswith(start)}
