@@ -15,6 +15,7 @@ Stop, in the opposite order: workers finish what they hold while their servers s
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -57,6 +58,25 @@ class Crew:
         return [(role, f"{role}-{n}") for role, count in counts for n in range(1, count + 1)]
 
 
+def refuse_two_in(state_dir: Path) -> None:
+    """Raises UserError when a loop runs there already."""
+    running = servers_file.read(state_dir)
+    if running is not None:
+        raise UserError(
+            f"a loop runs in {state_dir} already (process {running.pid}); stop it, or set "
+            "STREAMREC_STATE_DIR to another directory"
+        )
+
+
+def empty(state_dir: Path) -> None:
+    """Remove what an earlier loop left there, for one that begins anew.
+
+    Raises UserError, having removed nothing, when it still runs.
+    """
+    refuse_two_in(state_dir)
+    shutil.rmtree(state_dir, ignore_errors=True)
+
+
 class LocalLoop:
     """A context manager; call ``watch`` about once a second while it runs.
 
@@ -84,12 +104,7 @@ class LocalLoop:
 
     def __enter__(self) -> Self:
         """Raises UserError when a loop runs here already, Unavailable when a server fails."""
-        running = servers_file.read(self.settings.state_dir)
-        if running is not None:
-            raise UserError(
-                f"a loop runs in {self.settings.state_dir} already (process {running.pid}); stop "
-                "it, or set STREAMREC_STATE_DIR to another directory"
-            )
+        refuse_two_in(self.settings.state_dir)
         with ExitStack() as stack:
             self._start_servers(stack)
             self._say(f"Kafka at {self.settings.kafka.bootstrap}, Redis at {_shown(self.settings)}")

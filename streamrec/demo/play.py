@@ -14,7 +14,6 @@ end.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from streamrec.bootstrap import clients
-from streamrec.bootstrap.local_loop import Crew, LocalLoop
+from streamrec.bootstrap.local_loop import Crew, LocalLoop, empty
 from streamrec.demo.cleaning import remove_traces
 from streamrec.demo.memory import PeakMemory
 from streamrec.demo.panel import Panels
@@ -85,7 +84,7 @@ def run_demo(given: Settings, options: Options, screen: Screen) -> dict[str, Any
         f"{len(stream.interactions):,} ratings (4 and 5 are clicks, the others views)"
     )
     settings = demo_settings(given)
-    shutil.rmtree(settings.state_dir, ignore_errors=True)
+    empty(settings.state_dir)
     with LocalLoop(settings, options.crew, screen.say) as loop:
         try:
             with Play(loop, stream, options, screen, started_s) as play:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from streamrec.bootstrap import clients
-from streamrec.bootstrap.local_loop import Crew, LocalLoop
+from streamrec.bootstrap.local_loop import Crew, LocalLoop, empty
 from streamrec.bootstrap.status import Observer
 from streamrec.core import topics
 from streamrec.core.events import Source
@@ -90,7 +89,7 @@ def run_kill_drill(given: Settings, options: Options, say: Callable[[str], None]
     if options.apache and given.kafka.bootstrap:
         raise UserError("--kafka apache starts a broker, but STREAMREC_KAFKA_BOOTSTRAP names one")
     settings = drill_settings(given)
-    shutil.rmtree(settings.state_dir, ignore_errors=True)
+    empty(settings.state_dir)
     with ExitStack() as stack:
         apache = _start_apache(given, settings, stack, say) if options.apache else None
         if apache is not None:

@@ -14,7 +14,6 @@ Lists are judged by what people truly like (``drill.poison_world``), not by clic
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +23,7 @@ from functools import partial
 from typing import Any
 
 from streamrec.bootstrap import clients
-from streamrec.bootstrap.local_loop import TRAINER, Crew, LocalLoop
+from streamrec.bootstrap.local_loop import TRAINER, Crew, LocalLoop, empty
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Request
 from streamrec.core.release.registry import ControlRecord
@@ -98,7 +97,7 @@ def run_poison_drill(
     Raises UserError or Unavailable when it cannot start.
     """
     settings = poison_settings(given, options.phase_s)
-    shutil.rmtree(settings.state_dir, ignore_errors=True)
+    empty(settings.state_dir)
     with ExitStack() as stack:
         loop = stack.enter_context(LocalLoop(settings, options.crew, say))
         stack.callback(remove_traces, given, loop.settings, say)

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from streamrec.bootstrap import clients
-from streamrec.bootstrap.local_loop import Crew, LocalLoop
+from streamrec.bootstrap.local_loop import Crew, LocalLoop, empty
 from streamrec.core import topics
 from streamrec.core.events import Item
 from streamrec.core.measures import drill_check
@@ -84,7 +83,7 @@ def run_swap_drill(given: Settings, options: Options, say: Callable[[str], None]
     Raises UserError or Unavailable when it cannot start.
     """
     settings = drill_settings(given)
-    shutil.rmtree(settings.state_dir, ignore_errors=True)
+    empty(settings.state_dir)
     with ExitStack() as stack:
         loop = stack.enter_context(LocalLoop(settings, options.crew, say))
         stack.callback(remove_traces, given, loop.settings, say)
