@@ -21,14 +21,14 @@ import numpy as np
 import torch
 
 from benchmarks.prepared import FAST, Prepared, prepare
-from streamrec.core.measures.leaderboard import FEW, gain, second_half
-from streamrec.core.measures.significance import paired_bootstrap
-from streamrec.core.training.quota import QuotaRules
-from streamrec.model.learning.learner import Recipe
-from streamrec.stages.replaying.compare import LearnsUntil
-from streamrec.stages.replaying.contest import ReplayLearner
-from streamrec.stages.replaying.recorded import Stream
-from streamrec.stages.replaying.replay import Replay, ReplayOptions
+from streamrec.lab.measures.leaderboard import FEW, gain, second_half
+from streamrec.lab.measures.significance import paired_bootstrap
+from streamrec.lab.replay.compare import LearnsUntil
+from streamrec.lab.replay.contest import ReplayLearner
+from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.replay import Replay, ReplayOptions
+from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.quota import QuotaRules
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -27,17 +27,17 @@ import torch
 
 from benchmarks.ablations import kept_or_played
 from benchmarks.prepared import FAST, prepare
-from streamrec.bootstrap.replay import frozen_recipe, strongest_statistics
-from streamrec.core.measures.leaderboard import FEW, Prediction, Span, gain, second_half
-from streamrec.core.measures.significance import paired_bootstrap
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.model.encoders.index import item_text
-from streamrec.model.encoders.loading import load_encoder
-from streamrec.model.learning.learner import OnlineLearner, Recipe
-from streamrec.model.learning.recipes import recipe_for
+from streamrec.lab.measures.leaderboard import FEW, Prediction, Span, gain, second_half
+from streamrec.lab.measures.significance import paired_bootstrap
+from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.replay import Replay, ReplayOptions
+from streamrec.lab.replay.replay_main import frozen_recipe, strongest_statistics
+from streamrec.models.item_index import item_text
+from streamrec.models.loading import load_encoder
 from streamrec.settings import load
-from streamrec.stages.replaying.recorded import Stream
-from streamrec.stages.replaying.replay import Replay, ReplayOptions
+from streamrec.tasks.ranking.model.config import recipe_for
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 
 STATISTICS_PART = 0.3  # frozen's half-lives are chosen on it, as by ``streamrec replay``
 TIMED_TEXTS = 1_500

@@ -3,7 +3,8 @@
     python -m benchmarks.canary [--runs N]
 
 Simulates users who ask for lists one after the other and click on some; looks after every
-20 lists, the way ``stages.releasing.tryout`` does, and stops at the first verdict. A quarter of the
+20 lists, the way ``loop.releasing.canary_rollout`` does, and stops at the first verdict. A
+quarter of the
 users has the canary. *Wrong*: any verdict where both rates are equal.
 """
 

@@ -39,11 +39,11 @@ import torch
 
 from benchmarks.prepared import Prepared, prepare
 from streamrec.core.events import Interaction, Item
-from streamrec.core.measures.chart import line_chart
-from streamrec.core.measures.leaderboard import Prediction, gain
-from streamrec.stages.replaying.compare import LearnsUntil
-from streamrec.stages.replaying.recorded import Stream
-from streamrec.stages.replaying.replay import Replay, ReplayOptions
+from streamrec.lab.measures.chart import line_chart
+from streamrec.lab.measures.leaderboard import Prediction, gain
+from streamrec.lab.replay.compare import LearnsUntil
+from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.replay import Replay, ReplayOptions
 
 SWAP, BACK, STATIC_FROM = 0.5, 0.75, 0.3
 USERS, ITEMS = "users", "items"

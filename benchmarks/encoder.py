@@ -35,11 +35,11 @@ from torch.nn import functional
 from streamrec.core.events import Item
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.encoders.loading import load_encoder
-from streamrec.model.encoders.weights import find_weights
-from streamrec.model.generations.generation import expectations, write_manifest, write_weights
-from streamrec.model.generations.hotswap import HotSwap
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.generation import expectations, write_manifest, write_weights
+from streamrec.models.hotswap import HotSwap
+from streamrec.models.loading import load_encoder
+from streamrec.models.weights import find_weights
 from streamrec.settings import EncoderSettings
 
 WORDS = tuple(

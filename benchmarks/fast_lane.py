@@ -24,10 +24,10 @@ from torch.nn import functional
 
 from streamrec.core.events import Interaction, Item, Kind
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.model.learning.learner import OnlineLearner, Recipe
-from streamrec.model.scoring.similarity import RECENT
-from streamrec.stages.replaying.recorded import Stream
-from streamrec.stages.replaying.replay import Replay, ReplayOptions
+from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.replay import Replay, ReplayOptions
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.similarity import RECENT
 
 DIM = 384
 USERS = 2_000

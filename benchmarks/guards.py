@@ -20,22 +20,22 @@ from pathlib import Path
 
 import numpy as np
 
-from streamrec.bootstrap import clients
+from streamrec.apps import clients
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item
 from streamrec.core.examples import Example
+from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release.gate import GateRules, Reject
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import FoldRules, Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
-from streamrec.core.training.quota import Quota, QuotaRules
-from streamrec.core.training.shift import ShiftRules, ShiftWatch
-from streamrec.core.training.watermarks import Ledger
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.encoders.loading import load_encoder
-from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.loop.training.trial import Candidate, Champion, Former, Trial
+from streamrec.models.item_index import ItemIndex
+from streamrec.models.loading import load_encoder
 from streamrec.settings import load
-from streamrec.stages.training.trial import Candidate, Champion, Former, Trial
+from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.quota import Quota, QuotaRules
 
 RUN = 64
 QUOTAS = ((512, 0.125, 0.25), (512, 0.25, 0.25), (2048, 0.125, 0.25), (2048, 0.25, 0.25))

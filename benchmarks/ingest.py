@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from streamrec import settings as reader
-from streamrec.bootstrap import clients
-from streamrec.bootstrap.features import ingest_rules
+from streamrec.apps import clients
+from streamrec.apps.features import ingest_rules
 from streamrec.core.events import Interaction, Item, Kind, Source
 from streamrec.core.state.fold import PartitionFold
 from streamrec.infra.clock import SystemClock
@@ -39,9 +39,9 @@ from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
 from streamrec.infra.wire.kafka import KafkaPublisher, full_name, make_consumer, partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.infra.wire.kafka_topics import create_topics
+from streamrec.loop.ingesting.ingest import Ingest
+from streamrec.loop.ingesting.raw import Edges, RawRecord
 from streamrec.settings import Settings
-from streamrec.stages.ingesting.ingest import Ingest
-from streamrec.stages.ingesting.raw import Edges, RawRecord
 
 START_MS = 1_767_323_045_000
 DEADLINE_S = 300

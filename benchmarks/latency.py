@@ -24,20 +24,20 @@ from pathlib import Path
 from kafka import KafkaProducer
 
 from streamrec import settings as reader
-from streamrec.bootstrap import clients
-from streamrec.bootstrap.local_loop import Crew, LocalLoop
+from streamrec.apps import clients
+from streamrec.apps.local_loop import Crew, LocalLoop
 from streamrec.core import topics
 from streamrec.core.events import Interaction
-from streamrec.core.measures.loop_watch import percentiles
-from streamrec.demo.player import Player
-from streamrec.demo.ready import Readiness, load_catalogue
-from streamrec.demo.watcher import FOLLOWED, Watcher
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes.embedded import EmbeddedKafka
 from streamrec.infra.stores.datasets import ClickStream, movielens_100k
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config, full_name, make_consumer
 from streamrec.infra.wire.kafka_topics import create_topics
+from streamrec.lab.demo.player import Player
+from streamrec.lab.demo.ready import Readiness, load_catalogue
+from streamrec.lab.demo.watcher import FOLLOWED, Watcher
+from streamrec.lab.measures.loop_watch import percentiles
 from streamrec.settings import KafkaSettings
 
 READY_S = 180

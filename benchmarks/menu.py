@@ -30,31 +30,31 @@ import numpy as np
 import torch
 
 from benchmarks.datasets import movietweetings
-from streamrec.bootstrap import clients
-from streamrec.bootstrap.recorded import read_events, read_items
+from streamrec.apps import clients
 from streamrec.core import topics
 from streamrec.core.examples import Example
-from streamrec.core.measures.leaderboard import second_half
 from streamrec.core.measures.prequential import NextClicks
-from streamrec.core.measures.significance import paired_bootstrap
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.features import FeatureMaker
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import SettingsError
 from streamrec.infra.stores.datasets import movielens_100k
 from streamrec.infra.wire.codec import Codec
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.encoders.loading import load_encoder
-from streamrec.model.learning.fast_lane import FastRecipe
-from streamrec.model.learning.learner import OnlineLearner, Recipe
-from streamrec.model.learning.recipes import recipe_for
-from streamrec.model.learning.regularisers import mean_state
+from streamrec.lab.ablations.regularisers import mean_state
+from streamrec.lab.measures.leaderboard import second_half
+from streamrec.lab.measures.significance import paired_bootstrap
+from streamrec.lab.replay.contest import ReplayScorer
+from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded_main import read_events, read_items
+from streamrec.lab.replay.replay import Replay, ReplayOptions
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.item_index import ItemIndex
+from streamrec.models.loading import load_encoder
 from streamrec.ports import LearnReport
 from streamrec.settings import Settings, load
-from streamrec.stages.replaying.contest import ReplayScorer
-from streamrec.stages.replaying.recorded import Stream
-from streamrec.stages.replaying.replay import Replay, ReplayOptions
+from streamrec.tasks.ranking.features import FeatureMaker
+from streamrec.tasks.ranking.model.config import recipe_for
+from streamrec.tasks.ranking.model.head_trainer import FastRecipe
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 
 THIN = FastRecipe(inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_5000ev"), hidden=False)
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from streamrec.bootstrap import clients
-from streamrec.bootstrap.recorded import read_events, read_items
+from streamrec.apps import clients
 from streamrec.core.events import Interaction, Item
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.encoders.loading import load_encoder
-from streamrec.model.learning.learner import OnlineLearner, Recipe
+from streamrec.lab.replay.recorded_main import read_events, read_items
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.item_index import ItemIndex
+from streamrec.models.loading import load_encoder
 from streamrec.settings import load
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 
 FAST = replace(Recipe(), slow=None)
 

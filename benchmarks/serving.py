@@ -7,7 +7,7 @@ Three figures from one run, over the same item vectors, without Kafka:
     bare      cosine of one user vector with every item, torch.topk: nothing else
     ranking   the model of a generation: text similarities, live statistics, head
     serving   a whole micro-batch: states read and parsed, ranked, filtered, encoded
-    reasons   the same, and every item gets its reason (``model.scoring.parts``)
+    reasons   the same, and every item gets its reason (``tasks.ranking.model.parts``)
     why       the same, and every list is kept to be explained, packed as for Redis
 
 Users have histories of up to 50 items and statistics of a folded stream. Then generations
@@ -37,18 +37,18 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.explanations import packed
 from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.infra.wire.codec import Codec
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.generations.generation import Generation
-from streamrec.model.generations.hotswap import HotSwap
-from streamrec.model.generations.served import ServedGeneration, head_expectations
-from streamrec.model.scoring.dot_rows import DotRows
+from streamrec.loop.ingesting.raw import Edges
+from streamrec.loop.serving.generation_follower import Obedience
+from streamrec.loop.serving.serve import Server
+from streamrec.models.dot_rows import DotRows
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.generation import Generation
+from streamrec.models.hotswap import HotSwap
+from streamrec.models.item_index import ItemIndex
 from streamrec.ports import Delivered, Writes
-from streamrec.stages.ingesting.raw import Edges
-from streamrec.stages.serving.explain import Explained, Explainer
-from streamrec.stages.serving.mirror import Mirror
-from streamrec.stages.serving.obey import Obedience
-from streamrec.stages.serving.serve import Server
+from streamrec.tasks.ranking.lists.explainer import Explained, Explainer
+from streamrec.tasks.ranking.lists.state_mirror import Mirror
+from streamrec.tasks.ranking.model.served import ServedGeneration, head_expectations
 from tests.fakes.language_models import tiny_encoder
 from tests.fakes.store import FakePartitionStore
 from tests.harness.generations import new_generation

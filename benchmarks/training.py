@@ -30,15 +30,15 @@ from torch.nn import functional
 
 from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.state.catalogue import Catalogue, item_record
-from streamrec.core.state.features import FEATURE_SET, FEATURES
-from streamrec.core.training.watermarks import Ledger
 from streamrec.infra.wire.codec import Codec
-from streamrec.model.learning.fast_lane import FastLane, FastRecipe
-from streamrec.model.learning.learner import OnlineLearner, Recipe
-from streamrec.model.learning.losses import listwise
-from streamrec.model.learning.replay_memory import Remembered
-from streamrec.model.scoring.head import INPUTS, Head
+from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
+from streamrec.tasks.ranking.model.head import INPUTS, Head
+from streamrec.tasks.ranking.model.head_trainer import FastLane, FastRecipe
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.losses import listwise
+from streamrec.tasks.ranking.model.replay_buffer import Remembered
 
 DIM = 384
 CANDIDATES = 101
@@ -128,7 +128,7 @@ def learner_loop(learner: OnlineLearner, examples: Sequence[Example], size: int)
 
 
 def trainer_loop(learner: OnlineLearner, messages: Sequence[bytes], codec: Codec) -> None:
-    """What a round of ``stages.training.train`` does with each message, Kafka and trials aside."""
+    """What a round of ``loop.training.train`` does with each message, Kafka and trials aside."""
     ledger = Ledger()
     for message in messages:
         batch = codec.decode("training-batches", message)

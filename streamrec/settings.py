@@ -88,7 +88,7 @@ class IngestSettings:
 
 
 class Adapter(StrEnum):
-    """What of the language model is trained (``model.encoders.peft_menu``)."""
+    """What of the language model is trained (``models.lora``)."""
 
     LORA = "lora"
     DORA = "dora"
@@ -132,7 +132,7 @@ class EncoderSettings:
 
 
 class Optimiser(StrEnum):
-    """What moves the encoder's trained weights (``model.learning.optimisers``)."""
+    """What moves the encoder's trained weights (``tasks.ranking.model.optimisers``)."""
 
     ADAMW = "adamw"
     SGD = "sgd"  # with momentum

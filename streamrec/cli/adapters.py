@@ -19,9 +19,9 @@ from streamrec.core.release.registry import ControlRecord, RegistryState
 from streamrec.errors import GenerationRefused, UserError
 
 if TYPE_CHECKING:
+    from streamrec.loop.releasing.fleet_watch import SwapReport
     from streamrec.ports import RegistryStore
     from streamrec.settings import Settings
-    from streamrec.stages.releasing.fleet_watch import SwapReport
 
 MANIFEST = "manifest.json"
 
@@ -47,7 +47,7 @@ def list_generations(as_json: JsonOption = False) -> None:
     streamrec adapters list
     streamrec adapters list --json | jq -r '.champion'
     """
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
     from streamrec.infra.clock import SystemClock
 
     settings = clients.located()
@@ -86,7 +86,7 @@ def show(generation: GenerationArgument, as_json: JsonOption = False) -> None:
     \b
     streamrec adapters show g000012-1a2b3c4d
     """
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
 
     settings = clients.located()
     store = clients.registry_store(settings)
@@ -113,9 +113,9 @@ def live(as_json: JsonOption = False) -> None:
     streamrec adapters live
     streamrec adapters live --json | jq '.outcomes.trial'
     """
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
     from streamrec.infra.clock import SystemClock
-    from streamrec.stages.releasing.levels import by_generation
+    from streamrec.loop.releasing.levels import by_generation
 
     settings = clients.located()
     with clients.control_log(settings) as control:
@@ -140,7 +140,7 @@ def activate(
     \b
     streamrec adapters activate g000012-1a2b3c4d -m "looked at it, it is good"
     """
-    from streamrec.bootstrap import clients, trust
+    from streamrec.apps import clients, trust
 
     settings = clients.located()
     trust.check_signature(settings, generation)
@@ -178,7 +178,7 @@ def rollback(
     streamrec adapters rollback --relearn --quarantine 0:1200-1350 -m "a bot"
     streamrec adapters rollback --relearn --since 10m --user u42
     """
-    from streamrec.bootstrap import clients, trust
+    from streamrec.apps import clients, trust
 
     settings = clients.located()
     if not relearn and (quarantine or since or user):
@@ -189,7 +189,7 @@ def rollback(
         if not relearn:
             _tell(desk.rollback(reason, to or None), "rolled back to", as_json)
             return
-        from streamrec.bootstrap import undo
+        from streamrec.apps import undo
 
         wanted = undo.Wanted(tuple(quarantine or ()), since, user, to)
         planned = undo.plan(settings, desk.state(), wanted)
@@ -201,7 +201,7 @@ def rollback(
 
 def pin(*, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """Keep the champion: nothing new is activated until `adapters unpin`."""
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
 
     with clients.release_desk(clients.located()) as desk:
         _tell_state(desk.pin(reason), as_json)
@@ -209,14 +209,14 @@ def pin(*, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
 
 def unpin(*, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """Let the trainer activate new generations again."""
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
 
     with clients.release_desk(clients.located()) as desk:
         _tell_state(desk.unpin(reason), as_json)
 
 
 def _records(settings: Settings) -> list[ControlRecord]:
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
 
     with clients.control_log(settings) as control:
         return control.records()

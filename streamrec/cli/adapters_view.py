@@ -11,13 +11,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from streamrec.cli.console import ago, table
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord, RegistryState
-from streamrec.core.training.quarantine import Quarantine
 
 if TYPE_CHECKING:
-    from streamrec.bootstrap.undo import Undo
-    from streamrec.stages.releasing.fleet_watch import SwapReport
+    from streamrec.apps.undo import Undo
+    from streamrec.loop.releasing.fleet_watch import SwapReport
 
 
 def fates(state: RegistryState, records: Iterable[ControlRecord]) -> dict[str, str]:

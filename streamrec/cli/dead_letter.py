@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamrec.cli.console import JsonOption, complain, out, print_json, say
-from streamrec.core.letters import Choice, Letter, Position, parse_age_ms, parse_name
+from streamrec.core.dead_letters import Choice, Letter, Position, parse_age_ms, parse_name
 from streamrec.errors import StreamrecError, Unavailable, UserError
 
 if TYPE_CHECKING:
-    from streamrec.bootstrap.letters import DeadLetters
-    from streamrec.core.letters import Resent
-    from streamrec.stages.ingesting.resend import Change, Resender
+    from streamrec.apps.dead_letters import DeadLetters
+    from streamrec.core.dead_letters import Resent
+    from streamrec.loop.ingesting.resend import Change, Resender
 
 NameArgument = Annotated[
     str,
@@ -56,8 +56,8 @@ def list_letters(
     streamrec dead-letter list --since 2h
     streamrec dead-letter list --topic events --code invalid-field --json
     """
-    from streamrec.bootstrap.clients import located
-    from streamrec.bootstrap.letters import dead_letters
+    from streamrec.apps.clients import located
+    from streamrec.apps.dead_letters import dead_letters
     from streamrec.cli import dead_letter_view as view
     from streamrec.infra.clock import SystemClock
 
@@ -67,7 +67,7 @@ def list_letters(
         ledger = found.ledger.all()
     newest = list(reversed(deque(letters, limit)))
     if as_json:
-        from streamrec.core.letters import counts
+        from streamrec.core.dead_letters import counts
 
         tallied = [{"topic": t, "code": c, "letters": n} for (t, c), n in counts(letters).items()]
         shown = [view.fields(letter, ledger) for letter in newest]
@@ -90,8 +90,8 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     streamrec dead-letter show 0:17
     streamrec dead-letter show events:2:1044
     """
-    from streamrec.bootstrap.clients import located
-    from streamrec.bootstrap.letters import dead_letters
+    from streamrec.apps.clients import located
+    from streamrec.apps.dead_letters import dead_letters
     from streamrec.cli import dead_letter_view as view
     from streamrec.infra.clock import SystemClock
 
@@ -135,10 +135,10 @@ def resend(
     streamrec dead-letter resend 0:17 --value-file mended.json --key ann
     streamrec dead-letter resend --all --code unknown-schema --yes
     """
-    from streamrec.bootstrap.clients import located
-    from streamrec.bootstrap.letters import dead_letters, resender
+    from streamrec.apps.clients import located
+    from streamrec.apps.dead_letters import dead_letters, resender
     from streamrec.infra.clock import SystemClock
-    from streamrec.stages.ingesting.resend import Change
+    from streamrec.loop.ingesting.resend import Change
 
     mends = edit or value_file is not None or key is not None
     if bool(names) == every:

@@ -12,8 +12,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from streamrec.cli.console import ago, table
-from streamrec.core.letters import Letter, Position, Resent, advice, counts
-from streamrec.stages.ingesting.resend import by_destination
+from streamrec.core.dead_letters import Letter, Position, Resent, advice, counts
+from streamrec.loop.ingesting.resend import by_destination
 
 Ledger = Mapping[Position, Resent]
 

@@ -37,11 +37,11 @@ def demo(
     streamrec demo --seconds 60 --summary summary.json
     STREAMREC_KAFKA_BOOTSTRAP=kafka:9092 streamrec demo
     """
-    from streamrec.bootstrap.local_loop import Crew
+    from streamrec.apps.local_loop import Crew
     from streamrec.cli.run import stopped_by_signals
-    from streamrec.demo.play import Options, run_demo
-    from streamrec.demo.screen import Screen
-    from streamrec.demo.summary import in_words
+    from streamrec.lab.demo.play import Options, run_demo
+    from streamrec.lab.demo.screen import Screen
+    from streamrec.lab.demo.summary import in_words
     from streamrec.settings import load
 
     options = Options(seconds, rate, Crew(features=features, serving=serving))

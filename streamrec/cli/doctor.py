@@ -86,7 +86,7 @@ def _show(finding: Finding) -> None:
 def examine() -> Iterator[Finding]:
     """Every finding, as it is made."""
     from streamrec import settings as reader
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
 
     try:
         settings = reader.load()
@@ -129,7 +129,7 @@ def _guarded(
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
-    from streamrec.model.encoders.weights import find_weights
+    from streamrec.models.weights import find_weights
 
     try:
         found = find_weights(settings.encoder.model)
@@ -143,7 +143,7 @@ def _registry(settings: Settings) -> Iterator[Finding]:
     """A file can be written, read and removed where generations go."""
     import fsspec
 
-    from streamrec.bootstrap.clients import registry_url
+    from streamrec.apps.clients import registry_url
 
     url = registry_url(settings)
     try:
@@ -165,7 +165,7 @@ def _registry(settings: Settings) -> Iterator[Finding]:
 
 def _keys(settings: Settings) -> Iterator[Finding]:
     """Nothing where no keys are set; whether we would take what we sign where both are."""
-    from streamrec.bootstrap import trust
+    from streamrec.apps import trust
 
     signer, signers = trust.signer(settings), trust.signers(settings)
     if signer is None and not signers.keys:
@@ -206,7 +206,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
 
 def _rights(settings: Settings) -> Iterator[Finding]:
     """Which roles this user cannot have; where each role has its own, that is as it should be."""
-    from streamrec.bootstrap.rights import ROLES, not_granted
+    from streamrec.apps.rights import ROLES, not_granted
 
     for role in ROLES:
         if missing := not_granted(settings, role):
@@ -264,8 +264,8 @@ def _redis_clock(client: Redis) -> Iterator[Finding]:
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:
-    from streamrec.bootstrap import clients
-    from streamrec.bootstrap.local_loop import FEATURES, SERVING, TRAINER
+    from streamrec.apps import clients
+    from streamrec.apps.local_loop import FEATURES, SERVING, TRAINER
 
     with clients.redis(settings) as redis:
         workers = list(clients.fleet(settings, redis).workers())
@@ -284,7 +284,7 @@ def _workers(settings: Settings) -> Iterator[Finding]:
 
 
 def _champion(settings: Settings) -> Iterator[Finding]:
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
 
     with clients.control_log(settings) as control:
         latest = control.latest()

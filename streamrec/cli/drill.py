@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from streamrec.cli.console import out, say
-from streamrec.drill.poison_world import Attack
+from streamrec.lab.drill.poison_world import Attack
 
 KILLS_PER_MINUTE = 8
 
@@ -63,10 +63,10 @@ def kill(
     """
     from dataclasses import replace
 
-    from streamrec.bootstrap.local_loop import Crew
+    from streamrec.apps.local_loop import Crew
     from streamrec.cli.run import stopped_by_signals
-    from streamrec.drill.kill import Options, run_kill_drill
-    from streamrec.drill.report import in_words, markdown
+    from streamrec.lab.drill.kill import Options, run_kill_drill
+    from streamrec.lab.drill.report import in_words, markdown
     from streamrec.settings import load
 
     settings = load()
@@ -109,9 +109,9 @@ def swap(
     streamrec drill swap
     streamrec drill swap --swaps 200 --items 50000 --report swap.json
     """
-    from streamrec.bootstrap.local_loop import Crew
+    from streamrec.apps.local_loop import Crew
     from streamrec.cli.run import stopped_by_signals
-    from streamrec.drill.swap import Options, in_words, run_swap_drill
+    from streamrec.lab.drill.swap import Options, in_words, run_swap_drill
     from streamrec.settings import load
 
     options = Options(swaps, items, rate, crew=Crew(features=1, serving=serving))
@@ -151,10 +151,10 @@ def poison(
     streamrec drill poison --seed 1
     streamrec drill poison --attack one-item --report poison.md
     """
-    from streamrec.bootstrap.local_loop import Crew
+    from streamrec.apps.local_loop import Crew
     from streamrec.cli.run import stopped_by_signals
-    from streamrec.drill.poison import Options, run_poison_drill
-    from streamrec.drill.poison_report import in_words, markdown
+    from streamrec.lab.drill.poison import Options, run_poison_drill
+    from streamrec.lab.drill.poison_report import in_words, markdown
     from streamrec.settings import load
 
     options = Options(seed, attack, phase_s, rate, crew=Crew(serving=serving))

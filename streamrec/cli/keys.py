@@ -29,7 +29,7 @@ def new(
     \b
     streamrec keys new /etc/streamrec/keys
     """
-    from streamrec.model.generations.signing import write_key_pair
+    from streamrec.models.signing import write_key_pair
 
     private, public = write_key_pair(directory)
     if as_json:

@@ -31,8 +31,8 @@ def reproduce(generation: GenerationArgument, as_json: JsonOption = False) -> No
     \b
     streamrec adapters reproduce g000012-1a2b3c4d
     """
-    from streamrec.bootstrap import clients
-    from streamrec.bootstrap import reproduce as again
+    from streamrec.apps import clients
+    from streamrec.apps import reproduce as again
 
     report = again.run(clients.located(), generation, say)
     if as_json:
@@ -51,8 +51,8 @@ def diff(
     \b
     streamrec adapters diff g000007-9f8e7d6c g000012-1a2b3c4d
     """
-    from streamrec.bootstrap import clients
-    from streamrec.model.generations.weight_changes import changes
+    from streamrec.apps import clients
+    from streamrec.models.weight_changes import changes
 
     store = clients.registry_store(clients.located())
     manifests = {}
@@ -79,7 +79,7 @@ def log(
     streamrec adapters log
     streamrec adapters log --json --follow
     """
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
 
     with clients.control_log(clients.located()) as control:
         records = control.records()

@@ -15,7 +15,7 @@ from streamrec.core.release.lineage import Difference
 from streamrec.core.release.registry import ControlRecord
 
 if TYPE_CHECKING:
-    from streamrec.bootstrap.reproduce import Report
+    from streamrec.apps.reproduce import Report
 
 
 def reproduction(report: Report) -> RenderableType:

@@ -74,7 +74,7 @@ def create_topics(as_json: JsonOption = False) -> None:
 
     `streamrec up` does this by itself; use it before you run workers one by one.
     """
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
     from streamrec.infra.wire.kafka_topics import create_topics
 
     settings = clients.located()
@@ -86,8 +86,8 @@ def create_topics(as_json: JsonOption = False) -> None:
 
 
 def _send(topic: str, file: str, as_json: bool) -> None:
-    from streamrec.bootstrap import clients
-    from streamrec.stages.ingesting.send import BadLine, send_lines
+    from streamrec.apps import clients
+    from streamrec.loop.ingesting.send import BadLine, send_lines
 
     problems: list[BadLine] = []
 

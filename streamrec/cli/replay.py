@@ -18,14 +18,14 @@ from streamrec.cli.console import (
     write_file,
     write_json,
 )
-from streamrec.core.measures.chart import line_chart, sparkline
-from streamrec.core.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 from streamrec.errors import UserError
+from streamrec.lab.measures.chart import line_chart, sparkline
+from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from streamrec.stages.replaying.replay import Progress as ReplayProgress
+    from streamrec.lab.replay.replay import Progress as ReplayProgress
 
 
 OURS = "streamrec"
@@ -79,7 +79,7 @@ def replay(
     streamrec replay --items films.jsonl --events clicks.jsonl --compare frozen --plot curve.svg
     """
     from streamrec import settings as reader
-    from streamrec.bootstrap.replay import ReplayPlan, run_replay
+    from streamrec.lab.replay.replay_main import ReplayPlan, run_replay
 
     plan = ReplayPlan(
         items=items,

@@ -48,7 +48,7 @@ def up(
     streamrec up --features 2 --serving 2
     STREAMREC_KAFKA_BOOTSTRAP=kafka:9092 STREAMREC_REDIS_URL=redis://redis:6379/0 streamrec up
     """
-    from streamrec.bootstrap.local_loop import Crew, LocalLoop
+    from streamrec.apps.local_loop import Crew, LocalLoop
     from streamrec.settings import load
 
     settings, crew = load(), Crew(features=features, trainer=int(trainer), serving=serving)
@@ -74,7 +74,7 @@ def worker_features(*, id: IdOption = "") -> None:
     \b
     streamrec worker features
     """
-    from streamrec.bootstrap import clients, features
+    from streamrec.apps import clients, features
 
     features.run(clients.located(), id or clients.default_worker_id("features"))
 
@@ -87,7 +87,7 @@ def worker_trainer(*, id: IdOption = "") -> None:
     \b
     streamrec worker trainer
     """
-    from streamrec.bootstrap import clients, trainer
+    from streamrec.apps import clients, trainer
 
     trainer.run(clients.located(), id or clients.default_worker_id("trainer"))
 
@@ -98,7 +98,7 @@ def worker_serving(*, id: IdOption = "") -> None:
     \b
     streamrec worker serving
     """
-    from streamrec.bootstrap import clients, serving
+    from streamrec.apps import clients, serving
 
     serving.run(clients.located(), id or clients.default_worker_id("serving"))
 

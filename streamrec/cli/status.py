@@ -16,7 +16,7 @@ from streamrec.cli import live_view
 from streamrec.cli.console import JsonOption, ago, out, print_json, table
 
 if TYPE_CHECKING:
-    from streamrec.bootstrap.status import Champion, Observer, Snapshot
+    from streamrec.apps.status import Champion, Observer, Snapshot
     from streamrec.ports import WorkerStatus
 
 UNATTENDED = ("alarm", "canary", "click-guard", "guard")
@@ -46,8 +46,8 @@ def status(
     streamrec status --watch
     streamrec status --json | jq '.topics[] | select(.topic == "events") | .lag'
     """
-    from streamrec.bootstrap import clients
-    from streamrec.bootstrap.status import Observer
+    from streamrec.apps import clients
+    from streamrec.apps.status import Observer
 
     with Observer(clients.located()) as observer:
         if watch:

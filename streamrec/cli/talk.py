@@ -50,7 +50,7 @@ def request(
     streamrec request ann -k 5 --query "a quiet film" --category Drama
     streamrec request ann --candidate 12 --candidate 42
     """
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
     from streamrec.infra.clock import SystemClock
 
     settings = clients.located()
@@ -76,7 +76,7 @@ def request(
 
 def _ask(settings: Settings, asked: Request, wait_s: float) -> Recommendation | None:
     """Listen, then ask, then wait for the answer: none when it did not come in time."""
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
     from streamrec.infra.wire.follower import Follower
 
     codec = clients.codec(settings)
@@ -139,7 +139,7 @@ def tail(
     streamrec recommendations tail --user ann
     streamrec recommendations tail --json | jq .generation
     """
-    from streamrec.bootstrap import clients
+    from streamrec.apps import clients
     from streamrec.infra.wire.follower import Follower
 
     settings = clients.located()

@@ -11,7 +11,7 @@ from streamrec.cli.console import JsonOption, out, print_json, progress_bar, say
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
-    from streamrec.stages.replaying.offline import Progress as TrainProgress
+    from streamrec.lab.replay.offline import Progress as TrainProgress
 
 ROWS = (
     ("next_click", ("hr@10", "ndcg@10", "mrr")),
@@ -69,8 +69,8 @@ def train(
     streamrec train --dataset movielens-100k --first 20000 --epochs 3 --report report.json
     """
     from streamrec import settings as reader
-    from streamrec.bootstrap.offline import TrainPlan, run_training
-    from streamrec.stages.replaying.offline import Schedule
+    from streamrec.lab.replay.offline import Schedule
+    from streamrec.lab.replay.offline_main import TrainPlan, run_training
 
     plan = TrainPlan(
         items=items,

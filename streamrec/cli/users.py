@@ -12,7 +12,7 @@ from streamrec.cli.console import JsonOption, out, print_json, say, table
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
-    from streamrec.bootstrap.users import Held, Traces
+    from streamrec.apps.users import Held, Traces
 
 UserArgument = Annotated[str, typer.Argument(help="The person's own id.", metavar="USER")]
 SHOWN = 10
@@ -42,7 +42,7 @@ def show(
     streamrec users show ann
     streamrec users show ann --generations
     """
-    from streamrec.bootstrap import clients, users
+    from streamrec.apps import clients, users
 
     settings = clients.located()
     person = users.held(settings, user)
@@ -71,7 +71,7 @@ def forget(
     \b
     streamrec users forget ann
     """
-    from streamrec.bootstrap import clients, users
+    from streamrec.apps import clients, users
 
     settings = clients.located()
     person = users.held(settings, user)

@@ -37,8 +37,8 @@ def why(
     streamrec why request:cli-3f2a9c81b7d4
     streamrec why user-update:2-1044 --json | jq '.items[0].linear'
     """
-    from streamrec.bootstrap import clients
-    from streamrec.bootstrap.why import why as look
+    from streamrec.apps import clients
+    from streamrec.apps.why import why as look
     from streamrec.cli import why_view as view
     from streamrec.infra.clock import SystemClock
 

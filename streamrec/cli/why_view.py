@@ -13,12 +13,12 @@ from streamrec.cli.adapters_view import trained_events, verdict
 from streamrec.cli.console import ago, table
 from streamrec.core.events import Item, Recommendation
 from streamrec.core.release.manifest import Manifest
-from streamrec.core.serving.explanation import Explanation
-from streamrec.core.serving.hindsight import ItemHindsight, strongest
-from streamrec.core.serving.reasons import GROUPS
+from streamrec.tasks.ranking.lists.explanation import Explanation
+from streamrec.tasks.ranking.lists.hindsight import ItemHindsight, strongest
+from streamrec.tasks.ranking.lists.reasons import GROUPS
 
 if TYPE_CHECKING:
-    from streamrec.bootstrap.why import Why
+    from streamrec.apps.why import Why
 
 DRIVERS = 5
 Titles = Mapping[str, Item]

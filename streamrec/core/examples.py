@@ -1,9 +1,9 @@
 """Labelled training examples: the user *as it was before* and what came of it.
 
 Knows the shape of an example and of a mini-batch. Does not know how features are
-computed (``core.state.features``) or learned from (``model``).
+computed (``tasks.ranking.features``) or learned from (``model``).
 
-Shapes: C candidates, F live-statistics features (``core.state.features.FEATURES``).
+Shapes: C candidates, F live-statistics features (``tasks.ranking.features.FEATURES``).
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """What the stages ask of the outside world, as Protocols.
 
-    state.py          state by source partition: read, commit, outboxes
-    messages.py       bytes to values and back, the publisher, the feeds
-    releases.py       control log, registry, fleet
-    serving.py        generations that rank, and their swap
-    training.py       the learner, checkpoints, generations being made, curves
-    explanations.py   what is kept of an answer
-    letters.py        dead letters, sent again
-    clock.py          what time it is
+state.py          state by source partition: read, commit, outboxes
+messages.py       bytes to values and back, the publisher, the feeds
+releases.py       control log, registry, fleet
+serving.py        generations that rank, and their swap
+training.py       the learner, checkpoints, generations being made, curves
+clock.py          what time it is
+dead_letters.py   dead letters: read, sent again, and remembered as sent
 
 The real things live in ``infra`` and ``model``, the fakes in ``tests/fakes``; one contract
 suite runs over both.

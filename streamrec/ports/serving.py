@@ -12,8 +12,8 @@ from typing import Protocol
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import Catalogue, IntArray
-from streamrec.core.state.features import FeatureMaker
 from streamrec.core.state.user_state import UserState
+from streamrec.tasks.ranking.features import FeatureMaker
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +22,9 @@ class Account:
 
     raw_TD: FloatArray  # inputs as they were computed
     standard_TD: FloatArray  # as the head sees them: 0 is usual, ±1 a deviation
-    parts_TG: FloatArray  # what each group adds to the score (``core.serving.reasons.GROUPS``)
+    parts_TG: (
+        FloatArray  # what each group adds to the score (``tasks.ranking.lists.reasons.GROUPS``)
+    )
     closeness_TH: FloatArray  # cosine with each of the user's known items, newest first
 
 

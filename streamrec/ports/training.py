@@ -12,7 +12,7 @@ from typing import Protocol
 
 from streamrec.core.events import Item
 from streamrec.core.examples import Example, FloatArray
-from streamrec.core.training.quarantine import Quarantine
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.ports.state import Record
 
 
@@ -153,7 +153,7 @@ class Sealed:
 
 
 class Generations(Protocol):
-    """Weight files to generation directories and back (``model.generations.generation``)."""
+    """Weight files to generation directories and back (``models.generation``)."""
 
     def seal(self, directory: Path, provenance: Provenance) -> Sealed:
         """Write the manifest over the weight files in ``directory``: it is finished."""

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamrec.core.serving.explanation import Explanation, same
 from streamrec.errors import Malformed
 from streamrec.infra.stores.explanations import RedisExplanations, packed, unpacked
 from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.settings import RedisSettings
+from streamrec.tasks.ranking.lists.explanation import Explanation, same
 from tests.fakes.explanations import FakeExplanations
 from tests.harness.waiting import eventually
 

@@ -9,13 +9,13 @@ import pytest
 
 from streamrec.core.events import Item
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.features import FeatureMaker
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import GenerationRefused
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.generations.served import hot_swap
+from streamrec.models.encoder import TextEncoder
 from streamrec.ports import HotSwap
+from streamrec.tasks.ranking.features import FeatureMaker
+from streamrec.tasks.ranking.model.served import hot_swap
 from tests.fakes.language_models import stir, tiny_encoder
 from tests.fakes.serving import FakeHotSwap
 from tests.harness.generations import new_generation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.letters import Origin, Position, Resent
+from streamrec.core.dead_letters import Origin, Position, Resent
 from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.infra.stores.resend_ledger import RedisResendLedger
 from streamrec.settings import RedisSettings

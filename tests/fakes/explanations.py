@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streamrec.core.serving.explanation import Explanation
 from streamrec.errors import Unavailable
+from streamrec.tasks.ranking.lists.explanation import Explanation
 
 
 class FakeExplanations:

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.encoders.loading import build_encoder
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.loading import build_encoder
 from streamrec.settings import EncoderSettings
 
 WIDTH, DEPTH = 32, 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streamrec.core.letters import Origin, Position, Resent
+from streamrec.core.dead_letters import Origin, Position, Resent
 from streamrec.errors import TooLarge, Unavailable
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from streamrec.core.examples import FloatArray
-from streamrec.core.serving.reasons import GROUPS
 from streamrec.core.state.catalogue import Catalogue, IntArray
-from streamrec.core.state.features import FeatureMaker
 from streamrec.core.state.user_state import HISTORY, UserState
 from streamrec.errors import GenerationRefused, Unavailable
 from streamrec.ports import Account, Delivered
+from streamrec.tasks.ranking.features import FeatureMaker
+from streamrec.tasks.ranking.lists.reasons import GROUPS
 
 
 class FakeRanking:

@@ -6,7 +6,7 @@ import random
 
 from streamrec.core.events import Interaction, Item, Kind
 from streamrec.infra.wire.codec import Codec
-from streamrec.stages.ingesting.raw import RawRecord
+from streamrec.loop.ingesting.raw import RawRecord
 
 START_MS = 1_767_323_045_000
 ITEMS = tuple(f"i{number}" for number in range(12))

@@ -41,19 +41,19 @@ from streamrec.infra.stores.explanations import packed, unpacked
 from streamrec.infra.wire import follower
 from streamrec.infra.wire.codec import Codec
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
-from streamrec.model.scoring.tensors import example_tensors
+from streamrec.loop.ingesting.raw import RawRecord
+from streamrec.loop.serving.poison_pill import Isolation
+from streamrec.loop.training.training_progress import Progress
 from streamrec.ports import LearnReport
 from streamrec.settings import KafkaSettings
-from streamrec.stages.ingesting.raw import RawRecord
-from streamrec.stages.serving.isolate import Isolation
-from streamrec.stages.training.training_progress import Progress
+from streamrec.tasks.ranking.model.tensors import example_tensors
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import ITEMS, START_MS
 from tests.harness.training import World, batches
-from tests.unit.stages.ingesting import EVENTS, load_catalogue, make_ingest
-from tests.unit.stages.ingesting import ITEMS as ITEMS_SOURCE
-from tests.unit.stages.serving import Counter, items
+from tests.unit.loop.ingesting import EVENTS, load_catalogue, make_ingest
+from tests.unit.loop.ingesting import ITEMS as ITEMS_SOURCE
+from tests.unit.loop.serving import Counter, items
 
 CODEC = Codec()
 SETTINGS = KafkaSettings(bootstrap="nowhere:1")

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamrec.stages.releasing.release import ReleaseDesk
-from streamrec.stages.releasing.release_line import ReleaseLine
-from streamrec.stages.training.champion import ChampionWatch
-from streamrec.stages.training.train import Trainer
-from streamrec.stages.training.training_parts import Parts
+from streamrec.loop.releasing.release import ReleaseDesk
+from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.training.champion import ChampionWatch
+from streamrec.loop.training.dependencies import Parts
+from streamrec.loop.training.train import Trainer
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import StepExecutor, World
 

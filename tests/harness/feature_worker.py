@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from streamrec.bootstrap.features import ingest_rules
+from streamrec.apps.features import ingest_rules
 from streamrec.core.events import Interaction, Item, Source
-from streamrec.core.training.watermarks import Ledger
+from streamrec.core.ledger.ledger import Ledger
 from streamrec.infra.wire.codec import Codec
 from streamrec.infra.wire.kafka import KafkaPublisher, make_consumer, partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
+from streamrec.loop.ingesting.ingest import Ingest
+from streamrec.loop.ingesting.raw import Edges, RawRecord
 from streamrec.settings import KafkaSettings, RedisSettings, Settings
-from streamrec.stages.ingesting.ingest import Ingest
-from streamrec.stages.ingesting.raw import Edges, RawRecord
 from tests.conftest import Prefix
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher

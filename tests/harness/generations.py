@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from streamrec.core.release.manifest import Manifest
-from streamrec.core.state.features import FEATURE_SET
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.generations.generation import write_manifest, write_weights
-from streamrec.model.scoring.head import Head
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.generation import write_manifest, write_weights
+from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.model.head import Head
 
 
 def new_generation(

@@ -19,19 +19,19 @@ from streamrec.core.examples import TrainingBatch
 from streamrec.core.release.gate import GateRules
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.features import FEATURE_SET
 from streamrec.errors import Malformed, Refused
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.generations.generation import file_digest
-from streamrec.model.generations.sealing import ModelGenerations
-from streamrec.model.learning.learner import OnlineLearner, Recipe
-from streamrec.model.learning.slow_lane import SlowRecipe
-from streamrec.model.learning.succession import Timetable
-from streamrec.stages.releasing.release_line import ReleaseLine
-from streamrec.stages.training.champion import ChampionWatch
-from streamrec.stages.training.reproduce import Bench, Reproduction, reproduce
-from streamrec.stages.training.train import Trainer
-from streamrec.stages.training.training_parts import Parts, Rhythm
+from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.training.champion import ChampionWatch
+from streamrec.loop.training.dependencies import Parts, Rhythm
+from streamrec.loop.training.reproduce import Bench, Reproduction, reproduce
+from streamrec.loop.training.train import Trainer
+from streamrec.models.generation import file_digest
+from streamrec.models.item_index import ItemIndex
+from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import Timetable
+from streamrec.tasks.ranking.model.generations import ModelGenerations
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 from tests.fakes.feed import FakeBatchFeed
 from tests.fakes.language_models import tiny_encoder
 from tests.harness.training import StepExecutor, World

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import torch
 
-from streamrec.model.encoders.encoder import TextEncoder
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.learning.distributed import Group, joined_group
-from streamrec.model.learning.followers import Followers, follow
-from streamrec.model.learning.learner import OnlineLearner, Recipe
-from streamrec.model.learning.slow_lane import SlowRecipe
+from streamrec.models.data_parallel import Followers, follow
+from streamrec.models.distributed import Group, joined_group
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.item_index import ItemIndex
 from streamrec.settings import Adapter, Optimiser
+from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 from tests.fakes.language_models import tiny_encoder
-from tests.unit.model.test_learner import Loop
+from tests.unit.tasks.ranking.test_learner import Loop
 
 STEPS = 4
 SGD = {"optimiser": Optimiser.SGD, "learning_rate": 0.05}

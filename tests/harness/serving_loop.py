@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-from streamrec.bootstrap import clients
-from streamrec.bootstrap.serving import run_serving_worker
+from streamrec.apps import clients
+from streamrec.apps.serving import run_serving_worker
 from streamrec.core.events import Item, Kind, Recommendation, Request, Source, UserUpdate
 from streamrec.core.state.catalogue import item_record
 from streamrec.core.state.user_state import UserState
@@ -20,7 +20,8 @@ from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redi
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_topics import create_topics
-from streamrec.model.encoders.loading import load_encoder
+from streamrec.loop.releasing.release import Outcome, ReleaseDesk
+from streamrec.models.loading import load_encoder
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import (
     EncoderSettings,
@@ -29,7 +30,6 @@ from streamrec.settings import (
     ServingSettings,
     Settings,
 )
-from streamrec.stages.releasing.release import Outcome, ReleaseDesk
 from tests.harness.generations import new_generation
 from tests.harness.waiting import PATIENCE_S, eventually
 from tests.harness.worker_process import WorkerProcess

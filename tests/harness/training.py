@@ -13,15 +13,15 @@ import numpy as np
 
 from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
-from streamrec.core.state.features import FEATURES
 from streamrec.errors import Refused
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
+from streamrec.loop.releasing.release import ReleaseDesk
+from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.training.champion import ChampionWatch
+from streamrec.loop.training.dependencies import Parts, Rhythm
+from streamrec.loop.training.train import Trainer
 from streamrec.ports import DeliveredBatch
-from streamrec.stages.releasing.release import ReleaseDesk
-from streamrec.stages.releasing.release_line import ReleaseLine
-from streamrec.stages.training.champion import ChampionWatch
-from streamrec.stages.training.train import Trainer
-from streamrec.stages.training.training_parts import Parts, Rhythm
+from streamrec.tasks.ranking.features import FEATURES
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import SharedLog
 from tests.fakes.feed import FakeBatchFeed

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from streamrec.bootstrap import clients
+from streamrec.apps import clients
 from streamrec.core.events import Item, Source
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.ledger import ledger as watermarks
+from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release.registry import RegistryState
 from streamrec.core.state.catalogue import item_record
-from streamrec.core.state.features import FEATURE_SET, FEATURES
-from streamrec.core.training import watermarks
-from streamrec.core.training.watermarks import Ledger
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
 from streamrec.infra.stores.lease import break_lease
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import Settings
+from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from tests.harness.worker_process import WorkerProcess
 
 ITEMS = [Item(f"item{n}", f"word{n} word{n % 7}", categories=(f"c{n % 3}",)) for n in range(40)]

@@ -27,7 +27,7 @@ Found = TypeVar("Found")
 @cache
 def warm_start() -> Callable[[Program], Process]:
     """Of the whole test run: the imports are paid once."""
-    modules = [f"streamrec.bootstrap.{role}" for role in ROLES]
+    modules = [f"streamrec.apps.{role}" for role in ROLES]
     return WarmStart(modules).start if possible() else start_cold
 
 

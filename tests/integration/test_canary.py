@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.bootstrap import clients
+from streamrec.apps import clients
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Kind, Recommendation
-from streamrec.core.measures.drill_check import mixed
 from streamrec.core.release.live_metric import JoinRules, LiveMetric
 from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.core.release.sequential_test import TestRules
@@ -26,11 +25,12 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.live_board import RedisLiveBoard
 from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.infra.wire.follower import Follower
-from streamrec.stages.background import Background
-from streamrec.stages.releasing.live_watch import LiveWatch
-from streamrec.stages.releasing.outcomes import TOPICS, Outcomes
-from streamrec.stages.releasing.release import CANARY_ACTOR, Outcome, ReleaseDesk
-from streamrec.stages.releasing.tryout import Tryout, TryoutRules
+from streamrec.lab.measures.drill_check import mixed
+from streamrec.loop.background import Background
+from streamrec.loop.releasing.canary_rollout import Tryout, TryoutRules
+from streamrec.loop.releasing.live_watch import LiveWatch
+from streamrec.loop.releasing.outcomes import TOPICS, Outcomes
+from streamrec.loop.releasing.release import CANARY_ACTOR, Outcome, ReleaseDesk
 from tests.fakes.language_models import save_tiny_model
 from tests.harness.public import Public
 from tests.harness.serving_loop import Loop, serving_loop

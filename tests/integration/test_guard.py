@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 from streamrec import settings as reader
-from streamrec.bootstrap import clients
-from streamrec.bootstrap.local_loop import Crew, LocalLoop
+from streamrec.apps import clients
+from streamrec.apps.local_loop import Crew, LocalLoop
 from streamrec.cli.console import INTERRUPTED
 from streamrec.core.events import Interaction, Kind, Request
-from streamrec.demo.ready import Readiness, load_catalogue
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.follower import Follower
-from streamrec.model.encoders.loading import load_encoder
+from streamrec.lab.demo.ready import Readiness, load_catalogue
+from streamrec.models.loading import load_encoder
 from streamrec.settings import (
     EncoderSettings,
     GuardSettings,

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from streamrec import settings as reader
-from streamrec.bootstrap import clients
-from streamrec.bootstrap.rights import ROLES
+from streamrec.apps import clients
+from streamrec.apps.rights import ROLES
 from streamrec.core.topics import TOPICS
 from streamrec.errors import NotAllowed
 from streamrec.infra.clock import SystemClock

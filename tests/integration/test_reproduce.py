@@ -14,10 +14,10 @@ import torch
 
 from streamrec.core.events import Item
 from streamrec.core.examples import TrainingBatch
+from streamrec.core.ledger import quarantine
 from streamrec.core.release import transitions
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import Action, ControlRecord
-from streamrec.core.training import quarantine
 from streamrec.errors import UserError
 from tests.harness.learning import Shop, again, changed, stream
 from tests.harness.training import drain

@@ -20,7 +20,7 @@ from streamrec.infra.processes.embedded import EmbeddedRedis
 from streamrec.infra.processes.server_process import ServerProcess
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import partition_for
-from streamrec.stages.releasing.release import Outcome
+from streamrec.loop.releasing.release import Outcome
 from tests.fakes.language_models import save_tiny_model, stir
 from tests.harness.servers import new_apache_kafka, new_redis_server
 from tests.harness.serving_loop import ITEMS, Loop, serving_loop

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core.serving.reasons import GROUPS
+from streamrec.tasks.ranking.lists.reasons import GROUPS
 from tests.fakes.language_models import save_tiny_model
 from tests.harness.command_line import CommandLine
 from tests.harness.serving_loop import Loop, serving_loop

@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release import registry, transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
-from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import UserError
 
 WRITERS = st.sampled_from(["trainer", "ana", "ben"])

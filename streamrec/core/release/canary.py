@@ -2,7 +2,7 @@
 
 Knows how a user is assigned. Does not know what a canary is worth (``core.release.live_metric``,
 ``core.release.sequential_test``) or when it ends (``core.release.transitions``,
-``stages.releasing.release``).
+``loop.releasing.release``).
 
 The assignment is a function of the salt and the user id alone, so every worker, every
 process that counts outcomes and every drill agrees without a word. The salt is the

@@ -16,7 +16,7 @@ import numpy as np
 
 from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.measures.prequential import Calibration, Impressions
-from streamrec.core.state.features import FEATURES
+from streamrec.tasks.ranking.features import FEATURES
 
 NEW_USER_HISTORY = 3
 """A user with fewer accepted items is new."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from streamrec.core.events import Interaction, Recommendation
 from streamrec.core.release.off_policy import Snips, greedy_weight
 from streamrec.core.release.sequential_test import Rate, capped_rate
-from streamrec.core.serving.exploration import EXPLORED
+from streamrec.tasks.ranking.lists.exploration import EXPLORED
 
 GENERATIONS = 16
 """Generations whose totals are remembered."""

@@ -1,7 +1,7 @@
 """What a generation says of itself: ``manifest.json``.
 
 Knows the fields and their JSON form. Does not know the other files
-(``model.generations.generation`` hashes and checks them) or where generations are kept.
+(``models.generation`` hashes and checks them) or where generations are kept.
 """
 
 from __future__ import annotations

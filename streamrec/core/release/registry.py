@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.canary import Canary
-from streamrec.core.training.quarantine import Quarantine
 
 
 class Action(StrEnum):

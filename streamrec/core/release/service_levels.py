@@ -1,7 +1,7 @@
 """Whether a generation serves worse than it may: slow, empty or failing lists.
 
 Knows the levels and how two generations compare. Does not know who measures or what is
-done about a breach (``stages.releasing.guard``, ``stages.releasing.tryout``).
+done about a breach (``loop.releasing.guard``, ``loop.releasing.canary_rollout``).
 
 A breach that the other generation has too is nobody's fault: the machine is slow, or the
 users asked for what does not exist. Only what is *new* counts.

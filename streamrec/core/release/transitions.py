@@ -2,7 +2,7 @@
 
 Each is pure and gives the next revision, or raises a UserError that says what to do instead. Does
 not know how readers agree on a state (``core.release.registry``) or who takes which step
-(``stages.releasing.release``).
+(``loop.releasing.release``).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from streamrec.core.ledger import quarantine as ranges
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Pin, RegistryState, Relearn
-from streamrec.core.training import quarantine as ranges
-from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import UserError
 
 HISTORY = 32

@@ -12,9 +12,5 @@ catalogue.py     the items that can be recommended, as columns
 words.py         words of the items' titles: which items share one, and how much that says
 columns.py       a growing numpy column, addressed by row
 attribution.py   which accepted event belongs to which view
-drafts.py        examples in the making: drafted event by event, finished once a run
-sampling.py      negatives for a click without impression, and how likely each was to be drawn
-features.py      live statistics of a candidate for a user: one function for ingest, serving
-                 and replay
 batching.py      when a mini-batch is cut, and which source offsets it covers
 """

@@ -1,7 +1,7 @@
 """The items that can be recommended, as columns.
 
 Knows each item's row, its categories and words, and whether it is available. Does not know its
-statistics (``core.state.statistics``) or its vector (``model.encoders.index``).
+statistics (``core.state.statistics``) or its vector (``models.item_index``).
 
 Rows are append-only within a process: a row never changes its item, so arrays made by row
 stay valid while they are shorter than the catalogue. A removed item keeps its row and

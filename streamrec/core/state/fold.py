@@ -3,7 +3,8 @@
 Knows one events partition, in memory, at one position. Does not know where records are
 kept: the caller reads them, commits what ``apply`` returns, and throws the fold away when
 the commit fails. Nor how an event is counted (``core.state.share``), which view an outcome
-belongs to (``core.state.attribution``) or how an example is put together (``core.state.drafts``).
+belongs to (``core.state.attribution``) or how an example is put together
+(``tasks.ranking.example_maker``).
 
 User state (logged features aside) and rows are a pure function of the partition's log: how
 it is cut into runs changes no bit of them. Features are computed once per run, from the
@@ -34,11 +35,11 @@ from streamrec.core.examples import Example, ExampleKind, forget_mark
 from streamrec.core.state import attribution
 from streamrec.core.state.attribution import Deadlines
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.drafts import Draft, Drafts, ExampleMaker
-from streamrec.core.state.features import FEATURES, USER_FEATURES, FeatureMaker, user_features
 from streamrec.core.state.share import PartitionShare
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import NEW_USER, Pending, Shown, UserState, consumes
+from streamrec.tasks.ranking.example_maker import Draft, Drafts, ExampleMaker
+from streamrec.tasks.ranking.features import FEATURES, USER_FEATURES, FeatureMaker, user_features
 
 Record = Mapping[str, Any]
 

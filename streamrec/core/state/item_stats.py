@@ -2,7 +2,7 @@
 
 Knows how a view or an accepted event changes an item's counts, and their half-lives. Does
 not know the other partitions (``core.state.statistics`` adds shares up) or what features are made
-of the counts (``core.state.features``).
+of the counts (``tasks.ranking.features``).
 
 A count is decayed by events (the share's clock: events seen in its partition) or by hours
 of event time. Decay is applied when an item is touched: what is stored is true at

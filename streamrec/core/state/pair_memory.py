@@ -2,7 +2,7 @@
 
 Knows how an accepted item changes the rows of the user's last few items, within one
 partition's share. Does not know users beyond those items, nor how pairs are scored
-(``core.state.features``).
+(``tasks.ranking.features``).
 
 A row forgets in its own time: whenever its weight exceeds ``FULL`` everything in it is
 halved, so a busy item follows the taste of the day while a quiet one keeps the little it

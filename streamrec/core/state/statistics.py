@@ -2,7 +2,7 @@
 
 Knows how rows of events sources (``i/`` counts, ``n/`` pairs, ``c`` clock) become arrays,
 how shares add up, and the time they speak of: the latest watermark. Does not know where the
-rows are stored, nor what features are made of them (``core.state.features``).
+rows are stored, nor what features are made of them (``tasks.ranking.features``).
 
 Counts are kept "as of a reference" (forward decay, Cormode et al. 2009): a count true at
 clock c is stored times 2^((c - ref)/h), so bringing all of them to the present is one

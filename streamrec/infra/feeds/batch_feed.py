@@ -1,7 +1,7 @@
 """The topic ``training-batches`` as the trainer reads it: assigned, sought, never committed.
 
 Knows where the reader stands and whether that place still exists. Does not know which
-examples are new (``core.training.watermarks``): the position is the trainer's, kept in its
+examples are new (``core.ledger.ledger``): the position is the trainer's, kept in its
 checkpoint, and the broker's commit means nothing here.
 
 Losing the place is never silent:

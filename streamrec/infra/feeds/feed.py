@@ -1,7 +1,7 @@
 """Moves fetched records into the ingest stage, partition by partition.
 
 Knows which partitions are taken over, which are in doubt, and when to try again. Does not
-know faust (``infra.feeds.faust_app``), nor what ingesting means (``stages.ingesting.ingest``).
+know faust (``infra.feeds.faust_app``), nor what ingesting means (``loop.ingesting.ingest``).
 
 A partition is *closed* (assigned, not taken over, not before some moment) or *open* (its
 memory is loaded and the consumer was sought to its position). Whatever goes wrong with it
@@ -24,8 +24,8 @@ from streamrec.core import topics
 from streamrec.core.events import Source
 from streamrec.errors import PositionConflict, SourceGap, Unavailable, UserError
 from streamrec.infra.wire.kafka import full_name
+from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.settings import KafkaSettings
-from streamrec.stages.ingesting.raw import RawRecord
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ CATALOGUE_WAIT_S = 15.0
 
 
 class Sink(Protocol):
-    """What the consumer drives: ``stages.ingesting.ingest.Ingest``."""
+    """What the consumer drives: ``loop.ingesting.ingest.Ingest``."""
 
     def take_over(self, source: Source) -> int: ...
 

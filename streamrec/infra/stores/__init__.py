@@ -1,20 +1,19 @@
 """What outlives a process: in Redis, in files, on the control log.
 
-redis_store.py      ``ports.PartitionStore`` on Redis 7 or Valkey: one Lua script commits, all
-                    or nothing
+redis_store.py      ``ports.PartitionStore`` on Redis 7 or Valkey: one Lua script commits, all or
+                    nothing
 fleet.py            who is alive and what they serve, in Redis keys that expire
 lease.py            one trainer at a time: a lease in Redis that its holder keeps renewing
-explanations.py     ``ports.explanations.Explanations`` in Redis: one small value a list, gone
-                    after a while
+explanations.py     ``tasks.ranking.lists.explanations_port.Explanations`` in Redis: one small
+                    value a list, gone after a while
 live_board.py       the trainer's report of live outcomes, in one Redis key that expires
-resend_ledger.py    ``ports.letters.ResendLedger`` in Redis: one hash, letter -> what is
+resend_ledger.py    ``ports.dead_letters.ResendLedger`` in Redis: one hash, letter -> what is
                     remembered of it
-dead_letters.py     the dead-letter topic read back, and its messages sent to where they came
-                    from
+dead_letters.py     the dead-letter topic read back, and its messages sent to where they came from
 control_log.py      the control log on Kafka: one partition, one key, compacted
 registry_store.py   generation directories, kept in a directory or in any object store
 checkpoints.py      checkpoints of the trainer: directories written aside, then renamed
-durable.py          forcing files and directories to disk: what a rename needs before it may
-                    be trusted
+durable.py          forcing files and directories to disk: what a rename needs before it may be
+                    trusted
 datasets.py         a public click stream for the demo: MovieLens 100K, fetched, never shipped
 """

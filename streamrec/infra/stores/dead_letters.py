@@ -1,7 +1,7 @@
 """The dead-letter topic read back, and its messages sent to where they came from.
 
 Knows offsets, timestamps and headers. Does not know which letters are wanted
-(``core.letters``) nor when one may be sent again (``stages.ingesting.resend``).
+(``core.dead_letters``) nor when one may be sent again (``loop.ingesting.resend``).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from kafka import TopicPartition
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from streamrec.core import topics
+from streamrec.core.dead_letters import Letter, Origin, Position
 from streamrec.core.events import DeadLetter
-from streamrec.core.letters import Letter, Origin, Position
 from streamrec.errors import Refused, TooLarge, Unavailable
 from streamrec.infra.wire.kafka import (
     full_name,
@@ -36,7 +36,7 @@ ACKNOWLEDGE_S = 30.0
 
 
 class KafkaLetters:
-    """``ports.letters.Letters``. A context manager; raises UserError without the topic."""
+    """``ports.dead_letters.Letters``. A context manager; raises UserError without the topic."""
 
     def __init__(self, settings: KafkaSettings, codec: Codec, client_id: str) -> None:
         self._settings = settings
@@ -124,7 +124,7 @@ class KafkaLetters:
 
 
 class KafkaOutlet:
-    """``ports.letters.Outlet``: one message, acknowledged by all replicas. Close it."""
+    """``ports.dead_letters.Outlet``: one message, acknowledged by all replicas. Close it."""
 
     def __init__(self, settings: KafkaSettings, client_id: str) -> None:
         self._settings = settings

@@ -1,4 +1,5 @@
-"""``ports.explanations.Explanations`` in Redis: one small value a list, gone after a while.
+"""``tasks.ranking.lists.explanations_port.Explanations`` in Redis: one small value a list, gone
+after a while.
 
 Knows keys, bytes and the time to live. Does not know what is in an explanation.
 
@@ -21,9 +22,9 @@ import orjson
 import redis
 
 from streamrec.core.examples import FloatArray
-from streamrec.core.serving.explanation import Explanation
 from streamrec.errors import Malformed
 from streamrec.infra.stores.redis_store import redis_errors
+from streamrec.tasks.ranking.lists.explanation import Explanation
 
 _ARRAYS = {"scores_K": "<f4", "probabilities_K": "<f4", "raw_KD": "<f4", "closeness_KH": "<f2"}
 _OTHERS = [spec.name for spec in fields(Explanation) if spec.name not in _ARRAYS]
@@ -31,7 +32,7 @@ _TUPLES = ("items", "history", "names")
 
 
 class RedisExplanations:
-    """See ``ports.explanations``. ``ttl_s``: seconds an explanation is kept."""
+    """See ``tasks.ranking.lists.explanations_port``. ``ttl_s``: seconds an explanation is kept."""
 
     def __init__(self, client: redis.Redis, key_prefix: str, ttl_s: float) -> None:
         self._redis = client

@@ -1,4 +1,4 @@
-"""``ports.letters.ResendLedger`` in Redis: one hash, letter -> what is remembered of it.
+"""``ports.dead_letters.ResendLedger`` in Redis: one hash, letter -> what is remembered of it.
 
 Knows the key and that HSETNX lets exactly one claim be first. Does not know what is sent.
 
@@ -13,12 +13,12 @@ from typing import Any
 import orjson
 import redis
 
-from streamrec.core.letters import Origin, Position, Resent
+from streamrec.core.dead_letters import Origin, Position, Resent
 from streamrec.infra.stores.redis_store import redis_errors
 
 
 class RedisResendLedger:
-    """See ``ports.letters.ResendLedger``."""
+    """See ``ports.dead_letters.ResendLedger``."""
 
     def __init__(self, client: redis.Redis, key_prefix: str = "sr") -> None:
         self._redis = client

@@ -3,23 +3,23 @@
 codec.py             topic values to wire bytes and back: Avro, in its framings, and JSON
 values.py            topic values to plain dicts and back, with every check a producer's input
                      must pass
-checks.py            checks of one field of a producer's input, with messages that say what
-                     was expected
+checks.py            checks of one field of a producer's input, with messages that say what was
+                     expected
 schema_registry.py   a small read-only client of a Confluent-compatible schema registry
-foreign_schema.py    avro schemas of strangers, from a schema registry, before anything is
-                     read with them
+foreign_schema.py    avro schemas of strangers, from a schema registry, before anything is read
+                     with them
 kafka.py             kafka-python clients, configured from our settings
 kafka_connect.py     a repair of kafka-python 3.0.12: a client that cannot connect must leave
                      nothing behind
 kafka_diagnosis.py   why Kafka lets us not in, in a sentence a person can act on
-kafka_joins.py       a repair of kafka-python 3.0.12: a join that outlives one ``poll`` must
-                     be finished
+kafka_joins.py       a repair of kafka-python 3.0.12: a join that outlives one ``poll`` must be
+                     finished
 kafka_offsets.py     where logs begin and end, and where groups stand in them
 kafka_pace.py        a pause between questions that a broker answers at once with nothing
 kafka_probe.py       whether something speaks Kafka at an address, and who sits in a consumer
                      group
-kafka_rights.py      what Kafka does not allow us, in a sentence that names who, what and where
-                     to look
+kafka_rights.py      what Kafka does not allow us, in a sentence that names who, what and where to
+                     look
 kafka_security.py    who we are to Kafka, and whom we trust: TLS and SASL from our settings
 kafka_topics.py      our topics on a broker: which there are, and making those that are not
 lazy_consumer.py     a consumer that is made at first use, and made anew once it is in doubt

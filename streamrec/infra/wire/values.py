@@ -1,7 +1,7 @@
 """Topic values to plain dicts and back, with every check a producer's input must pass.
 
 Knows the fields of every value and what is acceptable in them. Does not know Avro, JSON or
-framing (``infra.wire.codec``), nor the record's timestamp (``stages.ingesting.ingest`` checks
+framing (``infra.wire.codec``), nor the record's timestamp (``loop.ingesting.ingest`` checks
 the future).
 
 The values that strangers produce (items, events, requests) are checked field by field;
@@ -31,9 +31,9 @@ from streamrec.core.events import (
     UserUpdate,
 )
 from streamrec.core.examples import Example, ExampleKind, FloatArray, TrainingBatch
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState, Relearn
-from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import InvalidField
 from streamrec.infra.wire.checks import (
     MAX_INT,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
-from streamrec.core.training import watermarks
-from streamrec.core.training.watermarks import Ledger, Position, Span
+from streamrec.core.ledger import ledger as watermarks
+from streamrec.core.ledger.ledger import Ledger, Position, Span
 
 
 def example(partition: int, offset: int, index: int) -> Example:

@@ -21,9 +21,9 @@ from streamrec.core.events import (
     UserUpdate,
 )
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState, Relearn
-from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import Refused
 from streamrec.infra.wire.codec import Codec
 from streamrec.infra.wire.values import SHAPES

@@ -9,7 +9,7 @@ from rich.console import Console
 from streamrec.cli import adapters_view as view
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
-from streamrec.stages.releasing.fleet_watch import SwapReport
+from streamrec.loop.releasing.fleet_watch import SwapReport
 
 GATE = {
     "accepted": True,

@@ -6,8 +6,8 @@ from io import StringIO
 from rich.console import Console
 
 from streamrec.cli import dead_letter_view as view
+from streamrec.core.dead_letters import Letter, Origin, Position, Resent
 from streamrec.core.events import DeadLetter
-from streamrec.core.letters import Letter, Origin, Position, Resent
 
 FIRST = Letter(
     Position(0, 3),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.cli.doctor import Verdict, _guarded, _keys
-from streamrec.model.generations.signing import write_key_pair
+from streamrec.models.signing import write_key_pair
 from streamrec.settings import Settings, TrustSettings
 
 

@@ -14,26 +14,26 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from streamrec.bootstrap import clients, undo
-from streamrec.bootstrap import reproduce as again
-from streamrec.bootstrap.model import Model
+from streamrec.apps import clients, undo
+from streamrec.apps import reproduce as again
+from streamrec.apps.model import Model
 from streamrec.cli.app import main
 from streamrec.core import topics
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release import registry, transitions
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import Malformed
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.infra.wire.kafka import partition_for
-from streamrec.model.encoders.index import ItemIndex
-from streamrec.model.learning.learner import OnlineLearner
+from streamrec.loop.releasing.release import ReleaseDesk
+from streamrec.loop.training.reproduce import Reproduction
+from streamrec.loop.training.training_progress import Progress
+from streamrec.models.item_index import ItemIndex
 from streamrec.ports import WorkerStatus
 from streamrec.settings import Settings
-from streamrec.stages.releasing.release import ReleaseDesk
-from streamrec.stages.training.reproduce import Reproduction
-from streamrec.stages.training.training_progress import Progress
+from streamrec.tasks.ranking.model.learner import OnlineLearner
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import FakeControlLog, SharedLog
 from tests.fakes.feed import FakeBatchFeed

@@ -4,10 +4,10 @@ from io import StringIO
 
 from rich.console import Console
 
-from streamrec.bootstrap.why import Why
+from streamrec.apps.why import Why
 from streamrec.cli import why_view as view
-from streamrec.core.serving.hindsight import ItemHindsight
-from streamrec.core.serving.reasons import GROUPS
+from streamrec.tasks.ranking.lists.hindsight import ItemHindsight
+from streamrec.tasks.ranking.lists.reasons import GROUPS
 from tests.contract.test_explanations import ONE
 
 

@@ -12,10 +12,10 @@ from streamrec.core.events import Interaction, Item, Kind, Source
 from streamrec.core.examples import Example, ExampleKind
 from streamrec.core.state.attribution import OPEN_IMPRESSIONS
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.features import FEATURES
 from streamrec.core.state.fold import FoldResult, FoldRules, Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import CLOSED, Pending, Shown, UserState
+from streamrec.tasks.ranking.features import FEATURES
 
 WINDOW_MS = 1_000
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(30)]

@@ -13,7 +13,7 @@ from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.release import gate, judging
 from streamrec.core.release.gate import Accept, GateRules, Reject, compare, decide
 from streamrec.core.release.judging import Judged, judge
-from streamrec.core.state.features import FEATURES
+from streamrec.tasks.ranking.features import FEATURES
 
 AGE = FEATURES.index("age")
 RULES = GateRules()

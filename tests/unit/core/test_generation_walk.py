@@ -7,7 +7,7 @@ from dataclasses import replace
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.generation_walk import GenerationWalk
 from streamrec.core.release.registry import RegistryState
-from tests.unit.core.test_loop_watch import recommendation
+from tests.unit.lab.test_loop_watch import recommendation
 
 CANARY = Canary("g2", 0.3, "salt", 100)
 USERS = [f"user{n}" for n in range(50)]

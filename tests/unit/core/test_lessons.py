@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from streamrec.core.ledger.lessons import Learned, Lesson, learned_from, span
 from streamrec.core.release.manifest import Manifest
-from streamrec.core.training.lessons import Learned, Lesson, learned_from, span
 
 LESSONS = [Lesson(3, 1, 40), Lesson(7, 1, 90)]
 

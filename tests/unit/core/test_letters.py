@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.events import DeadLetter
-from streamrec.core.letters import (
+from streamrec.core.dead_letters import (
     Choice,
     Letter,
     Origin,
@@ -13,6 +12,7 @@ from streamrec.core.letters import (
     parse_age_ms,
     parse_name,
 )
+from streamrec.core.events import DeadLetter
 from streamrec.errors import (
     HandlingFailed,
     InvalidField,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamrec.core.release.off_policy import Snips, greedy_weight
-from streamrec.core.serving.exploration import Exploration, last_slot
+from streamrec.tasks.ranking.lists.exploration import Exploration, last_slot
 
 
 def test_the_greedy_value_is_recovered_from_exploring_lists() -> None:

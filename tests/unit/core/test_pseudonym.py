@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from streamrec.bootstrap.clients import known_as
+from streamrec.apps.clients import known_as
 from streamrec.core.pseudonym import pseudonym
 from streamrec.settings import Settings, TrustSettings, describe
 

@@ -1,8 +1,8 @@
 import pytest
 
-from streamrec.core.training import quarantine
-from streamrec.core.training.quarantine import Quarantine
-from streamrec.core.training.watermarks import Ledger, Span, from_record, to_record
+from streamrec.core.ledger import quarantine
+from streamrec.core.ledger.ledger import Ledger, Span, from_record, to_record
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.errors import UserError
 from tests.harness.training import batches
 

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release import registry, transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.core.release.transitions import HISTORY
-from streamrec.core.training.quarantine import Quarantine
 from streamrec.errors import UserError
 
 PIN = Pin("ana", "clicks fell", 5)

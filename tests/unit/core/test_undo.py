@@ -1,8 +1,8 @@
 import pytest
 
-from streamrec.core.training import undo
-from streamrec.core.training.quarantine import Quarantine
-from streamrec.core.training.undo import Place
+from streamrec.core.ledger import undo
+from streamrec.core.ledger.quarantine import Quarantine
+from streamrec.core.ledger.undo import Place
 from streamrec.errors import UserError
 from tests.fakes.generations import draft
 

@@ -12,18 +12,18 @@ import pytest
 
 import schemas
 from streamrec.core.events import Recommendation, Trigger
+from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
-from streamrec.core.state.features import FEATURES
-from streamrec.core.training.watermarks import Ledger
 from streamrec.errors import GenerationRefused, InvalidField, UnknownSchema
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
 from streamrec.infra.wire import schema_registry
 from streamrec.infra.wire.codec import Codec
 from streamrec.infra.wire.foreign_schema import parsed
 from streamrec.infra.wire.schema_registry import SchemaRegistry
+from streamrec.loop.training.admission import admit
+from streamrec.loop.training.training_progress import Progress
 from streamrec.ports import DeliveredBatch
-from streamrec.stages.training.admission import admit
-from streamrec.stages.training.training_progress import Progress
+from streamrec.tasks.ranking.features import FEATURES
 from tests.harness.training import SET, batches
 
 CODEC = Codec()

@@ -1,0 +1,28 @@
+"""The composition root: which real part stands behind which port.
+
+One module per process, so that each loads only what it needs:
+
+clients.py          what operators' commands and several processes share
+process.py          what every worker does before it works
+model.py            the model that learns, and what seals its generations
+rights.py           what each role does in Kafka, and whether Kafka lets us
+features.py         the feature worker
+trainer.py          the trainer
+alarm.py            in its process: the alarm on the population
+live.py             in its process: what watches released generations
+serving.py          the serving worker
+local_loop.py       all of them on this host, with servers of their own (`up`, `demo`)
+reproduce.py        a generation made again
+undo.py             what an undo needs to know
+status.py           one look at a running loop from outside
+why.py              everything that is known of one answer
+users.py            what is held about a person, and having it forgotten
+trust.py            keys, from the files that the settings name
+dead_letters.py     dead letters, put together for the command line. Loads neither torch nor faust
+worker_context.py   what every part of a worker's process is made with: who we are, connections,
+                    the word to stop
+
+The three workers' modules each have ``run(settings, worker_id)``: it works until SIGTERM or
+SIGINT, then finishes what it holds and returns. ``streamrec worker <role>`` and
+``workers/<role>.py`` call it.
+"""

@@ -1,0 +1,168 @@
+"""Settings that can be connected to, and the clients made from them.
+
+Shared by commands and workers. Loads neither torch nor faust.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from redis import Redis
+
+from streamrec import settings as reader
+from streamrec.core import topics
+from streamrec.core.events import Item, Source
+from streamrec.core.pseudonym import pseudonym
+from streamrec.core.release.registry import ControlRecord
+from streamrec.core.state.catalogue import item_from_record
+from streamrec.errors import UserError
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.processes import servers_file
+from streamrec.infra.stores.control_log import KafkaControlLog
+from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.infra.stores.live_board import RedisLiveBoard
+from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.registry_store import open_registry
+from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.kafka import KafkaPublisher, client_config
+from streamrec.infra.wire.kafka_topics import partition_counts
+from streamrec.loop.releasing.release import ReleaseDesk
+from streamrec.ports import RegistryStore
+from streamrec.settings import Settings
+
+
+def located(settings: Settings | None = None) -> Settings:
+    """Settings whose Kafka and Redis can be connected to.
+
+    Configured addresses stand; otherwise those of a running ``streamrec up`` are taken.
+
+    Raises:
+        SettingsError: a setting is unknown or impossible.
+        UserError: nothing is configured and nothing runs.
+    """
+    settings = settings or reader.load()
+    kafka, redis = settings.kafka, settings.redis
+    if kafka.bootstrap and redis.url:
+        return settings
+    running = servers_file.read(settings.state_dir)
+    if running is None:
+        raise UserError(_nowhere(settings))
+    return replace(
+        settings,
+        kafka=replace(kafka, bootstrap=kafka.bootstrap or running.kafka_bootstrap),
+        redis=replace(redis, url=redis.url or running.redis_url),
+    )
+
+
+def _nowhere(settings: Settings) -> str:
+    missing = " and ".join(
+        name
+        for name, value in (
+            ("STREAMREC_KAFKA_BOOTSTRAP", settings.kafka.bootstrap),
+            ("STREAMREC_REDIS_URL", settings.redis.url),
+        )
+        if not value
+    )
+    return (
+        f"{missing} not configured and no `streamrec up` running in {settings.state_dir}: "
+        f"start one, or set {missing}"
+    )
+
+
+def codec(settings: Settings) -> Codec:
+    """The codec of every topic."""
+    return Codec(settings.kafka.max_message_bytes, settings.kafka.schema_registry_url)
+
+
+def publisher(settings: Settings, client_id: str) -> KafkaPublisher:
+    """A connected producer; close it. Raises Unavailable."""
+    return KafkaPublisher(settings.kafka, client_id)
+
+
+def control_log(
+    settings: Settings, observe: Callable[[ControlRecord], object] = lambda _: None
+) -> KafkaControlLog:
+    """The log that the workers obey; a context manager that connects at first use."""
+    prefix = settings.kafka.topic_prefix
+    return KafkaControlLog(client_config(settings.kafka), codec(settings), prefix, observe=observe)
+
+
+def registry_store(settings: Settings) -> RegistryStore:
+    """Where generations are kept."""
+    return open_registry(registry_url(settings), settings.state_dir / "registry-cache")
+
+
+def registry_url(settings: Settings) -> str:
+    """A path or an fsspec URL."""
+    return settings.registry_url or str((settings.state_dir / "registry").absolute())
+
+
+def redis(settings: Settings) -> Redis:
+    """A client; a context manager. Connects at first use."""
+    return connect_redis(settings.redis)
+
+
+def fleet(settings: Settings, client: Redis) -> RedisFleet:
+    """Who is alive."""
+    return RedisFleet(client, settings.redis.key_prefix)
+
+
+def live_board(settings: Settings, client: Redis) -> RedisLiveBoard:
+    """What the trainer says of live outcomes."""
+    return RedisLiveBoard(client, settings.redis.key_prefix)
+
+
+def partition_store(settings: Settings, client: Redis) -> RedisPartitionStore:
+    """State by source partition."""
+    return RedisPartitionStore(client, settings.redis.key_prefix)
+
+
+def known_as(settings: Settings, user: str) -> str:
+    """The id of a person in topics and stores: a pseudonym where a key is set."""
+    key = settings.trust.pseudonym_key
+    return pseudonym(key, user) if key and user else user
+
+
+def catalogue_items(settings: Settings) -> dict[str, Item]:
+    """Every item the feature workers have applied, by id. Raises Unavailable."""
+    partitions = partition_counts(settings.kafka).get(topics.ITEMS, 0)
+    found: dict[str, Item] = {}
+    with redis(settings) as client:
+        store = partition_store(settings, client)
+        for partition in range(partitions):
+            rows = store.read_rows(Source(topics.ITEMS, partition), since=0).rows
+            found |= {item_id: item_from_record(record) for item_id, record in rows.items()}
+    return found
+
+
+@contextmanager
+def release_desk(settings: Settings) -> Iterator[ReleaseDesk]:
+    """Changes to the registry in the name of whoever runs this command."""
+    with control_log(settings) as control, redis(settings) as client:
+        yield ReleaseDesk(
+            control,
+            fleet(settings, client),
+            registry_store(settings),
+            SystemClock(),
+            operator(),
+            stage_timeout_s=settings.trainer.stage_timeout_s,
+        )
+
+
+def operator() -> str:
+    """Who runs this command, for the control log."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for its user
+        name = "somebody"
+    return f"{name}@{socket.gethostname()}"
+
+
+def default_worker_id(role: str) -> str:
+    """Unique on all hosts as long as the process lives."""
+    return f"{role}-{socket.gethostname()}-{os.getpid()}"

@@ -1,0 +1,121 @@
+"""The feature worker: Kafka's events and items into Redis, mini-batches out.
+
+Wires ``loop.ingesting.ingest`` to faust, kafka-python and Redis. Waits for whatever is not there
+yet, and says so; loads no torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from streamrec.apps.process import stop_on_signals
+from streamrec.apps.worker_context import Surroundings, surroundings
+from streamrec.core import topics
+from streamrec.core.state.batching import BatchRules
+from streamrec.core.state.fold import FoldRules
+from streamrec.errors import Unavailable
+from streamrec.infra.feeds.faust_app import make_app, run_app
+from streamrec.infra.feeds.feed import Feed
+from streamrec.infra.processes.telemetry import configure_logging
+from streamrec.infra.wire.kafka_offsets import log_bounds
+from streamrec.loop.ingesting.ingest import Ingest, IngestRules
+from streamrec.loop.ingesting.ingest_events import EventsRules
+from streamrec.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FEATURES = "features"
+BEAT_S = 1.0
+
+
+def run(settings: Settings, worker_id: str) -> None:
+    """Work until SIGTERM or SIGINT, then finish what is in hand.
+
+    Raises SourceGap when a log no longer holds what the state needs.
+    """
+    configure_logging(settings.log_level, worker_id)
+    with surroundings(settings, worker_id, FEATURES, stop_on_signals()) as around:
+        if around is not None:
+            asyncio.run(_consume(around))
+
+
+def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRules:
+    """Settings as the stage wants them. ``partitions`` of "items" and "events"."""
+    ingest = settings.ingest
+    return IngestRules(
+        partitions=partitions,
+        events=EventsRules(
+            fold=FoldRules(
+                partitions=partitions[topics.EVENTS],
+                attribution_window_ms=int(ingest.attribution_window_s * 1000),
+                sampled_negatives=ingest.sampled_negatives,
+                repeats=ingest.repeated_clicks,
+            ),
+            batch=BatchRules(
+                examples=ingest.batch_examples,
+                bytes=settings.kafka.max_message_bytes - 1024,  # room for the batch's own fields
+                age_ms=int(ingest.batch_age_s * 1000),
+            ),
+            future_tolerance_ms=int(ingest.future_tolerance_s * 1000),
+        ),
+        refresh_ms=int(ingest.statistics_refresh_s * 1000),
+    )
+
+
+async def _consume(around: Surroundings) -> None:
+    """Until a signal: from here on this loop hears them."""
+    settings, stop = around.settings, asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if around.stop.is_set():  # one came before
+        stop.set()
+    ingest = Ingest(around.edges(), ingest_rules(settings, around.partitions))
+    feed = Feed(
+        settings.kafka, ingest, settings.ingest.run_events, partial(log_bounds, settings.kafka)
+    )
+    scratch = settings.state_dir / "faust" / around.worker_id
+    app = make_app(settings.kafka, around.worker_id, feed, scratch)
+    beating = asyncio.ensure_future(_beat(around, ingest, feed))
+    try:
+        await run_app(app, stop)
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+
+
+async def _beat(around: Surroundings, ingest: Ingest, feed: Feed) -> None:
+    """Say that we are alive and what we have done, until cancelled."""
+    clock, silent = around.clock, False
+    last_ms, last_applied, rate = clock.now_ms(), 0.0, 0.0
+    status = around.identity()
+    try:
+        while True:
+            now_ms, gauges = clock.now_ms(), ingest.counts.gauges()
+            if now_ms > last_ms:
+                rate = (gauges["events_applied"] - last_applied) / (now_ms - last_ms) * 1000
+            last_ms, last_applied = now_ms, gauges["events_applied"]
+            gauges |= {
+                "rate": rate,
+                "lag": float(sum(feed.lag.values())),
+                "partitions": float(len(feed.lag)),
+                "watermark_ms": float(ingest.watermark_ms),
+            }
+            status = replace(status, beat_at_ms=now_ms, gauges=gauges)
+            try:
+                await asyncio.to_thread(around.fleet.beat, status)
+                silent = False
+            except Unavailable as error:
+                if not silent:
+                    log.warning("nobody hears that this worker is alive: %s", error)
+                silent = True
+            await asyncio.sleep(BEAT_S)
+    finally:
+        around.fleet.leave(around.worker_id)

@@ -1,0 +1,85 @@
+"""What each role does in Kafka, and whether Kafka lets us.
+
+The same as the table of docs/operating.md, Rights in Kafka. Knows no error of Kafka's
+(``infra.wire.kafka_rights``). Loads neither torch nor faust.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streamrec.apps.local_loop import FEATURES, SERVING, TRAINER
+from streamrec.core.topics import (
+    ADAPTERS,
+    DEAD_LETTER,
+    EVENTS,
+    ITEMS,
+    RECOMMENDATIONS,
+    REQUESTS,
+    TRAINING_BATCHES,
+    USER_UPDATES,
+)
+from streamrec.infra.wire.kafka_topics import lacking
+from streamrec.settings import KafkaSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Topics by what is done with them; ``group``: of consumers, short."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    describes: tuple[str, ...] = ()
+    group: str | None = None
+
+    @property
+    def operations(self) -> dict[str, set[str]]:
+        """Topic -> operations, as Kafka names them; reading and writing include describing."""
+        found: dict[str, set[str]] = {}
+        for operation, topics in (
+            ("READ", self.reads),
+            ("WRITE", self.writes),
+            ("DESCRIBE", self.describes),
+        ):
+            for topic in topics:
+                found.setdefault(topic, set()).add(operation)
+        return found
+
+
+ROLES = {
+    FEATURES: Needs(
+        reads=(ITEMS, EVENTS),
+        writes=(USER_UPDATES, TRAINING_BATCHES, DEAD_LETTER),
+        group="features",
+    ),
+    TRAINER: Needs(
+        reads=(TRAINING_BATCHES, ADAPTERS),
+        writes=(ADAPTERS, DEAD_LETTER),
+        describes=(EVENTS, ITEMS),
+    ),
+    SERVING: Needs(
+        reads=(USER_UPDATES, REQUESTS, ADAPTERS),
+        writes=(RECOMMENDATIONS, DEAD_LETTER),
+        describes=(EVENTS, ITEMS),
+        group="serving",
+    ),
+}
+WATCHER = Needs(reads=(RECOMMENDATIONS, EVENTS), writes=())
+"""A trainer's, in addition, where it watches what users do (``apps.live``)."""
+
+
+def watches_outcomes(settings: Settings) -> bool:
+    """Whether somebody asks what users do with their lists."""
+    return bool(settings.canary.share or settings.serving.explore or settings.guard.click_drop)
+
+
+def not_granted(settings: Settings, role: str) -> list[str]:
+    """Rights that ``role`` needs and we lack, in words. Raises Unavailable."""
+    found = _lacking(settings.kafka, ROLES[role])
+    if role == TRAINER and watches_outcomes(settings):
+        found += _lacking(settings.kafka, WATCHER)
+    return found
+
+
+def _lacking(kafka: KafkaSettings, needs: Needs) -> list[str]:
+    return lacking(kafka, needs.operations, needs.group)

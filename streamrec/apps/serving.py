@@ -1,0 +1,93 @@
+"""The serving worker, put together. Loads torch and the language model."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from redis import Redis
+
+from streamrec.apps import clients, trust
+from streamrec.apps.process import stop_on_signals
+from streamrec.apps.worker_context import Surroundings, surroundings
+from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
+from streamrec.infra.processes.telemetry import configure_logging
+from streamrec.infra.stores.explanations import RedisExplanations
+from streamrec.loop.releasing.attested import AttestedStore
+from streamrec.loop.releasing.fleet_watch import SERVING
+from streamrec.loop.serving.generation_follower import Obedience
+from streamrec.loop.serving.serve import Server
+from streamrec.loop.serving.serving_worker import Parts, ServingWorker
+from streamrec.models.loading import load_encoder
+from streamrec.settings import Settings
+from streamrec.tasks.ranking.lists.explainer import Explainer
+from streamrec.tasks.ranking.lists.exploration import Exploration
+from streamrec.tasks.ranking.lists.state_mirror import Mirror
+from streamrec.tasks.ranking.model.served import hot_swap
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, worker_id: str) -> None:
+    """Work until SIGTERM or SIGINT, then finish what is held and return.
+
+    Raises:
+        EncoderUnavailable, SettingsError: the language model cannot be made.
+        UserError: an impossible log level.
+    """
+    configure_logging(settings.log_level, worker_id)
+    run_serving_worker(settings, worker_id, stop_on_signals())
+
+
+def run_serving_worker(settings: Settings, worker_id: str, stop: threading.Event) -> None:
+    """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
+    with surroundings(settings, worker_id, SERVING, stop) as around:
+        if around is not None:
+            _worker(around).run()
+    log.info("stopped")
+
+
+def _worker(around: Surroundings) -> ServingWorker:
+    settings = around.settings
+    mirror = Mirror(around.store, around.partitions)
+    swap = hot_swap(load_encoder(settings.encoder), mirror.catalogue, trust.signers(settings))
+    feed = KafkaTriggerFeed(settings.kafka, clients.codec(settings), around.worker_id)
+    attested = AttestedStore(clients.registry_store(settings))
+    keep = settings.serving.keep_generations
+    parts = Parts(
+        feed=around.closing(feed),
+        control=around.control_log(attested.note),
+        fleet=around.fleet,
+        clock=around.clock,
+        mirror=mirror,
+        obedience=Obedience(attested, swap, mirror.catalogue, keep=keep),
+        server=_server(around, mirror),
+    )
+    return ServingWorker(
+        parts,
+        around.identity(),
+        around.stop,
+        batch_users=settings.serving.batch_users,
+        refresh_s=settings.serving.statistics_refresh_s,
+    )
+
+
+def _server(around: Surroundings, mirror: Mirror) -> Server:
+    serving = around.settings.serving
+    return Server(
+        around.edges(),
+        mirror,
+        worker_id=around.worker_id,
+        k=serving.k,
+        exploration=Exploration(serving.explore, serving.explore_shortlist),
+        explainer=explainer(around.settings, around.redis),
+    )
+
+
+def explainer(settings: Settings, redis: Redis) -> Explainer:
+    """Reasons for every item; explanations kept as long, and as many, as the settings say."""
+    serving = settings.serving
+    if not (serving.explain_s and serving.explain_per_s):
+        return Explainer()
+    kept = RedisExplanations(redis, settings.redis.key_prefix, serving.explain_s)
+    return Explainer(kept, serving.explain_per_s)

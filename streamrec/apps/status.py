@@ -1,0 +1,139 @@
+"""One look at a running loop from outside: positions, workers, champion.
+
+Knows where each number lives. Does not know how they are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from streamrec.apps import clients
+from streamrec.core import topics
+from streamrec.core.events import Source
+from streamrec.core.release.live_report import LiveReport
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import ControlRecord
+from streamrec.errors import GenerationRefused, UserError
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
+from streamrec.infra.wire.kafka_topics import check_visible, partition_counts
+from streamrec.ports import WorkerStatus
+from streamrec.settings import Settings
+
+SERVING_GROUP = "serving"
+FOLDED = (topics.EVENTS, topics.ITEMS)
+ANSWERED = (topics.USER_UPDATES, topics.REQUESTS)
+WRITTEN = (topics.TRAINING_BATCHES, topics.RECOMMENDATIONS, topics.DEAD_LETTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One topic: how many messages it has had, and how many its readers have dealt with."""
+
+    topic: str
+    written: int
+    read: int | None = None  # None: nobody's position is known, or there is no reader
+
+    @property
+    def lag(self) -> int | None:
+        return None if self.read is None else max(0, self.written - self.read)
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """What answers, and how much of the stream it has not learned from."""
+
+    record: ControlRecord
+    created_at_ms: int | None = None
+    events_not_learned: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    at_ms: int
+    flows: tuple[Flow, ...]
+    workers: tuple[WorkerStatus, ...]
+    champion: Champion | None
+    live: LiveReport | None = None
+
+
+class Observer:
+    """Looks again and again at one loop. A context manager.
+
+    Raises (``look``): Unavailable; UserError when the topics are not there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._redis = clients.redis(settings)
+        self._store = clients.partition_store(settings, self._redis)
+        self._fleet = clients.fleet(settings, self._redis)
+        self._registry = clients.registry_store(settings)
+        self._live = clients.live_board(settings, self._redis)
+        self._clock = SystemClock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._redis.close()
+
+    def look(self) -> Snapshot:
+        """Everything, as of about now."""
+        kafka = self._settings.kafka
+        counts = partition_counts(kafka)
+        missing = [topic.name for topic in topics.TOPICS if topic.name not in counts]
+        if missing:
+            check_visible(kafka, missing)
+            raise UserError(f"no topic {', '.join(missing)}: `streamrec topics create`")
+        ends = end_offsets(kafka, [*FOLDED, *ANSWERED, *WRITTEN])
+        applied = {
+            (topic, partition): self._store.position(Source(topic, partition))
+            for topic in FOLDED
+            for partition in range(counts[topic])
+        }
+        answered = group_offsets(kafka, SERVING_GROUP)
+        flows = [_flow(topic, ends, applied) for topic in FOLDED]
+        flows += [_flow(topic, ends, answered) for topic in ANSWERED]
+        flows += [Flow(topic, _total(topic, ends)) for topic in WRITTEN]
+        return Snapshot(
+            self._clock.now_ms(),
+            tuple(flows),
+            tuple(self._fleet.workers()),
+            self._champion(applied),
+            self._live.get(),
+        )
+
+    def _champion(self, applied: Mapping[tuple[str, int], int]) -> Champion | None:
+        with clients.control_log(self._settings) as control:
+            record = control.latest()
+        if record is None:
+            return None
+        generation = record.state.champion
+        if generation is None:
+            return Champion(record)
+        try:
+            path = self._registry.get(generation) / "manifest.json"
+            manifest = Manifest.from_json(path.read_text())
+        except (GenerationRefused, OSError):
+            return Champion(record)
+        missing = sum(
+            max(0, position - manifest.trained_through.get(str(partition), 0))
+            for (topic, partition), position in applied.items()
+            if topic == topics.EVENTS
+        )
+        return Champion(record, manifest.created_at_ms, missing)
+
+
+def _flow(
+    topic: str, ends: Mapping[tuple[str, int], int], read: Mapping[tuple[str, int], int]
+) -> Flow:
+    """A partition whose reader has no position yet counts as unread."""
+    known = any(name == topic for name, _ in read)
+    return Flow(topic, _total(topic, ends), _total(topic, read) if known else None)
+
+
+def _total(topic: str, offsets: Mapping[tuple[str, int], int]) -> int:
+    return sum(offset for (name, _), offset in offsets.items() if name == topic)

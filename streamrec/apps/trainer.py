@@ -1,0 +1,198 @@
+"""The trainer, put together. Loads torch and the language model.
+
+In the order in which a mini-batch meets them:
+
+1. The feed and the mirror of the catalogue, before anything is learned; the lease, without which
+   nothing is.
+2. The model, which learns it.
+3. Whom a candidate is compared with, how it is sent out, and what watches it from then on.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from streamrec.apps import clients
+from streamrec.apps.alarm import promotion_alarm
+from streamrec.apps.live import desk_of, live, tryout
+from streamrec.apps.model import Model, load_model
+from streamrec.apps.process import stop_on_signals
+from streamrec.apps.worker_context import Surroundings, surroundings
+from streamrec.core import topics
+from streamrec.core.events import Source
+from streamrec.core.examples import Example
+from streamrec.core.release.gate import GateRules
+from streamrec.errors import Refused
+from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
+from streamrec.infra.processes.telemetry import configure_logging, open_scalars, peak_rss_mb
+from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
+from streamrec.infra.stores.lease import RedisLease
+from streamrec.loop.background import Background
+from streamrec.loop.ingesting.raw import RawRecord, Refusals
+from streamrec.loop.releasing.attested import AttestedStore
+from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.training.champion import ChampionWatch
+from streamrec.loop.training.dependencies import Parts, Rhythm
+from streamrec.loop.training.train import Trainer
+from streamrec.loop.training.training_worker import (
+    TRAINER,
+    CatalogueMirror,
+    TrainingWorker,
+    WorkerParts,
+)
+from streamrec.models.data_parallel import Followers, follow
+from streamrec.models.distributed import Group, joined_group
+from streamrec.models.loading import load_encoder
+from streamrec.ports import DeliveredBatch, RegistryStore, Scalars
+from streamrec.settings import Settings, TrainerSettings
+from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.model.generations import ModelGenerations
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, worker_id: str) -> None:
+    """Work until SIGTERM or SIGINT, then write a checkpoint and return.
+
+    Raises:
+        EncoderUnavailable, SettingsError: the language model cannot be made.
+        UserError: an impossible log level, TensorBoard missing, mini-batches made anew.
+        LeaseLost, GenerationRefused, GroupBroken: it must not go on; the message says why.
+    """
+    group = joined_group()
+    try:
+        if group.rank > 0:
+            configure_logging(settings.log_level, f"{worker_id}.{group.rank}")
+            _follow(settings, group)
+            return
+        configure_logging(settings.log_level, worker_id)
+        followers = Followers(group)
+        _lead(settings, worker_id, followers)
+        followers.dismiss()
+    finally:
+        group.close()
+
+
+def _lead(settings: Settings, worker_id: str, followers: Followers) -> None:
+    stop = stop_on_signals()
+    with (
+        closing(open_scalars(settings.trainer.tensorboard_dir)) as scalars,
+        surroundings(settings, worker_id, TRAINER, stop) as around,
+    ):
+        if around is not None:
+            _worker(around, scalars, followers).run()
+    log.info("stopped")
+
+
+def _follow(settings: Settings, group: Group) -> None:
+    """Compute for the first process until it ends; a signal reaches that one too."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    encoder = load_encoder(settings.encoder, group.rank)
+    log.info("process %d of %d: computing for the first", group.rank + 1, group.size)
+    follow(group, encoder)
+    log.info("dismissed")
+
+
+def _worker(around: Surroundings, scalars: Scalars, followers: Followers) -> TrainingWorker:
+    settings = around.settings
+    feed = around.closing(KafkaBatchFeed(settings.kafka, clients.codec(settings), around.worker_id))
+    mirror = CatalogueMirror(around.store, around.partitions[topics.ITEMS])
+    lease = RedisLease(around.redis, settings.redis.key_prefix, TRAINER, around.worker_id)
+    model = _model(around, followers)
+    way_out = _way_out(around, model)
+    parts = Parts(
+        feed=feed,
+        learner=model.learner,
+        checkpoints=DirectoryCheckpoints(settings.state_dir / "checkpoints"),
+        snapshots=DirectorySnapshots(settings.state_dir / "snapshots"),
+        generations=way_out.generations,
+        store=way_out.store,
+        champions=way_out.champions,
+        line=way_out.line,
+        clock=around.clock,
+        scalars=scalars,
+        work=settings.state_dir / "candidates",
+        refuse=partial(_refuse, Refusals(around.edges())),
+        mirror=mirror.refresh,
+        observe=way_out.observe,
+        may_train=lease.confirm,
+        start_from=settings.trainer.start_from or None,
+        stopping=around.stop.is_set,
+    )
+    trainer = Trainer(parts, rhythm(settings.trainer))
+    running = WorkerParts(
+        trainer, lease, around.fleet, peak_rss_mb, mirror.settled, way_out.watchers
+    )
+    return TrainingWorker(running, around.identity(), around.stop)
+
+
+def _model(around: Surroundings, followers: Followers) -> Model:
+    """The model, closed in the end, on the weights that the settings want to start from."""
+    settings = around.settings
+    model = load_model(settings, followers)
+    around.closing(model.learner)
+    if settings.trainer.start_from:
+        model.start_from(clients.registry_store(settings), settings.trainer.start_from)
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class _WayOut:
+    """From a candidate to the fleet. ``observe``: shown what is about to be learned."""
+
+    generations: ModelGenerations
+    store: RegistryStore
+    champions: ChampionWatch
+    line: ReleaseLine
+    observe: Callable[[Sequence[Example]], object]
+    watchers: tuple[Background, ...]
+
+
+def _way_out(around: Surroundings, model: Model) -> _WayOut:
+    store, generations = clients.registry_store(around.settings), model.generations()
+    attested = AttestedStore(store)
+    champions = ChampionWatch(
+        around.control_log(attested.note), attested, generations, model.learner.snapshot
+    )
+    watching = live(around, lambda: champions.state)
+    alarm, alarms = promotion_alarm(around, model.catalogue.categories_of)
+    desk = desk_of(around, around.worker_id, tryout=tryout(around, watching.outcomes))
+    thread = ThreadPoolExecutor(1, thread_name_prefix="release")
+    around.stack.enter_context(thread)  # a release ends before what it needs is closed
+    line = ReleaseLine(desk, store, thread, around.stop)
+    watchers = (*watching.watchers, *alarms)
+    return _WayOut(generations, store, champions, line, alarm.observe, watchers)
+
+
+def rhythm(settings: TrainerSettings) -> Rhythm:
+    """Settings as the stage wants them."""
+    return Rhythm(
+        feature_set=FEATURE_SET,
+        release_examples=settings.release_examples,
+        release_s=settings.release_s,
+        gate_examples=settings.gate_examples,
+        gate_s=settings.gate_s,
+        checkpoint_s=settings.checkpoint_s,
+        snapshots=settings.snapshots,
+        rules=GateRules(
+            ranking_limit=settings.gate_ranking_limit,
+            loss_limit_ratio=settings.gate_loss_limit_ratio,
+            max_update_norm=settings.gate_max_update_norm,
+            max_kl=settings.gate_max_kl,
+            min_coverage_ratio=settings.gate_min_coverage_ratio,
+            max_calibration=settings.gate_max_calibration,
+            floor_tolerance=settings.gate_floor_tolerance,
+        ),
+    )
+
+
+def _refuse(refusals: Refusals, delivered: DeliveredBatch, reason: Refused) -> None:
+    record = RawRecord(delivered.offset, 0, delivered.key, delivered.data)
+    refusals.publish(Source(topics.TRAINING_BATCHES, 0), [(record, reason)])

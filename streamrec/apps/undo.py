@@ -1,0 +1,129 @@
+"""What an undo needs to know, gathered from registry, Kafka, fleet and disk.
+
+Loads no torch: an operator in a hurry does not wait for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from streamrec.apps import clients
+from streamrec.core import topics
+from streamrec.core.ledger import quarantine, undo
+from streamrec.core.ledger.quarantine import Quarantine
+from streamrec.core.ledger.undo import Place
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.registry import RegistryState
+from streamrec.errors import GenerationRefused, UserError
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.stores.checkpoints import DirectorySnapshots
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.infra.wire.kafka_offsets import log_bounds, offsets_since
+from streamrec.ports import RegistryStore
+from streamrec.settings import Settings
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the operator asked for, as written: ``user`` is a person's id, no pseudonym."""
+
+    quarantine: Sequence[str] = ()  # PARTITION:FROM-TO
+    since: str = ""
+    user: str = ""
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What to append: nothing has been changed yet."""
+
+    to: str
+    ranges: tuple[Quarantine, ...]
+
+
+def plan(settings: Settings, state: RegistryState, wanted: Wanted) -> Undo:
+    """Resolve times and users to offsets, and find the generation to go back to.
+
+    Raises UserError with what is possible instead, Unavailable.
+    """
+    bounds = log_bounds(settings.kafka, (topics.EVENTS, topics.TRAINING_BATCHES))
+    ends = {p: end for (topic, p), (_, end) in bounds.items() if topic == topics.EVENTS}
+    first_batch, _ = bounds[topics.TRAINING_BATCHES, 0]
+    places = _places(clients.registry_store(settings), state)
+    ranges = _ranges(settings, wanted, places, ends)
+    found = undo.choose(places, snapshots(settings), first_batch, ranges, wanted.to or None)
+    return Undo(found.generation, tuple(ranges))
+
+
+def snapshots(settings: Settings) -> set[str]:
+    """Generations that a trainer here or elsewhere can go back to. Raises Unavailable."""
+    with clients.redis(settings) as redis:
+        workers = clients.fleet(settings, redis).workers()
+        said = {name for worker in workers for name in worker.snapshots}
+    return said | set(DirectorySnapshots(settings.state_dir / "snapshots").names())
+
+
+def moment_ms(text: str, now_ms: int) -> int:
+    """``10m`` (ago; s, m, h, d) or ISO 8601, UTC where it does not say. Raises UserError."""
+    ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if ago:
+        return now_ms - int(float(ago[1]) * _UNITS_S[ago[2]] * 1000)
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UserError(
+            f"{text!r} is no time: write 10m, 2h, or 2026-01-31T12:00:00 (UTC)"
+        ) from None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _ranges(
+    settings: Settings, wanted: Wanted, places: Sequence[Place], ends: dict[int, int]
+) -> list[Quarantine]:
+    user = clients.known_as(settings, wanted.user) or None
+    ranges = [quarantine.written(text, user) for text in wanted.quarantine]
+    unknown = [str(at) for at in ranges if at.partition not in ends]
+    if unknown:
+        raise UserError(f"{unknown[0]}: events has the partitions 0 to {len(ends) - 1}")
+    if wanted.since:
+        at_ms = moment_ms(wanted.since, SystemClock().now_ms())
+        starts = offsets_since(settings.kafka, topics.EVENTS, at_ms)
+        ranges += [
+            Quarantine(p, start, ends[p], user) for p, start in starts.items() if start < ends[p]
+        ]
+        if not ranges:
+            raise UserError(f"no event has come since {wanted.since}: nothing to quarantine")
+    if user and not ranges:
+        back = next((at for at in places[1:] if wanted.to in ("", at.generation)), None)
+        if back is None:
+            raise UserError("say which events of the user: --quarantine or --since")
+        partition = partition_for(user, len(ends))
+        start = back.through.get(partition, 0)
+        ranges = [Quarantine(partition, start, max(ends[partition], start + 1), user)]
+    if user:
+        partition = partition_for(user, len(ends))
+        ranges = [at for at in ranges if at.partition == partition]
+        if not ranges:
+            raise UserError(
+                f"events of {wanted.user} are in partition {partition}, and of that there is "
+                "nothing to quarantine: give another range or an earlier time"
+            )
+    return ranges
+
+
+def _places(store: RegistryStore, state: RegistryState) -> list[Place]:
+    """Champion and former champions, newest first, as far as their manifests can be read."""
+    champion = (state.champion,) if state.champion else ()
+    places = []
+    for generation in dict.fromkeys((*champion, *reversed(state.history))):
+        try:
+            text = (store.get(generation) / "manifest.json").read_text()
+            places.append(undo.place_of(Manifest.from_json(text)))
+        except (GenerationRefused, OSError):
+            continue
+    return places

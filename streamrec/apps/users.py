@@ -1,0 +1,123 @@
+"""What is held about a person, and having it forgotten.
+
+Forgetting is one more event of the person, in the topic ``events``: it has its place in the
+order of things, and every replay of the log obeys it in that place (docs/adr/0083).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+
+from streamrec.apps import clients
+from streamrec.core import topics
+from streamrec.core.events import Interaction, Kind, Source
+from streamrec.core.ledger.lessons import Learned, Lesson, learned_from, span
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.state.user_state import UserState
+from streamrec.errors import UserError
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.stores.explanations import RedisExplanations
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.infra.wire.kafka_offsets import end_offsets, log_bounds
+from streamrec.infra.wire.kafka_topics import partition_counts
+from streamrec.settings import Settings
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """``state`` is None when nothing is known. ``known_as``: the id in topics and stores."""
+
+    known_as: str
+    source: Source
+    state: UserState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Examples of a person that Kafka still keeps, and the generations that learned them.
+
+    ``first_batch``: mini-batches before it are gone, and with them the answer for those.
+    """
+
+    lessons: list[Lesson]
+    generations: list[Learned]
+    first_batch: int
+
+    @property
+    def quarantine(self) -> str:
+        """Their range as ``adapters rollback --relearn --quarantine`` takes it."""
+        return span(self.lessons)
+
+
+def held(settings: Settings, user: str) -> Held:
+    """A person's record in Redis. Raises Unavailable, UserError without an events topic."""
+    known_as = clients.known_as(settings, user)
+    partitions = partition_counts(settings.kafka).get(topics.EVENTS, 0)
+    if not partitions:
+        raise UserError("there is no events topic; `streamrec topics create` makes it")
+    source = Source(topics.EVENTS, partition_for(known_as, partitions))
+    with connect_redis(settings.redis) as redis:
+        _, (record,) = clients.partition_store(settings, redis).read_users(source, [known_as])
+    return Held(known_as, source, None if record is None else UserState.from_record(record))
+
+
+def forget(settings: Settings, person: Held, wait_s: float) -> bool:
+    """Send the event that says so; whether the feature workers applied it within ``wait_s``."""
+    event = Interaction(
+        event_id=f"forget-{uuid.uuid4().hex}",
+        user_id=person.known_as,
+        item_id="",
+        kind=Kind.FORGET,
+        occurred_at_ms=SystemClock().now_ms(),
+    )
+    publisher = clients.publisher(settings, "streamrec-cli")
+    try:
+        data = clients.codec(settings).encode(topics.EVENTS, event)
+        publisher.publish(topics.EVENTS, person.known_as.encode(), data)
+        publisher.flush()
+    finally:
+        publisher.close()
+    end = end_offsets(settings.kafka, [topics.EVENTS])[person.source]
+    deadline = time.monotonic() + wait_s
+    with connect_redis(settings.redis) as redis:
+        store = clients.partition_store(settings, redis)
+        while store.position(person.source) < end:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        RedisExplanations(redis, settings.redis.key_prefix, 0).forget(person.known_as)
+    return True
+
+
+def traces(settings: Settings, person: Held) -> Traces:
+    """Read all mini-batches that Kafka keeps, and every manifest. Raises Unavailable."""
+    (first, end) = log_bounds(settings.kafka, [topics.TRAINING_BATCHES])[topics.TRAINING_BATCHES, 0]
+    lessons = _lessons(settings, person.known_as, first, end)
+    store = clients.registry_store(settings)
+    manifests = (
+        Manifest.from_json((store.get(name) / MANIFEST).read_bytes())
+        for name in store.generations()
+    )
+    return Traces(lessons, learned_from(manifests, lessons, person.known_as), first)
+
+
+def _lessons(settings: Settings, user_id: str, first: int, end: int) -> list[Lesson]:
+    found: list[Lesson] = []
+    read = first
+    codec, topic = clients.codec(settings), [topics.TRAINING_BATCHES]
+    with Follower(settings.kafka, codec, topic, "streamrec-cli", from_start=True) as batches:
+        while read < end:
+            for seen in batches.poll(1.0):
+                read = seen.offset + 1
+                found += [
+                    Lesson(seen.offset, example.partition, example.offset)
+                    for example in getattr(seen.value, "examples", ())
+                    if example.user_id == user_id and example.kind != Kind.FORGET
+                ]
+    return found

@@ -1,0 +1,95 @@
+"""Everything that is known of one answer, put together for the command line. Loads torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamrec.apps import clients
+from streamrec.core import topics
+from streamrec.core.events import Recommendation
+from streamrec.core.release.manifest import Manifest
+from streamrec.errors import GenerationRefused, Malformed
+from streamrec.infra.stores.explanations import RedisExplanations
+from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.kafka_offsets import end_offsets
+from streamrec.models.generation import read_manifest
+from streamrec.settings import Settings
+from streamrec.tasks.ranking.lists.explanation import Explanation
+from streamrec.tasks.ranking.lists.hindsight import ItemHindsight
+from streamrec.tasks.ranking.model.hindsight import load_head, look_back
+
+SEARCH_S = 30.0
+"""How long the topic is searched for an answer that is not kept any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What could be found out. ``problem`` says why ``items`` is empty where it is."""
+
+    recommendation_id: str
+    kept: Explanation | None
+    items: Sequence[ItemHindsight] = ()
+    manifest: Manifest | None = None
+    published: Recommendation | None = None  # looked up only when nothing is kept
+    problem: str = ""
+
+
+def why(settings: Settings, recommendation_id: str) -> Why:
+    """Raises Unavailable."""
+    with connect_redis(settings.redis) as redis:
+        store = RedisExplanations(redis, settings.redis.key_prefix, settings.serving.explain_s)
+        try:
+            kept, problem = store.of(recommendation_id), ""
+        except Malformed as error:
+            kept, problem = None, str(error)
+    if kept is None:
+        found = published(settings, recommendation_id)
+        manifest = _manifest(settings, found.generation) if found else None
+        return Why(recommendation_id, None, (), manifest, found, problem or _not_kept(settings))
+    try:
+        directory = clients.registry_store(settings).get(kept.generation)
+        items: Sequence[ItemHindsight] = look_back(load_head(directory), kept)
+    except GenerationRefused as error:
+        items, problem = (), f"its scores cannot be taken apart: {error}"
+    return Why(recommendation_id, kept, items, _manifest(settings, kept.generation), None, problem)
+
+
+def published(settings: Settings, recommendation_id: str) -> Recommendation | None:
+    """The answer as it stands in the topic; None when it is not there (any more)."""
+    ends = end_offsets(settings.kafka, [topics.RECOMMENDATIONS])
+    left = {partition for (_, partition), end in ends.items() if end}
+    deadline_s = time.monotonic() + SEARCH_S
+    codec, found = clients.codec(settings), None
+    wanted = [topics.RECOMMENDATIONS]
+    with Follower(settings.kafka, codec, wanted, "streamrec-why", from_start=True) as follower:
+        while left and time.monotonic() < deadline_s:
+            for seen in follower.poll(1.0):
+                value = seen.value
+                if isinstance(value, Recommendation) and (
+                    value.recommendation_id == recommendation_id
+                ):
+                    found = value
+                if seen.offset + 1 >= ends[seen.topic, seen.partition]:
+                    left.discard(seen.partition)
+    return found
+
+
+def _manifest(settings: Settings, generation: str) -> Manifest | None:
+    try:
+        return read_manifest(clients.registry_store(settings).get(generation))
+    except GenerationRefused:
+        return None
+
+
+def _not_kept(settings: Settings) -> str:
+    serving = settings.serving
+    if not (serving.explain_s and serving.explain_per_s):
+        return "nothing is kept: STREAMREC_SERVING_EXPLAIN_S or …_PER_S is 0"
+    return (
+        f"what it was made from is not kept: it is older than {serving.explain_s:g} s, or more "
+        f"than {serving.explain_per_s:g} lists a second were answered, or it never was "
+        "(STREAMREC_SERVING_EXPLAIN_S, STREAMREC_SERVING_EXPLAIN_PER_S)"
+    )

@@ -1,0 +1,112 @@
+"""What every part of a worker's process is made with: who we are, connections, the word to stop.
+
+Knows what has to be there before a worker can be put together, and that all of it is closed when
+the worker has ended. Does not know what any worker does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+from redis import Redis
+
+from streamrec.apps import clients
+from streamrec.apps.process import identity, partitions_of, patiently
+from streamrec.core import topics
+from streamrec.core.release.registry import ControlRecord
+from streamrec.errors import Unavailable
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.stores.control_log import KafkaControlLog
+from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.infra.stores.redis_store import RedisPartitionStore
+from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
+from streamrec.loop.ingesting.raw import Edges
+from streamrec.ports import WorkerStatus
+from streamrec.settings import Settings
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+Opened = TypeVar("Opened", bound=Closable)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """``partitions``: of every topic there is, by short name. ``stop``: set when we must end."""
+
+    settings: Settings
+    worker_id: str
+    role: str
+    stop: threading.Event
+    partitions: Mapping[str, int]
+    publisher: KafkaPublisher
+    redis: Redis
+    fleet: RedisFleet
+    store: RedisPartitionStore
+    clock: SystemClock
+    stack: ExitStack
+
+    def closing(self, opened: Opened) -> Opened:
+        """The same; closed when the worker has ended, the last first."""
+        self.stack.callback(opened.close)
+        return opened
+
+    def control_log(
+        self, observe: Callable[[ControlRecord], object] = lambda _: None
+    ) -> KafkaControlLog:
+        """One more reader and writer of it, for one thread."""
+        return self.closing(clients.control_log(self.settings, observe))
+
+    def edges(self) -> Edges:
+        """What the stages that take in records and answer users work with."""
+        return Edges(
+            self.store,
+            self.publisher,
+            clients.codec(self.settings),
+            self.clock,
+            partial(partition_for, partitions=self.partitions[topics.EVENTS]),
+        )
+
+    def identity(self) -> WorkerStatus:
+        """The first status of this process, as a worker that started just now."""
+        return identity(self.worker_id, self.role, self.clock.now_ms())
+
+    def pause(self, seconds: float) -> None:
+        """For a thread of the worker: being told to stop ends its waiting. Raises Unavailable."""
+        if self.stop.wait(seconds):
+            raise Unavailable("stopping")
+
+
+@contextmanager
+def surroundings(
+    settings: Settings, worker_id: str, role: str, stop: threading.Event
+) -> Iterator[Surroundings | None]:
+    """Waits for Kafka, and says so; None when told to stop meanwhile. Redis may be away still."""
+    partitions = patiently(lambda: partitions_of(settings, role), stop)
+    publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
+    if partitions is None or publisher is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        stack.callback(publisher.close)
+        redis = stack.enter_context(clients.redis(settings))
+        yield Surroundings(
+            settings,
+            worker_id,
+            role,
+            stop,
+            partitions,
+            publisher,
+            redis,
+            clients.fleet(settings, redis),
+            clients.partition_store(settings, redis),
+            SystemClock(),
+            stack,
+        )

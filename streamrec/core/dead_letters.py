@@ -1,0 +1,157 @@
+"""Dead letters as an operator sees them: where they stand, what to do, what became of them.
+
+Knows how letters are named, chosen and counted, and what each code asks for. Does not know
+where letters are kept (``infra.stores.dead_letters``) nor how one is sent again
+(``loop.ingesting.resend``).
+
+A letter has two names: where it stands in the dead-letter topic (``PARTITION:OFFSET``) and
+where the refused message stood (``TOPIC:PARTITION:OFFSET``). A crash may leave two letters
+of one message; they share the second name only.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from streamrec.core import topics
+from streamrec.core.events import DeadLetter
+from streamrec.errors import UserError
+
+
+class Position(NamedTuple):
+    """Where a letter stands in the dead-letter topic."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}:{self.offset}"
+
+
+class Origin(NamedTuple):
+    """Where a message stood in its own topic (short name)."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+class Letter(NamedTuple):
+    position: Position
+    value: DeadLetter
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.value.topic, self.value.partition, self.value.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """What is remembered of a letter that was sent again.
+
+    ``to`` is None while nobody knows whether Kafka took it: the sender died in between, or
+    is at it right now.
+    """
+
+    letter: Position
+    by: str
+    at_ms: int
+    to: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which letters are wanted; what is empty does not narrow."""
+
+    topic: str = ""
+    code: str = ""
+    since_ms: int = 0
+
+    def takes(self, letter: DeadLetter) -> bool:
+        return (
+            self.topic in ("", letter.topic)
+            and self.code in ("", letter.code)
+            and letter.refused_at_ms >= self.since_ms
+        )
+
+
+def parse_name(name: str) -> Position | Origin:
+    """A letter's name as typed. Raises UserError."""
+    *topic, partition, offset = name.split(":") if name.count(":") in (1, 2) else ("", "", "", "")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        raise UserError(
+            f"{name!r} names no dead letter: expected PARTITION:OFFSET in the dead-letter topic, "
+            "or TOPIC:PARTITION:OFFSET of the refused message, as `dead-letter list` prints both"
+        )
+    if not topic:
+        return Position(int(partition), int(offset))
+    if topic[0] not in {known.name for known in topics.TOPICS}:
+        raise UserError(
+            f"{topic[0]!r} is no topic; expected one of "
+            + ", ".join(known.name for known in topics.TOPICS)
+        )
+    return Origin(topic[0], int(partition), int(offset))
+
+
+_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def parse_age_ms(text: str) -> int:
+    """Milliseconds in "30s", "15m", "2h" or "7d". Raises UserError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if not found:
+        raise UserError(f"{text!r} is no length of time; expected for instance 30s, 15m, 2h or 7d")
+    return math.floor(float(found[1]) * _UNITS_MS[found[2]])
+
+
+def counts(letters: Iterable[Letter]) -> Mapping[tuple[str, str], int]:
+    """Letters by (topic, code), most frequent first."""
+    found: dict[tuple[str, str], int] = {}
+    for letter in letters:
+        key = (letter.value.topic, letter.value.code)
+        found[key] = found.get(key, 0) + 1
+    return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+_ADVICE = {
+    "malformed": (
+        "The bytes are cut off or are no Avro or JSON. Mend the producer; to save this message, "
+        "`resend --value-file` with what it should have been, or `--edit` where it is text."
+    ),
+    "unknown-schema": (
+        "Nobody here knows the schema it was written with. Set "
+        "STREAMREC_KAFKA_SCHEMA_REGISTRY_URL, or upgrade streamrec, restart the workers and "
+        "`resend` it as it is."
+    ),
+    "invalid-field": (
+        "The reason names the field. Mend the producer; `resend --edit` (JSON) or "
+        "`--value-file` saves this message."
+    ),
+    "too-large": (
+        "Raise STREAMREC_KAFKA_MAX_MESSAGE_BYTES and the topic's max.message.bytes, restart "
+        "the workers and `resend` it; or send less at once with `--value-file`."
+    ),
+    "failed": (
+        "The message is readable, but handling it failed: that is a fault of streamrec. The "
+        "worker's log has the trace; once it is mended, `resend` it as it is."
+    ),
+}
+
+
+def advice(letter: DeadLetter) -> str:
+    """What an operator should do about it."""
+    if "belongs to partition" in letter.reason:
+        return (
+            "It was sent with the wrong key or partitioner. `resend --key USER_ID` puts it where "
+            "it belongs; the producer needs the user_id as key and Kafka's default partitioner."
+        )
+    if letter.topic == topics.TRAINING_BATCHES and letter.value is None:
+        return "Made by streamrec and too wide to be trained: there is nothing to send again."
+    return _ADVICE.get(letter.code, "Read the reason; `resend` sends it again as it is.")

@@ -1,0 +1,10 @@
+"""Other people's models, learned at the same moments, to be compared with.
+
+sasrec.py           SASRec: self-attention over item IDs, the sequential baseline (Kang & McAuley
+                    2018)
+sasrec_learner.py   SASRec as an online baseline: learns and ranks at the same moments as our own
+                    learner
+statistics.py       rankings by live statistics alone: what learning must beat
+"""
+
+import streamrec.models  # noqa: F401 - sizes torch's caches, which has to be before torch

@@ -1,0 +1,17 @@
+"""The demo: a real stream played through the real loop, watched from outside.
+
+play.py       the acts in their order
+ready.py      the catalogue in, every worker ready
+waiting.py    until nothing is missing, while somebody looks after the loop
+player.py     events onto the topic at a steady rate
+watcher.py    the topics followed, in the order of time, into core.loop_watch
+rollback.py   the champion back and forward, by the code of the command line
+memory.py     peak memory by process
+swaps.py      pauses that swaps cost, as the workers measured them
+cleaning.py   configured servers left as they were
+screen.py     a live panel in a terminal, plain lines elsewhere
+panel.py      what is seen while it runs
+summary.py    what is left when it ends
+
+The watcher reads the same topics as anybody else; no worker knows that it is in a demo.
+"""

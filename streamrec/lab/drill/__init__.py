@@ -1,0 +1,17 @@
+"""Breaking the loop on purpose, and counting what it cost.
+
+stream.py          what is sent: seeded users, impressions, clicks, requests, bad messages
+sender.py          sends it at a steady rate, whatever happens to the broker
+strikes.py         whom to kill, when; how long each took to be back
+servers.py         killing Redis and the broker, as far as what they promise allows
+evidence.py        what logs, Redis and the checkpoint say afterwards
+kill.py            the kill drill in its order
+report.py          its numbers, for people and as JSON
+swap.py            the swap drill: rolling back and forward, timed
+poison.py          the poison drill in its order
+poison_world.py    people with known tastes, and those who attack them
+poisoned.py        a generation that ranks upside down
+poison_report.py   its numbers, for people and as JSON
+
+What is compared, and with what, is ``lab.measures.drill_check``.
+"""

@@ -1,0 +1,200 @@
+"""What is left after the drill: logs, state in Redis, the trainer's checkpoint; the verdict.
+
+Knows where each lies and how it is read. Does not know what must be equal to what
+(``lab.measures.drill_check``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from streamrec.apps import clients
+from streamrec.apps.features import ingest_rules
+from streamrec.core import topics
+from streamrec.core.events import Interaction, Item, Source
+from streamrec.core.ledger.ledger import Ledger
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.fold import Located
+from streamrec.errors import InvalidField, Refused, UserError
+from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
+from streamrec.infra.wire.follower import Follower, Seen
+from streamrec.infra.wire.kafka import partition_for
+from streamrec.infra.wire.kafka_offsets import end_offsets
+from streamrec.infra.wire.kafka_topics import partition_counts
+from streamrec.lab.measures import drill_check
+from streamrec.lab.measures.drill_check import Broken, CleanPass, Found, Place
+from streamrec.loop.ingesting.ingest_events import check_admissible
+from streamrec.loop.training.training_progress import Progress
+from streamrec.settings import Settings
+
+POLL_S = 1.0
+EMPTY_POLLS = 20
+READ = (
+    topics.ITEMS,
+    topics.EVENTS,
+    topics.REQUESTS,
+    topics.RECOMMENDATIONS,
+    topics.ADAPTERS,
+    topics.DEAD_LETTER,
+)
+
+
+@dataclass(slots=True)
+class Verdict:
+    """How each promise was kept."""
+
+    state: Broken = field(default_factory=Broken)
+    training: Broken = field(default_factory=Broken)
+    answers: Broken = field(default_factory=Broken)
+    letters: Broken = field(default_factory=Broken)
+    mixed: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)  # what all this was checked over
+
+    @property
+    def promises(self) -> dict[str, Broken]:
+        return {
+            "user state and item statistics": self.state,
+            "examples trained": self.training,
+            "requests answered": self.answers,
+            "bad messages kept": self.letters,
+        }
+
+    @property
+    def lost(self) -> int:
+        return sum(broken.lost for broken in self.promises.values())
+
+    @property
+    def doubled(self) -> int:
+        return sum(broken.doubled for broken in self.promises.values())
+
+    @property
+    def kept(self) -> bool:
+        return not self.mixed and all(broken.kept for broken in self.promises.values())
+
+
+def read_logs(settings: Settings) -> dict[str, list[Seen]]:
+    """Everything on the topics, by topic, each partition in its order. Raises Unavailable."""
+    ends = {key: end for key, end in end_offsets(settings.kafka, READ).items() if end}
+    logs: dict[str, list[Seen]] = defaultdict(list)
+    codec = clients.codec(settings)
+    with Follower(settings.kafka, codec, READ, "streamrec-drill", from_start=True) as follower:
+        idle = 0
+        while ends and idle < EMPTY_POLLS:
+            seen = follower.poll(POLL_S)
+            idle = 0 if seen else idle + 1
+            for message in seen:
+                logs[message.topic].append(message)
+                if message.offset + 1 >= ends.get((message.topic, message.partition), 0):
+                    ends.pop((message.topic, message.partition), None)
+    if ends:
+        raise UserError(f"these logs could not be read to their ends: {sorted(ends)}")
+    return logs
+
+
+def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) -> Verdict:
+    """Compare everything that can be compared. Raises Unavailable."""
+    logs = read_logs(settings)
+    counts = partition_counts(settings.kafka)
+    clean, refused = _clean_passes(settings, logs[topics.EVENTS], counts, items)
+    refused += [
+        Place(seen.topic, seen.partition, seen.offset)
+        for topic in (topics.ITEMS, topics.REQUESTS)
+        for seen in logs[topic]
+        if isinstance(seen.value, Refused)
+    ]
+    verdict = Verdict()
+    for partition, passed in clean.items():
+        broken = drill_check.check_state(passed, found_state(settings, partition))
+        verdict.state.lost += broken.lost
+        verdict.state.doubled += broken.doubled
+        verdict.state.different += [f"events-{partition} {name}" for name in broken.different]
+    ledger = trained(settings)
+    verdict.training = drill_check.check_training(clean, ledger)
+    answers = [seen.value for seen in logs[topics.RECOMMENDATIONS]]
+    verdict.answers = drill_check.check_answers(requests, answers)
+    letters = [seen.value for seen in logs[topics.DEAD_LETTER]]
+    verdict.letters, repeated = drill_check.check_letters(
+        refused, (Place(letter.topic, letter.partition, letter.offset) for letter in letters)
+    )
+    controls = [(seen.timestamp_ms, seen.value) for seen in logs[topics.ADAPTERS]]
+    verdict.mixed = drill_check.mixed(controls, answers)
+    verdict.sizes = {
+        "events": sum(passed.position for passed in clean.values()),
+        "events_counted": sum(passed.counted for passed in clean.values()),
+        "users": sum(len(passed.users) for passed in clean.values()),
+        "rows": sum(len(passed.rows) for passed in clean.values()),
+        "examples": sum(passed.examples for passed in clean.values()),
+        "examples_sent_again": sum(m.seen_again for m in ledger.partitions.values()),
+        "requests": len(set(requests)),
+        "answers": len(answers),
+        "answers_sent_again": len(answers) - len({a.recommendation_id for a in answers}),
+        "generations_answering": len({a.generation for a in answers}),
+        "bad_messages": len(refused),
+        "dead_letters_sent_again": repeated,
+    }
+    return verdict
+
+
+def trained(settings: Settings) -> Ledger:
+    """What the newest checkpoint proves to have been trained."""
+    progress = progress_of(settings)
+    return progress.ledger if progress else Ledger()
+
+
+def progress_of(settings: Settings) -> Progress | None:
+    saved = DirectoryCheckpoints(settings.state_dir / "checkpoints").newest()
+    return None if saved is None else Progress.from_record(saved.record)
+
+
+def found_state(settings: Settings, partition: int) -> Found:
+    """Everything Redis holds of an events partition, users that nobody sent included."""
+    source = Source(topics.EVENTS, partition)
+    prefix = f"{settings.redis.key_prefix}:{{{source}}}:u:"
+    pattern = prefix.replace("[", "\\[") + "*"
+    with clients.redis(settings) as client:
+        store = clients.partition_store(settings, client)
+        keys = sorted(key.decode() for key in client.scan_iter(match=pattern, count=1_000))
+        users = [key.removeprefix(prefix) for key in keys]
+        position, records = store.read_users(source, users)
+        rows = store.read_rows(source, 0).rows
+    known = {user: r for user, r in zip(users, records, strict=True) if r is not None}
+    return Found(position, known, rows)
+
+
+def _clean_passes(
+    settings: Settings, log: Sequence[Seen], counts: Mapping[str, int], items: Sequence[Item]
+) -> tuple[dict[int, CleanPass], list[Place]]:
+    rules = ingest_rules(settings, counts).events
+    catalogue = Catalogue()
+    catalogue.put(items)
+    located: dict[int, list[Located]] = defaultdict(list)
+    ends: dict[int, int] = defaultdict(int)
+    refused = []
+    for seen in log:
+        ends[seen.partition] = seen.offset + 1
+        try:
+            event = _admitted(seen, counts[topics.EVENTS], rules.future_tolerance_ms)
+        except Refused:
+            refused.append(Place(seen.topic, seen.partition, seen.offset))
+        else:
+            located[seen.partition].append(Located(seen.offset, seen.timestamp_ms, event))
+    clean = {
+        partition: drill_check.clean_pass(
+            partition, located[partition], ends[partition], rules.fold, catalogue
+        )
+        for partition in range(counts[topics.EVENTS])
+    }
+    return clean, refused
+
+
+def _admitted(seen: Seen, partitions: int, future_tolerance_ms: int) -> Interaction:
+    if isinstance(seen.value, Refused):
+        raise seen.value
+    if not isinstance(seen.value, Interaction):
+        raise InvalidField(f"not an event but {type(seen.value).__name__}")
+    belongs = partition_for(seen.value.user_id, partitions)
+    source = Source(topics.EVENTS, seen.partition)
+    check_admissible(seen.value, seen.timestamp_ms, future_tolerance_ms, source, belongs)
+    return seen.value

@@ -1,0 +1,12 @@
+"""How good it was, and whether the loop kept its word.
+
+chart.py          A line chart as SVG text, and as one line of block characters
+drill_check.py    what a loop that was killed again and again must equal: one clean pass over its
+                  logs
+leaderboard.py    predictions of several models over one stream: metrics, halves, slices,
+                  differences
+list_quality.py   how good a list was that stood on the topic *before* the user's next click
+loop_watch.py     what somebody who only reads the topics can say about the loop
+metric_names.py   what a replay reports, by name: light enough for a command's ``--help``
+significance.py   is model A better than model B, or was it luck?
+"""

@@ -1,0 +1,184 @@
+"""The feature worker's use case: raw records of source partitions in, state and messages out.
+
+Knows the order in which things must happen, and who owns which partition's memory.
+Does not know Kafka's consumer (``infra.feeds.faust_app``), Redis, or what the fold computes.
+
+What is in memory is valid exactly as long as the store stands at the same position. After
+any failure the partition's memory is thrown away and taken over again from the store:
+that one path repairs a lost race, a lost answer and a lost connection alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamrec.core import topics
+from streamrec.core.events import Source
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.statistics import Statistics
+from streamrec.errors import PositionConflict, Unavailable
+from streamrec.loop.ingesting.ingest_events import EventsPartition, EventsRules
+from streamrec.loop.ingesting.ingest_items import ItemsPartition
+from streamrec.loop.ingesting.raw import Counts, Edges, Memory, RawRecord
+from streamrec.ports import Writes
+
+SETTLE_MS = 200
+"""How long published messages may stay in an outbox after they were handed to Kafka."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRules:
+    """``partitions`` of the topics "items" and "events"; the rest are settings."""
+
+    partitions: Mapping[str, int]
+    events: EventsRules
+    refresh_ms: int = 1000
+
+
+class Partition(Protocol):
+    """One source partition in memory."""
+
+    source: Source
+    position: int
+
+    def take_over(self) -> None: ...
+
+    def ingest(self, records: Sequence[RawRecord]) -> None: ...
+
+    def tick(self, now_ms: int) -> None: ...
+
+    def trim(self) -> None: ...
+
+
+class Ingest:
+    """All partitions a worker owns. One thread calls it.
+
+    Every method raises Unavailable when the store or Kafka does not answer, ``tick`` also when
+    the store went back; ``ingest`` also PositionConflict. The partitions concerned are then no
+    longer valid: ``take_over`` them again.
+    """
+
+    def __init__(self, edges: Edges, rules: IngestRules) -> None:
+        self.partitions: dict[Source, Partition] = {}
+        self._edges = edges
+        self._rules = rules
+        catalogue = Catalogue()
+        self._memory = Memory(catalogue, Statistics(catalogue, rules.partitions[topics.EVENTS]))
+        self._since = self._beginning()  # of others' rows: read up to here
+        self._refreshed_ms = 0
+        self._settled_ms = 0
+
+    @property
+    def counts(self) -> Counts:
+        return self._memory.counts
+
+    @property
+    def watermark_ms(self) -> int:
+        """The latest event time of the statistics."""
+        return self._memory.statistics.watermark_ms
+
+    def take_over(self, source: Source) -> int:
+        """Load a partition from the store; returns the offset to continue from.
+
+        1. wait until Kafka has acknowledged what an earlier life handed over;
+        2. refresh what others wrote, so that the catalogue is there before events are;
+        3. read position and rows;
+        4. publish what the outboxes still hold, and trim them.
+        """
+        self.release(source)
+        self._edges.publisher.flush()
+        self._refresh()
+        partition = self._new_partition(source)
+        partition.take_over()
+        self.partitions[source] = partition
+        return partition.position
+
+    def start_at(self, source: Source, position: int) -> None:
+        """Let a partition that has never been read begin where its log begins.
+
+        Of a compacted topic, also skip what compaction took away.
+        """
+        partition = self.partitions[source]
+        self._edges.store.commit(source, partition.position, position, Writes())
+        partition.position = position
+
+    def release(self, source: Source) -> None:
+        """Forget a partition: somebody else has it now, or its memory is in doubt."""
+        partition = self.partitions.pop(source, None)
+        if partition is not None:
+            self._since[source] = 0 if source.topic == topics.EVENTS else partition.position
+
+    def ingest(self, source: Source, records: Sequence[RawRecord]) -> int:
+        """Apply consecutive records; returns the next offset wanted.
+
+        An answer other than the last record's offset + 1 asks to seek there: offsets were
+        missing, and nothing beyond them was applied.
+        """
+        partition = self.partitions[source]
+        try:
+            partition.ingest(records)
+        except BaseException as error:
+            self.counts.conflicts += isinstance(error, PositionConflict)
+            self.release(source)
+            raise
+        return partition.position
+
+    def tick(self) -> None:
+        """What is due by the clock: old batches, acknowledgements, others' statistics."""
+        now_ms = self._edges.clock.now_ms()
+        for partition in self.partitions.values():
+            partition.tick(now_ms)
+        if now_ms - self._settled_ms >= SETTLE_MS:
+            self.settle()
+            self._settled_ms = now_ms
+        if now_ms - self._refreshed_ms >= self._rules.refresh_ms:
+            self._refresh()
+            self._check_store()
+
+    def settle(self) -> None:
+        """Wait for acknowledgements, then trim the outboxes of what was acknowledged."""
+        self._edges.publisher.flush()
+        for partition in self.partitions.values():
+            partition.trim()
+
+    def items_position(self, partition: int) -> int:
+        """How far the catalogue in memory has followed a partition of the items topic."""
+        source = Source(topics.ITEMS, partition)
+        owned = self.partitions.get(source)
+        return owned.position if owned else self._since[source]
+
+    def _beginning(self) -> dict[Source, int]:
+        return {
+            Source(topic, number): 0
+            for topic in (topics.ITEMS, topics.EVENTS)  # items first: statistics need their rows
+            for number in range(self._rules.partitions[topic])
+        }
+
+    def _new_partition(self, source: Source) -> Partition:
+        if source.topic == topics.ITEMS:
+            return ItemsPartition(source, self._edges, self._memory)
+        return EventsPartition(source, self._edges, self._rules.events, self._memory)
+
+    def _check_store(self) -> None:
+        """A commit would find out too, but in a quiet partition none may come for long."""
+        for source, partition in self.partitions.items():
+            found = self._edges.store.position(source)
+            if found < partition.position:
+                raise Unavailable(
+                    f"the state of {source} went back from {partition.position} to {found} (the "
+                    "store has lost its last moments): it is read and folded again from there"
+                )
+
+    def _refresh(self) -> None:
+        for source, since in self._since.items():
+            if source in self.partitions:
+                continue  # its own memory is ahead of the store, or level with it
+            changes = self._edges.store.read_rows(source, since)
+            if source.topic == topics.ITEMS:
+                self._memory.catalogue.apply_rows(changes.rows)
+            elif changes.rows:
+                self._memory.statistics.apply_rows(source, changes.rows)
+            self._since[source] = changes.position
+        self._refreshed_ms = self._edges.clock.now_ms()

@@ -1,0 +1,263 @@
+"""One partition of the events topic: decode, fold, commit, publish.
+
+Knows the order of these steps. Does not know what the fold computes (``core.state.fold``), when
+a mini-batch is full (``core.state.batching``), or what happens after a failure
+(``loop.ingesting.ingest``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from streamrec.core import topics
+from streamrec.core.events import DeadLetter, Interaction, Source
+from streamrec.core.examples import Example, TrainingBatch
+from streamrec.core.state.batching import Batcher, BatchRules
+from streamrec.core.state.fold import FoldResult, FoldRules, Located, PartitionFold
+from streamrec.errors import InvalidField, Malformed, PositionConflict, Refused, TooLarge
+from streamrec.loop.ingesting.raw import Edges, Memory, RawRecord, Refusals
+from streamrec.ports import EXAMPLE, OutboxEntry, Writes
+from streamrec.tasks.ranking.features import FEATURE_SET
+
+OUTBOX_READ = 500
+"""Entries read at once when an outbox is emptied after a takeover."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsRules:
+    """``future_tolerance_ms``: how far an event may be ahead of its record's timestamp."""
+
+    fold: FoldRules
+    batch: BatchRules
+    future_tolerance_ms: int
+    users_in_memory: int = 50_000
+
+
+def check_admissible(
+    event: Interaction, record_ms: int, future_tolerance_ms: int, source: Source, belongs: int
+) -> None:
+    """Whether a readable event may be folded where it was found.
+
+    ``record_ms``: Kafka's timestamp of it. ``belongs``: the partition of its user.
+
+    Raises InvalidField.
+    """
+    ahead_ms = event.occurred_at_ms - record_ms
+    if ahead_ms > future_tolerance_ms:
+        raise InvalidField(
+            f"occurred_at is {ahead_ms / 1000:.0f} s ahead of the record's own time; "
+            f"at most {future_tolerance_ms / 1000:.0f} s are accepted"
+        )
+    if belongs != source.partition:
+        raise InvalidField(
+            f"user {event.user_id!r} belongs to partition {belongs}; expected the key to be "
+            "the user_id and the partitioner Kafka's default (murmur2)"
+        )
+
+
+def _in_order(result: FoldResult) -> list[Example]:
+    """Examples and the marks among them, by place."""
+    together = [*result.examples, *result.forgotten]
+    return sorted(together, key=lambda e: (e.offset, e.index)) if result.forgotten else together
+
+
+class EventsPartition:
+    """One events partition; see ``loop.ingesting.ingest`` for who calls it when.
+
+    A run of records is ingested in this order, and a death between any two steps loses
+    nothing and counts nothing twice (tests/unit/loop/test_ingest_crashes.py):
+
+    1. records already applied are skipped; at a gap, stop;
+    2. the rest is decoded; what is refused becomes a dead letter, acknowledged by Kafka:
+       its offset is about to be passed for ever (died here: refused again, a second letter);
+    3. users that are not in memory are read, at exactly our position;
+    4. the fold computes users, rows, updates and examples;
+    5. one commit writes them all and moves the position, or finds that somebody else did
+       (died before: all of it again; after: the outboxes hold the messages);
+    6. updates are published at once, examples when a mini-batch is full or old enough
+       (died here: the next owner publishes the outbox again, same ids);
+    7. once Kafka has acknowledged (``Ingest.settle``), the outboxes are trimmed.
+    """
+
+    def __init__(self, source: Source, edges: Edges, rules: EventsRules, memory: Memory) -> None:
+        self.source = source
+        self.position = 0
+        self._store = edges.store
+        self._publisher = edges.publisher
+        self._codec = edges.codec
+        self._clock = edges.clock
+        self._partition_of = edges.partition_of
+        self._refusals = Refusals(edges)
+        self._rules = rules
+        self._counts = memory.counts
+        self._fold = PartitionFold(
+            source.partition, rules.fold, memory.catalogue, memory.statistics
+        )
+        self._batcher = Batcher(source.partition, FEATURE_SET, rules.batch)
+        self._published: dict[str, OutboxEntry] = {}
+
+    # -- taking over ------------------------------------------------------------------
+
+    def take_over(self) -> None:
+        """Own rows into memory, then the outboxes out to Kafka, oldest first."""
+        changes = self._store.read_rows(self.source, 0)
+        self._fold.load_rows(changes.rows)
+        self.position = changes.position
+        self._empty_outbox("updates", self._republish_updates)
+        self._empty_outbox("examples", self._republish_examples)
+
+    def _empty_outbox(self, name: str, publish: Callable[[Sequence[OutboxEntry]], None]) -> None:
+        while entries := self._store.outbox(self.source, name, OUTBOX_READ):
+            publish(entries)
+            self._publisher.flush()
+            self._store.trim_outbox(self.source, name, entries[-1])
+
+    def _republish_updates(self, entries: Sequence[OutboxEntry]) -> None:
+        for entry in entries:
+            user_id = self._codec.decode(topics.USER_UPDATES, entry.payload).user_id
+            self._publisher.publish(topics.USER_UPDATES, user_id.encode(), entry.payload)
+
+    def _republish_examples(self, entries: Sequence[OutboxEntry]) -> None:
+        for entry in entries:
+            example = self._codec.decode(EXAMPLE, entry.payload)
+            self._batcher.add(example, len(entry.payload), 0)
+        # more may wait behind these: nothing after the last one is known to have had its say
+        for batch in self._batcher.cut(0, entries[-1].offset, everything=True):
+            self._publish_batch(batch)
+
+    # -- ingesting --------------------------------------------------------------------
+
+    def ingest(self, records: Sequence[RawRecord]) -> None:
+        """Raises Unavailable, PositionConflict; memory is invalid afterwards."""
+        run = self._next(records)
+        if not run:
+            return
+        located, refused = self._decode(run)
+        self._refusals.publish(self.source, refused)
+        self._read_users(located)
+        now_ms = self._clock.now_ms()
+        result = self._fold.apply(located, now_ms)
+        writes = self._writes(result)
+        position = run[-1].offset + 1
+        self._store.commit(self.source, self.position, position, writes)
+        self.position = position
+        self._publish(result, writes, now_ms)
+        self._count(len(located), len(refused), result)
+
+    def tick(self, now_ms: int) -> None:
+        """Cut the batches that have grown old; let go of users not seen for long."""
+        self._publish_batches(now_ms)
+        self._fold.forget_users(self._rules.users_in_memory)
+
+    def trim(self) -> None:
+        """Everything published so far was acknowledged: the outboxes may forget it."""
+        for name, entry in self._published.items():
+            self._store.trim_outbox(self.source, name, entry)
+        self._published.clear()
+
+    def _next(self, records: Sequence[RawRecord]) -> Sequence[RawRecord]:
+        """The records from our position on, as far as their offsets are consecutive."""
+        wanted = self.position
+        run = []
+        for record in records:
+            if record.offset == wanted:
+                run.append(record)
+                wanted += 1
+            elif record.offset > wanted:
+                break
+        return run
+
+    def _decode(
+        self, run: Sequence[RawRecord]
+    ) -> tuple[list[Located], list[tuple[RawRecord, Refused]]]:
+        located, refused = [], []
+        for record in run:
+            try:
+                located.append(Located(record.offset, record.timestamp_ms, self._event(record)))
+            except Refused as error:
+                refused.append((record, error))
+        return located, refused
+
+    def _event(self, record: RawRecord) -> Interaction:
+        if record.value is None:
+            raise Malformed("the value is null; an event has one")
+        event: Interaction = self._codec.decode(topics.EVENTS, record.value)
+        belongs = self._partition_of(event.user_id)
+        check_admissible(
+            event, record.timestamp_ms, self._rules.future_tolerance_ms, self.source, belongs
+        )
+        return event
+
+    def _read_users(self, located: Sequence[Located]) -> None:
+        missing = self._fold.missing_users(located)
+        if not missing:
+            return
+        found, records = self._store.read_users(self.source, missing)
+        if found != self.position:
+            raise PositionConflict(str(self.source), self.position, found)
+        self._fold.put_users(dict(zip(missing, records, strict=True)))
+
+    def _writes(self, result: FoldResult) -> Writes:
+        encode = self._codec.encode
+        return Writes(
+            users=result.users,
+            rows=result.rows,
+            updates=[
+                OutboxEntry(update.offset, 0, encode(topics.USER_UPDATES, update))
+                for update in result.updates
+            ],
+            examples=[
+                OutboxEntry(example.offset, example.index, encode(EXAMPLE, example))
+                for example in _in_order(result)
+            ],
+        )
+
+    # -- publishing -------------------------------------------------------------------
+
+    def _publish(self, result: FoldResult, writes: Writes, now_ms: int) -> None:
+        for update, entry in zip(result.updates, writes.updates, strict=True):
+            self._publisher.publish(topics.USER_UPDATES, update.user_id.encode(), entry.payload)
+            self._published["updates"] = entry
+        for example, entry in zip(_in_order(result), writes.examples, strict=True):
+            self._batcher.add(example, len(entry.payload), now_ms)
+        self._publish_batches(now_ms)
+
+    def _publish_batches(self, now_ms: int) -> None:
+        for batch in self._batcher.cut(now_ms, self.position):
+            self._publish_batch(batch)
+            last = batch.examples[-1]
+            self._published["examples"] = OutboxEntry(last.offset, last.index, b"")
+
+    def _publish_batch(self, batch: TrainingBatch) -> None:
+        key = str(batch.partition).encode()
+        try:
+            data = self._codec.encode(topics.TRAINING_BATCHES, batch)
+            self._publisher.publish(topics.TRAINING_BATCHES, key, data)
+        except TooLarge as error:  # one example, wider than a message: nobody could read it
+            self._give_up(batch, key, error)
+        self._counts.batches += 1
+        self._counts.examples += len(batch.examples)
+
+    def _give_up(self, batch: TrainingBatch, key: bytes, error: TooLarge) -> None:
+        widths = max(len(example.candidates) for example in batch.examples)
+        letter = DeadLetter(
+            topics.TRAINING_BATCHES,
+            batch.partition,
+            batch.from_offset,
+            key,
+            None,
+            error.code,
+            f"{error}: an example of {widths} candidates, not trained",
+            self._clock.now_ms(),
+        )
+        self._publisher.publish(
+            topics.DEAD_LETTER, key, self._codec.encode(topics.DEAD_LETTER, letter)
+        )
+
+    def _count(self, applied: int, refused: int, result: FoldResult) -> None:
+        self._counts.events_applied += applied
+        self._counts.dead_letters += refused
+        self._counts.duplicates += result.duplicates
+        self._counts.unknown_items += result.unknown_items
+        self._counts.late_clicks += result.late_clicks

@@ -1,0 +1,81 @@
+"""One partition of the items topic: catalogue records into shared rows.
+
+Knows that the topic is compacted (gaps are normal) and that a null value removes an item.
+Does not know who reads the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from streamrec.core import topics
+from streamrec.core.events import Item, Source
+from streamrec.core.state.catalogue import item_record
+from streamrec.errors import Malformed, Refused
+from streamrec.loop.ingesting.raw import Edges, Memory, RawRecord, Refusals
+from streamrec.ports import Writes
+
+
+class ItemsPartition:
+    """One items partition; see ``loop.ingesting.ingest`` for who calls it when.
+
+    A run of records is ingested in this order:
+
+    1. records already applied are skipped;
+    2. the rest is decoded; what is refused becomes a dead letter, acknowledged;
+    3. one commit writes the rows and moves the position;
+    4. the catalogue in memory follows.
+    """
+
+    def __init__(self, source: Source, edges: Edges, memory: Memory) -> None:
+        self.source = source
+        self.position = 0
+        self._store = edges.store
+        self._codec = edges.codec
+        self._refusals = Refusals(edges)
+        self._catalogue = memory.catalogue
+        self._counts = memory.counts
+
+    def take_over(self) -> None:
+        changes = self._store.read_rows(self.source, 0)
+        self._catalogue.apply_rows(changes.rows)
+        self.position = changes.position
+
+    def ingest(self, records: Sequence[RawRecord]) -> None:
+        run = [record for record in records if record.offset >= self.position]
+        if not run:
+            return
+        rows: dict[str, dict[str, Any]] = {}
+        refused = []
+        for record in run:
+            try:
+                item = self._decode(record)
+            except Refused as error:
+                refused.append((record, error))
+            else:
+                rows[item.item_id] = item_record(item)
+        self._refusals.publish(self.source, refused)
+        position = run[-1].offset + 1
+        self._store.commit(self.source, self.position, position, Writes(rows=rows))
+        self._catalogue.apply_rows(rows)
+        self.position = position
+        self._counts.items_applied += len(run) - len(refused)
+        self._counts.dead_letters += len(refused)
+
+    def tick(self, now_ms: int) -> None:
+        """Nothing here waits for time."""
+
+    def trim(self) -> None:
+        """Items cause no messages."""
+
+    def _decode(self, record: RawRecord) -> Item:
+        if record.value is not None:
+            item: Item = self._codec.decode(topics.ITEMS, record.value)
+            return item
+        if not record.key:
+            raise Malformed("neither key nor value; a null value removes the item named by the key")
+        try:
+            return Item(record.key.decode(), "", available=False)
+        except UnicodeDecodeError:
+            raise Malformed(f"the key {record.key[:40]!r} is not UTF-8") from None

@@ -1,0 +1,330 @@
+"""Releases and rollbacks: one control record, then the whole fleet confirms.
+
+Knows the order of a release and what a refusal or a pin does to it. Does not know how workers
+load or swap (``loop.serving.serve``), who has confirmed (``loop.releasing.fleet_watch``),
+nor which steps are possible (``core.release.transitions``).
+
+A release by the trainer:
+
+1. Put the finished directory into the registry store.
+2. Append ``stage``: every serving worker loads the generation beside the champion.
+3. Wait until each has said that it is ready, or why it refuses; one that is gone or silent
+   past ``stage_timeout_s`` holds nobody up.
+4. With canaries: append ``canary``, watch its share of the users
+(``loop.releasing.canary_rollout``), and
+   append ``abandon`` when it does harm: that is the end of it.
+5. Append ``activate``, unless somebody pinned the champion meanwhile.
+6. Wait until each has flipped, and report who has, and how fast.
+
+A crash between any two steps leaves the champion serving; the next release starts afresh. A
+crash during 4 leaves the canary out with nobody watching: the next start withdraws it first
+(``recover``), and so does an orderly stop.
+An operator's ``activate`` takes steps 2, 3, 5 and 6, a ``rollback`` 5 and 6: what it goes
+back to is still warm.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from streamrec.core.ledger.quarantine import Quarantine
+from streamrec.core.release import transitions
+from streamrec.core.release.canary import Canary
+from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.errors import RegistryConflict, UserError
+from streamrec.loop.releasing.canary_rollout import Decision, Ending, Tryout
+from streamrec.loop.releasing.fleet_watch import FleetWatch, SwapReport
+from streamrec.ports import Clock, ControlLog, Fleet, RegistryStore
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+"""How often the trainer looks again after losing a race; an operator is told at once."""
+
+CANARY_ACTOR = "canary"
+"""Who abandons a canary, in the control log: not the trainer, but what its users did."""
+
+Transition = Callable[[RegistryState], RegistryState]
+
+
+class Outcome(StrEnum):
+    """What became of a release."""
+
+    ACTIVATED = "activated"
+    HELD = "held"  # pinned, or an operator staged something else: it stays a candidate
+    REFUSED = "refused"  # no serving worker could load it
+    ABANDONED = "abandoned"  # as canary it did harm
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReport:
+    """A release from the candidate's directory to the fleet."""
+
+    outcome: Outcome
+    reason: str
+    staging: SwapReport
+    swap: SwapReport | None = None  # when activated
+
+
+class ReleaseDesk:
+    """Changes the registry for one actor and watches the fleet follow.
+
+    Not for several threads: the control log belongs to one.
+    """
+
+    def __init__(
+        self,
+        control: ControlLog,
+        fleet: Fleet,
+        store: RegistryStore,
+        clock: Clock,
+        actor: str,
+        *,
+        stage_timeout_s: float = 20.0,
+        sleep: Callable[[float], None] = time.sleep,
+        tryout: Tryout | None = None,
+    ) -> None:
+        """``tryout``: what passed its gate is tried out as canary first."""
+        self._control = control
+        self._watch = FleetWatch(fleet, clock, sleep)
+        self._store = store
+        self._clock = clock
+        self._actor = actor
+        self._stage_timeout_s = stage_timeout_s
+        self._tryout = tryout
+
+    def state(self) -> RegistryState:
+        """The registry as the log has it now. Raises Unavailable."""
+        latest = self._control.latest()
+        return latest.state if latest else RegistryState()
+
+    def publish(
+        self, generation: str, directory: Path, reason: str, digest: str = "", epoch: int = 0
+    ) -> ReleaseReport:
+        """Release a candidate that passed its gate: the trainer's way.
+
+        ``epoch``: of the registry when it was learned. In a newer one it is held: it has
+        learned what is quarantined now.
+
+        Raises:
+            Unavailable: Kafka, Redis or the store is away; nothing is activated, try again.
+        """
+        self._store.put(generation, directory)
+        latest = self._control.latest()
+        if latest and latest.state.champion == generation:  # we crashed after step 5
+            return self._reigning(generation, latest)
+        try:
+            staging = self._staged(generation, reason, digest, epoch)
+            if staging.nobody_can:
+                why = staging.reasons
+                self._insist(Action.REJECT, generation, why, digest, transitions.reject)
+                return ReleaseReport(Outcome.REFUSED, why, staging)
+            tried = self._tried_out(generation, reason, digest)
+            if tried.ending is Ending.ABANDON:
+                return ReleaseReport(Outcome.ABANDONED, tried.reason, staging)
+            if tried.ending is Ending.TAKEN:
+                return self._taken(generation, digest)
+            record = self._insist(
+                Action.ACTIVATE, generation, tried.reason, digest, transitions.promote
+            )
+        except UserError as error:
+            return self._held(generation, str(error), digest)
+        swap = self._watch.active(generation, record)
+        return ReleaseReport(Outcome.ACTIVATED, tried.reason, staging, swap)
+
+    def recover(self, why: str) -> None:
+        """Withdraw a canary that nobody watches any more. Raises Unavailable, RegistryConflict."""
+        canary = self.state().canary
+        if canary is None:
+            return
+        log.warning("canary %s is withdrawn: %s", canary.generation, why)
+        with suppress(UserError):  # somebody else was first
+            self._insist(Action.ABANDON, canary.generation, why, "", transitions.abandon)
+
+    def reject(self, generation: str, reason: str, digest: str = "") -> None:
+        """Note that a candidate did not pass. Raises UserError for the champion."""
+        self._insist(Action.REJECT, generation, reason, digest, transitions.reject)
+
+    def activate(self, generation: str, reason: str) -> SwapReport:
+        """Make any generation of the store champion, after the fleet has loaded it.
+
+        Raises:
+            UserError: it is not in the store, or the champion already.
+            RegistryConflict: somebody acted first; nothing was changed.
+        """
+        if generation not in self._store.generations():
+            raise UserError(f"{generation} is not in the registry; `streamrec adapters list`")
+        if self.state().staged != generation:
+            self._append(
+                Action.STAGE, generation, reason, "", lambda s: transitions.stage(s, generation)
+            )
+        staging = self._watch.staged(generation, self._stage_timeout_s)
+        if staging.nobody_can:
+            raise UserError(f"no serving worker can load {generation}: {staging.reasons}")
+        record = self._append(
+            Action.ACTIVATE, generation, reason, "", lambda s: transitions.activate(s, generation)
+        )
+        return self._watch.active(generation, record)
+
+    def rollback(self, reason: str, to: str | None = None) -> SwapReport:
+        """Back to the previous champion, or to a named former one; pins it.
+
+        Raises:
+            UserError: there is no such former champion.
+            RegistryConflict: somebody acted first; nothing was changed.
+        """
+        by = self._pin(reason)
+        record = self._append(
+            Action.ROLLBACK, to, reason, "", lambda s: transitions.rollback(s, by, to)
+        )
+        return self._watch.active(record.state.champion or "", record)
+
+    def relearn(self, reason: str, to: str, ranges: Sequence[Quarantine]) -> SwapReport:
+        """Back to ``to``, and the learner too, which never learns ``ranges`` again.
+
+        Returns when the fleet has flipped; the trainer obeys in its next round.
+
+        Raises:
+            UserError: ``to`` never was champion, or there are no ranges.
+            RegistryConflict: somebody acted first; nothing was changed.
+        """
+        record = self._append(
+            Action.RELEARN, to, reason, "", lambda s: transitions.relearn(s, to, ranges)
+        )
+        return self._watch.active(to, record)
+
+    def pin(self, reason: str) -> RegistryState:
+        """Keep the champion. Raises UserError, RegistryConflict."""
+        by = self._pin(reason)
+        return self._append(Action.PIN, None, reason, "", lambda s: transitions.pin(s, by)).state
+
+    def unpin(self, reason: str = "") -> RegistryState:
+        """Let the trainer activate again. Raises UserError, RegistryConflict."""
+        return self._append(Action.UNPIN, None, reason, "", transitions.unpin).state
+
+    def _staged(self, generation: str, reason: str, digest: str, epoch: int) -> SwapReport:
+        """Steps 2 and 3; nothing to do for a canary whose watch was interrupted."""
+        canary = self.state().canary
+        if canary is not None and canary.generation == generation:
+            return SwapReport(generation)
+        self.recover(f"{generation} follows it")
+        stage = partial(_stage_unless_pinned, epoch=epoch)
+        self._insist(Action.STAGE, generation, reason, digest, stage)
+        return self._watch.staged(generation, self._stage_timeout_s)
+
+    def _tried_out(self, generation: str, reason: str, digest: str) -> Decision:
+        """Step 4. Without canaries, or anything to compare with, it is over at once."""
+        state, tryout = self.state(), self._tryout
+        if tryout is None or state.champion is None:
+            return Decision(Ending.PROMOTE, reason)
+        canary = state.canary
+        if canary is None or canary.generation != generation:
+            canary = Canary(generation, tryout.rules.share, generation, self._clock.now_ms())
+            begin = partial(_begin, canary=canary)
+            self._insist(Action.CANARY, generation, reason, digest, begin)
+        decision = tryout.watch(canary, state.champion, lambda: self.state().canary == canary)
+        if decision.ending is Ending.ABANDON:
+            log.warning("canary %s is abandoned: %s", generation, decision.reason)
+            record = self._insist(
+                Action.ABANDON,
+                generation,
+                decision.reason,
+                digest,
+                transitions.abandon,
+                actor=CANARY_ACTOR,
+            )
+            self._watch.active(state.champion, record)
+        return decision
+
+    def _taken(self, generation: str, digest: str) -> ReleaseReport:
+        """Somebody else ended the canary: what they wanted stands."""
+        latest = self._control.latest()
+        assert latest is not None  # noqa: S101 - there was a canary in it
+        if latest.state.champion == generation:
+            return self._reigning(generation, latest)
+        why = f"{latest.actor} ended its canary ({latest.action}: {latest.reason})"
+        return self._held(generation, why, digest)
+
+    def _reigning(self, generation: str, record: ControlRecord) -> ReleaseReport:
+        swap = self._watch.active(generation, record)
+        return ReleaseReport(Outcome.ACTIVATED, record.reason, SwapReport(generation), swap)
+
+    def _held(self, generation: str, why: str, digest: str) -> ReleaseReport:
+        log.warning("%s stays a candidate: %s", generation, why)
+        try:
+            self._insist(Action.HOLD, generation, why, digest, transitions.hold)
+        except UserError:  # not pinned (any more): an operator staged something else
+            log.info("%s is released with the next candidate's turn", generation)
+        return ReleaseReport(Outcome.HELD, why, SwapReport(generation))
+
+    def _insist(
+        self,
+        action: Action,
+        generation: str,
+        reason: str,
+        digest: str,
+        transition: Callable[[RegistryState, str], RegistryState],
+        *,
+        actor: str = "",
+    ) -> ControlRecord:
+        """Append, deciding again from the new state after every lost race."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._append(
+                    action,
+                    generation,
+                    reason,
+                    digest,
+                    lambda s: transition(s, generation),
+                    actor=actor,
+                )
+            except RegistryConflict as conflict:
+                if attempt == ATTEMPTS:
+                    raise
+                log.info("%s of %s: %s; deciding again", action, generation, conflict)
+        raise AssertionError  # unreachable: the last attempt returns or raises
+
+    def _append(
+        self,
+        action: Action,
+        generation: str | None,
+        reason: str,
+        digest: str,
+        transition: Transition,
+        *,
+        actor: str = "",
+    ) -> ControlRecord:
+        state = transition(self.state())
+        record = ControlRecord(
+            action=action,
+            actor=actor or self._actor,
+            reason=reason,
+            at_ms=self._clock.now_ms(),
+            state=state,
+            generation=generation or state.champion,
+            digest=digest,
+        )
+        self._control.append(record)
+        return record
+
+    def _pin(self, reason: str) -> Pin:
+        return Pin(self._actor, reason, self._clock.now_ms())
+
+
+def _begin(state: RegistryState, _: str, canary: Canary) -> RegistryState:
+    return transitions.try_out(state, canary)
+
+
+def _stage_unless_pinned(state: RegistryState, generation: str, epoch: int) -> RegistryState:
+    if state.epoch > epoch:
+        raise UserError(f"the learner has gone back meanwhile: what {generation} learned is void")
+    if state.pin is not None:
+        raise UserError(f"{state.champion} is pinned by {state.pin.actor}: {state.pin.reason}")
+    return transitions.stage(state, generation)

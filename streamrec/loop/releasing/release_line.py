@@ -1,0 +1,136 @@
+"""Finished generations on their way out, in the background, so that training goes on.
+
+Knows one release at a time, and that a dependency that is away is waited for. Does not know the
+steps of a release (``loop.releasing.release``) or why a candidate was rejected
+(``core.release.gate``).
+
+The desk and its control log belong to the background thread; nothing else may touch them.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamrec.errors import GenerationRefused, RegistryConflict, Unavailable, UserError
+from streamrec.loop.releasing.release import Outcome, ReleaseDesk
+from streamrec.loop.training.trial import Candidate
+from streamrec.ports import RegistryStore, Scorer, Sealed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A sealed directory and what is to happen to it."""
+
+    sealed: Sealed
+    directory: Path
+    candidate: Candidate
+    reason: str  # of the decision, for people
+    accepted: bool
+
+    @property
+    def scorer(self) -> Scorer:
+        return self.candidate.scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """How it ended. ``outcome`` is None for a rejected candidate that was filed away."""
+
+    outgoing: Outgoing
+    outcome: Outcome | None
+    reason: str
+
+
+class ReleaseLine:
+    """Releases accepted generations and files rejected ones, one after the other."""
+
+    def __init__(
+        self,
+        desk: ReleaseDesk,
+        store: RegistryStore,
+        executor: Executor,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._desk = desk
+        self._store = store
+        self._executor = executor
+        self._stop = stop or threading.Event()
+        self._running: Future[Released | None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self._running is not None
+
+    def submit(self, outgoing: Outgoing) -> None:
+        """Start a release; only when not ``busy``."""
+        self._running = self._executor.submit(self._patiently, outgoing)
+
+    def finished(self) -> Released | None:
+        """What became of the release, once, when it is over."""
+        if self._running is None or not self._running.done():
+            return None
+        running, self._running = self._running, None
+        return running.result()
+
+    def recover(self) -> None:
+        """Before the first release: withdraw what a trainer before us left out as canary."""
+        self._executor.submit(self._withdraw, "the trainer that watched it is gone")
+
+    def stop(self) -> None:
+        """Wait no longer for what is away; the next start makes another candidate."""
+        self._stop.set()
+
+    def _patiently(self, outgoing: Outgoing) -> Released | None:
+        """Release or file; try again while a dependency is away. None: told to stop."""
+        step: Callable[[Outgoing], Released] = self._release if outgoing.accepted else self._file
+        while not self._stop.is_set():
+            try:
+                released = step(outgoing)
+            except (Unavailable, RegistryConflict) as error:
+                log.warning("%s waits: %s", outgoing.sealed.generation, error)
+                self._stop.wait(getattr(error, "retry_after_s", 1.0))
+            except (GenerationRefused, UserError) as error:
+                log.exception("%s is not released", outgoing.sealed.generation)
+                return Released(outgoing, Outcome.REFUSED, str(error))
+            else:
+                shutil.rmtree(outgoing.directory, ignore_errors=True)
+                return released
+        self._withdraw("the trainer that watched it was stopped", tries=1)
+        return None
+
+    def _withdraw(self, why: str, tries: int = 0) -> None:
+        """A canary without a watch answers nobody. ``tries``: 0 for as long as it takes."""
+        tried = 0
+        while not tries or tried < tries:
+            tried += 1
+            try:
+                return self._desk.recover(why)
+            except (Unavailable, RegistryConflict) as error:
+                log.warning("whether a canary is out is not known: %s", error)
+                if self._stop.wait(getattr(error, "retry_after_s", 1.0)):
+                    return None
+        return None
+
+    def _release(self, outgoing: Outgoing) -> Released:
+        report = self._desk.publish(
+            outgoing.sealed.generation,
+            outgoing.directory,
+            outgoing.reason,
+            outgoing.sealed.digest,
+            outgoing.candidate.epoch,
+        )
+        return Released(outgoing, report.outcome, report.reason)
+
+    def _file(self, outgoing: Outgoing) -> Released:
+        generation = outgoing.sealed.generation
+        self._store.put(generation, outgoing.directory)
+        self._desk.reject(generation, outgoing.reason, outgoing.sealed.digest)
+        return Released(outgoing, None, outgoing.reason)

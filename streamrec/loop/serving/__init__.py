@@ -1,0 +1,13 @@
+"""From a trigger to a published list of exactly one generation.
+
+serve.py                 answering triggers: a micro-batch, one published list for each, each of
+                         one generation
+serving_worker.py        the serving worker: answers triggers, follows the control log, tells the
+                         fleet
+gauges.py                what a serving worker measures of itself
+generation_follower.py   following the control log in one serving worker
+poison_pill.py           A message that brings out a fault of ours is put aside; the others are
+                         answered
+traffic_split.py         who answers a micro-batch: the champion, and the canary for its share of
+                         the users
+"""

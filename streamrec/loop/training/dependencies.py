@@ -1,0 +1,65 @@
+"""What a trainer is made of, and its rhythm.
+
+Knows the edges by their ports. Does not know what is done with them (``loop.training.train``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamrec.core.events import Item
+from streamrec.core.examples import Example
+from streamrec.core.release.gate import GateRules
+from streamrec.errors import Refused
+from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.training.champion import ChampionWatch
+from streamrec.ports import (
+    BatchFeed,
+    Checkpoints,
+    Clock,
+    DeliveredBatch,
+    Generations,
+    Learner,
+    RegistryStore,
+    Scalars,
+    Snapshots,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When things are due. ``feature_set``: batches of another one are refused."""
+
+    feature_set: str
+    release_examples: int = 500
+    release_s: float = 15.0
+    gate_examples: int = 200
+    gate_s: float = 10.0
+    checkpoint_s: float = 30.0
+    snapshots: int = 8  # generations that can be gone back to
+    rules: GateRules = field(default_factory=GateRules)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The edges a trainer works with. ``work`` is a directory of its own."""
+
+    feed: BatchFeed
+    learner: Learner
+    checkpoints: Checkpoints
+    snapshots: Snapshots
+    generations: Generations
+    store: RegistryStore
+    champions: ChampionWatch
+    line: ReleaseLine
+    clock: Clock
+    scalars: Scalars
+    work: Path
+    refuse: Callable[[DeliveredBatch, Refused], None]  # to the dead-letter topic; Unavailable
+    mirror: Callable[[], Sequence[Item]] = tuple  # items since the last call
+    may_train: Callable[[], object] = lambda: None  # raises LeaseLost, Unavailable
+    observe: Callable[[Sequence[Example]], object] = lambda _: None  # what is about to be learned
+    start_from: str | None = None  # the generation that an untrained learner was made from
+    stopping: Callable[[], bool] = lambda: False

@@ -1,0 +1,146 @@
+"""A mini-batch, learned: what is new in it, once it has been scored by a candidate on trial.
+
+Knows the order of what is done with one, and what becomes of progress. Does not know which
+examples are admitted (``loop.training.admission``), where batches come from, or when weights are
+frozen or kept (``loop.training.train``).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from streamrec.core.examples import Example, TrainingBatch, forgetting
+from streamrec.core.ledger import ledger as watermarks
+from streamrec.errors import GenerationRefused, Refused
+from streamrec.loop.training.admission import Admitted, admit
+from streamrec.loop.training.dependencies import Parts
+from streamrec.loop.training.save_points import SavePoints
+from streamrec.loop.training.training_progress import Counts, Progress
+from streamrec.ports import Challenged, DeliveredBatch, LearnReport
+
+log = logging.getLogger(__name__)
+
+Watch = Callable[[Sequence[Example]], object]
+"""Shown what the learner has not learned yet, and is about to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Progress after a mini-batch. ``diverged``: back at the weights of the last checkpoint."""
+
+    progress: Progress
+    diverged: bool = False
+
+
+class Learning:
+    """Learns mini-batches, in the order they are given. ``counts`` are added to."""
+
+    def __init__(self, parts: Parts, feature_set: str, points: SavePoints, counts: Counts) -> None:
+        self._parts = parts
+        self._feature_set = feature_set
+        self._points = points
+        self._counts = counts
+
+    def take_in(self, delivered: DeliveredBatch, progress: Progress, watch: Watch) -> Learned:
+        """Learn what is to be learned of a mini-batch; what the learner has learned then.
+
+        Raises:
+            Unavailable: it cannot be sent to the dead letters; nothing was learned.
+            GenerationRefused: it diverged, and there is no checkpoint to go back to.
+        """
+        taken = admit(delivered, progress.ledger, self._feature_set, progress.quarantine)
+        if taken.refused is not None:
+            self._refuse(delivered, taken.refused)
+        self._count_intake(delivered, taken)
+        fresh = taken.intake.fresh
+        steps = self._learn(fresh, progress.ledger.trained, watch)
+        after = replace(progress, ledger=taken.ledger, next_batch=delivered.offset + 1)
+        if steps is None:
+            return Learned(self._give_up(after), diverged=True)
+        waiting = progress.waiting + len(fresh)
+        return Learned(replace(after, waiting=waiting, steps=progress.steps + steps))
+
+    def _give_up(self, after: Progress) -> Progress:
+        """A loss was not a number: back to the weights of the newest checkpoint.
+
+        What was taken in since then becomes a hole, never to be learned again.
+        """
+        saved = self._points.newest()
+        if saved is None:
+            raise GenerationRefused("the learner diverged and no checkpoint can be read")
+        self._parts.learner.load(saved.directory)
+        before = Progress.from_record(saved.record)
+        ledger = watermarks.give_up(after.ledger, before.ledger)
+        lost = ledger.lost - after.ledger.lost
+        self._counts.diverged += 1
+        self._counts.lost_offsets += lost
+        log.error(
+            "a loss of mini-batch %d is not a number: back to the weights of the last "
+            "checkpoint; %d offsets since then are given up",
+            after.next_batch - 1,
+            lost,
+        )
+        return replace(after, ledger=ledger, steps=before.steps)
+
+    def _refuse(self, delivered: DeliveredBatch, reason: Refused) -> None:
+        self._parts.refuse(delivered, reason)
+        self._counts.refused_batches += 1
+        log.warning("mini-batch %d refused: %s", delivered.offset, reason)
+
+    def _count_intake(self, delivered: DeliveredBatch, taken: Admitted) -> None:
+        intake, batch = taken.intake, delivered.batch
+        self._counts.seen_again += intake.seen_again
+        self._counts.quarantined += intake.quarantined
+        if intake.hole is None:
+            return
+        self._counts.lost_offsets += intake.hole.end - intake.hole.start
+        if isinstance(batch, TrainingBatch) and taken.refused is None:
+            log.error(
+                "events %d to %d of partition %d never arrived as mini-batches: not trained",
+                intake.hole.start,
+                intake.hole.end - 1,
+                batch.partition,
+            )
+
+    def _learn(self, fresh: Sequence[Example], trained: int, watch: Watch) -> int | None:
+        """Forget whom to, score, then learn; the steps taken, None when a loss is not finite."""
+        kept, users = forgetting(fresh)
+        for user_id in users:
+            self._counts.forgotten += self._parts.learner.forget(user_id)
+        if not kept:
+            return 0
+        self._parts.observe(kept)
+        watch(kept)
+        report = self._parts.learner.learn(kept)
+        if not all(map(math.isfinite, report.losses.values())):
+            return None
+        self._count(report, trained)
+        return report.steps
+
+    def _count(self, report: LearnReport, trained: int) -> None:
+        self._counts.examples += report.examples
+        self._counts.steps += report.steps
+        self._counts.encoder_steps += report.encoder_steps
+        self._counts.limited += report.limited
+        for challenged in report.challenged:
+            self._tell(challenged, trained + report.examples)
+        if report.losses:
+            self._counts.losses = report.losses
+            curves = {f"loss/{name}": loss for name, loss in report.losses.items()}
+            self._parts.scalars.write(trained + report.examples, curves)
+
+    def _tell(self, challenged: Challenged, trained: int) -> None:
+        """An encoder version was tried beside the one in use."""
+        self._counts.encoders_tried += 1
+        self._counts.encoders_taken += challenged.taken
+        self._parts.scalars.write(trained, {"encoder/gain": challenged.gain})
+        log.info(
+            "encoder version %s %s: %+.4f nats an example, error %.4f",
+            challenged.encoder_version,
+            "taken, it ranks better than the one in use" if challenged.taken else "not taken",
+            challenged.gain,
+            challenged.error,
+        )

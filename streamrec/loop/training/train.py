@@ -1,0 +1,242 @@
+"""The trainer: learn from mini-batches, judge candidates, release them, never stop.
+
+Knows the order of things, and when progress is kept. Does not know how one mini-batch is learned
+(``loop.training.learn``), how a candidate is judged and sent out
+(``loop.training.candidates``), tensors (``Learner``) or Kafka (``BatchFeed``).
+
+What the learner knows at an offset of ``training-batches`` is a function of the batches
+before it: each is learned by one call, in log order. Candidates, trials, checkpoints and
+crashes do not change it. A round:
+
+1. Confirm that this process may train (the lease).
+2. Follow the control log: another champion, a pin. A trial starts again against it. A newer
+   epoch of relearning: back to that generation's snapshot, at once a checkpoint, and on
+   from there; what is on trial or on its way comes from what is void now.
+3. Take in how a release in the background ended.
+4. Take in batches, in log order, with the catalogue as it is by now. For each, unless told
+   to stop:
+   a. refuse another feature set, or what cannot be read: dead letter, a hole in the ledger;
+   b. drop examples that were trained before, or are quarantined;
+   c. while a candidate is on trial, score the fresh ones with it and the champion;
+   d. forget who asked for it, and learn them;
+   e. move ledger and position on;
+   f. decide the trial when it has seen enough: release, or file with the reasons;
+   g. freeze the next candidate, with a snapshot to go back to, when it is due and nothing
+      is on trial or on its way.
+5. Look at 3, 4f and 4g again: time alone can make them due.
+6. Write a checkpoint when it is due.
+
+A crash at any point resumes from the newest checkpoint, where learner, ledger and position
+belong together: nothing is lost or learned twice (tests/unit/loop/test_train_crashes.py). What
+is decided outside survives by itself: the champion is in the control log, generations are
+in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import replace
+
+from streamrec.core.release.manifest import last_sequence, sequence_of
+from streamrec.loop.training.candidates import Candidates
+from streamrec.loop.training.dependencies import Parts, Rhythm
+from streamrec.loop.training.learn import Learning
+from streamrec.loop.training.save_points import SavePoints
+from streamrec.loop.training.training_progress import Arrival, Counts, Progress
+from streamrec.ports import Checkpoint, DeliveredBatch
+
+log = logging.getLogger(__name__)
+
+BATCHES_AT_ONCE = 16
+"""Batches of one round: more would keep steps 1 to 3 waiting."""
+
+
+class Trainer:
+    """One trainer, from ``start`` through ``round`` after ``round`` to ``checkpoint``."""
+
+    def __init__(self, parts: Parts, rhythm: Rhythm) -> None:
+        self.counts = Counts()
+        self.progress = Progress()
+        self.parts = parts
+        self._rhythm = rhythm
+        self._points = SavePoints(
+            parts.learner, parts.checkpoints, parts.snapshots, parts.clock, rhythm.snapshots
+        )
+        self._learning = Learning(parts, rhythm.feature_set, self._points, self.counts)
+        self._candidates = Candidates(parts, rhythm, self._points, self.counts)
+        self._pending: deque[DeliveredBatch] = deque()
+        self._in_place = False  # whether the feed stands where progress says
+
+    @property
+    def stage(self) -> str:
+        """What the candidate, if any, is doing: for the log and the fleet."""
+        return self._candidates.stage
+
+    @property
+    def snapshots(self) -> list[str]:
+        """Generations that can be gone back to."""
+        return self._points.generations()
+
+    # -- starting ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Resume from the newest checkpoint, or begin untrained.
+
+        1. Recall the catalogue of the newest checkpoint; mirror what is new. Read the champion
+           from the control log; withdraw a canary that a trainer before us left out.
+        2. Without one, send the untrained generation out as the first: start from strength.
+           The learner still is untrained here, whatever the checkpoint holds.
+        3. Load the checkpoint; go back further if the control log says so; find its place in
+           the feed.
+        4. Keep a checkpoint from now on: a diverging learner has somewhere to go back to.
+
+        Raises:
+            Unavailable: try again; nothing was learned.
+            GenerationRefused: the checkpoint does not fit this learner.
+            UserError: the topic of mini-batches was made anew.
+        """
+        self._candidates.begin()
+        saved = self._points.begin()
+        first = self._find_champion(saved)
+        self._resume(saved)
+        if saved is None:
+            self.checkpoint()
+        self._keep_first(first)
+        self._relearn()
+        self._find_place()
+
+    def _find_champion(self, saved: Checkpoint | None) -> str | None:
+        """Steps 1 and 2: the champion, or the generation on its way to be the first one."""
+        parts = self.parts
+        if saved is not None:
+            parts.learner.recall(saved.directory)
+        parts.learner.know(parts.mirror())
+        parts.champions.start()
+        parts.line.recover()
+        champion = parts.champions.champion.generation
+        if champion is None and not parts.line.busy:
+            return self._candidates.send_first()
+        return champion
+
+    def _resume(self, saved: Checkpoint | None) -> None:
+        if saved is not None:
+            self.progress = self._points.resume(saved)
+        unused = last_sequence(self.parts.store.generations()) + 1
+        self.progress = replace(self.progress, sequence=max(self.progress.sequence, unused))
+        self._leave_place()
+        log.info(
+            "%s at mini-batch %d with %d examples trained; champion: %s",
+            "resuming" if saved else "beginning untrained",
+            self.progress.next_batch,
+            self.progress.ledger.trained,
+            self.parts.champions.champion.generation or "none yet",
+        )
+
+    def _keep_first(self, generation: str | None) -> None:
+        """A learner that has learned nothing is where the first generation comes from."""
+        if generation is None or sequence_of(generation) > 0:
+            return
+        if self.progress.next_batch == 0 and generation not in self.snapshots:
+            self._points.keep_newest(generation)
+
+    # -- a round ----------------------------------------------------------------------
+
+    def round(self, timeout_s: float) -> int:
+        """One round (see the module); returns the number of examples learned.
+
+        Raises:
+            Unavailable: a dependency is away; call again later, nothing is lost.
+            LeaseLost, UserError: this process must not go on.
+        """
+        self.parts.may_train()
+        self._follow_champion()
+        self._take_in_release()
+        learned = self._take_in_batches(timeout_s)
+        self._judge()
+        if self._points.due(self._rhythm.checkpoint_s):
+            self.checkpoint()
+        return learned
+
+    def checkpoint(self) -> None:
+        """Keep learner, ledger and position, together."""
+        self._points.save(self.progress)
+
+    # -- step 2 -----------------------------------------------------------------------
+
+    def _follow_champion(self) -> None:
+        champions = self.parts.champions
+        changed = champions.poll()
+        self._relearn()
+        if changed:
+            log.info("champion is now %s", champions.champion.generation)
+            self._candidates.judge_anew(champions.champion)
+
+    def _relearn(self) -> None:
+        """Obey the newest epoch, once: the checkpoint that says so is the step that counts.
+
+        It is the last one, so that a crash before it repeats whatever was not done.
+        """
+        state = self.parts.champions.state
+        if state.epoch <= self.progress.epoch:
+            return
+        self._candidates.begin()
+        self._leave_place()
+        self.progress = self._points.back(state, self.progress)
+        self.counts.relearned += 1
+        self._points.sweep()
+        self._points.forget_after(state.relearn.generation if state.relearn else None)
+        self.checkpoint()
+
+    # -- steps 3, 4f and 4g -----------------------------------------------------------
+
+    def _judge(self) -> None:
+        self._take_in_release()
+        self._candidates.decide_due(self.progress)
+        self.progress = self._candidates.freeze_due(self.progress)
+
+    def _take_in_release(self) -> None:
+        """What a generation has learned is accounted for at once, before another can be frozen."""
+        progress = self._candidates.take_in_release(self.progress)
+        if progress is not self.progress:
+            self.progress = progress
+            self.checkpoint()
+            self._follow_champion()
+
+    # -- step 4 -----------------------------------------------------------------------
+
+    def _take_in_batches(self, timeout_s: float) -> int:
+        self._find_place()
+        if not self._pending:
+            self._pending.extend(self.parts.feed.poll(timeout_s, BATCHES_AT_ONCE))
+        if self._pending:  # after the poll: items are stored before examples name them
+            self._mirror()
+        before = self.counts.examples
+        while self._pending and not self.parts.stopping():
+            self._take_in(self._pending[0])  # it leaves only when it has been dealt with
+            self._pending.popleft()
+            self._judge()
+        return self.counts.examples - before
+
+    def _take_in(self, delivered: DeliveredBatch) -> None:
+        learned = self._learning.take_in(delivered, self.progress, self._candidates.watch)
+        self.progress = learned.progress
+        if learned.diverged:
+            self._candidates.drop()
+            self.checkpoint()
+
+    def _mirror(self) -> None:
+        news = self.parts.learner.know(self.parts.mirror())
+        if news:
+            arrival = Arrival(self.progress.next_batch, tuple(news))
+            self.progress = replace(self.progress, arrivals=(*self.progress.arrivals, arrival))
+
+    def _find_place(self) -> None:
+        """Raises Unavailable, UserError."""
+        if not self._in_place:
+            self.parts.feed.seek(self.progress.next_batch)
+            self._in_place = True
+
+    def _leave_place(self) -> None:
+        self._pending.clear()
+        self._in_place = False

@@ -1,0 +1,275 @@
+"""The trainer as a worker: waits its turn, trains round after round, says how it goes.
+
+Knows what waits for what, and what is said when. Does not know how to learn or release
+(``loop.training.train``), Kafka, Redis or torch; every part it is made of can be a fake.
+
+1. Wait for the lease: two trainers never train at once. The second says who has it.
+2. Wait until the catalogue stands still, then start the trainer.
+3. Rounds. A dependency that goes away is waited for, said once; a beat tells the fleet
+   about once a second, a line tells people about every five.
+4. When told to stop: one last checkpoint, leave the fleet, give the lease back.
+
+A lease that somebody else took in between, a topic made anew, a checkpoint that does not
+fit: these end the worker, and the message says what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from streamrec.core.events import Item, Source
+from streamrec.core.state.catalogue import item_from_record
+from streamrec.errors import Unavailable
+from streamrec.loop.background import Background, running
+from streamrec.loop.training.train import Trainer
+from streamrec.ports import Fleet, PartitionStore, WorkerStatus
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+BEAT_EVERY_S = 1.0
+SAY_EVERY_S = 5.0
+LEASE_RETRY_S = 1.0
+SETTLE_LOOKS = 10
+TRAINER = "trainer"
+
+
+class Lease(Protocol):
+    """The right to train; ``infra.stores.lease`` is the real one."""
+
+    def try_acquire(self) -> str | None:
+        """None: it is ours. Otherwise who holds it. Raises Unavailable."""
+        ...
+
+    def confirm(self) -> None:
+        """Raises Unavailable, LeaseLost."""
+        ...
+
+    def release(self) -> None: ...
+
+
+class CatalogueMirror:
+    """News of the items, from the same rows that every worker reads.
+
+    What is done with an item is the trainer's: its order of arrival is part of training.
+    """
+
+    def __init__(self, store: PartitionStore, partitions: int) -> None:
+        self._held: list[Item] = []  # read, and not handed out yet
+        self._seen: set[str] = set()
+        self._looks: list[int] = []
+        self._store = store
+        self._since = {Source("items", number): 0 for number in range(partitions)}
+
+    def refresh(self) -> list[Item]:
+        """Items written since the last call. Raises Unavailable."""
+        self._read()
+        held, self._held = self._held, []
+        return held
+
+    def _read(self) -> None:
+        for source, since in self._since.items():
+            changes = self._store.read_rows(source, since)
+            self._held += [item_from_record(record) for record in changes.rows.values()]
+            self._seen |= changes.rows.keys()
+            self._since[source] = changes.position
+
+    def settled(self) -> bool:
+        """Whether there are items and no more are coming in; asked about once a second.
+
+        What all items share is learned from the first ones: better from all of them.
+        Raises Unavailable.
+        """
+        self._read()
+        self._looks.append(len(self._seen))
+        *before, now = self._looks
+        return now > 0 and (now in before[-1:] or len(before) >= SETTLE_LOOKS)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """What a training worker is made of."""
+
+    trainer: Trainer
+    lease: Lease
+    fleet: Fleet
+    memory_mb: Callable[[], float]
+    settled: Callable[[], bool]  # whether the catalogue is there to start with
+    watchers: Sequence[Background] = ()  # run while this is the one that trains
+
+
+class TrainingWorker:
+    """Runs until ``stop`` is set. ``identity``: id, role, host, pid and start, for the fleet."""
+
+    def __init__(
+        self,
+        parts: WorkerParts,
+        identity: WorkerStatus,
+        stop: threading.Event,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._parts = parts
+        self._identity = identity
+        self._stop = stop
+        self._timer = timer
+        self._away = False
+        self._said_s = self._rated_s = timer()
+        self._said_examples = self._rated_examples = 0
+        self._per_second = 0.0
+        self._lag = 0
+
+    def run(self) -> None:
+        """See the module. Raises LeaseLost, UserError, GenerationRefused."""
+        beat = Background("beat", self._beat, BEAT_EVERY_S, self._stop)
+        try:
+            with running(self._stop, beat):
+                if self._patiently(self._acquire):
+                    self._train()
+        finally:
+            self._parts.fleet.leave(self._identity.worker_id)
+
+    def _train(self) -> None:
+        try:
+            if self._patiently(self._start):
+                with running(self._stop, *self._parts.watchers):
+                    while not self._stop.is_set():
+                        self._turn()
+                    self._last_checkpoint()
+        finally:
+            self._parts.lease.release()
+
+    def _last_checkpoint(self) -> None:
+        try:
+            self._parts.lease.confirm()
+        except Unavailable as error:
+            log.warning("no last checkpoint (%s): the next start learns a little again", error)
+            return
+        self._parts.trainer.checkpoint()
+        log.info("checkpoint written at mini-batch %d", self._parts.trainer.progress.next_batch)
+
+    def _acquire(self) -> bool:
+        other = self._parts.lease.try_acquire()
+        if other is None:
+            return True
+        if self._timer() - self._said_s >= SAY_EVERY_S or not self._away:
+            self._said_s = self._timer()
+            log.info("%s is training; waiting for its turn to end", other)
+        self._away = True
+        return False
+
+    def _start(self) -> bool:
+        self._parts.lease.confirm()
+        if not self._parts.settled():
+            if self._timer() - self._said_s >= SAY_EVERY_S:
+                self._said_s = self._timer()
+                log.info("waiting for the catalogue")
+            return False
+        self._parts.trainer.start()
+        return True
+
+    def _patiently(self, attempt: Callable[[], bool]) -> bool:
+        """Until it works; False when told to stop before."""
+        while not self._stop.is_set():
+            try:
+                if attempt():
+                    self._away = False
+                    return True
+                self._stop.wait(LEASE_RETRY_S)
+            except Unavailable as error:
+                self._wait_for(error)
+        return False
+
+    def _turn(self) -> None:
+        """One round, and what is due to be said."""
+        try:
+            self._parts.trainer.round(POLL_S)
+            self._measure()
+        except Unavailable as error:
+            self._wait_for(error)
+            return
+        if self._away:
+            log.info("back; training goes on")
+        self._away = False
+        if self._timer() - self._said_s >= SAY_EVERY_S:
+            self._say()
+
+    def _wait_for(self, error: Unavailable) -> None:
+        if not self._away:
+            log.warning("%s; waiting", error)
+        self._away = True
+        self._stop.wait(error.retry_after_s)
+
+    def _measure(self) -> None:
+        """Rate and lag, about once a second. Raises Unavailable."""
+        elapsed_s = self._timer() - self._rated_s
+        if elapsed_s < BEAT_EVERY_S:
+            return
+        examples = self._parts.trainer.counts.examples
+        self._per_second = (examples - self._rated_examples) / elapsed_s
+        self._rated_s, self._rated_examples = self._timer(), examples
+        self._lag = self._parts.trainer.parts.feed.lag()
+
+    def _say(self) -> None:
+        self._said_s = self._timer()
+        trainer = self._parts.trainer
+        counts = trainer.counts
+        points = {"examples_per_second": self._per_second, "lag_batches": self._lag}
+        trainer.parts.scalars.write(trainer.progress.ledger.trained, points)
+        if counts.examples == self._said_examples:
+            return
+        self._said_examples = counts.examples
+        losses = ", ".join(f"{name} {loss:.4f}" for name, loss in counts.losses.items())
+        log.info(
+            "%d examples (%.0f/s), %d steps, %d of the encoder; %s; lag %d batches; %s",
+            counts.examples,
+            self._per_second,
+            counts.steps,
+            counts.encoder_steps,
+            losses or "no step yet",
+            self._lag,
+            trainer.stage,
+        )
+
+    def _beat(self) -> None:
+        trainer = self._parts.trainer
+        registry = trainer.parts.champions.state
+        self._parts.fleet.beat(
+            replace(
+                self._identity,
+                beat_at_ms=trainer.parts.clock.now_ms(),
+                active=registry.champion,
+                revision=registry.revision,
+                gauges=self._gauges(),
+                snapshots=trainer.snapshots,
+            )
+        )
+
+    def _gauges(self) -> Mapping[str, float]:
+        counts = self._parts.trainer.counts
+        return {
+            "examples": counts.examples,
+            "per_second": self._per_second,
+            "steps": counts.steps,
+            "encoder_steps": counts.encoder_steps,
+            "encoders_tried": counts.encoders_tried,
+            "encoders_taken": counts.encoders_taken,
+            "limited_by_quota": counts.limited,
+            "lag": self._lag,
+            "candidates": counts.candidates,
+            "activated": counts.activated,
+            "held": counts.held,
+            "rejected": counts.rejected,
+            "seen_again": counts.seen_again,
+            "refused_batches": counts.refused_batches,
+            "lost_offsets": counts.lost_offsets,
+            "diverged": counts.diverged,
+            "quarantined": counts.quarantined,
+            "relearned": counts.relearned,
+            "memory_mb": self._parts.memory_mb(),
+            **{f"loss_{name}": loss for name, loss in counts.losses.items()},
+        }

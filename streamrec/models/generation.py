@@ -1,0 +1,202 @@
+"""Generation directories: writing one, and refusing a bad one before anything is changed.
+
+    adapter_config.json, adapter_model.safetensors   PEFT's own head.safetensors
+    the head, and ``index_centre`` manifest.sig                                      only where a
+    key is set (``models.signing``) manifest.json
+    written last: without it, half-written
+
+Knows the files, their digests and which tensors they must hold. Does not know what the
+head's tensors mean (the caller says their shapes), where directories are kept, or which
+generation is active.
+
+Reading never unpickles anything: the only tensor format is safetensors, and each file is
+parsed from the very bytes whose digest was checked.
+
+Shapes: D dimensions of the encoder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from streamrec.core.release.manifest import Manifest, generation_id
+from streamrec.errors import GenerationRefused
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.lora import CONFIG_FILE, WEIGHTS_FILE, check_tensors
+from streamrec.models.signing import EVERYBODY, SIGNATURE_FILE, Signer, Signers
+
+HEAD_FILE = "head.safetensors"
+MANIFEST_FILE = "manifest.json"
+CENTRE = "index_centre"
+"""(D,) in ``head.safetensors``: what ``ItemIndex`` subtracts for this generation."""
+
+FILES = frozenset({CONFIG_FILE, WEIGHTS_FILE, HEAD_FILE})
+SEALS = frozenset({MANIFEST_FILE, SIGNATURE_FILE})
+PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"})
+MAX_MANIFEST_BYTES = 4 << 20
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What this process can run: a generation made for anything else is refused."""
+
+    base_digest: str
+    feature_set: str
+    adapter: Shapes
+    head: Shapes  # without ``index_centre``
+    dim: int
+    signers: Signers = EVERYBODY  # whose generations are taken
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generation:
+    """A generation whose every byte was checked, in memory."""
+
+    manifest: Manifest
+    adapter: Mapping[str, Tensor]
+    head: Mapping[str, Tensor]
+    centre: Tensor  # (D,)
+
+
+def expectations(
+    encoder: TextEncoder, feature_set: str, head: Shapes, signers: Signers = EVERYBODY
+) -> Expectations:
+    """What ``encoder`` and a head of these shapes can run."""
+    adapter = {name: tuple(tensor.shape) for name, tensor in encoder.adapter_state().items()}
+    return Expectations(encoder.base_digest, feature_set, adapter, head, encoder.dim, signers)
+
+
+def write_weights(
+    directory: Path, encoder: TextEncoder, head: Mapping[str, Tensor], centre: Tensor
+) -> None:
+    """The three weight files of a generation; ``write_manifest`` completes it."""
+    encoder.save_adapter(directory)
+    tensors = {**head, CENTRE: centre}
+    safetensors.torch.save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        str(directory / HEAD_FILE),
+    )
+
+
+def write_manifest(
+    directory: Path, sequence: int, draft: Manifest, signer: Signer | None = None
+) -> Manifest:
+    """Complete a generation directory; its id and file digests are filled in here.
+
+    Order: hash every file; write the signature; write the manifest aside; rename it into place.
+
+    Raises:
+        GenerationRefused: a file is missing, or one is there that does not belong.
+    """
+    _check_names({path.name for path in directory.iterdir()} - SEALS, FILES)
+    files = {name: file_digest(directory / name) for name in sorted(FILES)}
+    manifest = replace(draft, generation=generation_id(sequence, files), files=files)
+    content = manifest.to_json().encode()
+    if signer is not None:
+        (directory / SIGNATURE_FILE).write_bytes(signer.sign(content))
+    aside = directory / f".{MANIFEST_FILE}"
+    aside.write_bytes(content)
+    aside.replace(directory / MANIFEST_FILE)
+    return manifest
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, as the manifest and the control log write it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_generation(directory: Path, expected: Expectations) -> Manifest:
+    """Raises GenerationRefused, with the reason, for a directory this process cannot run."""
+    return read_generation(directory, expected).manifest
+
+
+def read_generation(directory: Path, expected: Expectations) -> Generation:
+    """Everything in the directory, checked.
+
+    Checks, in this order: signature; manifest; names; base model and features; digests; tensors.
+
+    Raises:
+        GenerationRefused: with the first check that failed.
+    """
+    manifest = read_manifest(directory, expected.signers)
+    if manifest.base_digest != expected.base_digest:
+        raise GenerationRefused(
+            f"{manifest.generation} adapts another base model, {manifest.base_model} "
+            f"({manifest.base_digest[:8]}, ours {expected.base_digest[:8]})"
+        )
+    if manifest.feature_set != expected.feature_set:
+        raise GenerationRefused(
+            f"{manifest.generation} reads feature set {manifest.feature_set}, "
+            f"this version computes {expected.feature_set}"
+        )
+    contents = {name: _verified(directory / name, manifest) for name in sorted(FILES)}
+    adapter = _tensors(WEIGHTS_FILE, contents)
+    head = _tensors(HEAD_FILE, contents)
+    _check(WEIGHTS_FILE, adapter, expected.adapter)
+    _check(HEAD_FILE, head, {**expected.head, CENTRE: (expected.dim,)})
+    centre = head.pop(CENTRE)
+    return Generation(manifest, adapter, head, centre)
+
+
+def read_manifest(directory: Path, signers: Signers = EVERYBODY) -> Manifest:
+    """The manifest of a directory that holds the right files, their content unchecked.
+
+    Raises:
+        GenerationRefused: half-written, signed by none of ``signers``, or files that do not
+            belong there.
+    """
+    if not directory.is_dir():
+        raise GenerationRefused(f"{directory} is not a directory")
+    path = directory / MANIFEST_FILE
+    if not path.is_file():
+        raise GenerationRefused(f"{directory} has no {MANIFEST_FILE}: half-written")
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise GenerationRefused(f"{path} is larger than {MAX_MANIFEST_BYTES} bytes")
+    content = path.read_bytes()
+    signers.check(content, directory)
+    manifest = Manifest.from_json(content)
+    _check_names({file.name for file in directory.iterdir()} - SEALS, FILES)
+    _check_names(set(manifest.files), FILES)
+    return manifest
+
+
+def _check_names(found: set[str], wanted: frozenset[str]) -> None:
+    pickles = sorted(name for name in found if Path(name).suffix in PICKLES)
+    if pickles:
+        raise GenerationRefused(f"pickles are never loaded, and {pickles} may be: safetensors only")
+    missing, extra = sorted(wanted - found), sorted(found - wanted)
+    if missing or extra:
+        raise GenerationRefused(f"files missing: {missing or 'none'}; unknown: {extra or 'none'}")
+
+
+def _verified(path: Path, manifest: Manifest) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        raise GenerationRefused(f"{path.name} is not a plain file")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != manifest.files[path.name]:
+        raise GenerationRefused(f"{path.name} is not the file the manifest was written for")
+    return content
+
+
+def _tensors(name: str, contents: Mapping[str, bytes]) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(contents[name])
+    except (SafetensorError, ValueError) as error:
+        raise GenerationRefused(f"{name} is not safetensors: {error}") from None
+
+
+def _check(name: str, tensors: Mapping[str, Tensor], shapes: Shapes) -> None:
+    try:
+        check_tensors(tensors, shapes)
+    except GenerationRefused as error:
+        raise GenerationRefused(f"{name}: {error}") from None

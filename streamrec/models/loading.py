@@ -1,0 +1,161 @@
+"""From settings to a ``TextEncoder``: weights found, read, cut, and an adapter put on.
+
+Knows transformers' loaders, devices and number formats. Does not know what is encoded.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from streamrec.errors import EncoderUnavailable, SettingsError
+from streamrec.models.cached_layers import ActivationCache, cut, same_output
+from streamrec.models.encoder import Base, TextEncoder
+from streamrec.models.lora import adapt, problems
+from streamrec.models.pooling import default_pooling, own_pooling
+from streamrec.models.weights import find_weights
+from streamrec.settings import Adapter, EncoderSettings, Pooling
+
+SHORT_TOKENS = 128
+ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5"})
+WHOLE = frozenset({Adapter.FULL, Adapter.PREFIX})
+"""Adapters that reach every layer: nothing is left to cache."""
+
+
+def load_encoder(settings: EncoderSettings, rank: int = 0) -> TextEncoder:
+    """The base model of the settings with a fresh adapter, ready to encode.
+
+    ``rank``: of this process among those that learn together; each takes a GPU of its own.
+
+    Raises:
+        EncoderUnavailable: the weights cannot be found or read.
+        SettingsError: the adapter cannot be put on this model, or its pooling is not offered.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    device = _device(settings.device, rank)
+    dtype = _dtype(settings.dtype, device)
+    if settings.adapter in WHOLE:
+        dtype = torch.float32  # what is trained, or sums with it, is kept exact
+    weights = find_weights(settings.model)
+    try:
+        config = transformers.AutoConfig.from_pretrained(weights.directory, local_files_only=True)
+        found = problems(settings, config)
+        if found:
+            raise SettingsError(found)
+        loader = (
+            transformers.AutoModelForTextEncoding  # the encoder half
+            if config.model_type in ENCODER_DECODERS
+            else transformers.AutoModel
+        )
+        model = loader.from_pretrained(
+            weights.directory,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=dtype,
+            attn_implementation=_attention(device, settings.max_tokens),
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            weights.directory, local_files_only=True
+        )
+        if settings.pooling is Pooling.AUTO:
+            settings = replace(settings, pooling=own_pooling(weights.directory) or Pooling.AUTO)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise EncoderUnavailable(f"{settings.model} cannot be read: {error}") from error
+    return build_encoder(
+        model, tokenizer, settings, name=weights.name, digest=weights.digest, device=device
+    )
+
+
+def build_encoder(
+    model: Any,
+    tokenizer: Any,
+    settings: EncoderSettings,
+    *,
+    name: str,
+    digest: str,
+    device: torch.device | None = None,
+) -> TextEncoder:
+    """An encoder around a loaded transformer, which it takes over.
+
+    Raises:
+        SettingsError: the adapter cannot be put on this model, or the prompt fills a text.
+    """
+    device = device or torch.device("cpu")
+    config = model.config
+    model = model.eval().to(device)
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None  # ``pooling`` does its work: not computed, and never trained
+    adapted = adapt(model, settings)
+    halves = cut(adapted.transformer, adapted.first_adapted) if adapted.first_adapted else None
+    if halves is not None and not same_output(adapted.transformer, halves):
+        halves = None
+    if settings.adapter is Adapter.LAST_LAYERS:
+        (halves.upper if halves else adapted.transformer).float()
+    adapted.root.eval()  # no dropout: activations are cached and versions compared
+    pooling = settings.pooling
+    base = Base(
+        name=name,
+        digest=digest,
+        dim=int(config.hidden_size),
+        pooling=default_pooling(config.model_type) if pooling is Pooling.AUTO else pooling,
+        max_tokens=settings.max_tokens,
+        prompt=settings.prompt,
+        device=device,
+        tokenizer=tokenizer,
+        tokenizer_lock=threading.Lock(),
+        lower=halves.lower if halves else None,
+        cache=ActivationCache(settings.cache_mb << 20),
+    )
+    if settings.prompt and len(base.tokens([""])[0]) >= settings.max_tokens:
+        raise SettingsError(
+            [
+                f"STREAMREC_ENCODER_PROMPT leaves no room for a text in "
+                f"STREAMREC_ENCODER_MAX_TOKENS={settings.max_tokens}"
+            ]
+        )
+    return TextEncoder(base, adapted)
+
+
+def _device(wish: str, rank: int) -> torch.device:
+    if wish == "auto":
+        wish = "cuda" if torch.cuda.is_available() else "cpu"
+    if wish.partition(":")[0] not in {"cpu", "cuda"}:
+        raise SettingsError([f"STREAMREC_ENCODER_DEVICE: {wish!r} is none of auto, cpu, cuda"])
+    if wish != "cpu" and not torch.cuda.is_available():
+        raise SettingsError([f"STREAMREC_ENCODER_DEVICE={wish}, but torch sees no GPU; use auto"])
+    if wish == "cuda":
+        return torch.device("cuda", rank % torch.cuda.device_count())
+    return torch.device(wish)
+
+
+def _dtype(wish: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively; emulated, it is slower than float32."""
+    if wish not in {"auto", "float32", "bfloat16"}:
+        raise SettingsError(
+            [f"STREAMREC_ENCODER_DTYPE: {wish!r} is none of auto, float32, bfloat16"]
+        )
+    if wish != "auto":
+        return torch.bfloat16 if wish == "bfloat16" else torch.float32
+    return torch.bfloat16 if native_bfloat16(device) else torch.float32
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def _attention(device: torch.device, max_tokens: int) -> str:
+    """Plain attention for short texts on a CPU: torch's fused one spends half of a training
+    step in its backward pass there (docs/adr/0041)."""
+    return "eager" if device.type == "cpu" and max_tokens <= SHORT_TOKENS else "sdpa"

@@ -1,0 +1,108 @@
+"""Where a base language model's weights come from, and their digest.
+
+Knows paths, the hub's cache, the hub and that packages carry some models (``packaged``).
+Does not know how a model is built from the files or what it is for.
+
+Only safetensors are ever read; a repository that has nothing but pickles is refused.
+
+Looked at, in this order (nothing waits for a network before the local places are tried):
+
+1. the name as a directory;
+2. the hub's cache on this machine;
+3. an installed package that carries this model;
+4. the hub, unless it is switched off (``HF_HUB_OFFLINE``) or does not answer in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+from streamrec.errors import EncoderUnavailable
+from streamrec.models.packaged import PACKAGES, content_digest, find_packaged
+
+HUB_TIMEOUT_S = 5.0
+WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A local directory that ``from_pretrained`` can read.
+
+    ``name`` is what the user asked for; ``digest`` is the sha256 of the weights alone.
+    """
+
+    name: str
+    directory: Path
+    digest: str
+
+
+def find_weights(name: str) -> Weights:
+    """The files of the base model ``name`` (a path or a hub id).
+
+    Raises:
+        EncoderUnavailable: they are nowhere, damaged, or not safetensors.
+    """
+    directory = _local(name) or _cached(name) or find_packaged(name) or _downloaded(name)
+    return Weights(name, directory, weights_digest(directory))
+
+
+def weights_digest(directory: Path) -> str:
+    """sha256 of ``model.safetensors``, or of the sorted digests of its shards.
+
+    Raises:
+        EncoderUnavailable: the directory has no safetensors.
+    """
+    files = sorted(p for p in directory.glob("*.safetensors") if p.name.startswith("model"))
+    if not files:
+        raise EncoderUnavailable(f"{directory} holds no model*.safetensors; pickles are not read")
+    digests = [content_digest(p) for p in files]
+    return (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    )
+
+
+def _local(name: str) -> Path | None:
+    path = Path(name).expanduser()
+    if name and path.is_dir():
+        return path
+    if name.startswith((".", "/", "~")):
+        raise EncoderUnavailable(f"{name} is not a directory with a language model in it")
+    return None
+
+
+def _cached(name: str) -> Path | None:
+    try:
+        directory = huggingface_hub.snapshot_download(
+            name, allow_patterns=list(WANTED), local_files_only=True
+        )
+    except (LocalEntryNotFoundError, ValueError, OSError):
+        return None
+    complete = any(Path(directory).glob("*.safetensors"))
+    return Path(directory) if complete else None
+
+
+def _downloaded(name: str) -> Path:
+    advice = "give STREAMREC_ENCODER a local directory"
+    if name in PACKAGES:
+        advice += f", or install a package that carries this model: {PACKAGES[name].install}"
+    try:
+        huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(WANTED)))
+    except OfflineModeIsEnabled:
+        raise EncoderUnavailable(
+            f"{name} is not on this machine and HF_HUB_OFFLINE forbids fetching it; {advice}"
+        ) from None
+    except HfHubHTTPError as error:
+        raise EncoderUnavailable(f"the hub refuses {name}: {error}; {advice}") from error
+    except (httpx.HTTPError, OSError) as error:
+        raise EncoderUnavailable(
+            f"{name} is not on this machine and the hub does not answer ({error}); {advice}"
+        ) from error
+    except ValueError as error:  # not even shaped like a hub id
+        raise EncoderUnavailable(f"{name} is neither a directory nor a hub id; {advice}") from error

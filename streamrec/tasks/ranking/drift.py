@@ -1,0 +1,199 @@
+"""Is this still the traffic we know? Raises an alarm when it is not, and takes it back.
+
+Knows windows of traffic as numbers (``tasks.ranking.traffic``), what was usual over the last
+calm ones, and a rule. Does not know what follows from an alarm (``loop.training.alarm``).
+
+Every ``window`` examples make a window. How many deviations a number lies on the dangerous side
+of the median of the reference windows is its *distance*. The deviation is 1.4826 × the median
+absolute one, which a few odd windows do not move: a stream that is full of bursts has a large
+one, a quiet one a small one. It is never so small that a difference below ``MATTERS`` would be
+more than ``ALLOWANCE``.
+
+Distances beyond ``ALLOWANCE`` add up, number by number, and what stays below it takes the sum
+back down: a cumulative sum (Page 1954), which sees a little for long as well as much at once.
+The alarm is raised when a sum reaches ``z``. One window adds at most ``AT_ONCE`` of that: one
+burst is no attack. The alarm ends after ``calm`` windows in a row with every distance within the
+allowance. While a sum is above 0 no window becomes reference, so that an attack does not
+become usual by going on. What does become usual, a person can say (``accept``).
+
+Until there are ``reference`` windows nothing is strange: a loop that has just begun changes its
+own traffic by getting better.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from streamrec.core.examples import Example
+from streamrec.tasks.ranking.traffic import CategoriesOf, Traffic
+
+MATTERS = {
+    "top_item": 0.06,
+    "top_user": 0.10,
+    "new_users": 0.15,
+    "click_rate": 0.15,
+    "agreement": 0.2,
+    "categories": 0.04,
+}
+"""A smaller difference from the usual is nobody's business."""
+DOWNWARD = frozenset({"click_rate", "agreement"})
+"""Numbers of which more is no danger: that is what learning is for. Of the others, less."""
+ALLOWANCE = 2.0
+"""So many deviations from the usual are nothing to add up."""
+AT_ONCE = 0.75
+"""Part of the alarm that one window can be."""
+LEAST_KNOWN = 8
+"""Reference windows that must have a number at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftRules:
+    """``window`` in examples (0: no alarm), ``z`` in deviations, the others in windows."""
+
+    window: int = 200
+    reference: int = 50
+    z: float = 6.0
+    calm: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One number of a window beside what is usual."""
+
+    name: str
+    value: float
+    usual: float
+    scale: float
+
+    @property
+    def distance(self) -> float:
+        """In deviations, to the dangerous side."""
+        away = self.value - self.usual
+        return (-away if self.name in DOWNWARD else away) / self.scale
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.3f} instead of {self.usual:.3f} ±{self.scale:.3f}"
+
+
+@dataclass(slots=True)
+class _Window:
+    numbers: dict[str, float]
+    categories: Mapping[str, float]
+    strange: tuple[Compared, ...] = ()  # beyond the allowance
+
+
+@dataclass(slots=True)
+class ShiftWatch:
+    """See the module."""
+
+    rules: ShiftRules
+    categories_of: CategoriesOf
+    alarm: tuple[Compared, ...] = ()  # why, while there is one
+    windows: int = 0
+    calm: int = 0  # windows in a row with nothing strange
+    newest: dict[str, float] = field(default_factory=dict)  # the numbers of the last window
+    _traffic: Traffic = field(default_factory=Traffic)
+    _reference: deque[_Window] = field(default_factory=deque)
+    _recent: deque[_Window] = field(default_factory=deque)  # not, or not yet, reference
+    _sums: dict[str, float] = field(default_factory=dict)  # of distances beyond the allowance
+
+    def observe(self, examples: Sequence[Example]) -> bool:
+        """Take in examples, in order; whether the alarm was raised or ended by them."""
+        before = bool(self.alarm)
+        for example in examples if self.rules.window else ():
+            self._traffic.add(example, self.categories_of)
+            if self._traffic.examples >= self.rules.window:
+                self._close()
+        return bool(self.alarm) != before
+
+    def accept(self) -> None:
+        """Somebody says that this is usual now: the last windows are the reference."""
+        self.alarm, self.calm = (), 0
+        self._reference.clear()
+        self._reference.extend(self._recent)
+        self._recent.clear()
+        self._sums.clear()
+
+    def _close(self) -> None:
+        traffic, self._traffic = self._traffic, Traffic()
+        usual = self._usual_categories()
+        window = _Window(traffic.numbers(usual), traffic.categories)
+        compared = self._compared(window.numbers)
+        window.strange = tuple(one for one in compared if one.distance > ALLOWANCE)
+        self.windows += 1
+        self.newest = window.numbers
+        self.calm = 0 if window.strange else self.calm + 1
+        self._recent.append(window)
+        if self.alarm:
+            self._maybe_end()
+        else:
+            self._add_up(compared)
+            self.alarm = tuple(s for s in window.strange if self._sums[s.name] >= self.rules.z)
+            self._make_reference()
+
+    def _add_up(self, compared: Sequence[Compared]) -> None:
+        """A number of which this window says nothing is as usual in it."""
+        distances = dict.fromkeys(self._sums, 0.0) | {one.name: one.distance for one in compared}
+        for name, distance in distances.items():
+            more = min(distance - ALLOWANCE, AT_ONCE * self.rules.z)
+            self._sums[name] = max(0.0, self._sums.get(name, 0.0) + more)
+
+    def _make_reference(self) -> None:
+        """What is above suspicion is usual; and so is, in the end, what never became an alarm."""
+        suspicious = self.rules.reference if any(self._sums.values()) else 0
+        while len(self._recent) > suspicious:
+            self._reference.append(self._recent.popleft())
+        while len(self._reference) > self.rules.reference:
+            self._reference.popleft()
+
+    def _maybe_end(self) -> None:
+        while len(self._recent) > self.rules.reference:
+            self._recent.popleft()
+        if self.calm >= self.rules.calm:
+            self.alarm = ()
+            calm = list(self._recent)[-self.rules.calm :]
+            self._recent.clear()
+            self._sums.clear()
+            self._reference.extend(calm)
+
+    def _usual_categories(self) -> dict[str, float]:
+        total: Counter[str] = Counter()
+        for window in self._reference:
+            total.update(window.categories)
+        return dict(total)
+
+    def _compared(self, numbers: Mapping[str, float]) -> list[Compared]:
+        """Every number; nothing while too little is known."""
+        found: list[Compared] = []
+        if len(self._reference) < self.rules.reference:
+            return found
+        for name, value in numbers.items():
+            before = [w.numbers[name] for w in self._reference if name in w.numbers]
+            if len(before) >= LEAST_KNOWN:
+                usual = median(before)
+                scale = 1.4826 * median(abs(x - usual) for x in before)
+                found.append(Compared(name, value, usual, max(scale, MATTERS[name] / ALLOWANCE)))
+        return found
+
+    # -- resuming ---------------------------------------------------------------------
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON-able; no user's name is in it. The window being filled is not kept."""
+        return {
+            "alarm": [[s.name, s.value, s.usual, s.scale] for s in self.alarm],
+            "windows": self.windows,
+            "calm": self.calm,
+            "sums": dict(self._sums),
+            "reference": [[w.numbers, dict(w.categories)] for w in self._reference],
+        }
+
+    def load(self, record: Mapping[str, Any]) -> None:
+        """As ``to_record`` gave it."""
+        self.alarm = tuple(Compared(*fields) for fields in record["alarm"])
+        self.windows, self.calm = record["windows"], record["calm"]
+        self._sums = dict(record.get("sums", {}))  # none in a record of 2026-11
+        self._reference = deque(_Window(*fields) for fields in record["reference"])

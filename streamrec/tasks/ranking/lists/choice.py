@@ -1,0 +1,56 @@
+"""Which items a list shows: the best of those that may be shown, best first.
+
+Knows scores, and what a query text adds to them. Does not know who may be shown what
+(``tasks.ranking.lists.eligibility``) or when the last slot is drawn
+(``tasks.ranking.lists.exploration``).
+Shape: N catalogue rows that can be scored.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from streamrec.core.examples import FloatArray
+from streamrec.core.state.catalogue import BoolArray, IntArray
+from streamrec.tasks.ranking.lists.exploration import Exploration, last_slot
+
+QUERY_WEIGHT = 10.0
+"""Score that a cosine of 1 with the query text is worth beside the user's own."""
+
+
+class Choice(NamedTuple):
+    """One list's rows, best first, their scores, and how likely the last one was drawn."""
+
+    rows: IntArray
+    scores: FloatArray
+    propensity: float = 1.0
+    explored: bool = False
+
+
+def choose(
+    allowed_N: BoolArray,
+    scores_N: FloatArray,
+    cosine_N: FloatArray | None,
+    k: int,
+    *,
+    exploration: Exploration,
+    recommendation_id: str,
+) -> Choice:
+    """At most ``k`` allowed rows, and their scores before the query text had its say.
+
+    ``cosine_N``: closeness to that text; None without one. Of equals the one first in the
+    catalogue. A score that is not a number is never shown. The last slot may be drawn.
+    """
+    keys_N = scores_N if cosine_N is None else scores_N + QUERY_WEIGHT * cosine_N
+    able = np.flatnonzero(allowed_N & np.isfinite(keys_N))
+    reach = k + exploration.reach
+    if len(able) > reach:
+        able = np.sort(able[np.argpartition(-keys_N[able], reach - 1)[:reach]])
+    best: IntArray = able[np.argsort(-keys_N[able], kind="stable")].astype(np.int32)
+    if len(best) <= k:
+        return Choice(best, scores_N[best])
+    last, propensity = last_slot(exploration, recommendation_id, k, len(best))
+    shown = np.append(best[: k - 1], best[last])
+    return Choice(shown, scores_N[shown], propensity, explored=last >= k)

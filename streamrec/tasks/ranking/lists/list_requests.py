@@ -1,0 +1,79 @@
+"""What a micro-batch of triggers asks for: one wish for each list that has to be made.
+
+Knows updates and requests. Does not know how a wish is answered (``tasks.ranking.lists.lists``).
+
+Several updates of one user in a micro-batch are one wish, the latest: the lists would be the
+same. Every request is a wish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamrec.core.events import Filters, Request, Trigger, UserUpdate
+from streamrec.ports import Delivered
+from streamrec.tasks.ranking.lists.eligibility import NO_FILTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One list that has to be made."""
+
+    message: Delivered
+    user_id: str
+    trigger: Trigger
+    trigger_id: str
+    triggered_at_ms: int
+    k: int
+    filters: Filters = NO_FILTERS
+    candidates: tuple[str, ...] = ()
+    query: str | None = None
+
+    @property
+    def recommendation_id(self) -> str:
+        """Made from the trigger, so that answering twice can be seen."""
+        return f"{self.trigger}:{self.trigger_id}"
+
+
+def wishes_of(batch: Sequence[Delivered], k: int) -> tuple[list[Wish], int]:
+    """The wishes, and how many updates a later one of the same user stands for.
+
+    ``k``: items in a list that nobody asked a number for.
+    """
+    latest: dict[str, Wish] = {}
+    requests: list[Wish] = []
+    updates = 0
+    for message in batch:
+        match message.value:
+            case UserUpdate() as update:
+                updates += 1
+                latest[update.user_id] = _of_update(message, update, k)
+            case Request() as request:
+                requests.append(_of_request(message, request))
+    return [*requests, *latest.values()], updates - len(latest)
+
+
+def _of_update(message: Delivered, update: UserUpdate, k: int) -> Wish:
+    return Wish(
+        message=message,
+        user_id=update.user_id,
+        trigger=Trigger.USER_UPDATE,
+        trigger_id=f"{update.partition}-{update.offset}",
+        triggered_at_ms=update.produced_at_ms,
+        k=k,
+    )
+
+
+def _of_request(message: Delivered, request: Request) -> Wish:
+    return Wish(
+        message=message,
+        user_id=request.user_id,
+        trigger=Trigger.REQUEST,
+        trigger_id=request.request_id,
+        triggered_at_ms=message.timestamp_ms,
+        k=request.k,
+        filters=request.filters,
+        candidates=request.candidates,
+        query=request.query,
+    )

@@ -1,0 +1,101 @@
+"""From settings to a recipe of learning, or every reason why there is none.
+
+Knows which settings of learning exclude each other. Does not know how a step is taken, nor
+which adapter fits which model (``peft_menu.problems``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from streamrec.errors import SettingsError
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.loading import native_bfloat16
+from streamrec.settings import Adapter, LearningSettings, Precision, Settings
+from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import Timetable
+from streamrec.tasks.ranking.model.head_trainer import FastRecipe
+from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.optimisers import RATES
+from streamrec.tasks.ranking.quota import QuotaRules
+
+PREFIX = "STREAMREC_LEARNING_"
+
+
+def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
+    """How a learner over ``encoder`` learns.
+
+    Raises:
+        SettingsError: a combination that cannot work, with every reason.
+    """
+    found = problems(settings, native=native_bfloat16(encoder.device))
+    if found:
+        raise SettingsError(found)
+    learning = settings.learning
+    slow = SlowRecipe(
+        learning_rate=learning.rate or RATES[learning.optimiser],
+        examples=learning.examples,
+        clip_norm=learning.clip_norm,
+        optimiser=learning.optimiser,
+        weight_decay=learning.weight_decay,
+        pieces=learning.accumulate,
+        bfloat16=learning.precision is Precision.BFLOAT16,
+        hide_tokens=learning.hide_tokens,
+        shuffle_text=learning.shuffle_text,
+        fgm=learning.fgm,
+        average=learning.average,
+        seed=settings.trainer.seed,
+    )
+    trainer = settings.trainer
+    quota = QuotaRules(trainer.quota_window, trainer.quota_user_share, trainer.quota_item_share)
+    head = settings.head
+    fast = FastRecipe(
+        learning_rate=head.rate,
+        proximal=head.proximal,
+        proximal_kl=head.proximal_kl,
+        cycle_steps=head.cycle_steps,
+        judged_steps=head.judged_steps,
+    )
+    return replace(
+        Recipe(),
+        replayed=head.replayed,
+        recent=head.recent,
+        reservoir=head.reservoir,
+        quota=quota,
+        fast=fast,
+        slow=slow,
+        timetable=Timetable() if learning.challenge else Timetable(challenge_steps=0),
+    )
+
+
+def problems(settings: Settings, *, native: bool) -> list[str]:
+    """Why these settings of learning cannot work; ``native``: the device multiplies bfloat16."""
+    learning, adapter = settings.learning, settings.encoder.adapter
+    found = []
+    if not 0 <= learning.hide_tokens < 1:
+        found.append(f"{PREFIX}HIDE_TOKENS={learning.hide_tokens:g} is not in [0, 1)")
+    if learning.fgm >= 1:
+        found.append(
+            f"{PREFIX}FGM={learning.fgm:g} would perturb embeddings by more than themselves; "
+            "0.01 to 0.1 is usual"
+        )
+    if learning.precision is Precision.BFLOAT16 and not native:
+        found.append(
+            f"{PREFIX}PRECISION=bfloat16, but this device does not multiply it; emulated, it is "
+            "slower and less exact than float32"
+        )
+    if adapter is Adapter.NONE:
+        changed = _changed(learning)
+        found += [
+            f"{PREFIX}{name.upper()} with STREAMREC_ENCODER_ADAPTER=none: nothing of the encoder "
+            "is trained; the head learns as it always does"
+            for name in changed
+        ]
+    return found
+
+
+def _changed(learning: LearningSettings) -> list[str]:
+    """Settings that are not as they were."""
+    usual = LearningSettings()
+    names = [spec.name for spec in fields(LearningSettings)]
+    return [name for name in names if getattr(learning, name) != getattr(usual, name)]

@@ -1,0 +1,168 @@
+"""Weight files to finished generations, and finished generations to scorers of examples.
+
+Knows the manifest's fields and how far weights moved. Does not know when a generation is made or
+released (``loop.training.candidates``), how the files are checked
+(``models.generation``), nor how they were learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from streamrec.core.examples import Example, FloatArray
+from streamrec.core.release.manifest import Manifest
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.errors import GenerationRefused
+from streamrec.models.encoder import TextEncoder, read_adapter
+from streamrec.models.generation import (
+    CENTRE,
+    HEAD_FILE,
+    MANIFEST_FILE,
+    file_digest,
+    read_generation,
+    write_manifest,
+)
+from streamrec.models.item_index import ItemIndex
+from streamrec.models.lora import WEIGHTS_FILE
+from streamrec.models.made_with import made_with
+from streamrec.models.signing import EVERYBODY, Signer, Signers
+from streamrec.ports import Provenance, Sealed
+from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.model.head import Head
+from streamrec.tasks.ranking.model.ranker import Ranker
+from streamrec.tasks.ranking.model.served import head_expectations
+
+MOMENTS = frozenset({"mean_D", "deviation_D", CENTRE})
+"""What follows the data, not the gradient: it may move far and mean nothing."""
+
+
+class GenerationScorer:
+    """``ports.Scorer`` of a finished generation, over an index that follows the catalogue."""
+
+    def __init__(self, head: Head, index: ItemIndex, catalogue: Catalogue) -> None:
+        self._index = index
+        self._catalogue = catalogue
+        self._ranker = Ranker(head, index.dots, catalogue)
+
+    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+        """P(accept | shown) of each example's candidates: one (C,) array each."""
+        self._index.ensure(self._catalogue)
+        if self._ranker.dots is not self._index.dots:
+            self._ranker = Ranker(self._ranker.head, self._index.dots, self._catalogue)
+        return self._ranker.score(examples)
+
+
+class ModelGenerations:
+    """``ports.Generations`` over one frozen base.
+
+    ``shared``: indexes that exist already; one with the same vectors is used, not built.
+    ``signer`` signs what is sealed; ``signers`` are those whose generations are loaded.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        catalogue: Catalogue,
+        settings: Mapping[str, Any],
+        shared: Callable[[], Sequence[ItemIndex]] = lambda: (),
+        *,
+        signer: Signer | None = None,
+        signers: Signers = EVERYBODY,
+    ) -> None:
+        self._encoder = encoder
+        self._catalogue = catalogue
+        self._settings = settings
+        self._shared = shared
+        self._signer = signer
+        self._expected = head_expectations(encoder, signers)
+
+    def seal(self, directory: Path, provenance: Provenance) -> Sealed:
+        """Write the manifest; the directory is finished. Raises GenerationRefused."""
+        encoder = self._encoder.with_adapter(read_adapter(directory))
+        manifest = Manifest(
+            generation="",
+            parent=provenance.parent,
+            encoder_version=encoder.encoder_version,
+            base_model=encoder.base_name,
+            base_digest=encoder.base_digest,
+            feature_set=FEATURE_SET,
+            created_at_ms=provenance.created_at_ms,
+            offsets={str(p): (a, b) for p, (a, b) in provenance.offsets.items()},
+            training={
+                "batches": list(provenance.training_batches),
+                "examples": provenance.examples,
+                "holes": {
+                    str(p): [list(span) for span in spans] for p, spans in provenance.holes.items()
+                },
+                "quarantine": [asdict(at) for at in provenance.quarantine],
+                "epoch": provenance.epoch,
+                "made_with": made_with(self._encoder),
+            },
+            settings=self._settings,
+            gate=provenance.gate,
+        )
+        sealed = write_manifest(directory, provenance.sequence, manifest, self._signer)
+        return Sealed(sealed.generation, file_digest(directory / MANIFEST_FILE))
+
+    def scorer(self, directory: Path) -> GenerationScorer:
+        """Check and load a finished generation. Raises GenerationRefused."""
+        read = read_generation(directory, self._expected)
+        encoder = self._encoder.with_adapter(read.adapter)
+        if encoder.encoder_version != read.manifest.encoder_version:
+            raise GenerationRefused(
+                f"{read.manifest.generation} was made for encoder version "
+                f"{read.manifest.encoder_version}; our settings make {encoder.encoder_version}: "
+                "STREAMREC_ENCODER_* must be what they were"
+            )
+        head = Head()
+        head.load_state_dict(dict(read.head))
+        own = ItemIndex(encoder, read.centre)
+        index = next((index for index in self._shared() if index.key == own.key), own)
+        index.ensure(self._catalogue)
+        return GenerationScorer(head, index, self._catalogue)
+
+    def norms(self, directory: Path, champion: Path | None) -> Mapping[str, float]:
+        """‖candidate - champion‖ / ‖champion‖ of each weight file; nothing without a champion.
+
+        Raises GenerationRefused when a file cannot be read.
+        """
+        if champion is None:
+            return {}
+        names = {"adapter": WEIGHTS_FILE, "head": HEAD_FILE}
+        return {
+            f"update_norm/{part}": _relative(_weights(directory / name), _weights(champion / name))
+            for part, name in names.items()
+        }
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    try:
+        tensors = load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise GenerationRefused(f"{path} cannot be read: {error}") from None
+    return {
+        name: tensor.double()
+        for name, tensor in tensors.items()
+        if name not in MOMENTS and tensor.is_floating_point()
+    }
+
+
+def _relative(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> float:
+    """Over the tensors both have; another shape counts as infinitely far."""
+    moved = size = 0.0
+    for name in ours.keys() & theirs.keys():
+        if ours[name].shape != theirs[name].shape:
+            return float("inf")
+        moved += float(torch.sum((ours[name] - theirs[name]) ** 2))
+        size += float(torch.sum(theirs[name] ** 2))
+    if size == 0.0:
+        return 0.0 if moved == 0.0 else float("inf")
+    return float((moved / size) ** 0.5)

@@ -1,0 +1,81 @@
+"""The head: one score from similarities and statistics, and a probability from the score.
+
+Knows how inputs are standardised, scored and calibrated. Does not know how inputs are made
+(``tasks.ranking.model.ranker``) or how weights are learned (``tasks.ranking.model.learner``).
+
+score = linear(x) + MLP(x), x the standardised inputs. The MLP's output weights start at
+zero and the linear part at ``PRIOR``, so untrained the head is frozen similarity plus live
+statistics. P(accept) = σ(scale × score + shift), a Platt layer (Platt 1999) by kind of
+example, fitted on the detached score: it never changes an order.
+
+Legend: D inputs (statistics, then similarities), M hidden units.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from streamrec.core.examples import ExampleKind
+from streamrec.tasks.ranking.features import FEATURES
+from streamrec.tasks.ranking.model.similarity import SIMILARITIES
+
+INPUTS = (*FEATURES, *SIMILARITIES)
+HIDDEN = 64
+KINDS = (ExampleKind.IMPRESSION, ExampleKind.NEXT_CLICK, ExampleKind.VIEW)
+
+PRIOR = {
+    "accepts_5000ev": 0.5,
+    "accepts_24h": 0.3,
+    "rate_5000ev": 0.3,
+    "sim_decayed": 0.3,
+    "sim_attention": 0.3,
+}
+"""Linear weights on standardised inputs before anything is learned."""
+
+CLIP = 8.0
+"""Standardised inputs are kept within this many deviations: no outlier runs the MLP."""
+
+
+class Head(nn.Module):
+    """Weights, standardisation and calibration of one generation."""
+
+    mean_D: Tensor
+    deviation_D: Tensor
+    served_kind: Tensor  # position in KINDS whose calibration a recommendation uses
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        inputs = len(INPUTS)
+        self.linear_D = nn.Parameter(torch.tensor([PRIOR.get(name, 0.0) for name in INPUTS]))
+        bound = (6.0 / inputs) ** 0.5  # He et al. 2015, uniform
+        start = torch.rand(inputs, HIDDEN, generator=generator) * 2 * bound - bound
+        self.inner_DM = nn.Parameter(start)
+        self.bias_M = nn.Parameter(torch.zeros(HIDDEN))
+        self.outer_M = nn.Parameter(torch.zeros(HIDDEN))
+        self.log_scale_K = nn.Parameter(torch.zeros(len(KINDS)))
+        self.shift_K = nn.Parameter(torch.full((len(KINDS),), -2.0))
+        self.register_buffer("mean_D", torch.zeros(inputs))
+        self.register_buffer("deviation_D", torch.ones(inputs))
+        self.register_buffer("served_kind", torch.tensor(KINDS.index(ExampleKind.IMPRESSION)))
+
+    def score_parameters(self) -> list[nn.Parameter]:
+        return [self.linear_D, self.inner_DM, self.bias_M, self.outer_M]
+
+    def calibration_parameters(self) -> list[nn.Parameter]:
+        return [self.log_scale_K, self.shift_K]
+
+    def standardised(self, inputs: Tensor) -> Tensor:
+        """(..., D) to (..., D)."""
+        return ((inputs - self.mean_D) / self.deviation_D).clamp(-CLIP, CLIP)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Scores (...) of raw inputs (..., D)."""
+        x = self.standardised(inputs)
+        hidden = torch.relu(x @ self.inner_DM + self.bias_M)
+        scores: Tensor = x @ self.linear_D + hidden @ self.outer_M
+        return scores
+
+    def calibrated_logit(self, scores: Tensor, kind: Tensor) -> Tensor:
+        """Log odds of acceptance; ``kind``: positions in KINDS, broadcast over scores."""
+        return scores * self.log_scale_K.exp()[kind] + self.shift_K[kind]

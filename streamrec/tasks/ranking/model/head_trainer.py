@@ -1,0 +1,232 @@
+"""The fast lane: the head trained online, in milliseconds, on a CPU or a GPU.
+
+Knows the losses, the optimiser, the running standardisation and the averaged weights. Does
+not know where inputs come from, nor the encoder.
+
+Losses of a batch of examples:
+
+- *listwise*: softmax over an example's candidates, logits score - log_q, so that negatives
+  sampled by popularity do not teach that popular items are bad (Bengio & Senécal 2008); the
+  accepted item is in the list for certain, so its own log_q is 0;
+- *calibration*: binary cross-entropy of accept / not accept through the Platt layer, on the
+  detached score;
+- *proximal*, where the recipe asks for it: the squared distance to the served weights, or the
+  divergence of the served head's order from the trained one's (``proximal_kl``).
+
+Legend: B examples, C candidates, D inputs.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from streamrec.core.examples import ExampleKind
+from streamrec.lab.ablations.early_stopping import EarlyStopping
+from streamrec.models.state_dicts import named, under
+from streamrec.tasks.ranking.model.head import INPUTS, KINDS, Head
+from streamrec.tasks.ranking.model.losses import divergence, listwise
+from streamrec.tasks.ranking.model.replay_buffer import Remembered
+
+MOMENT_EXAMPLES = 2_000.0
+"""The running standardisation forgets over this many examples, once it has seen them."""
+LEAST_DEVIATION = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class FastRecipe:
+    """How the head is trained. The defaults were tuned over kinds of streams, not one file."""
+
+    learning_rate: float = 5e-3
+    calibration_rate: float = 2e-2
+    weight_decay: float = 1e-2
+    warmup_steps: int = 20
+    clip_norm: float = 1.0
+    averaging: float = 0.98  # of the served weights, per step
+    proximal: float = 0.0  # × squared distance of the score's weights to the served ones
+    proximal_kl: float = 0.0  # × KL(served ‖ trained) of an example's candidates
+    cycle_steps: int = 0  # the rate falls to ``cycle_floor`` and starts again; 0: it stays
+    cycle_floor: float = 0.1
+    judged_steps: int = 0  # early stopping: go back if not better on fresh examples; 0: never
+    inputs: tuple[str, ...] = INPUTS  # others are ignored: ablations and baselines
+    hidden: bool = True  # False: the linear part alone is learned
+
+
+class FastLane:
+    """One head in training, and its average that is served."""
+
+    def __init__(self, recipe: FastRecipe, generator: torch.Generator) -> None:
+        self._recipe = recipe
+        self.head = Head(generator)
+        self._used_D = torch.tensor([float(name in recipe.inputs) for name in INPUTS])
+        self._confine()
+        self.averaged = copy.deepcopy(self.head).requires_grad_(False)
+        self.steps = 0
+        self.kinds_seen = torch.zeros(len(KINDS))
+        self._trial = EarlyStopping(recipe.judged_steps, self.averaged)
+        self._moments = torch.zeros(3, self.head.linear_D.numel())  # sums: 1, x, x²
+        self._optimiser = torch.optim.AdamW(
+            [
+                {"params": self.head.score_parameters(), "weight_decay": recipe.weight_decay},
+                {
+                    "params": self.head.calibration_parameters(),
+                    "weight_decay": 0.0,
+                    "lr": recipe.calibration_rate,
+                },
+            ],
+            lr=recipe.learning_rate,
+        )
+
+    def observe(self, fresh: Remembered) -> None:
+        """Fresh examples judge what is served, then move standardisation and mix of kinds."""
+        if self._recipe.judged_steps and self._trial.failed(self.averaged, fresh):
+            self._go_back()
+        self.kinds_seen += torch.bincount(fresh.kind, minlength=len(KINDS))
+        share = 1.0 / fresh.mask.sum(1, keepdim=True).clamp(min=1)
+        weights_BC = fresh.mask * share * fresh.weight[:, None]  # an example counts as its weight
+        x = fresh.inputs.float()
+        sums = torch.stack(
+            [
+                weights_BC.sum().expand(x.shape[-1]),
+                (weights_BC[..., None] * x).sum((0, 1)),
+                (weights_BC[..., None] * x * x).sum((0, 1)),
+            ]
+        )
+        self._moments = self._moments * (0.5 ** (len(fresh) / MOMENT_EXAMPLES)) + sums
+        count, total, squares = self._moments
+        mean = total / count
+        deviation = (squares / count - mean**2).clamp(min=0).sqrt().clamp(min=LEAST_DEVIATION)
+        for head in (self.head, self.averaged):
+            head.mean_D.copy_(mean)
+            head.deviation_D.copy_(deviation)
+            head.served_kind.fill_(self._served_kind())
+
+    def step(self, batch: Remembered) -> dict[str, float]:
+        """One optimiser step; the mean losses by name."""
+        self.steps += 1
+        self._optimiser.param_groups[0]["lr"] = rate(self._recipe, self.steps)
+        scores_BC = self.head(batch.inputs)
+        losses = {
+            "listwise": listwise(scores_BC, batch),
+            "calibration": self._calibration(scores_BC.detach(), batch),
+        }
+        if self._recipe.proximal or self._recipe.proximal_kl:
+            losses["proximal"] = self._proximal(scores_BC, batch)
+        self._optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(torch.stack(list(losses.values())).sum())
+        torch.nn.utils.clip_grad_norm_(self.head.parameters(), self._recipe.clip_norm)
+        self._optimiser.step()
+        self._confine()
+        self._average()
+        return {name: loss.item() for name, loss in losses.items()}
+
+    def start_from(self, head: Mapping[str, Tensor]) -> None:
+        """Go on from a released head; optimiser and warm-up begin anew.
+
+        Its standardisation counts as ``MOMENT_EXAMPLES`` examples, so that it moves slowly.
+        Raises RuntimeError when it is of another shape.
+        """
+        for mine in (self.head, self.averaged):
+            mine.load_state_dict(dict(head))
+        mean, deviation = self.head.mean_D, self.head.deviation_D
+        ones = torch.ones_like(mean)
+        self._moments = MOMENT_EXAMPLES * torch.stack([ones, mean, deviation**2 + mean**2])
+        self.kinds_seen[int(self.head.served_kind)] = 1.0
+
+    def copied(self) -> FastLane:
+        """Another lane that would go on exactly as this one."""
+        copied = FastLane(self._recipe, torch.Generator())
+        copied.load_state({name: value.clone() for name, value in self.state().items()})
+        return copied
+
+    def frozen_head(self) -> Head:
+        """A copy of the averaged weights."""
+        return copy.deepcopy(self.averaged)
+
+    def _served_kind(self) -> int:
+        """Impressions say what P(accept | shown) is; without any, sampled lists must do."""
+        impressions, next_clicks = self.kinds_seen[:2].tolist()
+        kind = ExampleKind.IMPRESSION if impressions >= next_clicks else ExampleKind.NEXT_CLICK
+        return KINDS.index(kind)
+
+    def _calibration(self, scores_BC: Tensor, batch: Remembered) -> Tensor:
+        logits_BC = self.head.calibrated_logit(scores_BC, batch.kind[:, None])
+        losses_BC = functional.binary_cross_entropy_with_logits(
+            logits_BC, batch.labels, reduction="none"
+        )
+        weights_BC = batch.mask * batch.weight[:, None]
+        return (losses_BC * weights_BC).sum() / weights_BC.sum().clamp(min=1)
+
+    def _proximal(self, scores_BC: Tensor, batch: Remembered) -> Tensor:
+        """Pulls towards the served weights, the champion's in all but name."""
+        pairs = zip(self.head.score_parameters(), self.averaged.score_parameters(), strict=True)
+        distance = torch.stack([(p - a).pow(2).sum() for p, a in pairs]).sum()
+        loss = self._recipe.proximal * distance
+        if self._recipe.proximal_kl:
+            with torch.no_grad():
+                served_BC = self.averaged(batch.inputs)
+            loss = loss + self._recipe.proximal_kl * divergence(served_BC, scores_BC, batch)
+        return loss
+
+    @torch.no_grad()
+    def _go_back(self) -> None:
+        for head in (self.head, self.averaged):
+            for now, then in zip(head.parameters(), self._trial.champion.parameters(), strict=True):
+                now.copy_(then)
+
+    @torch.no_grad()
+    def _confine(self) -> None:
+        """Keep what the recipe leaves out at zero."""
+        if len(self._recipe.inputs) < len(INPUTS):
+            self.head.linear_D.mul_(self._used_D)
+            self.head.inner_DM.mul_(self._used_D[:, None])
+        if not self._recipe.hidden:
+            self.head.outer_M.zero_()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = min(self._recipe.averaging, self.steps / (self.steps + 5.0))
+        pairs = zip(self.averaged.parameters(), self.head.parameters(), strict=True)
+        for average, current in pairs:
+            average.lerp_(current, 1.0 - keep)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resume needs, flat and named."""
+        state = named("head", self.head.state_dict())
+        state |= named("averaged", self.averaged.state_dict())
+        for number, slots in self._optimiser.state_dict()["state"].items():
+            state |= named(f"optimiser.{number}", slots)
+        state |= named("trial", self._trial.state())
+        counts = torch.tensor([self.steps])
+        return state | {"moments": self._moments, "kinds_seen": self.kinds_seen, "steps": counts}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Raises KeyError or RuntimeError when the state is of another shape."""
+        self.head.load_state_dict(under("head", state))
+        self.averaged.load_state_dict(under("averaged", state))
+        self._moments, self.kinds_seen = state["moments"], state["kinds_seen"]
+        self.steps = int(state["steps"])
+        self._trial.load_state(under("trial", state))
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in under("optimiser", state).items():
+            number, _, slot = name.partition(".")
+            slots.setdefault(int(number), {})[slot] = value
+        whole = self._optimiser.state_dict()
+        self._optimiser.load_state_dict(whole | {"state": slots})
+
+
+def rate(recipe: FastRecipe, step: int) -> float:
+    """Learning rate of a step (from 1): warm-up once, then cosine cycles (Loshchilov & Hutter
+    2017) where the recipe has them."""
+    warm = min(1.0, step / recipe.warmup_steps)
+    if not recipe.cycle_steps:
+        return recipe.learning_rate * warm
+    part = (step - 1) % recipe.cycle_steps / recipe.cycle_steps
+    falling = 0.5 * (1.0 + math.cos(math.pi * part))
+    return recipe.learning_rate * warm * (recipe.cycle_floor + (1 - recipe.cycle_floor) * falling)

@@ -1,0 +1,332 @@
+"""The weights being trained, both lanes, and everything needed to resume.
+
+Knows when a step is due and what is replayed beside fresh examples. Does not know Kafka,
+generations' manifests or the gate.
+
+The head always trains on the item vectors of one encoder version. Text similarities of
+remembered examples are computed once and kept, until another version is taken
+(``tasks.ranking.model.encoder_rollout``) or the index learns its centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from streamrec.core.events import Item
+from streamrec.core.examples import Example, FloatArray, user_hash
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.errors import GenerationRefused
+from streamrec.models.data_parallel import Followers
+from streamrec.models.dot_rows import DotRows
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.generation import Generation, write_weights
+from streamrec.models.item_index import ItemIndex
+from streamrec.models.state_dicts import named, under
+from streamrec.ports import Challenged, LearnReport, Scorer
+from streamrec.tasks.ranking.model import learner_files
+from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import Succession, Successor, Timetable
+from streamrec.tasks.ranking.model.head import INPUTS, Head
+from streamrec.tasks.ranking.model.head_trainer import FastLane, FastRecipe
+from streamrec.tasks.ranking.model.ranker import Ranker
+from streamrec.tasks.ranking.model.replay_batch import move_to, remembered, restored
+from streamrec.tasks.ranking.model.replay_buffer import Remembered, ReplayMemory
+from streamrec.tasks.ranking.quota import Quota, QuotaRules
+
+
+class Vectors(Protocol):
+    """What learning the head alone needs of ``models.item_index.ItemIndex``."""
+
+    @property
+    def vectors(self) -> Tensor: ...
+
+    def ensure(self, catalogue: Catalogue) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Rhythm and memory of learning."""
+
+    step_examples: int = 32  # fresh examples per optimiser step
+    replayed: int = 200  # older examples beside them
+    recent: int = 2_048  # slots of replay memory
+    reservoir: int = 2_048
+    candidates: int = 64  # kept of an example: accepted ones first, others sampled
+    quota: QuotaRules = QuotaRules()
+    fast: FastRecipe = FastRecipe()
+    slow: SlowRecipe | None = SlowRecipe()  # None: the encoder is left as it is
+    timetable: Timetable = Timetable()
+
+
+class Snapshot(Ranker):
+    """A ranker that can be written as a generation."""
+
+    def __init__(
+        self, head: Head, index: Vectors, catalogue: Catalogue, encoder: TextEncoder | None
+    ) -> None:
+        dots = index.dots if isinstance(index, ItemIndex) else DotRows(index.vectors)
+        super().__init__(head, dots, catalogue)
+        self.encoder = encoder
+        self.centre_D = _centre_of(index)
+        self._index = index
+
+    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+        """As ``Ranker.score``, also of items that came after the snapshot was taken."""
+        if isinstance(self._index, ItemIndex) and self.centre_D is not None:
+            self._index.ensure(self._catalogue)
+            view = self._index.view
+            if torch.equal(view.centre, self.centre_D):  # else: learned since, not this head's
+                self.dots = view.dots
+        return super().score(examples)
+
+
+class OnlineLearner:
+    """A ``ports.Learner``."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        index: Vectors,
+        seed: int,
+        recipe: Recipe | None = None,
+        encoder: TextEncoder | None = None,
+        *,
+        followers: Followers | None = None,
+    ) -> None:
+        """``index`` holds the vectors of ``encoder``; without one only the head learns, and
+        no generation can be written."""
+        self.index = index
+        self._recipe = recipe or Recipe()
+        self._catalogue = catalogue
+        self._encoder = encoder
+        self._generator = torch.Generator().manual_seed(seed)
+        self._quota = Quota(self._recipe.quota)
+        self._fast = FastLane(self._recipe.fast, self._generator)
+        self._followers = followers
+        self._succession = self._succeeding(encoder)
+        self._memory = ReplayMemory(
+            self._recipe.recent, self._recipe.reservoir, self._recipe.candidates, len(INPUTS)
+        )
+        self._waiting: Remembered | None = None
+        self._centre_D = _centre_of(index)  # of the vectors that memory was made with
+        self._challenged: list[Challenged] = []
+
+    def _succeeding(self, encoder: TextEncoder | None) -> Succession | None:
+        """None: the encoder stays as it is."""
+        recipe = self._recipe
+        if encoder is None or recipe.slow is None or not encoder.trainable_parameters():
+            return None
+        return Succession(encoder, recipe.slow, recipe.timetable, self._catalogue, self._followers)
+
+    def close(self) -> None:
+        """End what is still going on aside. The learner must not be used afterwards."""
+        if self._succession is not None:
+            self._succession.close()
+
+    def indexes(self) -> list[ItemIndex]:
+        """The index that the head trains on, for others to share."""
+        return [self.index] if isinstance(self.index, ItemIndex) else []
+
+    # -- learning ---------------------------------------------------------------------
+
+    def learn(self, examples: Sequence[Example]) -> LearnReport:
+        """Take the steps that these examples are due, replaying older ones beside them.
+
+        An example whose source has used up its quota is not learned, and not remembered.
+        """
+        losses: list[dict[str, float]] = []
+        weights = self._quota.weigh(examples)
+        if weights.any():
+            self._follow_catalogue()
+            arrived = remembered(
+                examples, weights, self.index.vectors, self._catalogue, self._recipe.candidates
+            )
+            waiting = arrived if self._waiting is None else self._waiting.joined(arrived)
+            size = self._recipe.step_examples
+            self._waiting = waiting
+            while len(self._waiting) >= size:
+                fresh, self._waiting = self._waiting[:size], self._waiting[size:]
+                losses.append(self._step(fresh))
+        slow = [at for at in losses if "encoder" in at]
+        names = sorted({name for at in losses for name in at})
+        means = {n: float(np.mean([at[n] for at in losses if n in at])) for n in names}
+        limited = int((weights < 1).sum())
+        challenged, self._challenged = self._challenged, []
+        return LearnReport(len(examples), len(losses), len(slow), means, limited, tuple(challenged))
+
+    def forget(self, user_id: str) -> int:
+        """Remove a user's examples from what is replayed and what waits for a step; how many.
+
+        What weights and moments have become by them stays: only relearning takes that back.
+        """
+        user = user_hash(user_id)
+        waiting = 0
+        if self._waiting is not None:
+            others = self._waiting.user != user
+            waiting = int((~others).sum())
+            self._waiting = self._waiting[others]
+        return waiting + self._memory.forget(user)
+
+    def _step(self, fresh: Remembered) -> dict[str, float]:
+        replayed = self._memory.draw(self._recipe.replayed, self._generator)
+        if self._succession is not None:
+            self._succession.compare(fresh, replayed, self._fast.averaged)
+        self._fast.observe(fresh)
+        losses = self._fast.step(fresh.as_float().joined(replayed))
+        self._memory.add(fresh, self._generator)
+        if self._succession is None or not isinstance(self.index, ItemIndex):
+            return losses
+        loss = self._succession.step(fresh, replayed, self.index.centre)
+        self._succeed(self._succession)
+        return losses if loss is None else losses | {"encoder": loss}
+
+    def _succeed(self, succession: Succession) -> None:
+        """Take the encoder version whose time has come, if one's has."""
+        verdict, won = succession.end_challenge()
+        if verdict is not None:
+            self._challenged.append(verdict)
+        successor = won or succession.begin_challenge(self._fast)
+        if successor is not None:
+            self._take(successor)
+
+    def _take(self, successor: Successor) -> None:
+        self.index, self._encoder = successor.index, successor.encoder
+        self._fast = successor.fast or self._fast
+        self._refresh_similarities()
+
+    def _follow_catalogue(self) -> None:
+        """New items get vectors. When that settles the centre, all vectors have changed."""
+        self.index.ensure(self._catalogue)
+        if _centre_of(self.index) is not self._centre_D:
+            self._refresh_similarities()
+
+    def _refresh_similarities(self) -> None:
+        self._centre_D = _centre_of(self.index)
+        for memory in (self._memory.stored, self._waiting):
+            if memory is not None:
+                move_to(self.index.vectors, memory)
+
+    def _items(self, rows: Sequence[int]) -> list[Item]:
+        return [self._catalogue.item(row) for row in rows]
+
+    # -- releasing --------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """An immutable copy of the averaged weights, over the current index."""
+        self._follow_catalogue()
+        return Snapshot(self._fast.frozen_head(), self.index, self._catalogue, self._encoder)
+
+    def write_generation(self, scorer: Scorer, directory: Path) -> None:
+        """Write the snapshot's weight files (adapter, head) in the generation layout.
+
+        Raises:
+            TypeError: ``scorer`` is not a snapshot of a learner that has an encoder.
+        """
+        if not isinstance(scorer, Snapshot) or scorer.encoder is None or scorer.centre_D is None:
+            raise TypeError("only the snapshot of a learner with an encoder can be written")
+        write_weights(directory, scorer.encoder, scorer.head.state_dict(), scorer.centre_D)
+
+    def start_from(self, read: Generation) -> None:
+        """Go on from a generation's weights; optimisers and replay memory begin anew.
+
+        Raises GenerationRefused, having changed nothing, when it does not fit.
+        """
+        if self._encoder is None:
+            raise GenerationRefused("a learner without an encoder cannot start from a generation")
+        encoder = self._encoder.with_adapter(read.adapter)
+        made_for = read.manifest.encoder_version
+        if encoder.encoder_version != made_for:
+            raise GenerationRefused(
+                f"{read.manifest.generation} was made for encoder version {made_for}; our settings "
+                f"make {encoder.encoder_version}: STREAMREC_ENCODER_* must be what they were"
+            )
+        try:
+            self._fast.start_from(read.head)
+        except RuntimeError as error:
+            raise GenerationRefused(f"{read.manifest.generation}: {error}") from error
+        self._encoder, self.index = encoder, ItemIndex(encoder, read.centre)
+        self.close()
+        self._succession = self._succeeding(encoder)
+
+    # -- resuming ---------------------------------------------------------------------
+
+    def save(self, directory: Path) -> None:
+        """Everything a resume needs: weights, optimisers, random state, replay memory.
+
+        Rows are those of our catalogue, which another process may number otherwise: the
+        items by row go with them.
+        """
+        state = named("fast", self._fast.state())
+        state |= named("memory", self._memory.state())
+        state |= {f"quota.{k}": torch.from_numpy(v) for k, v in self._quota.state().items()}
+        if self._waiting is not None:
+            state |= {f"waiting.{f.name}": getattr(self._waiting, f.name) for f in _FIELDS}
+        if self._succession is not None and self._encoder is not None:
+            state |= self._succession.state()
+            state |= named("served", self._encoder.adapter_state())
+        if isinstance(self.index, ItemIndex) and self.index.settled:
+            state["centre"] = self.index.centre
+        state["random"] = self._generator.get_state()
+        learner_files.write(directory, state, self._catalogue)
+
+    def load(self, directory: Path) -> list[Item]:
+        """Resume from ``save``. Raises GenerationRefused when a file is missing or wrong.
+
+        Returns the items that are new or have changed since, in the order of their rows. A
+        refused load leaves a learner that must not be used.
+        """
+        state = learner_files.read_state(directory)
+        saved = self.recall(directory)
+        try:
+            self._load(state, self._catalogue.rows([item.item_id for item in saved]))
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise learner_files.unusable(directory, error) from error
+        before = {item.item_id: item for item in saved}
+        now = self._items(range(len(self._catalogue)))
+        return [item for item in now if before.get(item.item_id) != item]
+
+    def recall(self, directory: Path) -> list[Item]:
+        """Know at least the items that were known at ``save``; what they were then.
+
+        Before anything else is known, they get the rows they had: the order of rows is part
+        of what makes a repetition exact (docs/adr/0090). Raises GenerationRefused.
+        """
+        saved = learner_files.read_items(directory)
+        self._catalogue.put(i for i in saved if self._catalogue.row(i.item_id) is None)
+        return saved
+
+    def know(self, items: Sequence[Item]) -> list[Item]:
+        """Take in new and changed items, with their vectors; which of them were news."""
+        version = self._catalogue.version
+        self._catalogue.put(items)
+        if version == self._catalogue.version:
+            return []
+        self._follow_catalogue()
+        return self._items(self._catalogue.changed_since(version))
+
+    def _load(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
+        self._fast.load_state(under("fast", state))
+        self._memory.load_state(restored(under("memory", state), row_of_row))
+        self._quota.load_state({k: v.numpy() for k, v in under("quota", state).items()})
+        waiting = restored(under("waiting", state), row_of_row)
+        self._waiting = Remembered(**waiting) if waiting else None
+        if self._succession is not None and self._encoder is not None:
+            self._encoder = self._encoder.with_adapter(under("served", state))
+            self.index = ItemIndex(self._encoder, state.get("centre"))
+            self._centre_D = self.index.centre
+            self._succession.load_state(state, self._encoder, self._fast)
+        self._generator.set_state(state["random"])
+
+
+_FIELDS = fields(Remembered)
+
+
+def _centre_of(index: Vectors) -> Tensor | None:
+    return index.centre if isinstance(index, ItemIndex) else None

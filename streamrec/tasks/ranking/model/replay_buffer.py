@@ -1,0 +1,152 @@
+"""Examples kept for replay: the recent ones, and a fair sample of all before.
+
+Knows slots. Does not know what is learned from them. An example that leaves the ring of
+recent ones enters the reservoir (Vitter 1985, algorithm R), so the past is represented
+however long it was.
+
+Legend: K slots, B drawn, C candidates, D inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from streamrec.core.state.user_state import HISTORY
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remembered:
+    """Examples ready for a step: the head's inputs beside what they were made from."""
+
+    inputs: Tensor  # (B, C, D) float16 in memory, float32 when drawn
+    labels: Tensor  # (B, C)
+    log_q: Tensor  # (B, C)
+    mask: Tensor  # (B, C) bool
+    kind: Tensor  # (B,)
+    rows: Tensor  # (B, C) int32 catalogue rows
+    history: Tensor  # (B, H) int32 catalogue rows, newest first
+    weight: Tensor  # (B,) in the losses: ``tasks.ranking.quota``
+    user: Tensor  # (B,) int64 hash of whose it is, so that it can be forgotten
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def __getitem__(self, index: Tensor | slice) -> Remembered:
+        return Remembered(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def joined(self, other: Remembered) -> Remembered:
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return Remembered(*(torch.cat(pair) for pair in pairs))
+
+    def as_float(self) -> Remembered:
+        return replace(self, inputs=self.inputs.float())
+
+
+def empty(slots: int, width: int, inputs: int) -> Remembered:
+    return Remembered(
+        inputs=torch.zeros(slots, width, inputs, dtype=torch.float16),
+        labels=torch.zeros(slots, width),
+        log_q=torch.zeros(slots, width),
+        mask=torch.zeros(slots, width, dtype=torch.bool),
+        kind=torch.zeros(slots, dtype=torch.long),
+        rows=torch.full((slots, width), -1, dtype=torch.int32),
+        history=torch.full((slots, HISTORY), -1, dtype=torch.int32),
+        weight=torch.ones(slots),
+        user=torch.zeros(slots, dtype=torch.long),
+    )
+
+
+class ReplayMemory:
+    """``recent`` slots as a ring, then ``reservoir`` slots."""
+
+    def __init__(self, recent: int, reservoir: int, width: int, inputs: int) -> None:
+        self._recent, self._reservoir = recent, reservoir
+        self.stored = empty(recent + reservoir, width, inputs)
+        self._seen = 0
+
+    def __len__(self) -> int:
+        """Examples held."""
+        return min(self._seen, self._recent) + min(self._retired, self._reservoir)
+
+    @property
+    def _retired(self) -> int:
+        """Examples that have left the ring."""
+        return max(0, self._seen - self._recent)
+
+    def add(self, examples: Remembered, generator: torch.Generator) -> None:
+        for b in range(len(examples)):
+            slot = self._seen % self._recent
+            if self._seen >= self._recent:
+                self._retire(slot, generator)
+            self._seen += 1
+            self._write(slot, examples, b)
+
+    def draw(self, count: int, generator: torch.Generator) -> Remembered:
+        """``count`` examples (fewer when there are fewer), half of them recent, distinct."""
+        ring, old = min(self._seen, self._recent), min(self._retired, self._reservoir)
+        from_old = min(old, count // 2)
+        from_ring = min(ring, count - from_old)
+        slots = torch.cat(
+            [
+                torch.randperm(ring, generator=generator)[:from_ring],
+                self._recent + torch.randperm(old, generator=generator)[:from_old],
+            ]
+        )
+        return self.stored[slots].as_float()
+
+    def forget(self, user: int) -> int:
+        """Remove what is a user's; returns how many slots.
+
+        Each of them becomes a copy of the next one that stays: slots and draws go on as if
+        nothing had been taken out, so that a repetition of the log stays exact.
+        """
+        held = self.held()
+        gone = (self.stored.user[held] == user).nonzero().flatten().tolist()
+        kept = (self.stored.user[held] != user).nonzero().flatten().tolist()
+        if gone and not kept:
+            self.stored, self._seen = self._blank(), 0
+            return len(gone)
+        for at in gone:
+            after = next((k for k in kept if k > at), kept[0]) if kept else at
+            self._write(int(held[at]), self.stored, int(held[after]))
+        return len(gone)
+
+    def _blank(self) -> Remembered:
+        slots, width, inputs = self.stored.inputs.shape
+        return empty(slots, width, inputs)
+
+    def held(self) -> Tensor:
+        """Slots in use."""
+        ring, old = min(self._seen, self._recent), min(self._retired, self._reservoir)
+        return torch.cat([torch.arange(ring), self._recent + torch.arange(old)])
+
+    def state(self) -> dict[str, Tensor]:
+        held = self.held()
+        state = {f.name: getattr(self.stored, f.name)[held] for f in fields(Remembered)}
+        slots = torch.tensor([self._recent, self._reservoir])
+        return state | {"seen": torch.tensor([self._seen]), "held": held, "slots": slots}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Raises KeyError or RuntimeError when the state is of another shape."""
+        slots = [self._recent, self._reservoir]
+        if "slots" in state and state["slots"].tolist() != slots:
+            raise RuntimeError(f"memory of {state['slots'].tolist()} slots, not of {slots}")
+        self._seen = int(state["seen"])
+        for f in fields(Remembered):
+            getattr(self.stored, f.name)[state["held"]] = state[f.name]
+
+    def _retire(self, slot: int, generator: torch.Generator) -> None:
+        retired = self._retired
+        place = retired
+        if retired >= self._reservoir:
+            place = int(torch.randint(retired + 1, (), generator=generator))
+        if place < self._reservoir:
+            self._write(self._recent + place, self.stored, slot)
+
+    def _write(self, slot: int, source: Remembered, b: int) -> None:
+        for f in fields(Remembered):
+            getattr(self.stored, f.name)[slot] = getattr(source, f.name)[b]

@@ -1,0 +1,66 @@
+"""Baselines rank by what their names say, the same in a list and in the catalogue."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamrec.core.events import Interaction, Item
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.statistics import Statistics
+from streamrec.lab.baselines.statistics import (
+    CLICK_RATE,
+    ITEM_KNN,
+    POPULARITY,
+    WEIGHTS,
+    StatisticRanker,
+)
+from streamrec.tasks.ranking.features import candidate_features
+from tests.unit.core.test_fold import click, view
+
+
+def folded(events: list[Interaction]) -> tuple[PartitionFold, Statistics, Catalogue]:
+    catalogue = Catalogue()
+    catalogue.put([Item(f"i{n}", f"Item {n}") for n in range(6)])
+    statistics = Statistics(catalogue)
+    fold = PartitionFold(0, FoldRules(sampled_negatives=3), catalogue, statistics)
+    run = [Located(n, 0, event) for n, event in enumerate(events)]
+    fold.put_users(dict.fromkeys(fold.missing_users(run)))
+    fold.apply(run, 0)
+    return fold, statistics, catalogue
+
+
+EVENTS = [
+    *(click(f"a{n}", "i1", 1_000 + n) for n in range(5)),
+    *(view(f"b{n}", "i1", 1_200 + n, f"p{n}") for n in range(30)),
+    *(click(f"c{n}", "i2", 1_300 + n) for n in range(3)),
+    click("x", "i3", 1_400),
+    click("x", "i4", 1_401),
+    click("u", "i3", 1_500),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "best"), [(POPULARITY, "i1"), (CLICK_RATE, "i2"), (ITEM_KNN, "i4")]
+)
+def test_each_puts_its_own_first(name: str, best: str) -> None:
+    fold, _, catalogue = folded(EVENTS)
+    ranker = StatisticRanker(WEIGHTS[name])
+    (scores_N,) = ranker.rank([fold.user("u")], [2_000], fold.features())
+    assert catalogue.item(int(np.argmax(scores_N))).item_id == best
+
+
+@pytest.mark.parametrize("name", list(WEIGHTS))
+def test_the_catalogue_and_a_list_agree(name: str) -> None:
+    fold, statistics, catalogue = folded(EVENTS)
+    ranker, user = StatisticRanker(WEIGHTS[name]), fold.user("u")
+    (scores_N,) = ranker.rank([user], [2_000], fold.features())
+    rows = np.arange(len(catalogue))
+    stats = candidate_features(user, rows, 2_000, statistics, catalogue)
+    np.testing.assert_allclose(stats @ ranker._weights_F, scores_N, rtol=1e-5)
+
+
+def test_a_feature_nobody_has_is_refused() -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        StatisticRanker({"nonsense": 1.0})

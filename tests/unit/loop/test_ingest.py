@@ -1,0 +1,253 @@
+"""Raw records in, state and messages out."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamrec.core.events import Item, Source
+from streamrec.core.ledger.ledger import Ledger
+from streamrec.core.state.batching import BatchRules
+from streamrec.core.state.catalogue import item_record
+from streamrec.errors import PositionConflict
+from streamrec.infra.wire.codec import Codec
+from streamrec.loop.ingesting.raw import RawRecord
+from streamrec.ports import Writes
+from tests.fakes.clock import FakeClock
+from tests.fakes.publisher import FakePublisher
+from tests.fakes.store import FakePartitionStore
+from tests.fakes.streams import START_MS, catalogue_records, event_records
+from tests.unit.loop.ingesting import EVENTS, ITEMS, feed, load_catalogue, make_ingest
+
+CODEC = Codec()
+
+
+@pytest.fixture
+def store():
+    return FakePartitionStore()
+
+
+@pytest.fixture
+def publisher():
+    return FakePublisher()
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def ingest(store, publisher, clock):
+    made = make_ingest(store, publisher, clock=clock)
+    load_catalogue(made)
+    made.take_over(EVENTS)
+    return made
+
+
+def letters(publisher):
+    return [CODEC.decode("dead-letter", value) for value in publisher.values("dead-letter")]
+
+
+def record(offset: int, value: bytes | None, key: bytes | None = b"u1") -> RawRecord:
+    return RawRecord(offset, START_MS, key, value)
+
+
+CLICK = (
+    b'{"event_id": "e1", "user_id": "u1", "item_id": "i1", "kind": "click", '
+    b'"occurred_at_ms": %d}' % START_MS
+)
+
+
+def test_a_run_moves_state_position_and_messages(ingest, store, publisher):
+    feed(ingest, event_records(60, seed=1), 0)
+    assert store.position(EVENTS) == 60
+    assert ingest.counts.events_applied == 60
+    assert set(store.partitions[EVENTS].users) <= {f"u{n}" for n in range(5)}
+    updates = [CODEC.decode("user-updates", value) for value in publisher.values("user-updates")]
+    assert updates
+    assert [u.offset for u in updates] == sorted({u.offset for u in updates})
+    assert store.outbox(EVENTS, "updates", 9) == []
+    keys = {key for topic, key, _ in publisher.acknowledged if topic == "training-batches"}
+    assert keys == {b"0"}
+
+
+def test_bad_records_are_kept_with_their_reason_and_passed(ingest, store, publisher):
+    bad = [
+        record(0, b"hello"),
+        record(1, b"\xc3\x01" + b"\x00" * 20),
+        record(2, b'{"event_id": "e"}'),
+        record(3, None),
+        record(4, CLICK.replace(b"%d" % START_MS, b"%d" % (START_MS + 90_000_000))),
+        record(5, CLICK),
+        record(6, CLICK.replace(b"1767", b"1")),
+    ]
+    assert ingest.ingest(EVENTS, bad) == 7
+    found = letters(publisher)
+    assert [letter.offset for letter in found] == [0, 1, 2, 3, 4, 6]
+    assert [letter.code for letter in found] == [
+        "malformed", "unknown-schema", "invalid-field", "malformed", "invalid-field",
+        "invalid-field",
+    ]  # fmt: skip
+    assert found[0].value == b"hello"
+    assert (found[0].topic, found[0].partition, found[0].key) == ("events", 0, b"u1")
+    assert "90000 s ahead of the record's own time; at most 86400 s" in found[4].reason
+    assert ingest.counts.events_applied == 1
+    assert ingest.counts.dead_letters == 6
+
+
+def test_a_run_of_nothing_but_bad_records_moves_on(ingest, store):
+    assert ingest.ingest(EVENTS, [record(0, b"x"), record(1, b"y")]) == 2
+    assert store.position(EVENTS) == 2
+
+
+def test_a_value_too_large_for_a_letter_is_left_out_aloud(store):
+    publisher = FakePublisher(max_bytes=2000)
+    ingest = make_ingest(store, publisher, max_message_bytes=2000)
+    ingest.take_over(EVENTS)
+    ingest.ingest(EVENTS, [record(0, b"{" + b"x" * 5000), record(1, CLICK)])
+    [letter] = letters(publisher)
+    assert (letter.code, letter.value) == ("too-large", None)
+    assert "5001 bytes; at most 2000" in letter.reason
+    assert "read it at events-0 offset 0" in letter.reason
+    assert ingest.counts.events_applied == 1
+
+
+def test_an_event_on_a_partition_where_nobody_will_look_is_refused(store, publisher):
+    ingest = make_ingest(store, publisher, partition_of=lambda user_id: 3)
+    ingest.take_over(EVENTS)
+    ingest.ingest(EVENTS, [record(0, CLICK)])
+    [letter] = letters(publisher)
+    assert "user 'u1' belongs to partition 3" in letter.reason
+
+
+def test_unknown_items_are_folded_and_counted(ingest, store):
+    ingest.ingest(EVENTS, [record(0, CLICK.replace(b"i1", b"nowhere"))])
+    assert ingest.counts.unknown_items == 1
+    assert "i/nowhere" in store.read_rows(EVENTS, 0).rows
+
+
+def test_a_click_on_a_list_that_has_closed_is_counted_as_late(ingest):
+    shown = CLICK.replace(b"click", b"view").replace(b"{", b'{"impression_id": "p", ', 1)
+    clicked = shown.replace(b"view", b"click").replace(b"e1", b"e2")
+    in_an_hour = clicked.replace(b"%d" % START_MS, b"%d" % (START_MS + 3_600_000))
+    ingest.ingest(EVENTS, [record(0, shown), record(1, in_an_hour)])
+    assert (ingest.counts.events_applied, ingest.counts.late_clicks) == (2, 1)
+
+
+def test_records_seen_again_change_nothing(ingest, store):
+    records = event_records(40, seed=2)
+    feed(ingest, records, 0)
+    users = dict(store.partitions[EVENTS].users)
+    commits = store.commits
+    assert ingest.ingest(EVENTS, records[10:40]) == 40
+    assert (store.partitions[EVENTS].users, store.commits) == (users, commits)
+
+
+def test_a_gap_asks_for_what_is_missing(ingest, store):
+    records = event_records(40, seed=2)
+    assert ingest.ingest(EVENTS, records[10:20]) == 0
+    assert store.position(EVENTS) == 0
+    assert ingest.ingest(EVENTS, [*records[:5], *records[7:20]]) == 5
+    assert store.position(EVENTS) == 5
+    assert ingest.ingest(EVENTS, records[3:20]) == 20
+
+
+def test_a_lost_race_throws_memory_away_and_the_next_takeover_continues(ingest, store, publisher):
+    records = event_records(40, seed=3)
+    feed(ingest, records[:20], 0)
+    other = make_ingest(store, FakePublisher())
+    load_catalogue_from_store = other.take_over(ITEMS)
+    assert load_catalogue_from_store == len(catalogue_records())
+    assert other.take_over(EVENTS) == 20
+    other.ingest(EVENTS, records[20:30])
+    with pytest.raises(PositionConflict):
+        ingest.ingest(EVENTS, records[20:25])
+    assert EVENTS not in ingest.partitions
+    assert ingest.counts.conflicts == 1
+    assert ingest.take_over(EVENTS) == 30
+    feed(ingest, records, 30)
+    clean_store = FakePartitionStore()
+    clean = make_ingest(clean_store, FakePublisher())
+    load_catalogue(clean)
+    clean.take_over(EVENTS)
+    feed(clean, records, 0)
+    assert store.read_rows(EVENTS, 0) == clean_store.read_rows(EVENTS, 0)
+
+
+def test_batches_wait_until_old_enough(ingest, publisher, clock):
+    ingest.ingest(EVENTS, [record(0, CLICK)])
+    ingest.tick()
+    assert publisher.values("training-batches") == []
+    clock.pass_ms(500)
+    ingest.tick()
+    [batch] = [CODEC.decode("training-batches", v) for v in publisher.values("training-batches")]
+    assert (batch.partition, batch.from_offset, batch.to_offset) == (0, 0, 1)
+    assert len(batch.examples) == 1
+
+
+def test_batches_tile_the_offsets(ingest, publisher):
+    feed(ingest, event_records(200, seed=4), 0)
+    ledger, trained = Ledger(), []
+    for value in publisher.values("training-batches"):
+        batch = CODEC.decode("training-batches", value)
+        assert len(batch.examples) <= 8
+        ledger, intake = ledger.admit(batch)
+        assert intake.hole is None
+        assert intake.seen_again == 0
+        trained += intake.fresh
+    assert len(trained) > 30
+
+
+def test_an_example_wider_than_a_message_is_reported_and_the_rest_goes_on(store):
+    publisher = FakePublisher(max_bytes=500)
+    batch = BatchRules(examples=1, bytes=10_000, age_ms=0)
+    ingest = make_ingest(store, publisher, batch=batch)
+    load_catalogue(ingest)
+    ingest.take_over(EVENTS)
+    wide = [
+        record(n, CLICK.replace(b"e1", b"e%d" % n).replace(b"i1", b"i%d" % n)) for n in range(3)
+    ]
+    ingest.ingest(EVENTS, wide)
+    ingest.settle()
+    [letter] = letters(publisher)
+    assert (letter.topic, letter.code) == ("training-batches", "too-large")
+    assert "an example of 5 candidates, not trained" in letter.reason
+    assert len(publisher.values("training-batches")) == 2
+    assert store.outbox(EVENTS, "examples", 9) == []
+
+
+def test_items_come_change_and_go(ingest, store, publisher):
+    end = len(catalogue_records())
+    changed = CODEC.encode("items", Item("i1", "New title", available=True))
+    position = ingest.ingest(
+        ITEMS,
+        [
+            record(end, changed, b"i1"),
+            record(end + 5, None, b"i2"),  # compaction left a hole
+            record(end + 6, None, None),
+            record(end + 7, b'{"title": "no id"}', b"?"),
+        ],
+    )
+    assert position == end + 8
+    rows = store.read_rows(ITEMS, end).rows
+    assert set(rows) == {"i1", "i2"}
+    catalogue = ingest._memory.catalogue
+    assert catalogue.item(catalogue.row("i1")).title == "New title"
+    assert not catalogue.item(catalogue.row("i2")).available
+    assert [(x.topic, x.offset, x.code) for x in letters(publisher)] == [
+        ("items", end + 6, "malformed"),
+        ("items", end + 7, "invalid-field"),
+    ]
+
+
+def test_others_rows_are_followed(ingest, store, clock):
+    other = Source("events", 0)
+    assert other in ingest.partitions  # its own are not read back
+    ingest.release(ITEMS)
+    end = len(catalogue_records())
+    store.commit(ITEMS, end, end + 1, Writes(rows={"x": item_record(Item("x", "X"))}))
+    ingest.tick()
+    clock.pass_ms(1000)
+    ingest.tick()
+    assert ingest._memory.catalogue.row("x") is not None
+    assert ingest.items_position(0) == end + 1

@@ -1,0 +1,64 @@
+"""Good lines are sent and acknowledged; bad ones are named with their numbers."""
+
+from __future__ import annotations
+
+import orjson
+
+from streamrec.core import topics
+from streamrec.core.events import Interaction, Item
+from streamrec.infra.wire.codec import Codec
+from streamrec.loop.ingesting.send import BadLine, SendReport, send_lines
+from tests.fakes.publisher import FakePublisher
+
+CLICK = {
+    "event_id": "1",
+    "user_id": "ann",
+    "item_id": "42",
+    "kind": "click",
+    "occurred_at": "2026-03-01T12:00:00Z",
+}
+
+
+def send(topic: str, *lines: bytes) -> tuple[SendReport, FakePublisher, list[BadLine]]:
+    publisher, bad = FakePublisher(), []
+    report = send_lines(lines, topic, Codec(max_message_bytes=2_000), publisher, bad.append)
+    return report, publisher, bad
+
+
+def test_sends_good_lines_keyed_by_user_and_names_the_bad_ones() -> None:
+    report, publisher, bad = send(
+        topics.EVENTS,
+        orjson.dumps(CLICK) + b"\n",
+        b"click!\n",
+        b"\n",
+        orjson.dumps(CLICK | {"kind": "stare"}),
+        orjson.dumps(CLICK | {"event_id": "2", "user_id": "bob"}),
+    )
+    assert report == SendReport(sent=2, refused=2)
+    assert [line.number for line in bad] == [2, 4]
+    assert "JSON object" in bad[0].reason
+    assert "stare" in bad[1].reason
+    assert [key for _, key, _ in publisher.acknowledged] == [b"ann", b"bob"]
+    sent = Codec().decode(topics.EVENTS, publisher.values(topics.EVENTS)[0])
+    assert isinstance(sent, Interaction)
+    assert sent.occurred_at_ms == 1_772_366_400_000
+
+
+def test_items_are_keyed_by_item() -> None:
+    report, publisher, _ = send(topics.ITEMS, b'{"item_id": "42", "title": "The Third Man"}')
+    assert report.sent == 1
+    assert publisher.acknowledged[0][:2] == (topics.ITEMS, b"42")
+    sent = Codec().decode(topics.ITEMS, publisher.values(topics.ITEMS)[0])
+    assert sent == Item("42", "The Third Man")
+
+
+def test_a_line_that_is_too_large_is_one_bad_line() -> None:
+    long = orjson.dumps({"item_id": "1", "text": "x" * 3_000})
+    report, publisher, bad = send(topics.ITEMS, long, b'{"item_id": "2"}')
+    assert report == SendReport(sent=1, refused=1)
+    assert "at most 2000" in bad[0].reason
+    assert publisher.acknowledged[0][1] == b"2"
+
+
+def test_no_lines() -> None:
+    assert send(topics.EVENTS)[0] == SendReport(0, 0)

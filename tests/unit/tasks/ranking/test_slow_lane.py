@@ -1,0 +1,212 @@
+"""The slow lane and what the learner does when it publishes, on a tiny language model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from streamrec.models.encoder import TextEncoder
+from streamrec.models.item_index import ItemIndex
+from streamrec.settings import Optimiser
+from streamrec.tasks.ranking.features import FEATURES
+from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import Successor, Timetable
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from tests.fakes.language_models import tiny_encoder
+from tests.unit.tasks.ranking.test_learner import Loop
+
+RECIPE = Recipe(
+    slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
+    timetable=Timetable(flip_steps=0, challenge_steps=0),
+)
+
+
+@pytest.fixture(scope="module")
+def loop() -> Loop:
+    return Loop(events=300)
+
+
+def index_of(encoder: TextEncoder, loop: Loop) -> ItemIndex:
+    index = ItemIndex(encoder)
+    index.ensure(loop.catalogue)
+    return index
+
+
+def new_learner(loop: Loop, recipe: Recipe = RECIPE, seed: int = 0) -> OnlineLearner:
+    encoder = tiny_encoder()
+    return OnlineLearner(loop.catalogue, index_of(encoder, loop), seed, recipe, encoder)
+
+
+def version(learner: OnlineLearner) -> str:
+    (index,) = learner.indexes()
+    return index.encoder_version
+
+
+def test_a_new_encoder_version_comes_at_its_time_and_not_before(loop: Loop) -> None:
+    learner = new_learner(loop)
+    first = version(learner)
+    report = learner.learn(loop.examples[: 32 * 3])
+    assert (report.steps, report.encoder_steps) == (3, 3)
+    assert version(learner) == first
+    assert learner.learn(loop.examples[32 * 3 : 32 * 4]).encoder_steps == 1
+    assert version(learner) != first
+
+
+def test_a_snapshot_taken_before_the_flip_keeps_its_encoder_and_vectors(loop: Loop) -> None:
+    learner = new_learner(loop)
+    learner.learn(loop.examples[:96])
+    snapshot = learner.snapshot()
+    assert snapshot.encoder is not None
+    before, scores = snapshot.encoder.encoder_version, snapshot.score(loop.examples[-3:])
+    learner.learn(loop.examples[96:])
+    assert version(learner) != before
+    assert snapshot.encoder.encoder_version == before
+    for ours, theirs in zip(snapshot.score(loop.examples[-3:]), scores, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_what_is_remembered_gets_the_new_similarities(loop: Loop) -> None:
+    learner = new_learner(loop)
+    learner.learn(loop.examples[:96])
+    held = learner._memory.held()
+    before = learner._memory.stored.inputs[held].clone()
+    other = tiny_encoder(seed=5)
+    learner._take(Successor(other, index_of(other, loop)))
+    after = learner._memory.stored.inputs[held]
+    statistics, similarities = slice(0, len(FEATURES)), slice(len(FEATURES), None)
+    assert torch.equal(before[..., statistics], after[..., statistics])
+    assert not torch.equal(before[..., similarities], after[..., similarities])
+
+
+def test_the_slow_lane_learns_what_it_is_shown(loop: Loop) -> None:
+    recipe = replace(RECIPE, slow=SlowRecipe(publish_steps=10_000, learning_rate=1e-2))
+    learner = new_learner(loop, recipe)
+    losses = [learner.learn(loop.examples[:64]).losses["encoder"] for _ in range(25)]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+def test_without_a_slow_lane_the_encoder_stays(loop: Loop) -> None:
+    learner = new_learner(loop, replace(RECIPE, slow=None))
+    first = version(learner)
+    assert learner.learn(loop.examples).encoder_steps == 0
+    assert version(learner) == first
+
+
+def test_both_lanes_resume_bit_for_bit(loop: Loop, tmp_path: Path) -> None:
+    whole = new_learner(loop)
+    whole.learn(loop.examples[:200])
+    whole.save(tmp_path)
+    resumed = new_learner(loop, seed=77)
+    resumed.load(tmp_path)
+    assert version(resumed) == version(whole)
+    for learner in (whole, resumed):
+        learner.learn(loop.examples[200:])
+    assert version(resumed) == version(whole)
+    scores = [learner.snapshot().score(loop.examples[:5]) for learner in (whole, resumed)]
+    for one, other in zip(*scores, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_snapshot_is_written_in_the_generation_layout(loop: Loop, tmp_path: Path) -> None:
+    learner = new_learner(loop)
+    learner.learn(loop.examples)
+    learner.write_generation(learner.snapshot(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "head.safetensors",
+    }
+
+
+def weights(learner: OnlineLearner) -> torch.Tensor:
+    """All trained weights, in a row."""
+    assert learner._succession is not None
+    return torch.cat(
+        [p.detach().flatten() for p in learner._succession.lane._encoder.trainable_parameters()]
+    )
+
+
+def slow(loop: Loop, seed: int = 0, **changes: object) -> OnlineLearner:
+    recipe = SlowRecipe(publish_steps=2, warmup_steps=1, learning_rate=1e-2, **changes)  # type: ignore[arg-type]
+    return new_learner(loop, replace(RECIPE, slow=recipe), seed)
+
+
+def test_accumulation_takes_the_same_steps_as_one_batch(loop: Loop) -> None:
+    moved = []
+    for pieces in (1, 4):
+        learner = slow(loop, optimiser=Optimiser.SGD, pieces=pieces)
+        learner.learn(loop.examples[: 32 * 3])
+        moved.append(weights(learner))
+    torch.testing.assert_close(moved[0], moved[1], atol=1e-5, rtol=1e-3)
+    assert not torch.equal(moved[0], weights(slow(loop)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fgm": 0.1},
+        {"hide_tokens": 0.3},
+        {"shuffle_text": True},
+        {"weight_decay": 0.5},
+        {"optimiser": Optimiser.ADAFACTOR},
+        {"clip_norm": 1e-3, "optimiser": Optimiser.SGD},
+        {"bfloat16": True},
+    ],
+    ids=str,
+)
+def test_each_choice_changes_what_is_learned_and_repeats_with_its_seed(
+    loop: Loop, changes: dict[str, object]
+) -> None:
+    plain, one, other = slow(loop), slow(loop, **changes), slow(loop, **changes)
+    for learner in (plain, one, other):
+        learner.learn(loop.examples[: 32 * 3])
+    assert torch.equal(weights(one), weights(other))
+    assert not torch.equal(weights(one), weights(plain))
+    assert torch.isfinite(weights(one)).all()
+
+
+def test_a_perturbation_leaves_the_cached_activations_alone(loop: Loop) -> None:
+    learner = slow(loop, fgm=0.5)
+    assert learner._succession is not None
+    base = learner._succession.lane._encoder._base
+    texts = [item.title + ". " + item.categories[0] for item in learner._items(range(5))]
+    before = [row.clone() for row in base.activations(texts)]
+    learner.learn(loop.examples[: 32 * 3])
+    for one, other in zip(base.activations(texts), before, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_published_weights_are_the_mean_of_recent_ones(loop: Loop) -> None:
+    learner = slow(loop, average=2)
+    assert learner._succession is not None
+    lane = learner._succession.lane
+    name = next(iter(lane._encoder.adapter_state()))
+    learner.learn(loop.examples[:64])  # two steps: one publication
+    first = lane._encoder.adapter_state()[name]
+    learner.learn(loop.examples[64:128])
+    second = lane._encoder.adapter_state()[name]
+    assert not torch.equal(first, second)
+    (index,) = learner.indexes()
+    served = index._encoder.adapter_state()[name]
+    torch.testing.assert_close(served, (first + second) / 2)
+
+
+@pytest.mark.parametrize("optimiser", list(Optimiser))
+def test_every_optimiser_resumes_bit_for_bit(
+    loop: Loop, tmp_path: Path, optimiser: Optimiser
+) -> None:
+    """Halfway between publications, with averages, and randomness in every step."""
+    changes = {"average": 3, "hide_tokens": 0.2, "shuffle_text": True, "fgm": 0.05}
+    whole = slow(loop, optimiser=optimiser, **changes)
+    whole.learn(loop.examples[: 32 * 5])
+    whole.save(tmp_path)
+    resumed = slow(loop, seed=77, optimiser=optimiser, **changes)
+    resumed.load(tmp_path)
+    for learner in (whole, resumed):
+        learner.learn(loop.examples[32 * 5 : 32 * 9])
+    assert torch.equal(weights(whole), weights(resumed))
+    assert version(whole) == version(resumed)
