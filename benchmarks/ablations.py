@@ -25,7 +25,7 @@ from streamrec.lab.measures.leaderboard import FEW, gain, second_half
 from streamrec.lab.measures.significance import paired_bootstrap
 from streamrec.lab.replay.compare import LearnsUntil
 from streamrec.lab.replay.contest import ReplayLearner
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.tasks.ranking.model.learner import Recipe
 from streamrec.tasks.ranking.quota import QuotaRules
@@ -70,7 +70,7 @@ def made(prepared: Prepared, name: str, seed: int) -> ReplayLearner:
 
 def played(prepared: Prepared, name: str, seed: int) -> dict[str, Any]:
     """Gain, user, and slice columns of every prediction of the second half."""
-    stream = Stream(prepared.items, prepared.events)
+    stream = RecordedStream(prepared.items, prepared.events)
     replay = Replay(stream, prepared.catalogue, made(prepared, name, seed), ReplayOptions())
     (contestant,) = replay.play()
     kept = [(p, gain(p)) for p in second_half(contestant.predictions, replay.span)]

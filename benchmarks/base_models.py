@@ -28,9 +28,9 @@ import torch
 from benchmarks.ablations import kept_or_played
 from benchmarks.prepared import FAST, prepare
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.lab.measures.leaderboard import FEW, Prediction, Span, gain, second_half
+from streamrec.lab.measures.leaderboard import FEW, Prediction, ScoredSpan, gain, second_half
 from streamrec.lab.measures.significance import paired_bootstrap
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.lab.replay.replay_main import frozen_recipe, strongest_statistics
 from streamrec.models.item_index import item_text
@@ -59,7 +59,7 @@ def played(
 ) -> Result:
     """Gains of both contestants, user and slice of every prediction, and what it cost."""
     prepared = prepare(directory, events)
-    stream, options = Stream(prepared.items, prepared.events), ReplayOptions(seed=seed)
+    stream, options = RecordedStream(prepared.items, prepared.events), ReplayOptions(seed=seed)
     until = int(STATISTICS_PART * len(prepared.events))
     statistics = strongest_statistics(stream, prepared.catalogue, options, until)
     settings = load()
@@ -95,7 +95,7 @@ def texts_per_s(texts: Sequence[str]) -> float:
     return len(texts) / (time.process_time() - cpu_s)
 
 
-def columns(predictions: Sequence[Prediction], span: Span) -> Result:
+def columns(predictions: Sequence[Prediction], span: ScoredSpan) -> Result:
     kept = [(p, g) for p, g in ((p, gain(p)) for p in predictions) if g is not None]
     return {
         "gain": np.array([g for _, g in kept]),

@@ -42,7 +42,7 @@ from streamrec.core.events import Interaction, Item
 from streamrec.lab.measures.chart import line_chart
 from streamrec.lab.measures.leaderboard import Prediction, gain
 from streamrec.lab.replay.compare import LearnsUntil
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 
 SWAP, BACK, STATIC_FROM = 0.5, 0.75, 0.3
@@ -136,7 +136,7 @@ def run(prepared: Prepared, events: list[Interaction], seed: int) -> dict[str, l
     learner = prepared.learner(seed=seed)
     static = LearnsUntil(prepared.learner(seed=seed), int(STATIC_FROM * len(events)))
     replay = Replay(
-        Stream(prepared.items, events),
+        RecordedStream(prepared.items, events),
         prepared.catalogue,
         learner,
         ReplayOptions(),
@@ -149,7 +149,7 @@ def run(prepared: Prepared, events: list[Interaction], seed: int) -> dict[str, l
 def from_nothing(prepared: Prepared, events: list[Interaction], seed: int) -> list[Prediction]:
     """Predictions of a learner that sees the stream between swap and return alone."""
     start, stop = int(SWAP * len(events)), int(BACK * len(events))
-    stream = Stream(prepared.items, events[start:stop])
+    stream = RecordedStream(prepared.items, events[start:stop])
     replay = Replay(stream, prepared.catalogue, prepared.learner(seed=seed), ReplayOptions())
     replay.play()
     return [replace(p, number=p.number + start) for p in replay.predictions]

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from streamrec.core.events import Interaction, Item, Kind
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 from streamrec.tasks.ranking.model.similarity import RECENT
@@ -46,7 +46,7 @@ class FixedVectors:
         return 0
 
 
-def stream(events: int, items: int) -> Stream:
+def stream(events: int, items: int) -> RecordedStream:
     rng = np.random.default_rng(0)
     catalogue = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 18}",)) for n in range(items)]
     users = (USERS * rng.random(events) ** 2).astype(int)
@@ -55,10 +55,10 @@ def stream(events: int, items: int) -> Stream:
         Interaction(f"e{n}", f"u{user}", f"i{item}", Kind.CLICK, 1_700_000_000_000 + n * 30_000)
         for n, (user, item) in enumerate(zip(users.tolist(), chosen.tolist(), strict=True))
     ]
-    return Stream(catalogue, clicks)
+    return RecordedStream(catalogue, clicks)
 
 
-def events_per_second(whole: Stream, *, learn: bool) -> float:
+def events_per_second(whole: RecordedStream, *, learn: bool) -> float:
     catalogue = Catalogue()
     catalogue.put(whole.items)
     vectors = FixedVectors(len(whole.items))

@@ -38,12 +38,12 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import SettingsError
 from streamrec.infra.stores.datasets import movielens_100k
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.lab.ablations.regularisers import mean_state
 from streamrec.lab.measures.leaderboard import second_half
 from streamrec.lab.measures.significance import paired_bootstrap
 from streamrec.lab.replay.contest import ReplayScorer
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.recorded_main import read_events, read_items
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.models.encoder import TextEncoder
@@ -141,7 +141,7 @@ class _Late:
 class Kitchen:
     """One stream; encoders and their first index by settings, the last one kept."""
 
-    def __init__(self, stream: Stream, seed: int, publish_steps: int) -> None:
+    def __init__(self, stream: RecordedStream, seed: int, publish_steps: int) -> None:
         self._stream, self._seed, self._publish_steps = stream, seed, publish_steps
         self._made: tuple[Any, Catalogue, TextEncoder, ItemIndex] | None = None
 
@@ -196,22 +196,22 @@ class Kitchen:
         return self._made[1:]
 
 
-def stream_of(dataset: Path | None, events: int, cache: Path) -> Stream:
+def stream_of(dataset: Path | None, events: int, cache: Path) -> RecordedStream:
     if dataset is None:
         films = movielens_100k(cache, print)
-        return Stream(list(films.items), list(films.interactions[:events]))
+        return RecordedStream(list(films.items), list(films.interactions[:events]))
     codec = clients.codec(load({}))
     if (dataset / "movies.dat").exists():
         items, rows = movietweetings(dataset)
-        return Stream(
+        return RecordedStream(
             [_decoded(codec, topics.ITEMS, item) for item in items],
             [_decoded(codec, topics.EVENTS, row) for row in rows[:events]],
         )
     items_read = read_items(dataset / "items.jsonl", codec)
-    return Stream(items_read, read_events(dataset / "events.jsonl", codec)[:events])
+    return RecordedStream(items_read, read_events(dataset / "events.jsonl", codec)[:events])
 
 
-def _decoded(codec: Codec, topic: str, row: Mapping[str, Any]) -> Any:
+def _decoded(codec: WireCodec, topic: str, row: Mapping[str, Any]) -> Any:
     return codec.decode(topic, json.dumps(row).encode())
 
 

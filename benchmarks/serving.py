@@ -36,14 +36,14 @@ from streamrec.core.state.user_state import UserState
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.explanations import packed
 from streamrec.infra.stores.registry_store import DirectoryRegistry
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.raw import Edges
 from streamrec.loop.serving.generation_follower import Obedience
 from streamrec.loop.serving.serve import Server
 from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import Generation
-from streamrec.models.hotswap import HotSwap
+from streamrec.models.hotswap import WarmGenerations
 from streamrec.models.item_index import ItemIndex
 from streamrec.ports import Delivered, Writes
 from streamrec.tasks.ranking.lists.explainer import Explained, Explainer
@@ -110,7 +110,7 @@ class RandomIndex(ItemIndex):
         return 0
 
 
-class RandomSwap(HotSwap[ServedGeneration]):
+class RandomSwap(WarmGenerations[ServedGeneration]):
     """Every generation ranks by the same random vectors."""
 
     index: RandomIndex
@@ -185,7 +185,7 @@ class Bench:
         self.swap.index = RandomIndex(self.encoder, items)
         self.vectors_ND = self.swap.index.vectors
         self.obedience = Obedience(self.registry, self.swap, self.mirror.catalogue, keep=2)
-        edges = Edges(self.store, NoPublisher(), Codec(), SystemClock(), lambda _: 0)
+        edges = Edges(self.store, NoPublisher(), WireCodec(), SystemClock(), lambda _: 0)
         self.servers = {
             name: Server(edges, self.mirror, worker_id="bench", k=K, explainer=explainer)
             for name, explainer in (

@@ -32,7 +32,7 @@ from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.state.catalogue import Catalogue, item_record
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.head_trainer import FastLane, FastRecipe
@@ -127,7 +127,7 @@ def learner_loop(learner: OnlineLearner, examples: Sequence[Example], size: int)
         learner.learn(examples[start : start + size])
 
 
-def trainer_loop(learner: OnlineLearner, messages: Sequence[bytes], codec: Codec) -> None:
+def trainer_loop(learner: OnlineLearner, messages: Sequence[bytes], codec: WireCodec) -> None:
     """What a round of ``loop.training.train`` does with each message, Kafka and trials aside."""
     ledger = Ledger()
     for message in messages:
@@ -136,7 +136,7 @@ def trainer_loop(learner: OnlineLearner, messages: Sequence[bytes], codec: Codec
         learner.learn(intake.fresh)
 
 
-def encoded(examples: Sequence[Example], size: int, codec: Codec) -> list[bytes]:
+def encoded(examples: Sequence[Example], size: int, codec: WireCodec) -> list[bytes]:
     return [
         codec.encode(
             "training-batches",
@@ -166,7 +166,7 @@ def main() -> None:
     catalogue.apply_rows({f"i{n}": item_record(Item(f"i{n}", "t")) for n in range(wish.items)})
     examples = make_examples(wish.steps * size, wish.items)
     batches = prepared(recipe, wish.steps)
-    codec = Codec()
+    codec = WireCodec()
     messages = encoded(examples, size, codec)
     warm, cold = make_examples(recipe.replayed * 2, wish.items), batches[:1]
     learner, trained = new_learner(catalogue), new_learner(catalogue)

@@ -28,7 +28,7 @@ from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.live_board import RedisLiveBoard
 from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
 from streamrec.infra.stores.registry_store import open_registry
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.loop.releasing.release import ReleaseDesk
@@ -74,9 +74,9 @@ def _nowhere(settings: Settings) -> str:
     )
 
 
-def codec(settings: Settings) -> Codec:
+def codec(settings: Settings) -> WireCodec:
     """The codec of every topic."""
-    return Codec(settings.kafka.max_message_bytes, settings.kafka.schema_registry_url)
+    return WireCodec(settings.kafka.max_message_bytes, settings.kafka.schema_registry_url)
 
 
 def publisher(settings: Settings, client_id: str) -> KafkaPublisher:

@@ -9,7 +9,7 @@ from functools import partial
 
 from streamrec.apps import clients
 from streamrec.core import topics
-from streamrec.core.dead_letters import Letter, Origin, Position
+from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.dead_letters import KafkaLetters, KafkaOutlet
@@ -31,12 +31,12 @@ class DeadLetters:
     letters: Letters
     ledger: ResendLedger
 
-    def find(self, name: Position | Origin) -> Letter:
+    def find(self, name: DeadLetterPosition | Origin) -> Letter:
         """The letter of that name, the newest where a message has several.
 
         Raises UserError when there is none, Unavailable.
         """
-        if isinstance(name, Position):
+        if isinstance(name, DeadLetterPosition):
             found = self.letters.at(name)
         else:
             matching = [letter for letter in self.letters.read() if letter.origin == name]

@@ -17,7 +17,7 @@ from streamrec.loop.releasing.attested import AttestedStore
 from streamrec.loop.releasing.fleet_watch import SERVING
 from streamrec.loop.serving.generation_follower import Obedience
 from streamrec.loop.serving.serve import Server
-from streamrec.loop.serving.serving_worker import Parts, ServingWorker
+from streamrec.loop.serving.serving_worker import ServingDependencies, ServingWorker
 from streamrec.models.loading import load_encoder
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.lists.explainer import Explainer
@@ -54,7 +54,7 @@ def _worker(around: Surroundings) -> ServingWorker:
     feed = KafkaTriggerFeed(settings.kafka, clients.codec(settings), around.worker_id)
     attested = AttestedStore(clients.registry_store(settings))
     keep = settings.serving.keep_generations
-    parts = Parts(
+    parts = ServingDependencies(
         feed=around.closing(feed),
         control=around.control_log(attested.note),
         fleet=around.fleet,

@@ -42,7 +42,7 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class Champion:
+class ChampionStatus:
     """What answers, and how much of the stream it has not learned from."""
 
     record: ControlRecord
@@ -51,11 +51,11 @@ class Champion:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class LoopSnapshot:
     at_ms: int
     flows: tuple[Flow, ...]
     workers: tuple[WorkerStatus, ...]
-    champion: Champion | None
+    champion: ChampionStatus | None
     live: LiveReport | None = None
 
 
@@ -80,7 +80,7 @@ class Observer:
     def __exit__(self, *_: object) -> None:
         self._redis.close()
 
-    def look(self) -> Snapshot:
+    def look(self) -> LoopSnapshot:
         """Everything, as of about now."""
         kafka = self._settings.kafka
         counts = partition_counts(kafka)
@@ -98,7 +98,7 @@ class Observer:
         flows = [_flow(topic, ends, applied) for topic in FOLDED]
         flows += [_flow(topic, ends, answered) for topic in ANSWERED]
         flows += [Flow(topic, _total(topic, ends)) for topic in WRITTEN]
-        return Snapshot(
+        return LoopSnapshot(
             self._clock.now_ms(),
             tuple(flows),
             tuple(self._fleet.workers()),
@@ -106,25 +106,25 @@ class Observer:
             self._live.get(),
         )
 
-    def _champion(self, applied: Mapping[tuple[str, int], int]) -> Champion | None:
+    def _champion(self, applied: Mapping[tuple[str, int], int]) -> ChampionStatus | None:
         with clients.control_log(self._settings) as control:
             record = control.latest()
         if record is None:
             return None
         generation = record.state.champion
         if generation is None:
-            return Champion(record)
+            return ChampionStatus(record)
         try:
             path = self._registry.get(generation) / "manifest.json"
             manifest = Manifest.from_json(path.read_text())
         except (GenerationRefused, OSError):
-            return Champion(record)
+            return ChampionStatus(record)
         missing = sum(
             max(0, position - manifest.trained_through.get(str(partition), 0))
             for (topic, partition), position in applied.items()
             if topic == topics.EVENTS
         )
-        return Champion(record, manifest.created_at_ms, missing)
+        return ChampionStatus(record, manifest.created_at_ms, missing)
 
 
 def _flow(

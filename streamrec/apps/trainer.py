@@ -38,13 +38,13 @@ from streamrec.loop.ingesting.raw import RawRecord, Refusals
 from streamrec.loop.releasing.attested import AttestedStore
 from streamrec.loop.releasing.release_line import ReleaseLine
 from streamrec.loop.training.champion import ChampionWatch
-from streamrec.loop.training.dependencies import Parts, Rhythm
+from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
 from streamrec.loop.training.train import Trainer
 from streamrec.loop.training.training_worker import (
     TRAINER,
     CatalogueMirror,
     TrainingWorker,
-    WorkerParts,
+    TrainingDependencies,
 )
 from streamrec.models.data_parallel import Followers, follow
 from streamrec.models.distributed import Group, joined_group
@@ -107,7 +107,7 @@ def _worker(around: Surroundings, scalars: Scalars, followers: Followers) -> Tra
     lease = RedisLease(around.redis, settings.redis.key_prefix, TRAINER, around.worker_id)
     model = _model(around, followers)
     way_out = _way_out(around, model)
-    parts = Parts(
+    parts = TrainerDependencies(
         feed=feed,
         learner=model.learner,
         checkpoints=DirectoryCheckpoints(settings.state_dir / "checkpoints"),
@@ -127,7 +127,7 @@ def _worker(around: Surroundings, scalars: Scalars, followers: Followers) -> Tra
         stopping=around.stop.is_set,
     )
     trainer = Trainer(parts, rhythm(settings.trainer))
-    running = WorkerParts(
+    running = TrainingDependencies(
         trainer, lease, around.fleet, peak_rss_mb, mirror.settled, way_out.watchers
     )
     return TrainingWorker(running, around.identity(), around.stop)

@@ -14,7 +14,7 @@ from streamrec.apps import clients
 from streamrec.core import topics
 from streamrec.core.ledger import quarantine, undo
 from streamrec.core.ledger.quarantine import Quarantine
-from streamrec.core.ledger.undo import Place
+from streamrec.core.ledger.undo import UndoPoint
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import RegistryState
 from streamrec.errors import GenerationRefused, UserError
@@ -29,7 +29,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class UndoRequest:
     """What the operator asked for, as written: ``user`` is a person's id, no pseudonym."""
 
     quarantine: Sequence[str] = ()  # PARTITION:FROM-TO
@@ -46,7 +46,7 @@ class Undo:
     ranges: tuple[Quarantine, ...]
 
 
-def plan(settings: Settings, state: RegistryState, wanted: Wanted) -> Undo:
+def plan(settings: Settings, state: RegistryState, wanted: UndoRequest) -> Undo:
     """Resolve times and users to offsets, and find the generation to go back to.
 
     Raises UserError with what is possible instead, Unavailable.
@@ -83,7 +83,7 @@ def moment_ms(text: str, now_ms: int) -> int:
 
 
 def _ranges(
-    settings: Settings, wanted: Wanted, places: Sequence[Place], ends: dict[int, int]
+    settings: Settings, wanted: UndoRequest, places: Sequence[UndoPoint], ends: dict[int, int]
 ) -> list[Quarantine]:
     user = clients.known_as(settings, wanted.user) or None
     ranges = [quarantine.written(text, user) for text in wanted.quarantine]
@@ -116,7 +116,7 @@ def _ranges(
     return ranges
 
 
-def _places(store: RegistryStore, state: RegistryState) -> list[Place]:
+def _places(store: RegistryStore, state: RegistryState) -> list[UndoPoint]:
     """Champion and former champions, newest first, as far as their manifests can be read."""
     champion = (state.champion,) if state.champion else ()
     places = []

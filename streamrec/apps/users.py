@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from streamrec.apps import clients
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Kind, Source
-from streamrec.core.ledger.lessons import Learned, Lesson, learned_from, span
+from streamrec.core.ledger.lessons import GenerationRange, Lesson, learned_from, span
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import UserError
@@ -46,7 +46,7 @@ class Traces:
     """
 
     lessons: list[Lesson]
-    generations: list[Learned]
+    generations: list[GenerationRange]
     first_batch: int
 
     @property

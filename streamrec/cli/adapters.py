@@ -191,7 +191,7 @@ def rollback(
             return
         from streamrec.apps import undo
 
-        wanted = undo.Wanted(tuple(quarantine or ()), since, user, to)
+        wanted = undo.UndoRequest(tuple(quarantine or ()), since, user, to)
         planned = undo.plan(settings, desk.state(), wanted)
         report = desk.relearn(reason, planned.to, planned.ranges)
         _tell(report, "rolled back to", as_json, view.undo_fields(planned))

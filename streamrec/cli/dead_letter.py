@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamrec.cli.console import JsonOption, complain, out, print_json, say
-from streamrec.core.dead_letters import Choice, Letter, Position, parse_age_ms, parse_name
+from streamrec.core.dead_letters import DeadLetterSelection, Letter, DeadLetterPosition, parse_age_ms, parse_name
 from streamrec.errors import StreamrecError, Unavailable, UserError
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def resend(
 
 
 def _chosen(found: DeadLetters, topic: str, code: str, since: str, now_ms: int) -> list[Letter]:
-    choice = Choice(topic, code, now_ms - parse_age_ms(since) if since else 0)
+    choice = DeadLetterSelection(topic, code, now_ms - parse_age_ms(since) if since else 0)
     return [letter for letter in found.letters.read(choice.since_ms) if choice.takes(letter.value)]
 
 
@@ -207,10 +207,10 @@ def _confirmed(letters: list[Letter]) -> bool:
 
 def _resend(
     sender: Resender, letters: list[Letter], change: Change, *, again: bool, check: bool
-) -> tuple[list[Resent], dict[Position, str]]:
+) -> tuple[list[Resent], dict[DeadLetterPosition, str]]:
     """What was sent, and why the rest was not. Raises Unavailable: the rest may wait."""
     sent: list[Resent] = []
-    problems: dict[Position, str] = {}
+    problems: dict[DeadLetterPosition, str] = {}
     for letter in letters:
         try:
             sent.append(sender.resend(letter, change, again=again, check=check))
@@ -221,7 +221,7 @@ def _resend(
     return sent, problems
 
 
-def _tell(sent: list[Resent], problems: dict[Position, str], as_json: bool) -> None:
+def _tell(sent: list[Resent], problems: dict[DeadLetterPosition, str], as_json: bool) -> None:
     from streamrec.cli.dead_letter_view import resent_fields
 
     if as_json:

@@ -12,10 +12,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from streamrec.cli.console import ago, table
-from streamrec.core.dead_letters import Letter, Position, Resent, advice, counts
+from streamrec.core.dead_letters import Letter, DeadLetterPosition, Resent, advice, counts
 from streamrec.loop.ingesting.resend import by_destination
 
-Ledger = Mapping[Position, Resent]
+Ledger = Mapping[DeadLetterPosition, Resent]
 
 REASON_WIDTH = 100
 HEX_LINES = 32

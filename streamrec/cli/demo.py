@@ -39,12 +39,12 @@ def demo(
     """
     from streamrec.apps.local_loop import Crew
     from streamrec.cli.run import stopped_by_signals
-    from streamrec.lab.demo.play import Options, run_demo
+    from streamrec.lab.demo.play import DemoOptions, run_demo
     from streamrec.lab.demo.screen import Screen
     from streamrec.lab.demo.summary import in_words
     from streamrec.settings import load
 
-    options = Options(seconds, rate, Crew(features=features, serving=serving))
+    options = DemoOptions(seconds, rate, Crew(features=features, serving=serving))
     with stopped_by_signals():
         found = run_demo(load(), options, Screen(err))
     out.print(in_words(found))

@@ -28,7 +28,7 @@ OLDEST_REDIS = 7
 SKEW_MS = 2_000
 
 
-class Verdict(StrEnum):
+class CheckResult(StrEnum):
     OK = "ok"
     NOTE = "note"  # works, but somebody should know
     PROBLEM = "problem"
@@ -39,12 +39,12 @@ class Finding:
     """One line of the doctor's report."""
 
     what: str
-    verdict: Verdict
+    verdict: CheckResult
     detail: str
     remedy: str = ""
 
 
-_STYLES = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.PROBLEM: "bold red"}
+_STYLES = {CheckResult.OK: "green", CheckResult.NOTE: "yellow", CheckResult.PROBLEM: "bold red"}
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +69,7 @@ def doctor(as_json: JsonOption = False) -> None:
             _show(finding)
     if as_json:
         print_json([{**asdict(f), "verdict": f.verdict.value} for f in findings])
-    if any(finding.verdict is Verdict.PROBLEM for finding in findings):
+    if any(finding.verdict is CheckResult.PROBLEM for finding in findings):
         raise typer.Exit(1)
 
 
@@ -92,17 +92,17 @@ def examine() -> Iterator[Finding]:
         settings = reader.load()
     except SettingsError as error:
         for problem in error.problems:
-            yield Finding("settings", Verdict.PROBLEM, problem, "`streamrec settings` lists them")
+            yield Finding("settings", CheckResult.PROBLEM, problem, "`streamrec settings` lists them")
         return
     changed = sum(row.value != row.default for row in reader.describe(settings))
-    yield Finding("settings", Verdict.OK, f"{changed} differ from their defaults")
+    yield Finding("settings", CheckResult.OK, f"{changed} differ from their defaults")
     yield from _guarded("weights", _weights, settings)
     yield from _guarded("registry", _registry, settings)
     yield from _guarded("keys", _keys, settings)
     try:
         located = clients.located(settings)
     except UserError as error:
-        yield Finding("servers", Verdict.PROBLEM, str(error))
+        yield Finding("servers", CheckResult.PROBLEM, str(error))
         return
     kafka = list(_guarded("Kafka", _kafka, located))
     yield from kafka
@@ -115,7 +115,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _fine(findings: list[Finding]) -> bool:
-    return all(finding.verdict is not Verdict.PROBLEM for finding in findings)
+    return all(finding.verdict is not CheckResult.PROBLEM for finding in findings)
 
 
 def _guarded(
@@ -125,7 +125,7 @@ def _guarded(
     try:
         yield from check(settings)
     except StreamrecError as error:
-        yield Finding(what, Verdict.PROBLEM, str(error))
+        yield Finding(what, CheckResult.PROBLEM, str(error))
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
@@ -134,9 +134,9 @@ def _weights(settings: Settings) -> Iterator[Finding]:
     try:
         found = find_weights(settings.encoder.model)
     except EncoderUnavailable as error:
-        yield Finding("weights", Verdict.PROBLEM, str(error))
+        yield Finding("weights", CheckResult.PROBLEM, str(error))
         return
-    yield Finding("weights", Verdict.OK, f"{found.name}, sha256 {found.digest[:12]}…")
+    yield Finding("weights", CheckResult.OK, f"{found.name}, sha256 {found.digest[:12]}…")
 
 
 def _registry(settings: Settings) -> Iterator[Finding]:
@@ -155,12 +155,12 @@ def _registry(settings: Settings) -> Iterator[Finding]:
     except (OSError, ValueError, ImportError) as error:
         yield Finding(
             "registry",
-            Verdict.PROBLEM,
+            CheckResult.PROBLEM,
             f"{url} cannot be written: {error}",
             "STREAMREC_REGISTRY_URL names another place; all workers must reach it",
         )
         return
-    yield Finding("registry", Verdict.OK, f"{url} can be written")
+    yield Finding("registry", CheckResult.OK, f"{url} can be written")
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -173,9 +173,9 @@ def _keys(settings: Settings) -> Iterator[Finding]:
     said = f"{len(signers.keys)} to check by, {'one' if signer else 'none'} to sign with"
     if signer and signers.keys and signer.key.public_key() not in signers.keys:
         remedy = "add its public file to STREAMREC_TRUST_VERIFY_KEYFILES"
-        yield Finding("keys", Verdict.PROBLEM, "what we sign we would refuse", remedy)
+        yield Finding("keys", CheckResult.PROBLEM, "what we sign we would refuse", remedy)
     else:
-        yield Finding("keys", Verdict.OK, said)
+        yield Finding("keys", CheckResult.OK, said)
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
@@ -186,21 +186,21 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
 
     kafka = settings.kafka
     if reason := why_no_kafka(kafka):  # names it at once, where a client would try for long
-        yield Finding("Kafka", Verdict.PROBLEM, f"{kafka.bootstrap}: {reason}")
+        yield Finding("Kafka", CheckResult.PROBLEM, f"{kafka.bootstrap}: {reason}")
         return
     counts = partition_counts(kafka)
-    yield Finding("Kafka", Verdict.OK, f"{kafka.bootstrap} answers ({kafka.security_protocol})")
+    yield Finding("Kafka", CheckResult.OK, f"{kafka.bootstrap} answers ({kafka.security_protocol})")
     missing = [topic.name for topic in TOPICS if topic.name not in counts]
     check_visible(kafka, missing)
     problems = layout_problems(kafka)
     if missing:
         names = ", ".join(full_name(kafka, name) for name in missing)
-        yield Finding("topics", Verdict.PROBLEM, f"missing: {names}", "`streamrec topics create`")
+        yield Finding("topics", CheckResult.PROBLEM, f"missing: {names}", "`streamrec topics create`")
     for problem in problems:
-        yield Finding("topics", Verdict.PROBLEM, problem)
+        yield Finding("topics", CheckResult.PROBLEM, problem)
     if not missing and not problems:
         partitions = counts["events"]
-        yield Finding("topics", Verdict.OK, f"all {len(TOPICS)} there, events in {partitions}")
+        yield Finding("topics", CheckResult.OK, f"all {len(TOPICS)} there, events in {partitions}")
         yield from _rights(settings)
 
 
@@ -211,7 +211,7 @@ def _rights(settings: Settings) -> Iterator[Finding]:
     for role in ROLES:
         if missing := not_granted(settings, role):
             detail = f"not those of a {role} worker: {', '.join(missing)}"
-            yield Finding("rights", Verdict.NOTE, detail, "docs/operating.md, Rights in Kafka")
+            yield Finding("rights", CheckResult.NOTE, detail, "docs/operating.md, Rights in Kafka")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
@@ -230,16 +230,16 @@ def _redis_version(info: dict[str, object]) -> Iterator[Finding]:
     major = str(info.get("redis_version", "0")).split(".")[0]
     if major.isdigit() and int(major) < OLDEST_REDIS:
         remedy = f"run Redis {OLDEST_REDIS} or later, or Valkey"
-        yield Finding("Redis", Verdict.PROBLEM, f"version {version} is too old", remedy)
+        yield Finding("Redis", CheckResult.PROBLEM, f"version {version} is too old", remedy)
     else:
-        yield Finding("Redis", Verdict.OK, f"{name} {version} answers")
+        yield Finding("Redis", CheckResult.OK, f"{name} {version} answers")
 
 
 def _redis_durability(info: dict[str, object]) -> Iterator[Finding]:
     if not info.get("aof_enabled"):
         yield Finding(
             "Redis",
-            Verdict.NOTE,
+            CheckResult.NOTE,
             "no append-only file: a restart of Redis loses user state and positions",
             "CONFIG SET appendonly yes (events are then folded again only from the last second)",
         )
@@ -247,7 +247,7 @@ def _redis_durability(info: dict[str, object]) -> Iterator[Finding]:
     if info.get("maxmemory") and policy != "noeviction":
         yield Finding(
             "Redis",
-            Verdict.PROBLEM,
+            CheckResult.PROBLEM,
             f"maxmemory-policy {policy} may evict user state",
             "CONFIG SET maxmemory-policy noeviction",
         )
@@ -260,7 +260,7 @@ def _redis_clock(client: Redis) -> Iterator[Finding]:
     skew_ms = abs(SystemClock().now_ms() - (seconds * 1000 + microseconds // 1000))
     if skew_ms > SKEW_MS:
         detail = f"its clock and ours differ by {skew_ms / 1000:.1f} s"
-        yield Finding("Redis", Verdict.NOTE, detail, "latencies shown are off; run NTP")
+        yield Finding("Redis", CheckResult.NOTE, detail, "latencies shown are off; run NTP")
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:
@@ -272,14 +272,14 @@ def _workers(settings: Settings) -> Iterator[Finding]:
     alive = Counter(worker.role for worker in workers)
     for role in (FEATURES, TRAINER, SERVING):
         if alive[role]:
-            yield Finding("workers", Verdict.OK, f"{role}: {alive[role]} alive")
+            yield Finding("workers", CheckResult.OK, f"{role}: {alive[role]} alive")
         else:
             remedy = f"`streamrec worker {role}`, or `streamrec up` for all of them"
-            yield Finding("workers", Verdict.PROBLEM, f"{role}: none alive", remedy)
+            yield Finding("workers", CheckResult.PROBLEM, f"{role}: none alive", remedy)
     for worker in workers:
         for generation, why in worker.refused.items():
             yield Finding(
-                "workers", Verdict.PROBLEM, f"{worker.worker_id} refuses {generation}: {why}"
+                "workers", CheckResult.PROBLEM, f"{worker.worker_id} refuses {generation}: {why}"
             )
 
 
@@ -290,14 +290,14 @@ def _champion(settings: Settings) -> Iterator[Finding]:
         latest = control.latest()
     champion = latest.state.champion if latest else None
     if latest is None or champion is None:
-        yield Finding("champion", Verdict.NOTE, "none yet", "the trainer makes the first one")
+        yield Finding("champion", CheckResult.NOTE, "none yet", "the trainer makes the first one")
         return
     if champion not in clients.registry_store(settings).generations():
         remedy = "`streamrec adapters activate` another, or bring the directory back"
-        yield Finding("champion", Verdict.PROBLEM, f"{champion} is not in the registry", remedy)
+        yield Finding("champion", CheckResult.PROBLEM, f"{champion} is not in the registry", remedy)
         return
     pin = latest.state.pin
-    yield Finding("champion", Verdict.OK, champion)
+    yield Finding("champion", CheckResult.OK, champion)
     if pin:
         detail = f"pinned by {pin.actor}: {pin.reason or 'no reason given'}"
-        yield Finding("champion", Verdict.NOTE, detail, "`streamrec adapters unpin` lifts it")
+        yield Finding("champion", CheckResult.NOTE, detail, "`streamrec adapters unpin` lifts it")

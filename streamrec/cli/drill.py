@@ -65,14 +65,14 @@ def kill(
 
     from streamrec.apps.local_loop import Crew
     from streamrec.cli.run import stopped_by_signals
-    from streamrec.lab.drill.kill import Options, run_kill_drill
+    from streamrec.lab.drill.kill import KillOptions, run_kill_drill
     from streamrec.lab.drill.report import in_words, markdown
     from streamrec.settings import load
 
     settings = load()
     if kafka is Broker.EMBEDDED:
         settings = replace(settings, kafka=replace(settings.kafka, bootstrap=""))
-    options = Options(
+    options = KillOptions(
         minutes,
         seed,
         kills if kills is not None else max(1, round(minutes * KILLS_PER_MINUTE)),
@@ -111,10 +111,10 @@ def swap(
     """
     from streamrec.apps.local_loop import Crew
     from streamrec.cli.run import stopped_by_signals
-    from streamrec.lab.drill.swap import Options, in_words, run_swap_drill
+    from streamrec.lab.drill.swap import SwapOptions, in_words, run_swap_drill
     from streamrec.settings import load
 
-    options = Options(swaps, items, rate, crew=Crew(features=1, serving=serving))
+    options = SwapOptions(swaps, items, rate, crew=Crew(features=1, serving=serving))
     with stopped_by_signals():
         found = run_swap_drill(load(), options, say)
     out.print(in_words(found))
@@ -153,11 +153,11 @@ def poison(
     """
     from streamrec.apps.local_loop import Crew
     from streamrec.cli.run import stopped_by_signals
-    from streamrec.lab.drill.poison import Options, run_poison_drill
+    from streamrec.lab.drill.poison import PoisonOptions, run_poison_drill
     from streamrec.lab.drill.poison_report import in_words, markdown
     from streamrec.settings import load
 
-    options = Options(seed, attack, phase_s, rate, crew=Crew(serving=serving))
+    options = PoisonOptions(seed, attack, phase_s, rate, crew=Crew(serving=serving))
     with stopped_by_signals():
         found = run_poison_drill(load(), options, say)
     out.print(in_words(found))

@@ -25,7 +25,7 @@ from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_C
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from streamrec.lab.replay.replay import Progress as ReplayProgress
+    from streamrec.lab.replay.replay import ReplayProgress
 
 
 OURS = "streamrec"

@@ -16,7 +16,7 @@ from streamrec.cli import live_view
 from streamrec.cli.console import JsonOption, ago, out, print_json, table
 
 if TYPE_CHECKING:
-    from streamrec.apps.status import Champion, Observer, Snapshot
+    from streamrec.apps.status import ChampionStatus, Observer, LoopSnapshot
     from streamrec.ports import WorkerStatus
 
 UNATTENDED = ("alarm", "canary", "click-guard", "guard")
@@ -74,7 +74,7 @@ def _watch(observer: Observer, as_json: bool) -> NoReturn:
             before = after
 
 
-def fields(before: Snapshot, after: Snapshot) -> dict[str, Any]:
+def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
     """A look as JSON fields; rates from the look before."""
     rates = _rates(before, after)
     champion = after.champion
@@ -125,7 +125,7 @@ def _worker_fields(worker: WorkerStatus) -> dict[str, Any]:
     }
 
 
-def picture(before: Snapshot, after: Snapshot) -> RenderableType:
+def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
     """The same for people."""
     rates = _rates(before, after)
     flows = [
@@ -153,7 +153,7 @@ def picture(before: Snapshot, after: Snapshot) -> RenderableType:
     )
 
 
-def _canary_lines(after: Snapshot) -> list[Text]:
+def _canary_lines(after: LoopSnapshot) -> list[Text]:
     if after.champion is None:
         return []
     record = after.champion.record
@@ -164,7 +164,7 @@ def _canary_lines(after: Snapshot) -> list[Text]:
     return [line for line in lines if line is not None]
 
 
-def _champion_line(champion: Champion | None, now_ms: int) -> Text:
+def _champion_line(champion: ChampionStatus | None, now_ms: int) -> Text:
     if champion is None or champion.record.state.champion is None:
         return Text("no champion yet")
     parts = [f"champion {champion.record.state.champion}"]
@@ -189,7 +189,7 @@ def _gauge(name: str, value: float) -> str:
     return f"{name.replace('_', ' ')} {round(value, 1):,g}"
 
 
-def _rates(before: Snapshot, after: Snapshot) -> dict[str, float]:
+def _rates(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, float]:
     seconds = max(1e-3, (after.at_ms - before.at_ms) / 1000)
     earlier = {flow.topic: flow.written for flow in before.flows}
     return {

@@ -11,7 +11,7 @@ from streamrec.cli.console import JsonOption, out, print_json, progress_bar, say
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
-    from streamrec.lab.replay.offline import Progress as TrainProgress
+    from streamrec.lab.replay.offline import OfflineProgress
 
 ROWS = (
     ("next_click", ("hr@10", "ndcg@10", "mrr")),
@@ -106,7 +106,7 @@ def _shares(text: str) -> tuple[float, float, float]:
     return train_part, validation, test
 
 
-def _now(at: TrainProgress) -> str:
+def _now(at: OfflineProgress) -> str:
     return at.doing if at.gain != at.gain else f"{at.doing}; last validation {at.gain:.4f}"
 
 

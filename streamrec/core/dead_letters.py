@@ -22,7 +22,7 @@ from streamrec.core.events import DeadLetter
 from streamrec.errors import UserError
 
 
-class Position(NamedTuple):
+class DeadLetterPosition(NamedTuple):
     """Where a letter stands in the dead-letter topic."""
 
     partition: int
@@ -44,7 +44,7 @@ class Origin(NamedTuple):
 
 
 class Letter(NamedTuple):
-    position: Position
+    position: DeadLetterPosition
     value: DeadLetter
 
     @property
@@ -60,14 +60,14 @@ class Resent:
     is at it right now.
     """
 
-    letter: Position
+    letter: DeadLetterPosition
     by: str
     at_ms: int
     to: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DeadLetterSelection:
     """Which letters are wanted; what is empty does not narrow."""
 
     topic: str = ""
@@ -82,7 +82,7 @@ class Choice:
         )
 
 
-def parse_name(name: str) -> Position | Origin:
+def parse_name(name: str) -> DeadLetterPosition | Origin:
     """A letter's name as typed. Raises UserError."""
     *topic, partition, offset = name.split(":") if name.count(":") in (1, 2) else ("", "", "", "")
     if not (partition.isdecimal() and offset.isdecimal()):
@@ -91,7 +91,7 @@ def parse_name(name: str) -> Position | Origin:
             "or TOPIC:PARTITION:OFFSET of the refused message, as `dead-letter list` prints both"
         )
     if not topic:
-        return Position(int(partition), int(offset))
+        return DeadLetterPosition(int(partition), int(offset))
     if topic[0] not in {known.name for known in topics.TOPICS}:
         raise UserError(
             f"{topic[0]!r} is no topic; expected one of "

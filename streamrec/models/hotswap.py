@@ -39,7 +39,7 @@ class _Warm(Generic[Model]):
     index: ItemIndex
 
 
-class HotSwap(Generic[Model]):
+class WarmGenerations(Generic[Model]):
     """Warm generations and the active one; ``ports.HotSwap`` for ``Model = ServingModel``."""
 
     def __init__(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from streamrec.core.dead_letters import Letter, Origin, Position, Resent
+from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition, Resent
 
 
 class Letters(Protocol):
@@ -18,7 +18,7 @@ class Letters(Protocol):
         """Letters the topic still holds, oldest first, published from ``since_ms`` on."""
         ...
 
-    def at(self, position: Position) -> Letter | None:
+    def at(self, position: DeadLetterPosition) -> Letter | None:
         """The letter at exactly this place; None when there is none (any more)."""
         ...
 
@@ -47,8 +47,8 @@ class ResendLedger(Protocol):
         """Kafka has taken it; ``resent.to`` says where."""
         ...
 
-    def withdraw(self, letter: Position) -> None:
+    def withdraw(self, letter: DeadLetterPosition) -> None:
         """It was certainly not sent."""
         ...
 
-    def all(self) -> Mapping[Position, Resent]: ...
+    def all(self) -> Mapping[DeadLetterPosition, Resent]: ...

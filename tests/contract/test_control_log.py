@@ -13,7 +13,7 @@ from streamrec.core.release import registry, transitions
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import RegistryConflict, Unavailable
 from streamrec.infra.stores.control_log import SLOT, KafkaControlLog
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.ports import ControlLog
 from tests.fakes.control import SharedLog
 from tests.harness.waiting import eventually
@@ -40,7 +40,7 @@ class Topic:
     def reader(
         self, observe: Callable[[ControlRecord], object] = lambda _: None
     ) -> KafkaControlLog:
-        log = KafkaControlLog(self.config, Codec(), self.prefix, observe=observe)
+        log = KafkaControlLog(self.config, WireCodec(), self.prefix, observe=observe)
         return self._stack.enter_context(log)
 
     def last_record(self) -> ControlRecord:
@@ -51,7 +51,7 @@ class Topic:
         consumer.seek(self.partition, consumer.end_offsets([self.partition])[self.partition] - 1)
         while not (fetched := consumer.poll(timeout_ms=500)):
             pass
-        return Codec().decode("adapters", fetched[self.partition][-1].value)
+        return WireCodec().decode("adapters", fetched[self.partition][-1].value)
 
     def write_raw(self, value: bytes) -> None:
         producer = KafkaProducer(**self.config)
@@ -204,7 +204,7 @@ def test_bytes_that_are_no_record_are_stepped_over(topic, caplog) -> None:
 def test_a_missing_topic_says_what_to_do(apache_kafka, fresh_prefix) -> None:
     config = {"bootstrap_servers": apache_kafka, "allow_auto_create_topics": False}
     with (
-        KafkaControlLog(config, Codec(), fresh_prefix.topic, timeout_s=1.0) as log,
+        KafkaControlLog(config, WireCodec(), fresh_prefix.topic, timeout_s=1.0) as log,
         pytest.raises(Unavailable, match="topics create"),
     ):
         log.latest()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.dead_letters import Origin, Position, Resent
+from streamrec.core.dead_letters import Origin, DeadLetterPosition, Resent
 from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.infra.stores.resend_ledger import RedisResendLedger
 from streamrec.settings import RedisSettings
 from tests.fakes.letters import FakeResendLedger
 
-FIRST = Resent(Position(0, 17), "ann@here", 1_000)
-DONE = Resent(Position(0, 17), "ann@here", 1_000, Origin("events", 2, 5))
+FIRST = Resent(DeadLetterPosition(0, 17), "ann@here", 1_000)
+DONE = Resent(DeadLetterPosition(0, 17), "ann@here", 1_000, Origin("events", 2, 5))
 
 
 @pytest.fixture(params=["fake", pytest.param("redis", marks=pytest.mark.embedded)])
@@ -26,8 +26,8 @@ def ledger(request, fresh_prefix):
 
 def test_exactly_one_claim_is_first(ledger):
     assert ledger.claim(FIRST) is None
-    assert ledger.claim(Resent(Position(0, 17), "bob@there", 2_000)) == FIRST
-    assert ledger.claim(Resent(Position(0, 18), "bob@there", 2_000)) is None
+    assert ledger.claim(Resent(DeadLetterPosition(0, 17), "bob@there", 2_000)) == FIRST
+    assert ledger.claim(Resent(DeadLetterPosition(0, 18), "bob@there", 2_000)) is None
 
 
 def test_a_claim_is_without_a_place_until_it_is_confirmed(ledger):

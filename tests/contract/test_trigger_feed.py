@@ -11,7 +11,7 @@ import pytest
 from streamrec.core.events import Kind, Request, UserUpdate
 from streamrec.errors import Refused
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import Delivered, TriggerFeed
@@ -19,7 +19,7 @@ from streamrec.settings import KafkaSettings
 from tests.fakes.serving import FakeTriggerFeed
 from tests.harness.waiting import eventually
 
-CODEC = Codec()
+CODEC = WireCodec()
 REQUEST = Request("r1", "ana", 1_767_323_044_000, k=4)
 UPDATE = UserUpdate("ana", "i1", Kind.CLICK, 1, 7, 10, 20, 30)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streamrec.core.dead_letters import Origin, Position, Resent
+from streamrec.core.dead_letters import Origin, DeadLetterPosition, Resent
 from streamrec.errors import TooLarge, Unavailable
 
 
@@ -29,7 +29,7 @@ class FakeOutlet:
 
 class FakeResendLedger:
     def __init__(self) -> None:
-        self.kept: dict[Position, Resent] = {}
+        self.kept: dict[DeadLetterPosition, Resent] = {}
 
     def claim(self, resent: Resent) -> Resent | None:
         before = self.kept.get(resent.letter)
@@ -39,8 +39,8 @@ class FakeResendLedger:
     def confirm(self, resent: Resent) -> None:
         self.kept[resent.letter] = resent
 
-    def withdraw(self, letter: Position) -> None:
+    def withdraw(self, letter: DeadLetterPosition) -> None:
         self.kept.pop(letter, None)
 
-    def all(self) -> Mapping[Position, Resent]:
+    def all(self) -> Mapping[DeadLetterPosition, Resent]:
         return dict(self.kept)

@@ -39,11 +39,11 @@ from streamrec.infra.stores import control_log
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, _digest
 from streamrec.infra.stores.explanations import packed, unpacked
 from streamrec.infra.wire import follower
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.loop.serving.poison_pill import Isolation
-from streamrec.loop.training.training_progress import Progress
+from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.ports import LearnReport
 from streamrec.settings import KafkaSettings
 from streamrec.tasks.ranking.model.tensors import example_tensors
@@ -55,7 +55,7 @@ from tests.unit.loop.ingesting import EVENTS, load_catalogue, make_ingest
 from tests.unit.loop.ingesting import ITEMS as ITEMS_SOURCE
 from tests.unit.loop.serving import Counter, items
 
-CODEC = Codec()
+CODEC = WireCodec()
 SETTINGS = KafkaSettings(bootstrap="nowhere:1")
 
 
@@ -490,7 +490,7 @@ class RegistryFramed(_Decoder):
         import schemas
 
         del scratch
-        self.codec = Codec(schema_registry_url="http://nowhere:1")
+        self.codec = WireCodec(schema_registry_url="http://nowhere:1")
         self.codec._registry = FakeRegistry(schemas.load("event"))  # type: ignore[assignment]
 
     def _framed(self, event: Interaction, schema_id: int = 1) -> bytes:
@@ -548,7 +548,7 @@ class CheckpointFiles(_Decoder):
     def __init__(self, scratch: Path) -> None:
         self.checkpoints = DirectoryCheckpoints(scratch / "checkpoints")
         self.checkpoints.save(
-            Progress(next_batch=3).to_record(),
+            TrainingProgress(next_batch=3).to_record(),
             lambda directory: (directory / "state.json").write_bytes(b"{}") and None,
         )
         [path] = self.checkpoints.root.glob("c*")
@@ -556,7 +556,7 @@ class CheckpointFiles(_Decoder):
         self.good = self.file.read_bytes()
 
     def wanted(self, number: int) -> object:
-        return Progress(next_batch=3 + number)
+        return TrainingProgress(next_batch=3 + number)
 
     def neighbour(self, number: int) -> bytes:
         contents = json.loads(self.good)
@@ -575,7 +575,7 @@ class CheckpointFiles(_Decoder):
         found = self.checkpoints.newest()
         if found is None:
             raise GenerationRefused("damaged: passed over, with a message in the log")
-        return Progress.from_record(found.record)
+        return TrainingProgress.from_record(found.record)
 
 
 class Explanations(_Decoder):

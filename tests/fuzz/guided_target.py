@@ -8,10 +8,10 @@ from typing import Any
 
 from streamrec.core.examples import Example, TrainingBatch
 from streamrec.errors import Refused, Unavailable
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from tests.fuzz.consumers import CONSUMERS, RegistryFramed
 
-CODEC = Codec()
+CODEC = WireCodec()
 FRAMED = RegistryFramed(Path()).codec
 TOPICS = (
     "events", "items", "requests", "user-updates", "training-batches", "adapters",

@@ -15,7 +15,7 @@ from typing import Any
 import fastavro
 import orjson
 
-from streamrec.infra.wire.codec import SINGLE_OBJECT, Codec
+from streamrec.infra.wire.codec import SINGLE_OBJECT, WireCodec
 
 NUMBERS = (0, -1, 1, 2**31 - 1, -(2**31), 2**31, 2**53, 2**63 - 1, -(2**63), 2**64, 10**30)
 FLOATS = (float("nan"), float("inf"), -float("inf"), 1e308, -0.0, 5e-324)
@@ -28,7 +28,7 @@ ODD: tuple[Any, ...] = (None, True, [], {}, [[]], {"a": {"b": []}}, *NUMBERS, *F
 Mutator = Callable[[random.Random, bytes, Sequence[bytes]], bytes]
 
 
-def mutated(rng: random.Random, corpus: Sequence[bytes], codec: Codec, topic: str | None) -> bytes:
+def mutated(rng: random.Random, corpus: Sequence[bytes], codec: WireCodec, topic: str | None) -> bytes:
     """One input: usually a good one with one to four faults, now and then noise."""
     if rng.random() < 0.05:
         return rng.randbytes(rng.randrange(40))
@@ -87,7 +87,7 @@ def _varint(rng: random.Random, data: bytes, corpus: Sequence[bytes]) -> bytes:
 _BLIND: tuple[Mutator, ...] = (_flip, _byte, _cut, _drop, _insert, _repeat, _splice, _varint)
 
 
-def _field(rng: random.Random, data: bytes, codec: Codec, topic: str) -> bytes:
+def _field(rng: random.Random, data: bytes, codec: WireCodec, topic: str) -> bytes:
     """Something odd in one field, encoded as it was; the data itself where that cannot be."""
     try:
         if data[:1] == b"{":

@@ -9,7 +9,7 @@ from typing import Any
 from streamrec.loop.releasing.release import ReleaseDesk
 from streamrec.loop.releasing.release_line import ReleaseLine
 from streamrec.loop.training.champion import ChampionWatch
-from streamrec.loop.training.dependencies import Parts
+from streamrec.loop.training.dependencies import TrainerDependencies
 from streamrec.loop.training.train import Trainer
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import StepExecutor, World
@@ -62,7 +62,7 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
         fate.wrap(world.control.reader(), "control"), world.fleet, store, world.clock, "trainer",
         stage_timeout_s=0.0, sleep=world.pass_s,
     )  # fmt: skip
-    parts = Parts(
+    parts = TrainerDependencies(
         feed=fate.wrap(world.feed, "feed"),
         learner=fate.wrap(learner, "learner"),
         checkpoints=fate.wrap(world.checkpoints, "checkpoints"),

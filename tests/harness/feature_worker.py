@@ -10,7 +10,7 @@ from pathlib import Path
 from streamrec.apps.features import ingest_rules
 from streamrec.core.events import Interaction, Item, Source
 from streamrec.core.ledger.ledger import Ledger
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, make_consumer, partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.loop.ingesting.ingest import Ingest
@@ -24,7 +24,7 @@ from tests.fakes.streams import ITEMS
 from tests.harness.waiting import eventually
 from tests.harness.worker_process import WorkerProcess
 
-CODEC = Codec()
+CODEC = WireCodec()
 PARTITIONS = 3
 
 

@@ -22,7 +22,7 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import Malformed, Refused
 from streamrec.loop.releasing.release_line import ReleaseLine
 from streamrec.loop.training.champion import ChampionWatch
-from streamrec.loop.training.dependencies import Parts, Rhythm
+from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
 from streamrec.loop.training.reproduce import Bench, Reproduction, reproduce
 from streamrec.loop.training.train import Trainer
 from streamrec.models.generation import file_digest
@@ -78,7 +78,7 @@ class Shop(World):
         generations = ModelGenerations(encoder, catalogue, {}, learner.indexes)
         line = ReleaseLine(self.desk("trainer"), self.store, StepExecutor(), threading.Event())
         watch = ChampionWatch(self.control.reader(), self.store, generations, learner.snapshot)
-        parts = Parts(
+        parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, generations, self.store,
             watch, line, self.clock, self.scalars, self.root / "work", self.refuse,
             mirror=self.mirror,

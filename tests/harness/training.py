@@ -18,7 +18,7 @@ from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySn
 from streamrec.loop.releasing.release import ReleaseDesk
 from streamrec.loop.releasing.release_line import ReleaseLine
 from streamrec.loop.training.champion import ChampionWatch
-from streamrec.loop.training.dependencies import Parts, Rhythm
+from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
 from streamrec.loop.training.train import Trainer
 from streamrec.ports import DeliveredBatch
 from streamrec.tasks.ranking.features import FEATURES
@@ -134,7 +134,7 @@ class World:
         store, stop = self.store, threading.Event()
         line = ReleaseLine(self.desk("trainer"), store, executor or StepExecutor(), stop)
         champions = ChampionWatch(self.control.reader(), store, self.generations, learner.snapshot)
-        parts = Parts(
+        parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, self.generations, store,
             champions, line, self.clock, self.scalars, self.root / "work", self.refuse,
             mirror=self.mirror,

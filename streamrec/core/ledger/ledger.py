@@ -30,14 +30,14 @@ _CHECKSUM_BITS = 64
 CHECKSUM_MODULUS = 1 << _CHECKSUM_BITS
 
 
-class Position(NamedTuple):
+class ExamplePosition(NamedTuple):
     """The next example of a partition that has not been seen."""
 
     offset: int
     nth: int  # the example's index among those its event closed
 
 
-class Span(NamedTuple):
+class OffsetSpan(NamedTuple):
     """Source offsets ``[start, end)``."""
 
     start: int
@@ -52,9 +52,9 @@ class Watermark:
     equal to those of the log, they prove that each example was trained exactly once.
     """
 
-    position: Position
-    spans: tuple[Span, ...] = ()  # trained since the parent generation; apart only at holes
-    holes: tuple[Span, ...] = ()  # offsets since the parent: lost, refused or quarantined
+    position: ExamplePosition
+    spans: tuple[OffsetSpan, ...] = ()  # trained since the parent generation; apart only at holes
+    holes: tuple[OffsetSpan, ...] = ()  # offsets since the parent: lost, refused or quarantined
     trained: int = 0
     quarantined: int = 0  # examples never trained because somebody said so, ever
     seen_again: int = 0
@@ -68,7 +68,7 @@ class Intake:
 
     fresh: tuple[Example, ...]
     seen_again: int  # examples dropped because they were trained before
-    hole: Span | None  # offsets missing right before the batch
+    hole: OffsetSpan | None  # offsets missing right before the batch
     quarantined: int = 0  # examples that must not be trained
 
 
@@ -99,14 +99,14 @@ class Ledger:
         unseen = tuple(e for e in batch.examples if _place(e) >= mark.position)
         fresh = quarantine.admitted(unseen, ranges)
         hole = _hole(mark, batch)
-        position = max(mark.position, Position(batch.to_offset, 0), *map(_after, unseen))
+        position = max(mark.position, ExamplePosition(batch.to_offset, 0), *map(_after, unseen))
         begin = hole.end if hole else mark.position.offset
         spans, holes = mark.spans, _extend(mark.holes, hole) if hole else mark.holes
         for a, b, skipped in quarantine.parts(begin, position.offset, batch.partition, ranges):
             if skipped:
-                holes = _extend(holes, Span(a, b))
+                holes = _extend(holes, OffsetSpan(a, b))
             else:
-                spans = _extend(spans, Span(a, b))
+                spans = _extend(spans, OffsetSpan(a, b))
         after = replace(
             mark,
             position=position,
@@ -121,25 +121,25 @@ class Ledger:
         intake = Intake(fresh, len(batch.examples) - len(unseen), hole, len(unseen) - len(fresh))
         return self._with(batch.partition, after), intake
 
-    def skip(self, batch: TrainingBatch) -> tuple[Ledger, Span | None]:
+    def skip(self, batch: TrainingBatch) -> tuple[Ledger, OffsetSpan | None]:
         """The ledger when the batch's events are given up: they become a hole."""
         mark = self._mark(batch)
         if batch.to_offset <= mark.position.offset:
             return self, None
-        hole = Span(mark.position.offset, batch.to_offset)
+        hole = OffsetSpan(mark.position.offset, batch.to_offset)
         after = replace(
             mark,
-            position=Position(batch.to_offset, 0),
+            position=ExamplePosition(batch.to_offset, 0),
             holes=_extend(mark.holes, hole),
             lost=mark.lost + hole.end - hole.start,
         )
         return self._with(batch.partition, after), hole
 
-    def since_parent(self) -> dict[int, Span]:
+    def since_parent(self) -> dict[int, OffsetSpan]:
         """``[from, to)`` by partition: the hull of what the next generation learned from."""
         return {p: _hull(mark) for p, mark in sorted(self.partitions.items())}
 
-    def holes_since_parent(self) -> dict[int, tuple[Span, ...]]:
+    def holes_since_parent(self) -> dict[int, tuple[OffsetSpan, ...]]:
         return {p: m.holes for p, m in sorted(self.partitions.items()) if m.holes}
 
     @property
@@ -147,7 +147,7 @@ class Ledger:
         return sum(mark.lost for mark in self.partitions.values())
 
     def _mark(self, batch: TrainingBatch) -> Watermark:
-        start = Watermark(Position(batch.from_offset, 0))
+        start = Watermark(ExamplePosition(batch.from_offset, 0))
         return self.partitions.get(batch.partition, start)
 
     def _with(self, partition: int, mark: Watermark) -> Ledger:
@@ -173,9 +173,9 @@ def give_up(later: Ledger, before: Ledger) -> Ledger:
     """``later`` when what was learned since ``before`` is forgotten: one hole per partition."""
     marks = {}
     for partition, mark in later.partitions.items():
-        start = Position(_hull(mark).start, 0)
+        start = ExamplePosition(_hull(mark).start, 0)
         kept = before.partitions.get(partition, Watermark(start))
-        hole = Span(kept.position.offset, mark.position.offset)
+        hole = OffsetSpan(kept.position.offset, mark.position.offset)
         holes = _extend(kept.holes, hole)
         lost = kept.lost + hole.end - hole.start
         marks[partition] = replace(kept, position=mark.position, holes=holes, lost=lost)
@@ -210,9 +210,9 @@ def from_record(record: Mapping[str, Any]) -> Ledger:
     return Ledger(
         {
             int(partition): Watermark(
-                position=Position(*fields["position"]),
-                spans=tuple(Span(*span) for span in fields["spans"]),
-                holes=tuple(Span(*span) for span in fields["holes"]),
+                position=ExamplePosition(*fields["position"]),
+                spans=tuple(OffsetSpan(*span) for span in fields["spans"]),
+                holes=tuple(OffsetSpan(*span) for span in fields["holes"]),
                 trained=fields["trained"],
                 quarantined=fields["quarantined"],
                 seen_again=fields["seen_again"],
@@ -239,33 +239,33 @@ def _check(batch: TrainingBatch) -> None:
         raise InvalidField(f"an example lies beyond the batch's offset {batch.to_offset}")
 
 
-def _hole(mark: Watermark, batch: TrainingBatch) -> Span | None:
-    missing = Span(mark.position.offset, batch.from_offset)
+def _hole(mark: Watermark, batch: TrainingBatch) -> OffsetSpan | None:
+    missing = OffsetSpan(mark.position.offset, batch.from_offset)
     return missing if missing.end > missing.start else None
 
 
-def _hull(mark: Watermark) -> Span:
+def _hull(mark: Watermark) -> OffsetSpan:
     """From the first offset owed an account to where the partition stands."""
     starts = [span.start for span in (*mark.spans[:1], *mark.holes[:1])]
-    return Span(min([mark.position.offset, *starts]), mark.position.offset)
+    return OffsetSpan(min([mark.position.offset, *starts]), mark.position.offset)
 
 
-def _place(example: Example) -> Position:
-    return Position(example.offset, example.index)
+def _place(example: Example) -> ExamplePosition:
+    return ExamplePosition(example.offset, example.index)
 
 
-def _after(example: Example) -> Position:
-    return Position(example.offset, example.index + 1)
+def _after(example: Example) -> ExamplePosition:
+    return ExamplePosition(example.offset, example.index + 1)
 
 
-def _extend(spans: Sequence[Span], new: Span) -> tuple[Span, ...]:
+def _extend(spans: Sequence[OffsetSpan], new: OffsetSpan) -> tuple[OffsetSpan, ...]:
     """Ascending spans with one more at the end, merged where they touch."""
     if new.end <= new.start:
         return tuple(spans)
     if spans and spans[-1].end >= new.start:
-        return (*spans[:-1], Span(spans[-1].start, max(spans[-1].end, new.end)))
+        return (*spans[:-1], OffsetSpan(spans[-1].start, max(spans[-1].end, new.end)))
     return (*spans, new)
 
 
-def _from(spans: Iterable[Span], start: int) -> tuple[Span, ...]:
-    return tuple(Span(max(s.start, start), s.end) for s in spans if s.end > start)
+def _from(spans: Iterable[OffsetSpan], start: int) -> tuple[OffsetSpan, ...]:
+    return tuple(OffsetSpan(max(s.start, start), s.end) for s in spans if s.end > start)

@@ -22,7 +22,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class GenerationRange:
     """A generation and how many of the lessons are in its weights."""
 
     generation: str
@@ -31,9 +31,9 @@ class Learned:
 
 def learned_from(
     manifests: Iterable[Manifest], lessons: Sequence[Lesson], user_id: str
-) -> list[Learned]:
+) -> list[GenerationRange]:
     """The generations with at least one of the lessons in them, as they come."""
-    counted = (Learned(m.generation, _count(m, lessons, user_id)) for m in manifests)
+    counted = (GenerationRange(m.generation, _count(m, lessons, user_id)) for m in manifests)
     return [found for found in counted if found.examples]
 
 

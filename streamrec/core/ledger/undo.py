@@ -16,7 +16,7 @@ from streamrec.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class UndoPoint:
     """A generation as a point to go back to."""
 
     generation: str
@@ -34,9 +34,9 @@ class Place:
         ]
 
 
-def place_of(manifest: Manifest) -> Place:
+def place_of(manifest: Manifest) -> UndoPoint:
     batches = manifest.training.get("batches", (0, 0))
-    return Place(
+    return UndoPoint(
         generation=manifest.generation,
         through={int(p): to for p, to in manifest.trained_through.items()},
         next_batch=batches[1],
@@ -45,12 +45,12 @@ def place_of(manifest: Manifest) -> Place:
 
 
 def choose(
-    places: Sequence[Place],
+    places: Sequence[UndoPoint],
     snapshots: Collection[str],
     first_batch: int,
     ranges: Sequence[Quarantine],
     to: str | None = None,
-) -> Place:
+) -> UndoPoint:
     """The newest place, or ``to``, from which the trainer can go on without the ranges.
 
     ``places``: champion and former champions, newest first. ``snapshots``: what the trainer
@@ -70,7 +70,7 @@ def choose(
 
 
 def _why_not(
-    place: Place, snapshots: Collection[str], first_batch: int, ranges: Sequence[Quarantine]
+    place: UndoPoint, snapshots: Collection[str], first_batch: int, ranges: Sequence[Quarantine]
 ) -> str:
     if tainted := place.tainted(ranges):
         return f"it has learned from {', '.join(map(str, tainted))}"
@@ -84,7 +84,7 @@ def _why_not(
     return ""
 
 
-def _instead(possible: Sequence[Place]) -> str:
+def _instead(possible: Sequence[UndoPoint]) -> str:
     if possible:
         return f"Possible: {', '.join(at.generation for at in possible)}"
     return (

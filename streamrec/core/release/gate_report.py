@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamrec.core.measures.prequential import Calibration
-from streamrec.core.release.judging import Judged
+from streamrec.core.release.judging import JudgedExample
 
 KL = "kl"
 COVERAGE = "coverage"
@@ -52,7 +52,7 @@ class GateReport:
 
 
 def compare(
-    judged: Sequence[Judged],
+    judged: Sequence[JudgedExample],
     champion: str,
     norms: Mapping[str, float] | None = None,
     anchor: str | None = None,
@@ -79,14 +79,14 @@ def summary(report: GateReport) -> str:
     return f"{', '.join(parts) or 'nothing to rank'} on {report.examples} examples"
 
 
-def _metrics(judged: Sequence[Judged], suffix: str) -> dict[str, Compared]:
+def _metrics(judged: Sequence[JudgedExample], suffix: str) -> dict[str, Compared]:
     ranks = [one.reciprocal_ranks for one in judged if one.reciprocal_ranks]
     losses = [_losses(*one.calibrations) for one in judged if one.calibrations]
     found = {"mrr": _paired(ranks, 1.0), "log_loss": _paired(losses, -1.0)}
     return {name + suffix: m for name, m in found.items() if m is not None}
 
 
-def _references(judged: Sequence[Judged]) -> dict[str, Compared]:
+def _references(judged: Sequence[JudgedExample]) -> dict[str, Compared]:
     pairs: dict[str, list[tuple[float, float]]] = {}
     for one in judged:
         if one.reciprocal_ranks is None:
@@ -113,7 +113,7 @@ def _losses(candidate: Calibration, champion: Calibration) -> tuple[float, float
     return candidate.log_loss / candidate.n, champion.log_loss / champion.n
 
 
-def _calibration(judged: Iterable[Judged]) -> dict[str, Compared]:
+def _calibration(judged: Iterable[JudgedExample]) -> dict[str, Compared]:
     """Expected calibration error of both over all shown candidates."""
     candidate, champion = Calibration(), Calibration()
     for ours, theirs in (one.calibrations for one in judged if one.calibrations):
@@ -127,7 +127,7 @@ def _calibration(judged: Iterable[Judged]) -> dict[str, Compared]:
     return {"calibration": Compared(ours_ece, theirs_ece, theirs_ece - ours_ece, error, n)}
 
 
-def _coverage(judged: Iterable[Judged]) -> dict[str, Compared]:
+def _coverage(judged: Iterable[JudgedExample]) -> dict[str, Compared]:
     """Share of all items offered in these lists that are on top of at least one of them."""
     lists = [one.lists for one in judged if one.lists is not None]
     if not lists:
@@ -139,6 +139,6 @@ def _coverage(judged: Iterable[Judged]) -> dict[str, Compared]:
     return {COVERAGE: Compared(ours, theirs, ours - theirs, error, len(lists))}
 
 
-def _divergence(judged: Iterable[Judged]) -> dict[str, float]:
+def _divergence(judged: Iterable[JudgedExample]) -> dict[str, float]:
     nats = [one.kl for one in judged if one.kl is not None]
     return {KL: float(np.mean(nats))} if nats else {}

@@ -46,7 +46,7 @@ class Lists:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedExample:
     """What one fresh example says about candidate and champion."""
 
     reciprocal_ranks: tuple[float, float] | None  # None where there is nothing to rank
@@ -63,20 +63,20 @@ def judge(
     candidate_C: FloatArray,
     champion_C: FloatArray,
     anchor_C: FloatArray | None = None,
-) -> Judged:
+) -> JudgedExample:
     """Compare predictions, P(accept | shown) of each candidate, with what came of it."""
     labels_C, slices = example.labels_C, slices_of(example)
     if not _sound(candidate_C):
-        return Judged(None, None, slices, finite=False)
+        return JudgedExample(None, None, slices, finite=False)
     if not _sound(champion_C):  # nothing to be compared with; a sound candidate replaces it
-        return Judged(None, None, slices, finite=True)
+        return JudgedExample(None, None, slices, finite=True)
     both = candidate_C, champion_C
     ours, theirs = (Impressions().add(p_C, labels_C) for p_C in both)
     calibrations = None
     if example.kind is not ExampleKind.NEXT_CLICK:  # sampled negatives: no real click rate
         ours_p, theirs_p = (Calibration().add(p_C, labels_C) for p_C in both)
         calibrations = (ours_p, theirs_p)
-    return Judged(
+    return JudgedExample(
         (ours.reciprocal, theirs.reciprocal) if ours.n else None,
         calibrations,
         slices,

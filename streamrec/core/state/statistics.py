@@ -4,7 +4,7 @@ Knows how rows of events sources (``i/`` counts, ``n/`` pairs, ``c`` clock) beco
 how shares add up, and the time they speak of: the latest watermark. Does not know where the
 rows are stored, nor what features are made of them (``tasks.ranking.features``).
 
-Counts are kept "as of a reference" (forward decay, Cormode et al. 2009): a count true at
+ItemCounts are kept "as of a reference" (forward decay, Cormode et al. 2009): a count true at
 clock c is stored times 2^((c - ref)/h), so bringing all of them to the present is one
 multiplication per half-life, and applying a row costs the same whenever it comes.
 
@@ -66,7 +66,7 @@ class _Share:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Counts:
+class ItemCounts:
     """Everything known of every item, all shares added up, at ``watermark_ms``."""
 
     views_ND: Array
@@ -85,7 +85,7 @@ class Statistics:
         self._shares: dict[Source, _Share] = {}
         self._half_lives = np.array([*share_half_lives(partitions), *HOUR_HALF_LIVES])
         self._applied_catalogue = 0
-        self._counts: tuple[tuple[int, int], Counts] | None = None
+        self._counts: tuple[tuple[int, int], ItemCounts] | None = None
 
     @property
     def watermark_ms(self) -> int:
@@ -103,7 +103,7 @@ class Statistics:
         self._rebase(share)
         self._apply(share, rows)
 
-    def counts(self) -> Counts:
+    def counts(self) -> ItemCounts:
         """All shares added up at the watermark. Cached until something changes."""
         key = (self.version, self.catalogue.version)
         if self._counts is None or self._counts[0] != key:
@@ -124,7 +124,7 @@ class Statistics:
             total += share.pair_totals.view(len(total))
         return total
 
-    def _sum(self) -> Counts:
+    def _sum(self) -> ItemCounts:
         n, now_ms = len(self.catalogue), self.watermark_ms
         counts = np.zeros((n, 2 * DECAYS))
         first, last = np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -136,7 +136,7 @@ class Statistics:
                 first == NEVER_MS, seen, np.where(seen, np.minimum(first, seen), first)
             )
             last = np.maximum(last, share.last_accept_ms.view(n))
-        return Counts(counts[:, :DECAYS], counts[:, DECAYS:], first, last, now_ms)
+        return ItemCounts(counts[:, :DECAYS], counts[:, DECAYS:], first, last, now_ms)
 
     def _power(self, share: _Share, clock: Any, at_ms: Any, *, sign: float) -> Array:
         """2^(±(time - reference)/half-life) by column: (2·DECAYS,), or (R, 2·DECAYS)."""

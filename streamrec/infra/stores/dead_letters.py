@@ -16,7 +16,7 @@ from kafka import TopicPartition
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from streamrec.core import topics
-from streamrec.core.dead_letters import Letter, Origin, Position
+from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition
 from streamrec.core.events import DeadLetter
 from streamrec.errors import Refused, TooLarge, Unavailable
 from streamrec.infra.wire.kafka import (
@@ -52,7 +52,7 @@ class KafkaLetters:
         for partition in self._partitions:
             yield from self._between(partition, starts[partition], ends[partition])
 
-    def at(self, position: Position) -> Letter | None:
+    def at(self, position: DeadLetterPosition) -> Letter | None:
         partition = self._partition(position)
         if partition is None:
             return None
@@ -78,7 +78,7 @@ class KafkaLetters:
     ) -> None:
         self.close()
 
-    def _partition(self, position: Position) -> TopicPartition | None:
+    def _partition(self, position: DeadLetterPosition) -> TopicPartition | None:
         return next((tp for tp in self._partitions if tp.partition == position.partition), None)
 
     def _starts(
@@ -114,7 +114,7 @@ class KafkaLetters:
                 raise Unavailable(f"{partition.topic} was not read to its end in {SILENCE_S:g} s")
 
     def _letter(self, message: Any) -> Letter | None:
-        place = Position(message.partition, message.offset)
+        place = DeadLetterPosition(message.partition, message.offset)
         try:
             value = self._codec.decode(topics.DEAD_LETTER, message.value or b"")
         except Refused as error:

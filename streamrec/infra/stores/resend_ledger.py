@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import redis
 
-from streamrec.core.dead_letters import Origin, Position, Resent
+from streamrec.core.dead_letters import Origin, DeadLetterPosition, Resent
 from streamrec.infra.stores.redis_store import redis_errors
 
 
@@ -35,14 +35,14 @@ class RedisResendLedger:
         with redis_errors("noting that a dead letter was resent"):
             self._redis.hset(self._key, str(resent.letter), _packed(resent))
 
-    def withdraw(self, letter: Position) -> None:
+    def withdraw(self, letter: DeadLetterPosition) -> None:
         with redis_errors("noting that a dead letter was not resent"):
             self._redis.hdel(self._key, str(letter))
 
-    def all(self) -> Mapping[Position, Resent]:
+    def all(self) -> Mapping[DeadLetterPosition, Resent]:
         with redis_errors("reading which dead letters were resent"):
             found: Any = self._redis.hgetall(self._key)
-        places = {Position(*map(int, name.split(b":"))): value for name, value in found.items()}
+        places = {DeadLetterPosition(*map(int, name.split(b":"))): value for name, value in found.items()}
         return {place: _unpacked(place, value) for place, value in places.items()}
 
 
@@ -52,7 +52,7 @@ def _packed(resent: Resent) -> bytes:
     )
 
 
-def _unpacked(letter: Position, data: bytes) -> Resent:
+def _unpacked(letter: DeadLetterPosition, data: bytes) -> Resent:
     fields = orjson.loads(data)
     to = fields["to"]
     return Resent(letter, fields["by"], fields["at"], Origin(*to) if to else None)

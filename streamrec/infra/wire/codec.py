@@ -56,7 +56,7 @@ class _Wire(NamedTuple):
     readable: Mapping[bytes, Any]  # header -> the schema of whoever wrote it
 
 
-class Codec:
+class WireCodec:
     """Encodes and decodes the values of every topic, by the topic's short name."""
 
     def __init__(self, max_message_bytes: int = 1_000_000, schema_registry_url: str = "") -> None:

@@ -15,7 +15,7 @@ from streamrec.ports import Codec
 from streamrec.settings import KafkaSettings
 
 
-class Seen(NamedTuple):
+class FollowedRecord(NamedTuple):
     """One message. ``value`` is decoded; ``Refused`` where that was not possible."""
 
     topic: str  # short name
@@ -50,7 +50,7 @@ class Follower:
             for partition in partitions:  # at once: seek_to_end() would look at the first poll
                 self._consumer.seek(partition, ends.get(partition, 0))
 
-    def poll(self, timeout_s: float, limit: int = 2_000) -> list[Seen]:
+    def poll(self, timeout_s: float, limit: int = 2_000) -> list[FollowedRecord]:
         """What came, waiting at most so long for something."""
         with kafka_errors(self._settings, "following topics"):
             fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
@@ -60,12 +60,12 @@ class Follower:
             for message in messages
         ]
 
-    def _seen(self, topic: str, message: Any) -> Seen:
+    def _seen(self, topic: str, message: Any) -> FollowedRecord:
         try:
             value = self._codec.decode(topic, message.value or b"")
         except Refused as error:
             value = error
-        return Seen(topic, message.partition, message.offset, message.timestamp, value)
+        return FollowedRecord(topic, message.partition, message.offset, message.timestamp, value)
 
     def close(self) -> None:
         self._consumer.close()

@@ -34,7 +34,7 @@ from streamrec.lab.demo.player import Player
 from streamrec.lab.demo.ready import Readiness, load_catalogue
 from streamrec.lab.demo.rollback import RollbackTimes, show_rollback
 from streamrec.lab.demo.screen import Screen
-from streamrec.lab.demo.summary import Facts, summarize
+from streamrec.lab.demo.summary import DemoFacts, summarize
 from streamrec.lab.demo.swaps import SwapPauses
 from streamrec.lab.demo.waiting import insist_on, wait_for
 from streamrec.lab.demo.watcher import FOLLOWED, HELD_BACK_MS, Watcher, manifest_offsets
@@ -49,7 +49,7 @@ TICK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class DemoOptions:
     """What can be chosen on the command line."""
 
     seconds: float = 120.0
@@ -71,7 +71,7 @@ def demo_settings(given: Settings) -> Settings:
     )
 
 
-def run_demo(given: Settings, options: Options, screen: Screen) -> dict[str, Any]:
+def run_demo(given: Settings, options: DemoOptions, screen: Screen) -> dict[str, Any]:
     """Play it all; the summary (``lab.demo.summary``).
 
     A KeyboardInterrupt during the play ends it early, with a summary of what was seen.
@@ -100,7 +100,7 @@ class Play:
         self,
         loop: LocalLoop,
         stream: ClickStream,
-        options: Options,
+        options: DemoOptions,
         screen: Screen,
         started_s: float,
     ) -> None:
@@ -117,7 +117,7 @@ class Play:
         self._codec = clients.codec(self._settings)
         self._memory = PeakMemory()
         self._pauses = SwapPauses()
-        self._facts = Facts(dataset=stream.name, rate=options.rate)
+        self._facts = DemoFacts(dataset=stream.name, rate=options.rate)
 
     def __enter__(self) -> Play:
         with ExitStack() as stack:

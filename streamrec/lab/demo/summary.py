@@ -19,7 +19,7 @@ from streamrec.lab.measures.loop_watch import LoopWatch, percentiles
 
 
 @dataclass(slots=True)
-class Facts:
+class DemoFacts:
     """What the topics do not tell."""
 
     dataset: str
@@ -35,7 +35,7 @@ class Facts:
     interrupted: bool = False
 
 
-def summarize(loop: LoopWatch, memory: PeakMemory, facts: Facts) -> dict[str, Any]:
+def summarize(loop: LoopWatch, memory: PeakMemory, facts: DemoFacts) -> dict[str, Any]:
     """The numbers, JSON-able. None: there was nothing to measure."""
     counts, half = loop.generations, len(loop.quality.served_ranks) // 2
     return {

@@ -16,7 +16,7 @@ from streamrec.core.events import Interaction
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord, RegistryState, accepts
 from streamrec.errors import GenerationRefused, Refused
-from streamrec.infra.wire.follower import Follower, Seen
+from streamrec.infra.wire.follower import Follower, FollowedRecord
 from streamrec.lab.measures.loop_watch import LoopWatch
 from streamrec.ports import RegistryStore
 
@@ -55,7 +55,7 @@ class Watcher:
         self.records: deque[tuple[int, ControlRecord]] = deque(maxlen=KEPT_RECORDS)
         self._follower = follower
         self._trained_through = trained_through
-        self._held: list[tuple[int, int, Seen]] = []
+        self._held: list[tuple[int, int, FollowedRecord]] = []
         self._received = 0
         self._registry = RegistryState()
 
@@ -71,7 +71,7 @@ class Watcher:
         while self._held and self._held[0][0] <= until_ms:
             self._hand_over(heapq.heappop(self._held)[2])
 
-    def _hand_over(self, seen: Seen) -> None:
+    def _hand_over(self, seen: FollowedRecord) -> None:
         if seen.topic == topics.EVENTS:
             self._event(seen)
         elif seen.topic == topics.DEAD_LETTER:
@@ -85,7 +85,7 @@ class Watcher:
         else:
             self._control(seen.value, seen.timestamp_ms)
 
-    def _event(self, seen: Seen) -> None:
+    def _event(self, seen: FollowedRecord) -> None:
         if isinstance(seen.value, Interaction):
             self.loop.produced_event(seen.value, seen.partition, seen.offset, seen.timestamp_ms)
         else:

@@ -19,14 +19,14 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import Located
 from streamrec.errors import InvalidField, Refused, UserError
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
-from streamrec.infra.wire.follower import Follower, Seen
+from streamrec.infra.wire.follower import Follower, FollowedRecord
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.measures import drill_check
-from streamrec.lab.measures.drill_check import Broken, CleanPass, Found, Place
+from streamrec.lab.measures.drill_check import Broken, CleanPass, Found, StreamPlace
 from streamrec.loop.ingesting.ingest_events import check_admissible
-from streamrec.loop.training.training_progress import Progress
+from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.settings import Settings
 
 POLL_S = 1.0
@@ -42,7 +42,7 @@ READ = (
 
 
 @dataclass(slots=True)
-class Verdict:
+class DrillVerdict:
     """How each promise was kept."""
 
     state: Broken = field(default_factory=Broken)
@@ -74,10 +74,10 @@ class Verdict:
         return not self.mixed and all(broken.kept for broken in self.promises.values())
 
 
-def read_logs(settings: Settings) -> dict[str, list[Seen]]:
+def read_logs(settings: Settings) -> dict[str, list[FollowedRecord]]:
     """Everything on the topics, by topic, each partition in its order. Raises Unavailable."""
     ends = {key: end for key, end in end_offsets(settings.kafka, READ).items() if end}
-    logs: dict[str, list[Seen]] = defaultdict(list)
+    logs: dict[str, list[FollowedRecord]] = defaultdict(list)
     codec = clients.codec(settings)
     with Follower(settings.kafka, codec, READ, "streamrec-drill", from_start=True) as follower:
         idle = 0
@@ -93,18 +93,18 @@ def read_logs(settings: Settings) -> dict[str, list[Seen]]:
     return logs
 
 
-def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) -> Verdict:
+def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) -> DrillVerdict:
     """Compare everything that can be compared. Raises Unavailable."""
     logs = read_logs(settings)
     counts = partition_counts(settings.kafka)
     clean, refused = _clean_passes(settings, logs[topics.EVENTS], counts, items)
     refused += [
-        Place(seen.topic, seen.partition, seen.offset)
+        StreamPlace(seen.topic, seen.partition, seen.offset)
         for topic in (topics.ITEMS, topics.REQUESTS)
         for seen in logs[topic]
         if isinstance(seen.value, Refused)
     ]
-    verdict = Verdict()
+    verdict = DrillVerdict()
     for partition, passed in clean.items():
         broken = drill_check.check_state(passed, found_state(settings, partition))
         verdict.state.lost += broken.lost
@@ -116,7 +116,7 @@ def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) ->
     verdict.answers = drill_check.check_answers(requests, answers)
     letters = [seen.value for seen in logs[topics.DEAD_LETTER]]
     verdict.letters, repeated = drill_check.check_letters(
-        refused, (Place(letter.topic, letter.partition, letter.offset) for letter in letters)
+        refused, (StreamPlace(letter.topic, letter.partition, letter.offset) for letter in letters)
     )
     controls = [(seen.timestamp_ms, seen.value) for seen in logs[topics.ADAPTERS]]
     verdict.mixed = drill_check.mixed(controls, answers)
@@ -143,9 +143,9 @@ def trained(settings: Settings) -> Ledger:
     return progress.ledger if progress else Ledger()
 
 
-def progress_of(settings: Settings) -> Progress | None:
+def progress_of(settings: Settings) -> TrainingProgress | None:
     saved = DirectoryCheckpoints(settings.state_dir / "checkpoints").newest()
-    return None if saved is None else Progress.from_record(saved.record)
+    return None if saved is None else TrainingProgress.from_record(saved.record)
 
 
 def found_state(settings: Settings, partition: int) -> Found:
@@ -164,8 +164,8 @@ def found_state(settings: Settings, partition: int) -> Found:
 
 
 def _clean_passes(
-    settings: Settings, log: Sequence[Seen], counts: Mapping[str, int], items: Sequence[Item]
-) -> tuple[dict[int, CleanPass], list[Place]]:
+    settings: Settings, log: Sequence[FollowedRecord], counts: Mapping[str, int], items: Sequence[Item]
+) -> tuple[dict[int, CleanPass], list[StreamPlace]]:
     rules = ingest_rules(settings, counts).events
     catalogue = Catalogue()
     catalogue.put(items)
@@ -177,7 +177,7 @@ def _clean_passes(
         try:
             event = _admitted(seen, counts[topics.EVENTS], rules.future_tolerance_ms)
         except Refused:
-            refused.append(Place(seen.topic, seen.partition, seen.offset))
+            refused.append(StreamPlace(seen.topic, seen.partition, seen.offset))
         else:
             located[seen.partition].append(Located(seen.offset, seen.timestamp_ms, event))
     clean = {
@@ -189,7 +189,7 @@ def _clean_passes(
     return clean, refused
 
 
-def _admitted(seen: Seen, partitions: int, future_tolerance_ms: int) -> Interaction:
+def _admitted(seen: FollowedRecord, partitions: int, future_tolerance_ms: int) -> Interaction:
     if isinstance(seen.value, Refused):
         raise seen.value
     if not isinstance(seen.value, Interaction):

@@ -32,8 +32,8 @@ from streamrec.lab.demo.play import demo_settings
 from streamrec.lab.demo.ready import Readiness
 from streamrec.lab.demo.waiting import insist_on, wait_for
 from streamrec.lab.drill import evidence, stream
-from streamrec.lab.drill.evidence import Verdict
-from streamrec.lab.drill.report import Facts, report
+from streamrec.lab.drill.evidence import DrillVerdict
+from streamrec.lab.drill.report import KillFacts, report
 from streamrec.lab.drill.sender import Sender
 from streamrec.lab.drill.servers import (
     ApacheTarget,
@@ -54,7 +54,7 @@ WORKED = (topics.EVENTS, topics.ITEMS, topics.USER_UPDATES, topics.REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class KillOptions:
     """What can be chosen on the command line. ``apache``: start an Apache Kafka."""
 
     minutes: float = 5.0
@@ -86,7 +86,7 @@ def drill_settings(given: Settings) -> Settings:
     )
 
 
-def run_kill_drill(given: Settings, options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+def run_kill_drill(given: Settings, options: KillOptions, say: Callable[[str], None]) -> dict[str, Any]:
     """Do it all; the report (``lab.drill.report``).
 
     Raises UserError or Unavailable when it cannot start.
@@ -129,7 +129,7 @@ class KillDrill:
         self,
         loop: LocalLoop,
         apache: ApacheKafka | None,
-        options: Options,
+        options: KillOptions,
         say: Callable[[str], None],
         stack: ExitStack,
     ) -> None:
@@ -150,11 +150,11 @@ class KillDrill:
         self._counts = partition_counts(self._settings.kafka)
         codec = clients.codec(self._settings)
         self._publisher = clients.publisher(self._settings, "streamrec-drill")
-        known = stream.Stream(options.seed, codec, self._counts[topics.EVENTS])
+        known = stream.DrillStream(options.seed, codec, self._counts[topics.EVENTS])
         self._catalogue = list(stream.items(codec))
         self._sender = Sender(known, self._publisher, options.rate)
         self._targets = self._find_targets(apache)
-        self._facts = Facts(options.seed, 0.0, self._kafka_name(apache))
+        self._facts = KillFacts(options.seed, 0.0, self._kafka_name(apache))
         self._facts.promises = {t.name: t.promise for t in self._targets.values()}
 
     def _find_targets(self, apache: ApacheKafka | None) -> dict[str, Target]:
@@ -229,7 +229,7 @@ class KillDrill:
         if self._facts.not_finished:
             self._say(f"gave up waiting: {self._facts.not_finished}")
 
-    def _judge(self) -> Verdict:
+    def _judge(self) -> DrillVerdict:
         verdict = evidence.judge(self._settings, self._sender.sent.requests, stream.catalogue())
         found, bad = verdict.sizes["bad_messages"], self._sender.sent.bad
         if found != bad:
@@ -340,4 +340,4 @@ class KillDrill:
                 facts.redis_bytes_cut = target.bytes_cut
 
 
-__all__ = ["KillDrill", "Options", "drill_settings", "run_kill_drill"]
+__all__ = ["KillDrill", "KillOptions", "drill_settings", "run_kill_drill"]

@@ -35,7 +35,7 @@ from streamrec.lab.demo.ready import Readiness, load_catalogue
 from streamrec.lab.demo.waiting import insist_on, wait_for
 from streamrec.lab.drill import poison_world
 from streamrec.lab.drill.kill import drill_settings
-from streamrec.lab.drill.poison_report import Phase, Seen, report
+from streamrec.lab.drill.poison_report import Phase, PoisonObservations, report
 from streamrec.lab.drill.poison_world import Attack, World
 from streamrec.lab.drill.poisoned import put_upside_down
 from streamrec.loop.training.alarm import ACTOR as ALARM
@@ -56,7 +56,7 @@ SAY_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class PoisonOptions:
     """What can be chosen on the command line.
 
     ``phase_s``: of good, attack and calm each; a short one shortens what comes after, too.
@@ -90,7 +90,7 @@ def poison_settings(given: Settings, phase_s: float) -> Settings:
 
 
 def run_poison_drill(
-    given: Settings, options: Options, say: Callable[[str], None]
+    given: Settings, options: PoisonOptions, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Do it all; the report (``lab.drill.poison_report``).
 
@@ -108,7 +108,7 @@ class PoisonDrill:
     """One drill on a loop that has been started."""
 
     def __init__(
-        self, loop: LocalLoop, options: Options, say: Callable[[str], None], stack: ExitStack
+        self, loop: LocalLoop, options: PoisonOptions, say: Callable[[str], None], stack: ExitStack
     ) -> None:
         self._loop = loop
         self._settings = loop.settings
@@ -129,7 +129,7 @@ class PoisonDrill:
             )
         )
         self._world = World(options.seed)
-        self._seen = Seen(options.attack)
+        self._seen = PoisonObservations(options.attack)
         self._attacking = False
         self._owed_visits = self._owed_attacks = 0.0
         self._turned_s = self._watched_s = self._said_s = time.monotonic()

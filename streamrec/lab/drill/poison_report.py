@@ -57,7 +57,7 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedLists:
     """One list of an honest person."""
 
     at_ms: int
@@ -66,14 +66,14 @@ class Judged:
 
 
 @dataclass(slots=True)
-class Seen:
+class PoisonObservations:
     """Everything as it happened."""
 
     attack: Attack
     state: RegistryState = field(default_factory=RegistryState)
     phases: dict[Phase, int] = field(default_factory=dict)  # when each began
     ended_ms: int = 0
-    lists: list[Judged] = field(default_factory=list)
+    lists: list[JudgedLists] = field(default_factory=list)
     records: list[tuple[int, ControlRecord]] = field(default_factory=list)
     judged_ms: int | None = None  # when the gate last decided on a candidate
     bad: str | None = None
@@ -93,7 +93,7 @@ class Seen:
             item == STUFFED.item_id or (item == BOT_ITEM and not likes(answer.user_id, item))
             for item in items[:SEEN]
         )
-        self.lists.append(Judged(at_ms, hits(answer.user_id, items), lies))
+        self.lists.append(JudgedLists(at_ms, hits(answer.user_id, items), lies))
 
     def decided(self, record: ControlRecord, at_ms: int) -> None:
         self.state = record.state
@@ -119,10 +119,10 @@ class Seen:
         pinned = f", pinned by {self.state.pin.actor}" if self.state.pin else ""
         return f"{quality} of what honest people see they like; {self.state.champion}{pinned}"
 
-    def _between(self, start_ms: int, end_ms: int) -> list[Judged]:
+    def _between(self, start_ms: int, end_ms: int) -> list[JudgedLists]:
         return [one for one in self.lists if start_ms <= one.at_ms < end_ms]
 
-    def during(self, phase: Phase) -> list[Judged]:
+    def during(self, phase: Phase) -> list[JudgedLists]:
         """Lists of a phase."""
         return self._between(*self.span(phase))
 
@@ -132,7 +132,7 @@ class Seen:
         return begun, min((at for at in self.phases.values() if at > begun), default=self.ended_ms)
 
 
-def report(seen: Seen) -> dict[str, Any]:
+def report(seen: PoisonObservations) -> dict[str, Any]:
     """JSON-able; ``ok``: every promise was kept."""
     good, after = seen.during(Phase.GOOD), seen.during(Phase.AFTER)
     attack, fooled = seen.during(Phase.ATTACK), seen.during(Phase.FOOLED)
@@ -166,7 +166,7 @@ def report(seen: Seen) -> dict[str, Any]:
     return {"ok": all(found["promises"].values())} | found
 
 
-def _decisions(seen: Seen) -> dict[str, Any]:
+def _decisions(seen: PoisonObservations) -> dict[str, Any]:
     """What was decided while the attack went on, and what it took to notice."""
     begun, ended = seen.span(Phase.ATTACK)
     later = [(at, record) for at, record in seen.records if at >= begun]
@@ -190,7 +190,7 @@ def _decisions(seen: Seen) -> dict[str, Any]:
     }
 
 
-def _undoing(seen: Seen) -> dict[str, Any]:
+def _undoing(seen: PoisonObservations) -> dict[str, Any]:
     """What became of the generation that got past the gate."""
     nothing = {"rolled_back_unattended": 0, "rollback_after_s": None, "undone_by": None}
     if seen.undone is None or seen.activated_ms is None:
@@ -221,23 +221,23 @@ def _promises(found: Mapping[str, Any]) -> dict[str, bool]:
     return promises
 
 
-def _buckets(lists: Sequence[Judged]) -> list[list[Judged]]:
-    found: dict[int, list[Judged]] = {}
+def _buckets(lists: Sequence[JudgedLists]) -> list[list[JudgedLists]]:
+    found: dict[int, list[JudgedLists]] = {}
     for one in lists:
         found.setdefault(one.at_ms // BUCKET_MS, []).append(one)
     return [bucket for bucket in found.values() if len(bucket) >= BUCKET_LISTS]
 
 
-def _worst(lists: Sequence[Judged]) -> float | None:
+def _worst(lists: Sequence[JudgedLists]) -> float | None:
     means = [fmean(one.hits for one in bucket) for bucket in _buckets(lists)]
     return round(min(means), 3) if means else None
 
 
-def _mean(lists: Sequence[Judged]) -> float | None:
+def _mean(lists: Sequence[JudgedLists]) -> float | None:
     return round(fmean(one.hits for one in lists), 3) if lists else None
 
 
-def _lies(lists: Sequence[Judged]) -> float:
+def _lies(lists: Sequence[JudgedLists]) -> float:
     return round(fmean(one.lies for one in lists), 3) if lists else 0.0
 
 

@@ -1,6 +1,6 @@
 """The drill's numbers: one dictionary, and the same for people.
 
-``lost``, ``doubled`` and ``mixed`` are sums over the promises (``evidence.Verdict``).
+``lost``, ``doubled`` and ``mixed`` are sums over the promises (``evidence.DrillVerdict``).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import psutil
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from streamrec.lab.drill.evidence import Verdict
+from streamrec.lab.drill.evidence import DrillVerdict
 from streamrec.lab.drill.strikes import Kill
 from streamrec.lab.measures.drill_check import NAMED
 from streamrec.lab.measures.loop_watch import percentiles
 
 
 @dataclass(slots=True)
-class Facts:
+class KillFacts:
     """What the logs do not tell."""
 
     seed: int
@@ -38,7 +38,7 @@ class Facts:
     promises: dict[str, str] = field(default_factory=dict)  # of the servers, by name
 
 
-def report(kills: Sequence[Kill], verdict: Verdict, facts: Facts) -> dict[str, Any]:
+def report(kills: Sequence[Kill], verdict: DrillVerdict, facts: KillFacts) -> dict[str, Any]:
     """JSON-able; ``ok``: every promise was kept, and everything sent was dealt with."""
     names = sorted({kill.name for kill in kills})
     return {

@@ -62,7 +62,7 @@ def items(codec: Codec) -> Iterator[Message]:
         yield Message(topics.ITEMS, f"junk{n}".encode(), JUNK[0], bad=True)
 
 
-class Stream:
+class DrillStream:
     """Endless; ``partitions`` of the events topic decide what a misplaced event is."""
 
     def __init__(self, seed: int, codec: Codec, partitions: int) -> None:

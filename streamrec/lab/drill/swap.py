@@ -51,7 +51,7 @@ SAY_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SwapOptions:
     """What can be chosen on the command line. ``swaps``: flips, half of them rollbacks."""
 
     swaps: int = 100
@@ -62,7 +62,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Seen:
+class SwapObservations:
     """What the flips took."""
 
     back_ms: list[float] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Seen:
             self.unconfirmed += 1
 
 
-def run_swap_drill(given: Settings, options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+def run_swap_drill(given: Settings, options: SwapOptions, say: Callable[[str], None]) -> dict[str, Any]:
     """Do it all; the report.
 
     Raises UserError or Unavailable when it cannot start.
@@ -94,7 +94,7 @@ class SwapDrill:
     """One drill on a loop that has been started."""
 
     def __init__(
-        self, loop: LocalLoop, options: Options, say: Callable[[str], None], stack: ExitStack
+        self, loop: LocalLoop, options: SwapOptions, say: Callable[[str], None], stack: ExitStack
     ) -> None:
         """``stack`` closes what the drill looks with, before the loop is stopped."""
         self._loop = loop
@@ -104,14 +104,14 @@ class SwapDrill:
         redis = stack.enter_context(clients.redis(self._settings))
         self._fleet = clients.fleet(self._settings, redis)
         self._pauses = SwapPauses()
-        self._seen = Seen()
+        self._seen = SwapObservations()
 
     def perform(self) -> dict[str, Any]:
         """All of it; the report."""
         codec = clients.codec(self._settings)
         events = partition_counts(self._settings.kafka)[topics.EVENTS]
         publisher = clients.publisher(self._settings, "streamrec-drill")
-        known = stream.Stream(self._options.seed, codec, events)
+        known = stream.DrillStream(self._options.seed, codec, events)
         sender = Sender(known, publisher, self._options.rate)
         sender.send_now(chain(stream.items(codec), _crowd(codec, self._options.items)))
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")

@@ -32,7 +32,7 @@ NAMED = 5
 """So many of the users or rows that differ are named."""
 
 
-class Place(NamedTuple):
+class StreamPlace(NamedTuple):
     """Where a message stands."""
 
     topic: str
@@ -146,7 +146,7 @@ def check_answers(requests: Collection[str], answers: Iterable[Recommendation]) 
     return Broken(lost=len(missing), different=missing)
 
 
-def check_letters(refused: Collection[Place], letters: Iterable[Place]) -> tuple[Broken, int]:
+def check_letters(refused: Collection[StreamPlace], letters: Iterable[StreamPlace]) -> tuple[Broken, int]:
     """Every bad message, and nothing else, is among the dead letters; how many came again.
 
     A letter that comes again after a crash is the same one, by its place: once in effect.
@@ -202,7 +202,7 @@ __all__ = [
     "Broken",
     "CleanPass",
     "Found",
-    "Place",
+    "StreamPlace",
     "check_answers",
     "check_letters",
     "check_state",

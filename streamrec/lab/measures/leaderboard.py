@@ -78,7 +78,7 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ScoredSpan:
     """The scored part of a stream, as event numbers ``[first, stop)``."""
 
     first: int
@@ -90,7 +90,7 @@ class Span:
 
 
 def report_of(
-    predictions: Sequence[Prediction], span: Span, lists: Sequence[SampledList] = ()
+    predictions: Sequence[Prediction], span: ScoredSpan, lists: Sequence[SampledList] = ()
 ) -> dict[str, Any]:
     """Metrics over all predictions, and the same under ``second_half``."""
     whole, second, half = Metrics(), Metrics(), span.part(0.5)
@@ -108,7 +108,7 @@ def report_of(
 FEW = 3
 LONG_MS = 7 * 24 * 3_600_000
 
-Slice = Callable[[Prediction, Span], bool]
+Slice = Callable[[Prediction, ScoredSpan], bool]
 SLICES: Mapping[str, Slice] = {
     "new_users": lambda p, span: p.history < FEW and p.number >= span.part(0.5),
     "new_items": lambda p, span: p.item_accepts < FEW and p.number >= span.part(0.5),
@@ -118,7 +118,7 @@ SLICES: Mapping[str, Slice] = {
 """Users with fewer than FEW clicks, items with fewer, users away for LONG_MS; second half."""
 
 
-def slices_of(predictions: Sequence[Prediction], span: Span) -> dict[str, Any]:
+def slices_of(predictions: Sequence[Prediction], span: ScoredSpan) -> dict[str, Any]:
     """Metrics by slice."""
     reports = {}
     for name, chosen in SLICES.items():
@@ -175,7 +175,7 @@ def differences(
 
 
 def slice_differences(
-    ours: Sequence[Prediction], theirs: Sequence[Prediction], span: Span, seed: int
+    ours: Sequence[Prediction], theirs: Sequence[Prediction], span: ScoredSpan, seed: int
 ) -> dict[str, Any]:
     """``differences`` in the main metric by slice."""
     found: dict[str, Any] = {}
@@ -221,11 +221,11 @@ def comparison_report(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def second_half(predictions: Sequence[Prediction], span: Span) -> list[Prediction]:
+def second_half(predictions: Sequence[Prediction], span: ScoredSpan) -> list[Prediction]:
     return [p for p in predictions if p.number >= span.part(0.5)]
 
 
-def curve(predictions: Sequence[Prediction], span: Span, points: int = 20) -> list[float | None]:
+def curve(predictions: Sequence[Prediction], span: ScoredSpan, points: int = 20) -> list[float | None]:
     """Mean gain in equal parts of the span, for a plot; None where nothing was predicted."""
     edges = [span.part(n / points) for n in range(points + 1)]
     part = np.searchsorted(edges[1:-1], [p.number for p in predictions], side="right")

@@ -13,7 +13,7 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.lab.measures.leaderboard import Metrics
 from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 from streamrec.lab.replay.contest import ReplayLearner, ReplayScorer
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.ports import LearnReport
 
@@ -50,7 +50,7 @@ class LearnsUntil:
 
 
 def strongest(
-    stream: Stream, catalogue: Catalogue, options: ReplayOptions, of: Mapping[str, ReplayScorer]
+    stream: RecordedStream, catalogue: Catalogue, options: ReplayOptions, of: Mapping[str, ReplayScorer]
 ) -> str:
     """The name of the scorer that did best on a stream (the first of them in a tie).
 

@@ -23,12 +23,12 @@ from streamrec.lab.measures.leaderboard import (
     Metrics,
     Prediction,
     SampledList,
-    Span,
+    ScoredSpan,
     curve,
     report_of,
     slices_of,
 )
-from streamrec.lab.replay.recorded import Shown, Wanted
+from streamrec.lab.replay.recorded import ShownList, NextClick
 from streamrec.ports import LearnReport
 from streamrec.tasks.ranking.features import FeatureMaker, user_features
 
@@ -82,7 +82,7 @@ class Contestant:
     generations: int = 0
     seconds: float = 0.0
 
-    def predict(self, wanted: Sequence[Wanted], shown: Sequence[Shown], outside: Outside) -> None:
+    def predict(self, wanted: Sequence[NextClick], shown: Sequence[ShownList], outside: Outside) -> None:
         began = time.perf_counter()
         made = [
             *_rank_shown(shown, self.scorer, outside),
@@ -110,7 +110,7 @@ class Contestant:
             self.generations += 1
         self.seconds += time.perf_counter() - began
 
-    def report(self, span: Span) -> dict[str, Any]:
+    def report(self, span: ScoredSpan) -> dict[str, Any]:
         return report_of(self.predictions, span, self.lists) | {
             "slices": slices_of(self.predictions, span),
             "curve": curve(self.predictions, span),
@@ -128,7 +128,7 @@ def _is_checked(example: Example) -> bool:
 
 
 def _rank_wanted(
-    wanted: Sequence[Wanted], scorer: ReplayScorer, outside: Outside
+    wanted: Sequence[NextClick], scorer: ReplayScorer, outside: Outside
 ) -> Iterator[Prediction]:
     accepts_N = outside.statistics.counts().accepts_ND[:, _SLOWEST]
     for at in range(0, len(wanted), RANKED_AT_ONCE):
@@ -151,7 +151,7 @@ def _rank_wanted(
 
 
 def _rank_shown(
-    shown: Sequence[Shown], scorer: ReplayScorer, outside: Outside
+    shown: Sequence[ShownList], scorer: ReplayScorer, outside: Outside
 ) -> Iterator[Prediction]:
     if not shown:
         return
@@ -172,7 +172,7 @@ def _rank_shown(
         yield Prediction(s.number, s.user_id, s.user.accepts, mean, away_ms, 0, p_C, s.labels_C)
 
 
-def _as_example(shown: Shown, stats_CF: FloatArray) -> Example:
+def _as_example(shown: ShownList, stats_CF: FloatArray) -> Example:
     return Example(
         partition=0,
         offset=shown.number,

@@ -22,13 +22,13 @@ from streamrec.core.state.statistics import Statistics
 from streamrec.lab.measures.leaderboard import (
     Metrics,
     Prediction,
-    Span,
+    ScoredSpan,
     differences,
 )
 from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
 from streamrec.lab.replay.compare import Unlearned
 from streamrec.lab.replay.contest import Contestant, ReplayLearner, ReplayScorer
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.lab.replay.time_split import TimeSplit
 
@@ -43,7 +43,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class OfflineProgress:
     """What a person watching wants to know."""
 
     doing: str
@@ -80,7 +80,7 @@ class Fitted:
         return max(self.epochs, key=lambda epoch: epoch.validation)
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[OfflineProgress], None]
 
 
 class Offline:
@@ -88,7 +88,7 @@ class Offline:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: RecordedStream,
         split: TimeSplit,
         catalogue: Catalogue,
         rules: FoldRules,
@@ -147,7 +147,7 @@ class Offline:
         """
         first, stop = self._split.test, self._split.end
         ours, theirs = self._predict([after, before], first, stop, "predicting the test part")
-        span = Span(first, stop)
+        span = ScoredSpan(first, stop)
         return {
             "before": theirs.report(span),
             "after": ours.report(span),
@@ -168,7 +168,7 @@ class Offline:
         options = ReplayOptions(events[first].occurred_at_ms, rules=self._rules)
         one, *others = [Unlearned(scorer) for scorer in scorers]
         compare = {str(n): other for n, other in enumerate(others)}
-        part = Stream(self._stream.items, events)
+        part = RecordedStream(self._stream.items, events)
         replay = Replay(part, self._catalogue, one, options, compare)
         return replay.play(lambda at: self._say(doing, at.events, at.of))
 
@@ -192,7 +192,7 @@ class Offline:
         return losses, steps, encoder_steps
 
     def _say(self, doing: str, done: int, of: int) -> None:
-        self._tell(Progress(doing, done, of, self._gain))
+        self._tell(OfflineProgress(doing, done, of, self._gain))
 
 
 def mean_gain(predictions: Sequence[Prediction]) -> tuple[str, float]:

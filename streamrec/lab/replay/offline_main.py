@@ -21,14 +21,14 @@ from streamrec.errors import BadFile, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.datasets import movielens_100k
 from streamrec.infra.stores.registry_store import open_registry
-from streamrec.lab.replay.offline import Fitted, Offline, Progress, Schedule
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.offline import Fitted, Offline, OfflineProgress, Schedule
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.recorded_main import fold_rules, read_events, read_items
 from streamrec.lab.replay.time_split import TimeSplit, time_split
 from streamrec.ports import Provenance, RegistryStore
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.model.generations import ModelGenerations
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Snapshot
+from streamrec.tasks.ranking.model.learner import OnlineLearner, LearnerSnapshot
 
 DATASETS = ("movielens-100k",)
 
@@ -54,7 +54,7 @@ def run_training(
     settings: Settings,
     plan: TrainPlan,
     say: Say = lambda _: None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[OfflineProgress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The report; the best epoch's weights are in the registry, as a generation.
 
@@ -87,7 +87,7 @@ def run_training(
     return report | {"generation": written, "registry": url}
 
 
-def _stream(settings: Settings, plan: TrainPlan, say: Say) -> tuple[str, Stream]:
+def _stream(settings: Settings, plan: TrainPlan, say: Say) -> tuple[str, RecordedStream]:
     if plan.dataset:
         if plan.dataset not in DATASETS:
             raise UserError(f"no data set {plan.dataset}; there is {', '.join(DATASETS)}")
@@ -99,7 +99,7 @@ def _stream(settings: Settings, plan: TrainPlan, say: Say) -> tuple[str, Stream]
         codec = clients.codec(settings)
         items, events = read_items(plan.items, codec), read_events(plan.events, codec)
         name = f"{plan.events.name} {_digest(plan.events)}"
-    return name, Stream(items, events[: plan.limit or None])
+    return name, RecordedStream(items, events[: plan.limit or None])
 
 
 def _digest(path: Path) -> str:
@@ -132,7 +132,7 @@ def _write(
     learner: OnlineLearner, fitted: Fitted, generations: ModelGenerations, store: RegistryStore
 ) -> str:
     """Write, seal and store the best epoch's weights; the id of the generation."""
-    assert isinstance(fitted.scorer, Snapshot)  # noqa: S101 - the learner's own
+    assert isinstance(fitted.scorer, LearnerSnapshot)  # noqa: S101 - the learner's own
     with tempfile.TemporaryDirectory(prefix="streamrec-train-") as scratch:
         directory = Path(scratch)
         learner.write_generation(fitted.scorer, directory)

@@ -22,7 +22,7 @@ from streamrec.core.state.user_state import NEW_USER, UserState, consumes
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class NextClick:
     """One next-click prediction to make: ``number`` is the event's place in the stream."""
 
     number: int
@@ -33,7 +33,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownList:
     """One impression to rank."""
 
     number: int
@@ -44,7 +44,7 @@ class Shown:
     labels_C: FloatArray
 
 
-class Stream:
+class RecordedStream:
     """The recorded stream and what the evaluation must know of its future: outcomes."""
 
     def __init__(self, items: Sequence[Item], events: Sequence[Interaction]) -> None:
@@ -82,16 +82,16 @@ class Stream:
 class Walk:
     """Goes through a stream once, keeping each user's exact state."""
 
-    def __init__(self, stream: Stream, catalogue: Catalogue) -> None:
+    def __init__(self, stream: RecordedStream, catalogue: Catalogue) -> None:
         self._stream, self._catalogue = stream, catalogue
         self._users: dict[str, UserState] = {}
         self._earlier: dict[str, set[int]] = {}
         self._opened: set[tuple[str, str]] = set()
 
-    def advance(self, start: int, stop: int) -> tuple[list[Wanted], list[Shown]]:
+    def advance(self, start: int, stop: int) -> tuple[list[NextClick], list[ShownList]]:
         """What must be predicted, each with the user's state just before its event."""
-        wanted: list[Wanted] = []
-        shown: list[Shown] = []
+        wanted: list[NextClick] = []
+        shown: list[ShownList] = []
         for number, event in enumerate(self._stream.events[start:stop], start):
             user = self._users.get(event.user_id, NEW_USER)
             if event.event_id in user.recent_events:
@@ -102,7 +102,7 @@ class Walk:
                 if key not in self._opened:
                     self._opened.add(key)
                     shown.append(
-                        Shown(number, event.user_id, user, event.occurred_at_ms, *impression)
+                        ShownList(number, event.user_id, user, event.occurred_at_ms, *impression)
                     )
             elif event.accepted and user.accepts:
                 wanted.append(self._want(number, user, event))
@@ -112,6 +112,6 @@ class Walk:
                 self._earlier.setdefault(event.user_id, set()).add(row)
         return wanted, shown
 
-    def _want(self, number: int, user: UserState, event: Interaction) -> Wanted:
+    def _want(self, number: int, user: UserState, event: Interaction) -> NextClick:
         earlier = self._earlier.get(event.user_id, ())
-        return Wanted(number, user, event, self._catalogue.row(event.item_id), tuple(earlier))
+        return NextClick(number, user, event, self._catalogue.row(event.item_id), tuple(earlier))

@@ -27,13 +27,13 @@ from streamrec.core.state.fold import FoldRules, Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
 from streamrec.lab.measures.leaderboard import (
     Prediction,
-    Span,
+    ScoredSpan,
     differences,
     second_half,
     slice_differences,
 )
 from streamrec.lab.replay.contest import Contestant, Outside, ReplayLearner
-from streamrec.lab.replay.recorded import Stream, Walk
+from streamrec.lab.replay.recorded import RecordedStream, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ReplayOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReplayProgress:
     """What a person watching wants to know."""
 
     events: int
@@ -61,7 +61,7 @@ class Replay:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: RecordedStream,
         catalogue: Catalogue,
         learner: ReplayLearner,
         options: ReplayOptions,
@@ -79,19 +79,19 @@ class Replay:
         self._others = {
             name: Contestant(other, other.snapshot()) for name, other in (compare or {}).items()
         }
-        self.span = Span(stream.first_at(options.warmup_until_ms), len(stream.events))
+        self.span = ScoredSpan(stream.first_at(options.warmup_until_ms), len(stream.events))
 
     @property
     def predictions(self) -> list[Prediction]:
         """The main learner's, in order."""
         return self._main.predictions
 
-    def run(self, on_progress: Callable[[Progress], None] | None = None) -> dict[str, Any]:
+    def run(self, on_progress: Callable[[ReplayProgress], None] | None = None) -> dict[str, Any]:
         """``play``, then the report."""
         self.play(on_progress)
         return self._report()
 
-    def play(self, on_progress: Callable[[Progress], None] | None = None) -> list[Contestant]:
+    def play(self, on_progress: Callable[[ReplayProgress], None] | None = None) -> list[Contestant]:
         """Go through the stream; the main contestant comes first, others in their order.
 
         ``on_progress`` is called after every micro-batch. Seconds of the main learner
@@ -151,9 +151,9 @@ class Replay:
         self._fold.put_users(dict.fromkeys(self._fold.missing_users(run)))
         return self._fold.apply(run, now_ms=0).examples
 
-    def _progress(self, stop: int) -> Progress:
+    def _progress(self, stop: int) -> ReplayProgress:
         main = self._main
-        return Progress(
+        return ReplayProgress(
             stop,
             len(self._stream.events),
             main.examples,

@@ -23,12 +23,12 @@ from streamrec.lab.baselines.statistics import (
     WEIGHTS,
     StatisticRanker,
 )
-from streamrec.lab.measures.leaderboard import Span
+from streamrec.lab.measures.leaderboard import ScoredSpan
 from streamrec.lab.replay.compare import LearnsUntil, Unlearned, strongest
 from streamrec.lab.replay.contest import ReplayLearner
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.recorded_main import fold_rules, read_events, read_items
-from streamrec.lab.replay.replay import Progress, Replay, ReplayOptions
+from streamrec.lab.replay.replay import ReplayProgress, Replay, ReplayOptions
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
@@ -67,7 +67,7 @@ class ReplayPlan:
 
 
 def run_replay(
-    settings: Settings, plan: ReplayPlan, on_progress: Callable[[Progress], None] | None = None
+    settings: Settings, plan: ReplayPlan, on_progress: Callable[[ReplayProgress], None] | None = None
 ) -> dict[str, Any]:
     """The report of one pass over the stream.
 
@@ -87,7 +87,7 @@ def run_replay(
         rules=fold_rules(settings),
         seed=plan.seed,
     )
-    stream = Stream(items, events)
+    stream = RecordedStream(items, events)
     catalogue = Catalogue()
     catalogue.put(items)
     encoder = load_encoder(settings.encoder)
@@ -136,15 +136,15 @@ def _seeded(settings: Settings, seed: int) -> Settings:
     return replace(settings, trainer=replace(settings.trainer, seed=seed))
 
 
-def _static_until(stream: Stream, plan: ReplayPlan) -> int:
-    return Span(stream.first_at(plan.warmup_until_ms), len(stream.events)).part(STATIC_PART)
+def _static_until(stream: RecordedStream, plan: ReplayPlan) -> int:
+    return ScoredSpan(stream.first_at(plan.warmup_until_ms), len(stream.events)).part(STATIC_PART)
 
 
 def strongest_statistics(
-    stream: Stream, catalogue: Catalogue, options: ReplayOptions, until: int
+    stream: RecordedStream, catalogue: Catalogue, options: ReplayOptions, until: int
 ) -> dict[str, str]:
     """Which half-life serves popularity and click rate best, before event ``until``."""
-    early = Stream(stream.items, stream.events[:until])
+    early = RecordedStream(stream.items, stream.events[:until])
     options = replace(options, learn=False)
     return {
         name: strongest(

@@ -27,7 +27,7 @@ class RawRecord(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counts:
+class IntakeCounts:
     """What a worker has done since it started. Another thread may read it."""
 
     events_applied: int = 0
@@ -64,7 +64,7 @@ class Memory:
 
     catalogue: Catalogue
     statistics: Statistics
-    counts: Counts = field(default_factory=Counts)
+    counts: IntakeCounts = field(default_factory=IntakeCounts)
 
 
 class Refusals:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from streamrec.core import topics
-from streamrec.core.dead_letters import Letter, Origin, Position, Resent
+from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition, Resent
 from streamrec.core.events import Interaction
 from streamrec.errors import Refused, TooLarge, UserError
 from streamrec.ports import Clock, Codec
@@ -124,7 +124,7 @@ class Resender:
         return {OF: str(letter.position), FIRST: str(letter.origin), BY: self.operator}
 
 
-def by_destination(ledger: Mapping[Position, Resent]) -> Mapping[Origin, Resent]:
+def by_destination(ledger: Mapping[DeadLetterPosition, Resent]) -> Mapping[Origin, Resent]:
     """Resendings by where the message stands now."""
     return {resent.to: resent for resent in ledger.values() if resent.to}
 

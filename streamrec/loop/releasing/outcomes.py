@@ -35,7 +35,7 @@ class Heard(Protocol):
     def value(self) -> Any: ...
 
 
-class Stream(Protocol):
+class TopicStream(Protocol):
     """``infra.wire.follower.Follower``."""
 
     def poll(self, timeout_s: float, limit: int) -> Sequence[Heard]:
@@ -46,7 +46,7 @@ class Stream(Protocol):
 class Outcomes:
     """The live metric, kept up to date. ``listen`` again and again, in a thread of its own."""
 
-    def __init__(self, stream: Stream, metric: LiveMetric, clock: Clock) -> None:
+    def __init__(self, stream: TopicStream, metric: LiveMetric, clock: Clock) -> None:
         self._stream = stream
         self._metric = metric
         self._clock = clock

@@ -47,7 +47,7 @@ FAILED_RETRY_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ServingDependencies:
     """What a serving worker is made of."""
 
     feed: TriggerFeed
@@ -64,7 +64,7 @@ class ServingWorker:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: ServingDependencies,
         identity: WorkerStatus,
         stop: threading.Event,
         *,

@@ -20,10 +20,10 @@ from streamrec.core.release import gate
 from streamrec.core.release.gate import Accept, Reject
 from streamrec.loop.releasing.release import Outcome
 from streamrec.loop.releasing.release_line import Released
-from streamrec.loop.training.dependencies import Parts, Rhythm
+from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
 from streamrec.loop.training.dispatch import Dispatch, provenance
 from streamrec.loop.training.save_points import SavePoints
-from streamrec.loop.training.training_progress import Counts, Progress
+from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
 from streamrec.loop.training.trial import Candidate, Champion, Trial
 from streamrec.ports import Provenance
 
@@ -35,7 +35,7 @@ UNTRAINED = "untrained: the first champion"
 class Candidates:
     """The candidate of the moment, if there is one. ``counts`` are added to."""
 
-    def __init__(self, parts: Parts, rhythm: Rhythm, points: SavePoints, counts: Counts) -> None:
+    def __init__(self, parts: TrainerDependencies, rhythm: Rhythm, points: SavePoints, counts: TrainingCounts) -> None:
         self._parts = parts
         self._rhythm = rhythm
         self._points = points
@@ -91,7 +91,7 @@ class Candidates:
         self._dispatch.send(first, directory, sealed, reason, accepted=True)
         return sealed.generation
 
-    def freeze_due(self, progress: Progress) -> Progress:
+    def freeze_due(self, progress: TrainingProgress) -> TrainingProgress:
         """Freeze the next one, with a snapshot to go back to, when it is due and none is out."""
         if not self._due(progress):
             return progress
@@ -112,7 +112,7 @@ class Candidates:
         log.info("candidate %d on trial against %s", candidate.sequence, champion.generation)
         return replace(numbered, waiting=0)
 
-    def decide_due(self, progress: Progress) -> None:
+    def decide_due(self, progress: TrainingProgress) -> None:
         """Decide the trial when it has seen enough: release, or file with the reasons."""
         trial, rhythm = self._trial, self._rhythm
         now_ms = self._parts.clock.now_ms()
@@ -129,7 +129,7 @@ class Candidates:
         self._trial = None
         self._dispatch.send(candidate, directory, sealed, gate.reason(verdict), accepted=accepted)
 
-    def take_in_release(self, progress: Progress) -> Progress:
+    def take_in_release(self, progress: TrainingProgress) -> TrainingProgress:
         """How a release in the background ended, if one did; progress with it as the parent."""
         released = self._parts.line.finished()
         if released is None:
@@ -143,7 +143,7 @@ class Candidates:
             return progress
         return progress.after_parent(generation, candidate.ledger, candidate.next_batch)
 
-    def _due(self, progress: Progress) -> bool:
+    def _due(self, progress: TrainingProgress) -> bool:
         if self._trial is not None or self._parts.line.busy:
             return False
         if self._parts.champions.champion.generation is None:

@@ -43,7 +43,7 @@ class Rhythm:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class TrainerDependencies:
     """The edges a trainer works with. ``work`` is a directory of its own."""
 
     feed: BatchFeed

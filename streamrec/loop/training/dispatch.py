@@ -14,7 +14,7 @@ from pathlib import Path
 from streamrec.errors import GenerationRefused, Unavailable
 from streamrec.loop.releasing.release_line import Outgoing, ReleaseLine
 from streamrec.loop.training.champion import ChampionWatch
-from streamrec.loop.training.training_progress import Progress
+from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.loop.training.trial import Candidate
 from streamrec.ports import Generations, Learner, Provenance, Record, RegistryStore, Sealed
 
@@ -63,7 +63,7 @@ class Dispatch:
         self.line.submit(Outgoing(sealed, directory, candidate, reason, accepted))
 
 
-def provenance(candidate: Candidate, progress: Progress, report: Record) -> Provenance:
+def provenance(candidate: Candidate, progress: TrainingProgress, report: Record) -> Provenance:
     """Where a candidate comes from. ``report``: the gate's, with its decision."""
     ledger = candidate.ledger
     return Provenance(

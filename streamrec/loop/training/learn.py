@@ -16,9 +16,9 @@ from streamrec.core.examples import Example, TrainingBatch, forgetting
 from streamrec.core.ledger import ledger as watermarks
 from streamrec.errors import GenerationRefused, Refused
 from streamrec.loop.training.admission import Admitted, admit
-from streamrec.loop.training.dependencies import Parts
+from streamrec.loop.training.dependencies import TrainerDependencies
 from streamrec.loop.training.save_points import SavePoints
-from streamrec.loop.training.training_progress import Counts, Progress
+from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
 from streamrec.ports import Challenged, DeliveredBatch, LearnReport
 
 log = logging.getLogger(__name__)
@@ -28,23 +28,23 @@ Watch = Callable[[Sequence[Example]], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """Progress after a mini-batch. ``diverged``: back at the weights of the last checkpoint."""
+class BatchOutcome:
+    """TrainingProgress after a mini-batch. ``diverged``: back at the weights of the last checkpoint."""
 
-    progress: Progress
+    progress: TrainingProgress
     diverged: bool = False
 
 
 class Learning:
     """Learns mini-batches, in the order they are given. ``counts`` are added to."""
 
-    def __init__(self, parts: Parts, feature_set: str, points: SavePoints, counts: Counts) -> None:
+    def __init__(self, parts: TrainerDependencies, feature_set: str, points: SavePoints, counts: TrainingCounts) -> None:
         self._parts = parts
         self._feature_set = feature_set
         self._points = points
         self._counts = counts
 
-    def take_in(self, delivered: DeliveredBatch, progress: Progress, watch: Watch) -> Learned:
+    def take_in(self, delivered: DeliveredBatch, progress: TrainingProgress, watch: Watch) -> BatchOutcome:
         """Learn what is to be learned of a mini-batch; what the learner has learned then.
 
         Raises:
@@ -59,11 +59,11 @@ class Learning:
         steps = self._learn(fresh, progress.ledger.trained, watch)
         after = replace(progress, ledger=taken.ledger, next_batch=delivered.offset + 1)
         if steps is None:
-            return Learned(self._give_up(after), diverged=True)
+            return BatchOutcome(self._give_up(after), diverged=True)
         waiting = progress.waiting + len(fresh)
-        return Learned(replace(after, waiting=waiting, steps=progress.steps + steps))
+        return BatchOutcome(replace(after, waiting=waiting, steps=progress.steps + steps))
 
-    def _give_up(self, after: Progress) -> Progress:
+    def _give_up(self, after: TrainingProgress) -> TrainingProgress:
         """A loss was not a number: back to the weights of the newest checkpoint.
 
         What was taken in since then becomes a hole, never to be learned again.
@@ -72,7 +72,7 @@ class Learning:
         if saved is None:
             raise GenerationRefused("the learner diverged and no checkpoint can be read")
         self._parts.learner.load(saved.directory)
-        before = Progress.from_record(saved.record)
+        before = TrainingProgress.from_record(saved.record)
         ledger = watermarks.give_up(after.ledger, before.ledger)
         lost = ledger.lost - after.ledger.lost
         self._counts.diverged += 1

@@ -25,7 +25,7 @@ from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.manifest import Manifest
 from streamrec.errors import UserError
 from streamrec.loop.training.admission import admit
-from streamrec.loop.training.training_progress import Arrival, Progress
+from streamrec.loop.training.training_progress import Arrival, TrainingProgress
 from streamrec.ports import BatchFeed, Checkpoint, Learner, Snapshots
 
 BATCHES_AT_ONCE = 16
@@ -124,8 +124,8 @@ def left_out(manifest: Manifest) -> list[Quarantine]:
 def _learn(bench: Bench, manifest: Manifest, parent: Checkpoint, own: Checkpoint) -> int:
     """Steps 2 to 4 of the module; how many examples were learned."""
     start, end = manifest.training["batches"]
-    ledger = Progress.from_record(parent.record).ledger
-    arrivals = deque(Progress.from_record(own.record).arrivals)
+    ledger = TrainingProgress.from_record(parent.record).ledger
+    arrivals = deque(TrainingProgress.from_record(own.record).arrivals)
     ranges = left_out(manifest)
     before, position, silent = ledger.trained, start, 0
     while position < end:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 
 from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger.quarantine import Quarantine
-from streamrec.core.ledger.undo import Place
+from streamrec.core.ledger.undo import UndoPoint
 from streamrec.core.release.registry import RegistryState
-from streamrec.loop.training.training_progress import Arrival, Progress
+from streamrec.loop.training.training_progress import Arrival, TrainingProgress
 from streamrec.ports import Checkpoint, Checkpoints, Clock, Learner, Snapshots
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class SavePoints:
         self.sweep()
         return self.newest()
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: TrainingProgress) -> None:
         """Keep learner, ledger and position, together."""
         self.checkpoints.save(progress.to_record(), self.learner.save)
         self._saved_ms = self.clock.now_ms()
@@ -56,10 +56,10 @@ class SavePoints:
     def newest(self) -> Checkpoint | None:
         return self.checkpoints.newest()
 
-    def resume(self, saved: Checkpoint) -> Progress:
+    def resume(self, saved: Checkpoint) -> TrainingProgress:
         """Learner and progress as they were. Raises GenerationRefused."""
         changed = self.learner.load(saved.directory)
-        progress = Progress.from_record(saved.record)
+        progress = TrainingProgress.from_record(saved.record)
         if not changed:
             return progress
         arrival = Arrival(progress.next_batch, tuple(changed))
@@ -73,7 +73,7 @@ class SavePoints:
         if newest is not None:
             self.snapshots.take(name, newest)
 
-    def freeze(self, sequence: int, progress: Progress) -> None:
+    def freeze(self, sequence: int, progress: TrainingProgress) -> None:
         """A checkpoint that stays as long as this candidate may become a generation."""
         self.save(progress)
         self.keep_newest(_candidate(sequence))
@@ -107,14 +107,14 @@ class SavePoints:
 
     # -- going back -------------------------------------------------------------------
 
-    def back(self, state: RegistryState, now: Progress) -> Progress:
+    def back(self, state: RegistryState, now: TrainingProgress) -> TrainingProgress:
         """Learner and progress as the newest ``relearn`` wants them.
 
         1. The snapshot of the generation it names, or the newest before it that has learned
            nothing of what is quarantined. None: the learner stays, and only the quarantine
            is obeyed from here on.
         2. Load the learner.
-        3. Progress: of the snapshot, owing an account of nothing; epoch and quarantine of
+        3. TrainingProgress: of the snapshot, owing an account of nothing; epoch and quarantine of
            the registry; the sequence number goes on.
 
         Nothing is kept yet: until the next checkpoint a crash leads back here.
@@ -132,7 +132,7 @@ class SavePoints:
         name, snapshot = found
         log.warning("the learner goes back to %s; never learned: %s", name, _said(state.quarantine))
         changed = self.learner.load(snapshot.directory)
-        then = Progress.from_record(snapshot.record)
+        then = TrainingProgress.from_record(snapshot.record)
         return replace(
             then,
             ledger=watermarks.subtract(then.ledger, then.ledger),
@@ -159,12 +159,12 @@ class SavePoints:
 
 def learned_from(snapshot: Checkpoint, ranges: Iterable[Quarantine]) -> list[Quarantine]:
     """The ranges of which the learner at this snapshot may have learned."""
-    then = Progress.from_record(snapshot.record)
+    then = TrainingProgress.from_record(snapshot.record)
     begun = {  # an event of whose examples it has some counts as learned
         partition: mark.position.offset + (mark.position.nth > 0)
         for partition, mark in then.ledger.partitions.items()
     }
-    return Place("", begun, then.next_batch, then.quarantine).tainted(ranges)
+    return UndoPoint("", begun, then.next_batch, then.quarantine).tainted(ranges)
 
 
 def _candidate(sequence: int) -> str:

@@ -40,10 +40,10 @@ from dataclasses import replace
 
 from streamrec.core.release.manifest import last_sequence, sequence_of
 from streamrec.loop.training.candidates import Candidates
-from streamrec.loop.training.dependencies import Parts, Rhythm
+from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
 from streamrec.loop.training.learn import Learning
 from streamrec.loop.training.save_points import SavePoints
-from streamrec.loop.training.training_progress import Arrival, Counts, Progress
+from streamrec.loop.training.training_progress import Arrival, TrainingCounts, TrainingProgress
 from streamrec.ports import Checkpoint, DeliveredBatch
 
 log = logging.getLogger(__name__)
@@ -55,9 +55,9 @@ BATCHES_AT_ONCE = 16
 class Trainer:
     """One trainer, from ``start`` through ``round`` after ``round`` to ``checkpoint``."""
 
-    def __init__(self, parts: Parts, rhythm: Rhythm) -> None:
-        self.counts = Counts()
-        self.progress = Progress()
+    def __init__(self, parts: TrainerDependencies, rhythm: Rhythm) -> None:
+        self.counts = TrainingCounts()
+        self.progress = TrainingProgress()
         self.parts = parts
         self._rhythm = rhythm
         self._points = SavePoints(

@@ -21,7 +21,7 @@ CHECKPOINT_FORMAT = 2
 
 
 @dataclass(slots=True)
-class Counts:
+class TrainingCounts:
     """What this process has done since it started."""
 
     examples: int = 0
@@ -58,7 +58,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingProgress:
     """What a checkpoint says beside the learner's files."""
 
     next_batch: int = 0
@@ -73,7 +73,7 @@ class Progress:
     quarantine: tuple[Quarantine, ...] = ()  # never learned in this epoch
     arrivals: tuple[Arrival, ...] = ()  # since the parent
 
-    def after_parent(self, generation: str, ledger: Ledger, next_batch: int) -> Progress:
+    def after_parent(self, generation: str, ledger: Ledger, next_batch: int) -> TrainingProgress:
         """``generation`` accounts for what it had learned; the next one owes what came after.
 
         It had learned ``ledger``, from the mini-batches before ``next_batch``.
@@ -107,7 +107,7 @@ class Progress:
         }
 
     @staticmethod
-    def from_record(record: Mapping[str, Any]) -> Progress:
+    def from_record(record: Mapping[str, Any]) -> TrainingProgress:
         """Raises GenerationRefused for a checkpoint of another format, or none at all."""
         fields = dict(record)
         if fields.pop("format", None) != CHECKPOINT_FORMAT:
@@ -116,7 +116,7 @@ class Progress:
                 "checkpoints away to start untrained"
             )
         try:
-            return Progress(**fields | _rebuilt(fields))
+            return TrainingProgress(**fields | _rebuilt(fields))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise GenerationRefused(
                 f"the checkpoint's record cannot be read ({error!r}): move the directory of "

@@ -92,7 +92,7 @@ class CatalogueMirror:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerParts:
+class TrainingDependencies:
     """What a training worker is made of."""
 
     trainer: Trainer
@@ -108,7 +108,7 @@ class TrainingWorker:
 
     def __init__(
         self,
-        parts: WorkerParts,
+        parts: TrainingDependencies,
         identity: WorkerStatus,
         stop: threading.Event,
         timer: Callable[[], float] = time.monotonic,

@@ -13,7 +13,7 @@ from streamrec.core.examples import Example, FloatArray
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release import gate
 from streamrec.core.release.gate import Accept, GateRules, Reject
-from streamrec.core.release.judging import Judged, judge
+from streamrec.core.release.judging import JudgedExample, judge
 from streamrec.ports import Scorer
 
 
@@ -52,7 +52,7 @@ class Trial:
     def __init__(self, candidate: Candidate, champion: Champion) -> None:
         self.candidate = candidate
         self._champion = champion
-        self._judged: list[Judged] = []
+        self._judged: list[JudgedExample] = []
 
     @property
     def examples(self) -> int:

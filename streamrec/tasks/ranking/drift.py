@@ -61,7 +61,7 @@ class ShiftRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ShiftCompared:
     """One number of a window beside what is usual."""
 
     name: str
@@ -83,7 +83,7 @@ class Compared:
 class _Window:
     numbers: dict[str, float]
     categories: Mapping[str, float]
-    strange: tuple[Compared, ...] = ()  # beyond the allowance
+    strange: tuple[ShiftCompared, ...] = ()  # beyond the allowance
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class ShiftWatch:
 
     rules: ShiftRules
     categories_of: CategoriesOf
-    alarm: tuple[Compared, ...] = ()  # why, while there is one
+    alarm: tuple[ShiftCompared, ...] = ()  # why, while there is one
     windows: int = 0
     calm: int = 0  # windows in a row with nothing strange
     newest: dict[str, float] = field(default_factory=dict)  # the numbers of the last window
@@ -135,7 +135,7 @@ class ShiftWatch:
             self.alarm = tuple(s for s in window.strange if self._sums[s.name] >= self.rules.z)
             self._make_reference()
 
-    def _add_up(self, compared: Sequence[Compared]) -> None:
+    def _add_up(self, compared: Sequence[ShiftCompared]) -> None:
         """A number of which this window says nothing is as usual in it."""
         distances = dict.fromkeys(self._sums, 0.0) | {one.name: one.distance for one in compared}
         for name, distance in distances.items():
@@ -166,9 +166,9 @@ class ShiftWatch:
             total.update(window.categories)
         return dict(total)
 
-    def _compared(self, numbers: Mapping[str, float]) -> list[Compared]:
+    def _compared(self, numbers: Mapping[str, float]) -> list[ShiftCompared]:
         """Every number; nothing while too little is known."""
-        found: list[Compared] = []
+        found: list[ShiftCompared] = []
         if len(self._reference) < self.rules.reference:
             return found
         for name, value in numbers.items():
@@ -176,7 +176,7 @@ class ShiftWatch:
             if len(before) >= LEAST_KNOWN:
                 usual = median(before)
                 scale = 1.4826 * median(abs(x - usual) for x in before)
-                found.append(Compared(name, value, usual, max(scale, MATTERS[name] / ALLOWANCE)))
+                found.append(ShiftCompared(name, value, usual, max(scale, MATTERS[name] / ALLOWANCE)))
         return found
 
     # -- resuming ---------------------------------------------------------------------
@@ -193,7 +193,7 @@ class ShiftWatch:
 
     def load(self, record: Mapping[str, Any]) -> None:
         """As ``to_record`` gave it."""
-        self.alarm = tuple(Compared(*fields) for fields in record["alarm"])
+        self.alarm = tuple(ShiftCompared(*fields) for fields in record["alarm"])
         self.windows, self.calm = record["windows"], record["calm"]
         self._sums = dict(record.get("sums", {}))  # none in a record of 2026-11
         self._reference = deque(_Window(*fields) for fields in record["reference"])

@@ -10,14 +10,14 @@ from kafka import TopicPartition
 from streamrec.core.examples import TrainingBatch
 from streamrec.errors import Refused, Unavailable, UserError
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, admin_client
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import DeliveredBatch
 from streamrec.settings import KafkaSettings
 from tests.harness.training_worker import Stream
 
-CODEC = Codec()
+CODEC = WireCodec()
 
 
 @pytest.fixture

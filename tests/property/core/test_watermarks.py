@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
 from streamrec.core.ledger import ledger as watermarks
-from streamrec.core.ledger.ledger import Ledger, Position, Span
+from streamrec.core.ledger.ledger import Ledger, ExamplePosition, OffsetSpan
 
 
 def example(partition: int, offset: int, index: int) -> Example:
@@ -92,7 +92,7 @@ def test_every_example_is_trained_exactly_once_and_in_order(
         mark = ledger.partitions[partition]
         assert mark.trained == len(log)
         assert mark.checksum == sum(map(watermarks.checksum, log)) % 2**64
-        assert mark.spans in ((), (Span(0, mark.position.offset),))
+        assert mark.spans in ((), (OffsetSpan(0, mark.position.offset),))
         assert mark.holes == ()
     assert ledger.trained == len(trained)
 
@@ -123,7 +123,7 @@ def test_a_lost_batch_is_found_and_named(counts: list[int], cuts: set[int], lost
             ledger, intake = ledger.admit(batch)
             holes += [intake.hole] if intake.hole else []
     covered = gone is None or gone is batches[-1] or gone.from_offset == gone.to_offset
-    assert holes == ([] if covered or gone is None else [Span(gone.from_offset, gone.to_offset)])
+    assert holes == ([] if covered or gone is None else [OffsetSpan(gone.from_offset, gone.to_offset)])
     mark = ledger.partitions[0]
     assert mark.lost == sum(hole.end - hole.start for hole in holes)
     assert mark.holes == tuple(holes)
@@ -151,4 +151,4 @@ def test_a_generation_and_the_rest_add_up(
 
 
 def test_positions_order_by_offset_then_index() -> None:
-    assert Position(3, 9) < Position(4, 0) < Position(4, 1)
+    assert ExamplePosition(3, 9) < ExamplePosition(4, 0) < ExamplePosition(4, 1)

@@ -25,10 +25,10 @@ from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState, Relearn
 from streamrec.errors import Refused
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.values import SHAPES
 
-CODEC = Codec()
+CODEC = WireCodec()
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=64)

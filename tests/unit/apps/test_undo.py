@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.apps import clients, undo
-from streamrec.apps.undo import Undo, Wanted
+from streamrec.apps.undo import Undo, UndoRequest
 from streamrec.core import topics
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.pseudonym import pseudonym
@@ -84,7 +84,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def plan(settings: Settings, broker: Broker, fleet: FakeFleet) -> Callable[..., Undo]:
-    return lambda *ranges, **more: undo.plan(settings, STATE, Wanted(ranges, **more))
+    return lambda *ranges, **more: undo.plan(settings, STATE, UndoRequest(ranges, **more))
 
 
 def test_since_is_every_event_from_the_offsets_that_the_broker_names_to_the_end(plan) -> None:
@@ -170,7 +170,7 @@ def test_a_person_is_known_by_the_pseudonym_that_topics_hold(
 ) -> None:
     key = {"STREAMREC_STATE_DIR": str(tmp_path), "STREAMREC_TRUST_PSEUDONYM_KEY": "k" * 32}
     name = pseudonym("k" * 32, "ann")
-    (at,) = undo.plan(load(key), STATE, Wanted(since="10m", user="ann")).ranges
+    (at,) = undo.plan(load(key), STATE, UndoRequest(since="10m", user="ann")).ranges
     assert (at.user_id, at.partition) == (name, partition_for(name, 2))
 
 

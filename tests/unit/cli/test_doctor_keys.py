@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.cli.doctor import Verdict, _guarded, _keys
+from streamrec.cli.doctor import CheckResult, _guarded, _keys
 from streamrec.models.signing import write_key_pair
 from streamrec.settings import Settings, TrustSettings
 
 
-def findings(signing: Path | str, verify: Path | str) -> list[tuple[Verdict, str]]:
+def findings(signing: Path | str, verify: Path | str) -> list[tuple[CheckResult, str]]:
     trust = TrustSettings(signing_keyfile=str(signing), verify_keyfiles=str(verify))
     return [(f.verdict, f.detail) for f in _guarded("keys", _keys, Settings(trust=trust))]
 
@@ -26,17 +26,17 @@ def test_nothing_without_keys() -> None:
 
 
 def test_a_pair_that_fits(ours: tuple[Path, Path]) -> None:
-    assert findings(*ours) == [(Verdict.OK, "1 to check by, one to sign with")]
-    assert findings("", ours[1]) == [(Verdict.OK, "1 to check by, none to sign with")]
+    assert findings(*ours) == [(CheckResult.OK, "1 to check by, one to sign with")]
+    assert findings("", ours[1]) == [(CheckResult.OK, "1 to check by, none to sign with")]
 
 
 def test_a_trainer_whose_own_work_would_be_refused(ours: tuple[Path, Path], tmp_path: Path) -> None:
     _, other = write_key_pair(tmp_path / "other")
-    assert findings(ours[0], other) == [(Verdict.PROBLEM, "what we sign we would refuse")]
-    assert findings(ours[0], f"{other}, {ours[1]}")[0][0] is Verdict.OK
+    assert findings(ours[0], other) == [(CheckResult.PROBLEM, "what we sign we would refuse")]
+    assert findings(ours[0], f"{other}, {ours[1]}")[0][0] is CheckResult.OK
 
 
 def test_a_file_that_is_not_there(ours: tuple[Path, Path]) -> None:
     ((verdict, said),) = findings("/nowhere.key", ours[1])
-    assert verdict is Verdict.PROBLEM
+    assert verdict is CheckResult.PROBLEM
     assert "STREAMREC_TRUST_SIGNING_KEYFILE: /nowhere.key: No such file" in said

@@ -29,7 +29,7 @@ from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.loop.releasing.release import ReleaseDesk
 from streamrec.loop.training.reproduce import Reproduction
-from streamrec.loop.training.training_progress import Progress
+from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.models.item_index import ItemIndex
 from streamrec.ports import WorkerStatus
 from streamrec.settings import Settings
@@ -332,7 +332,7 @@ def feed(shop, monkeypatch) -> ClosableFeed:
     monkeypatch.setattr(again, "load_model", lambda _: pytest.fail("the model was loaded"))
     checkpoints = DirectoryCheckpoints(shop.settings.state_dir / "checkpoints")
     for name in NAMES:
-        checkpoints.save(Progress().to_record(), lambda directory: None)
+        checkpoints.save(TrainingProgress().to_record(), lambda directory: None)
         newest = checkpoints.newest()
         assert newest is not None
         snapshots(shop).take(name, newest)

@@ -12,7 +12,7 @@ import pytest
 from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.release import gate, judging
 from streamrec.core.release.gate import Accept, GateRules, Reject, compare, decide
-from streamrec.core.release.judging import Judged, judge
+from streamrec.core.release.judging import JudgedExample, judge
 from streamrec.tasks.ranking.features import FEATURES
 
 AGE = FEATURES.index("age")
@@ -40,7 +40,7 @@ def sigmoid(x: FloatArray) -> FloatArray:
     return np.asarray(1 / (1 + np.exp(-x)), np.float32)
 
 
-def trial(seed: int, examples: int, damage: float, jitter: float, **kinds: object) -> list[Judged]:
+def trial(seed: int, examples: int, damage: float, jitter: float, **kinds: object) -> list[JudgedExample]:
     """A world with a true logit; the champion knows it with noise, the candidate a bit less.
 
     ``jitter`` is what two equally good models differ by; ``damage`` what a worse one adds.
@@ -231,7 +231,7 @@ def test_many_small_steps_down_are_caught_by_the_anchor() -> None:
     good, bad = p(0.1, 0.3, *[0.1] * 6), p(0.3, 0.2, *[0.1] * 6)
 
     @cache
-    def judged_as(ours_bad: bool, theirs_bad: bool, *anchor: bool) -> Judged:
+    def judged_as(ours_bad: bool, theirs_bad: bool, *anchor: bool) -> JudgedExample:
         return judge(one, *(bad if is_bad else good for is_bad in (ours_bad, theirs_bad, *anchor)))
 
     def step(number: int) -> tuple[Accept | Reject, Accept | Reject]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamrec.core.ledger.lessons import Learned, Lesson, learned_from, span
+from streamrec.core.ledger.lessons import GenerationRange, Lesson, learned_from, span
 from streamrec.core.release.manifest import Manifest
 
 LESSONS = [Lesson(3, 1, 40), Lesson(7, 1, 90)]
@@ -25,18 +25,18 @@ def test_everything_before_the_end_was_learned_also_by_the_parents() -> None:
         LESSONS,
         "ann",
     )
-    assert found == [Learned("g2", 1), Learned("g3", 2)]
+    assert found == [GenerationRange("g2", 1), GenerationRange("g3", 2)]
 
 
 def test_what_was_quarantined_was_not() -> None:
     def ranges(user: str | None) -> list[dict[str, object]]:
         return [{"partition": 1, "start": 0, "end": 50, "user_id": user}]
 
-    def count(user: str | None) -> list[Learned]:
+    def count(user: str | None) -> list[GenerationRange]:
         return learned_from([manifest("g", (0, 9), quarantine=ranges(user))], LESSONS, "ann")
 
-    assert count("ann") == count(None) == [Learned("g", 1)]
-    assert count("bob") == [Learned("g", 2)]
+    assert count("ann") == count(None) == [GenerationRange("g", 1)]
+    assert count("bob") == [GenerationRange("g", 2)]
 
 
 def test_a_manifest_from_before_all_this() -> None:

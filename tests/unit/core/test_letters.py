@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from streamrec.core.dead_letters import (
-    Choice,
+    DeadLetterSelection,
     Letter,
     Origin,
-    Position,
+    DeadLetterPosition,
     advice,
     counts,
     parse_age_ms,
@@ -29,7 +29,7 @@ def dead_letter(topic="events", code="malformed", at_ms=1000, reason="why", valu
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("0:17", Position(0, 17)), ("user-updates:2:0", Origin("user-updates", 2, 0))],
+    [("0:17", DeadLetterPosition(0, 17)), ("user-updates:2:0", Origin("user-updates", 2, 0))],
 )
 def test_both_names_of_a_letter_are_read_and_printed_alike(name, found):
     assert parse_name(name) == found
@@ -57,15 +57,15 @@ def test_ages():
 
 def test_a_choice_narrows_by_what_it_names():
     letter = dead_letter()
-    assert Choice().takes(letter)
-    assert Choice("events", "malformed", 1000).takes(letter)
-    for other in (Choice("items"), Choice(code="too-large"), Choice(since_ms=1001)):
+    assert DeadLetterSelection().takes(letter)
+    assert DeadLetterSelection("events", "malformed", 1000).takes(letter)
+    for other in (DeadLetterSelection("items"), DeadLetterSelection(code="too-large"), DeadLetterSelection(since_ms=1001)):
         assert not other.takes(letter)
 
 
 def test_letters_are_counted_by_topic_and_code_the_most_frequent_first():
     letters = [
-        Letter(Position(0, n), dead_letter(topic, code))
+        Letter(DeadLetterPosition(0, n), dead_letter(topic, code))
         for n, (topic, code) in enumerate(
             [("items", "malformed"), ("events", "too-large"), ("events", "too-large")]
         )

@@ -1,7 +1,7 @@
 import pytest
 
 from streamrec.core.ledger import quarantine
-from streamrec.core.ledger.ledger import Ledger, Span, from_record, to_record
+from streamrec.core.ledger.ledger import Ledger, OffsetSpan, from_record, to_record
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.errors import UserError
 from tests.harness.training import batches
@@ -38,8 +38,8 @@ def test_the_ledger_shows_a_hole_and_counts_what_it_withheld():
         fresh += [example.offset for example in intake.fresh]
     mark = ledger.partitions[0]
     assert fresh == [*range(5), *range(25, 40)]
-    assert mark.spans == (Span(0, 5), Span(25, 40))
-    assert mark.holes == (Span(5, 25),)
+    assert mark.spans == (OffsetSpan(0, 5), OffsetSpan(25, 40))
+    assert mark.holes == (OffsetSpan(5, 25),)
     assert (mark.trained, mark.quarantined, mark.lost) == (20, 20, 0)
     assert mark.position.offset == 40
     assert from_record(to_record(ledger)) == ledger
@@ -52,7 +52,7 @@ def test_one_users_examples_leave_no_hole_for_the_others():
         fresh += [example.offset for example in intake.fresh]
     mark = ledger.partitions[0]
     assert fresh == [*range(7), *range(8, 20)]
-    assert (mark.spans, mark.holes, mark.quarantined) == ((Span(0, 20),), (), 1)
+    assert (mark.spans, mark.holes, mark.quarantined) == ((OffsetSpan(0, 20),), (), 1)
 
 
 def test_what_is_quarantined_is_not_learned_when_it_is_sent_again():

@@ -2,11 +2,11 @@ import pytest
 
 from streamrec.core.ledger import undo
 from streamrec.core.ledger.quarantine import Quarantine
-from streamrec.core.ledger.undo import Place
+from streamrec.core.ledger.undo import UndoPoint
 from streamrec.errors import UserError
 from tests.fakes.generations import draft
 
-PLACES = [Place(f"g{n}", {0: 100 * n, 1: 10}, 10 * n) for n in (4, 3, 2, 1)]
+PLACES = [UndoPoint(f"g{n}", {0: 100 * n, 1: 10}, 10 * n) for n in (4, 3, 2, 1)]
 ALL = {"g1", "g2", "g3", "g4"}
 
 
@@ -21,7 +21,7 @@ def test_an_older_one_where_the_snapshot_is_gone():
 
 def test_what_was_quarantined_before_does_not_taint():
     bad = Quarantine(0, 50, 60)
-    place = Place("g5", {0: 500}, 50, (bad,))
+    place = UndoPoint("g5", {0: 500}, 50, (bad,))
     assert undo.choose([place], {"g5"}, 0, [bad]).generation == "g5"
 
 
@@ -54,21 +54,21 @@ def test_a_place_is_read_from_a_manifest():
         generation="g7", training={"batches": [3, 9], "quarantine": [
             {"partition": 0, "start": 1, "end": 2, "user_id": None}]}
     )  # fmt: skip
-    assert undo.place_of(manifest) == Place("g7", {0: 9, 1: 0}, 9, (Quarantine(0, 1, 2),))
+    assert undo.place_of(manifest) == UndoPoint("g7", {0: 9, 1: 0}, 9, (Quarantine(0, 1, 2),))
 
 
 def test_a_range_that_grew_taints_only_by_what_is_new_in_it():
     """The trainer sees ranges that touch as one; the command sees the one that was written."""
-    place = Place("g5", {0: 140}, 50, (Quarantine(0, 100, 150),))
+    place = UndoPoint("g5", {0: 140}, 50, (Quarantine(0, 100, 150),))
     assert place.tainted([Quarantine(0, 150, 180)]) == []
     assert place.tainted([Quarantine(0, 100, 180)]) == []
     assert place.tainted([Quarantine(0, 90, 180)]) != []
     assert place.tainted([Quarantine(1, 100, 180)]) == []
-    assert Place("g6", {0: 160}, 60, place.quarantine).tainted([Quarantine(0, 100, 180)]) != []
+    assert UndoPoint("g6", {0: 160}, 60, place.quarantine).tainted([Quarantine(0, 100, 180)]) != []
 
 
 def test_everybodys_quarantine_covers_one_users_and_not_the_other_way():
     everybody, of_ann = Quarantine(0, 10, 20), Quarantine(0, 10, 20, "ann")
-    assert Place("g1", {0: 50}, 1, (everybody,)).tainted([of_ann]) == []
-    assert Place("g1", {0: 50}, 1, (of_ann,)).tainted([everybody]) != []
-    assert Place("g1", {0: 50}, 1, (of_ann,)).tainted([Quarantine(0, 10, 20, "bob")]) != []
+    assert UndoPoint("g1", {0: 50}, 1, (everybody,)).tainted([of_ann]) == []
+    assert UndoPoint("g1", {0: 50}, 1, (of_ann,)).tainted([everybody]) != []
+    assert UndoPoint("g1", {0: 50}, 1, (of_ann,)).tainted([Quarantine(0, 10, 20, "bob")]) != []

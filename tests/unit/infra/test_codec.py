@@ -11,7 +11,7 @@ import pytest
 import schemas
 from streamrec.core.events import Interaction, Item, Kind, Request
 from streamrec.errors import InvalidField, Malformed, TooLarge, Unavailable, UnknownSchema
-from streamrec.infra.wire.codec import Codec, fingerprint
+from streamrec.infra.wire.codec import WireCodec, fingerprint
 
 CLICK = {
     "event_id": "e1",
@@ -24,8 +24,8 @@ CLICK_MS = 1_767_323_045_678
 
 
 @pytest.fixture(scope="module")
-def codec() -> Codec:
-    return Codec()
+def codec() -> WireCodec:
+    return WireCodec()
 
 
 def as_json(**changes) -> bytes:
@@ -107,12 +107,12 @@ def test_a_body_that_is_cut_short_or_too_long_is_malformed(codec):
 
 
 def test_too_large_both_ways():
-    small = Codec(max_message_bytes=2000)
+    small = WireCodec(max_message_bytes=2000)
     item = Item("i1", "t", text="x" * 3000)
     with pytest.raises(TooLarge, match="at most 2000"):
         small.encode("items", item)
     with pytest.raises(TooLarge, match="bytes; at most 2000"):
-        small.decode("items", Codec().encode("items", item))
+        small.decode("items", WireCodec().encode("items", item))
 
 
 def test_an_item_needs_only_its_id(codec):
@@ -146,7 +146,7 @@ def test_an_older_schema_is_read_through_today_s(codec, monkeypatch):
     out = io.BytesIO()
     fastavro.schemaless_writer(out, older, {"item_id": "i1", "title": "t"})
     data = b"\xc3\x01" + fingerprint(older) + out.getvalue()
-    assert Codec().decode("items", data) == Item("i1", "t")
+    assert WireCodec().decode("items", data) == Item("i1", "t")
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def registry():
 
 def test_confluent_framing(registry):
     url, writer, asked = registry
-    codec = Codec(schema_registry_url=url)
+    codec = WireCodec(schema_registry_url=url)
     out = io.BytesIO()
     fastavro.schemaless_writer(out, writer, {**CLICK, "occurred_at": CLICK_MS})
     for _ in range(2):
@@ -203,6 +203,6 @@ def test_confluent_framing(registry):
 
 
 def test_a_silent_registry_is_waited_for_not_blamed_on_the_message():
-    codec = Codec(schema_registry_url="http://127.0.0.1:9")
+    codec = WireCodec(schema_registry_url="http://127.0.0.1:9")
     with pytest.raises(Unavailable, match=r"registry at http://127\.0\.0\.1:9"):
         codec.decode("events", b"\x00\x00\x00\x00\x07abc")

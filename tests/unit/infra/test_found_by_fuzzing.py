@@ -17,16 +17,16 @@ from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import GenerationRefused, InvalidField, UnknownSchema
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
 from streamrec.infra.wire import schema_registry
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.foreign_schema import parsed
 from streamrec.infra.wire.schema_registry import SchemaRegistry
 from streamrec.loop.training.admission import admit
-from streamrec.loop.training.training_progress import Progress
+from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.ports import DeliveredBatch
 from streamrec.tasks.ranking.features import FEATURES
 from tests.harness.training import SET, batches
 
-CODEC = Codec()
+CODEC = WireCodec()
 AT_MS = 1_767_323_045_000
 
 
@@ -141,7 +141,7 @@ def test_a_registry_that_answers_something_else_refuses_the_message(body, monkey
 def saved(tmp_path) -> DirectoryCheckpoints:
     checkpoints = DirectoryCheckpoints(tmp_path)
     for batch in (3, 4):
-        record = Progress(next_batch=batch).to_record()
+        record = TrainingProgress(next_batch=batch).to_record()
         checkpoints.save(record, lambda directory: (directory / "a").write_bytes(b"x") and None)
     return checkpoints
 
@@ -182,12 +182,12 @@ def test_a_checkpoint_without_a_digest_of_its_record_is_still_read(tmp_path):
     "change", [{"ledger": None}, {"quarantine": [1]}, {"arrivals": {"a": 1}}, {"unheard": 1}]
 )
 def test_a_record_of_other_fields_is_refused_with_what_to_do(change):
-    record = Progress().to_record() | change
+    record = TrainingProgress().to_record() | change
     with pytest.raises(GenerationRefused, match="move the directory of checkpoints away"):
-        Progress.from_record(record)
+        TrainingProgress.from_record(record)
     del record["format"]
     with pytest.raises(GenerationRefused, match="format"):
-        Progress.from_record(record)
+        TrainingProgress.from_record(record)
 
 
 @pytest.mark.parametrize(

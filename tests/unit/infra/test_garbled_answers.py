@@ -16,10 +16,10 @@ from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.stores import control_log
 from streamrec.infra.stores.control_log import KafkaControlLog
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.settings import KafkaSettings
 
-CODEC = Codec()
+CODEC = WireCodec()
 SETTINGS = KafkaSettings(bootstrap="nowhere:1")
 GARBAGE = [
     struct.error("unpack requires a buffer of 4 bytes"),

@@ -18,7 +18,7 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import FoldRules, Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
 from streamrec.lab.measures import drill_check
-from streamrec.lab.measures.drill_check import CleanPass, Found, Place
+from streamrec.lab.measures.drill_check import CleanPass, Found, StreamPlace
 from streamrec.tasks.ranking.features import FEATURE_SET
 
 RULES = FoldRules(1, attribution_window_ms=5_000, sampled_negatives=3)
@@ -174,7 +174,7 @@ def test_a_request_without_an_answer_is_lost() -> None:
 
 
 def test_letters_count_once_by_the_place_of_what_was_refused() -> None:
-    first, second, third = (Place("events", 0, n) for n in range(3))
+    first, second, third = (StreamPlace("events", 0, n) for n in range(3))
     broken, again = drill_check.check_letters([first, second], [first, second, first])
     assert broken.kept
     assert again == 1

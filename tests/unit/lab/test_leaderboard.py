@@ -13,7 +13,7 @@ from streamrec.lab.measures.leaderboard import (
     LONG_MS,
     Prediction,
     SampledList,
-    Span,
+    ScoredSpan,
     curve,
     differences,
     gain,
@@ -22,7 +22,7 @@ from streamrec.lab.measures.leaderboard import (
     slices_of,
 )
 
-SPAN = Span(0, 100)
+SPAN = ScoredSpan(0, 100)
 
 
 def click(

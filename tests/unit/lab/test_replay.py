@@ -13,7 +13,7 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import FoldRules
 from streamrec.core.state.user_state import UserState
 from streamrec.lab.replay.compare import strongest
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.ports import LearnReport
 from streamrec.tasks.ranking.features import FEATURES, FeatureMaker
@@ -53,7 +53,7 @@ def replay(
 ) -> tuple[ByRow, Replay, dict[str, object]]:
     catalogue = Catalogue()
     scorer = ByRow(catalogue)
-    run = Replay(Stream(ITEMS, events), catalogue, scorer, options or ReplayOptions())
+    run = Replay(RecordedStream(ITEMS, events), catalogue, scorer, options or ReplayOptions())
     return scorer, run, run.run()
 
 
@@ -128,7 +128,7 @@ def test_ties_count_against_us() -> None:
 
     catalogue = Catalogue()
     events = [act(0, Kind.CLICK, "i0"), act(1, Kind.CLICK, "i1")]
-    run = Replay(Stream(ITEMS, events), catalogue, Flat(catalogue), ReplayOptions())
+    run = Replay(RecordedStream(ITEMS, events), catalogue, Flat(catalogue), ReplayOptions())
     run.run()
     assert [p.rank for p in run.predictions] == [len(ITEMS) - 1]
 
@@ -170,7 +170,7 @@ def test_the_strongest_scorer_of_a_stream_is_found() -> None:
             return -super().rank(users, now_ms, features)
 
     catalogue = Catalogue()
-    stream = Stream(ITEMS, [act(0, Kind.CLICK, "i0"), act(1, Kind.CLICK, "i1")])
+    stream = RecordedStream(ITEMS, [act(0, Kind.CLICK, "i0"), act(1, Kind.CLICK, "i1")])
     of = {"last first": ByRow(catalogue), "first first": Backwards(catalogue)}
     assert strongest(stream, catalogue, ReplayOptions(), of) == "first first"
     assert strongest(stream, catalogue, ReplayOptions(), dict(reversed(of.items()))) == (

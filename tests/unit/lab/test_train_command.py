@@ -15,10 +15,10 @@ from streamrec.cli.app import main
 from streamrec.core.state.fold import FoldRules
 from streamrec.errors import UserError
 from streamrec.infra.stores.registry_store import DirectoryRegistry
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.lab.replay.offline import Offline, Schedule
 from streamrec.lab.replay.offline_main import TrainPlan, run_training
-from streamrec.lab.replay.recorded import Stream
+from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.recorded_main import read_events, read_items
 from streamrec.lab.replay.time_split import time_split
 from streamrec.settings import Settings, load
@@ -85,10 +85,10 @@ def test_a_learner_goes_on_from_the_generation(trained, settings, files, tmp_pat
     learner = model.learner
     untrained = learner.snapshot()
     model.start_from(registry, report["generation"])
-    codec = Codec()
+    codec = WireCodec()
     items, events = read_items(files[0], codec), read_events(files[1], codec)
     split = time_split([e.occurred_at_ms for e in events], (0.8, 0.1, 0.1))
-    offline = Offline(Stream(items, events), split, model.catalogue, FoldRules())
+    offline = Offline(RecordedStream(items, events), split, model.catalogue, FoldRules())
     examples = offline.examples()
     scorer = model.generations().scorer(registry.get(report["generation"]))
     theirs, ours = scorer.score(examples[-20:]), learner.snapshot().score(examples[-20:])
@@ -130,8 +130,8 @@ def test_learning_stops_when_it_does_not_help_any_more(settings, files, tmp_path
         def _validate(self, scorer):
             return "ndcg@10", next(gains)
 
-    codec = Codec()
-    stream = Stream(read_items(files[0], codec), read_events(files[1], codec)[:100])
+    codec = WireCodec()
+    stream = RecordedStream(read_items(files[0], codec), read_events(files[1], codec)[:100])
     split = time_split([e.occurred_at_ms for e in stream.events], (0.8, 0.1, 0.1))
     model = new_model(settings, seed=0)
     judged = Judged(stream, split, model.catalogue, FoldRules())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from streamrec.core.events import Source
 from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.fold import FoldRules
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
 from streamrec.loop.ingesting.raw import Edges, RawRecord
@@ -39,7 +39,7 @@ def make_ingest(
             future_tolerance_ms=86_400_000,
         ),
     )
-    codec = Codec(max_message_bytes)
+    codec = WireCodec(max_message_bytes)
     return Ingest(Edges(store, publisher, codec, clock or FakeClock(), partition_of), rules)
 
 

@@ -16,7 +16,7 @@ from streamrec.core.events import (
 from streamrec.core.state.catalogue import item_record
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import Refused
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.raw import Edges
 from streamrec.loop.serving.serve import Server
 from streamrec.ports import Delivered, Writes
@@ -40,7 +40,7 @@ class Counter:
     store: FakePartitionStore = field(default_factory=FakePartitionStore)
     publisher: FakePublisher = field(default_factory=FakePublisher)
     clock: FakeClock = field(default_factory=FakeClock)
-    codec: Codec = field(default_factory=Codec)
+    codec: WireCodec = field(default_factory=WireCodec)
 
     def __post_init__(self) -> None:
         self.mirror = Mirror(self.store, PARTITIONS)

@@ -11,9 +11,9 @@ from streamrec.core.release import transitions
 from streamrec.core.release.registry import Pin, RegistryState
 from streamrec.errors import RegistryConflict, Unavailable
 from streamrec.loop.training.alarm import ACTOR, PromotionAlarm
-from streamrec.tasks.ranking.drift import Compared, ShiftRules, ShiftWatch
+from streamrec.tasks.ranking.drift import ShiftCompared, ShiftRules, ShiftWatch
 
-FLOOD = (Compared("top_item", 0.4, 0.02, 0.01),)
+FLOOD = (ShiftCompared("top_item", 0.4, 0.02, 0.01),)
 
 
 class World:

@@ -9,7 +9,7 @@ from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.catalogue import item_record
 from streamrec.errors import PositionConflict
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.ports import Writes
 from tests.fakes.clock import FakeClock
@@ -18,7 +18,7 @@ from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import START_MS, catalogue_records, event_records
 from tests.unit.loop.ingesting import EVENTS, ITEMS, feed, load_catalogue, make_ingest
 
-CODEC = Codec()
+CODEC = WireCodec()
 
 
 @pytest.fixture

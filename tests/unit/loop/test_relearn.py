@@ -10,7 +10,7 @@ import pytest
 from streamrec.core.events import Item
 from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger import quarantine
-from streamrec.core.ledger.ledger import Span
+from streamrec.core.ledger.ledger import OffsetSpan
 from streamrec.core.release import transitions
 from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.errors import Unavailable
@@ -219,7 +219,7 @@ def test_the_account_begins_anew_where_the_learner_went_back_to(world: World) ->
     assert mark.position.offset == through
     assert (mark.spans, mark.holes) == ((), ())
     then = watermarks.from_record(snapshot.record["ledger"]).partitions[0]
-    assert then.spans[-1] == Span(then.spans[-1].start, through)
+    assert then.spans[-1] == OffsetSpan(then.spans[-1].start, through)
 
 
 def test_items_that_came_later_are_noted_to_have_come_before(world: World) -> None:

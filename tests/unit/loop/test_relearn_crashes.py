@@ -14,10 +14,10 @@ import pytest
 
 from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger import quarantine, undo
-from streamrec.core.ledger.undo import Place
+from streamrec.core.ledger.undo import UndoPoint
 from streamrec.core.release import transitions
 from streamrec.core.release.registry import Action, ControlRecord
-from streamrec.loop.training.training_progress import Progress
+from streamrec.loop.training.training_progress import TrainingProgress
 from tests.fakes.learner import FakeLearner
 from tests.harness.crashes import Crash, Fate, process
 from tests.harness.training import World, batches, drain
@@ -60,10 +60,10 @@ def decide(world: World) -> None:
     world.feed.log += AFTER
 
 
-def place(world: World, generation: str) -> Place:
+def place(world: World, generation: str) -> UndoPoint:
     made = world.manifest(generation)
     through = {int(p): to for p, (_, to) in made["offsets"].items()}
-    return Place(generation, through, made["training_batches"][1])
+    return UndoPoint(generation, through, made["training_batches"][1])
 
 
 def run(world: World, fate: Fate, *, decided: bool) -> FakeLearner:
@@ -104,7 +104,7 @@ def check(world: World, point: str) -> None:
     """Each example is trained once or quarantined; nothing void is left to answer or go back to."""
     saved = world.checkpoints.newest()
     assert saved is not None
-    progress = Progress.from_record(saved.record)
+    progress = TrainingProgress.from_record(saved.record)
     assert (progress.epoch, progress.quarantine) == (1, (BAD,)), point
     mark = progress.ledger.partitions[0]
     assert (mark.trained, mark.quarantined, mark.lost) == (len(EXPECTED), 15, 0), point

@@ -2,21 +2,21 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.dead_letters import Letter, Origin, Position
+from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition
 from streamrec.core.events import DeadLetter, Interaction, Item, Kind
 from streamrec.errors import TooLarge, Unavailable, UserError
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.resend import Change, Resender, by_destination
 from tests.fakes.clock import FakeClock
 from tests.fakes.letters import FakeOutlet, FakeResendLedger
 
-CODEC = Codec()
+CODEC = WireCodec()
 EVENT = Interaction("e1", "ann", "i1", Kind.CLICK, 1_767_323_045_000)
 GOOD = CODEC.encode("events", EVENT)
 
 
 def letter(value=GOOD, key=b"ann", topic="events", code="unknown-schema", reason="no schema"):
-    return Letter(Position(0, 17), DeadLetter(topic, 2, 44, key, value, code, reason, 1_000))
+    return Letter(DeadLetterPosition(0, 17), DeadLetter(topic, 2, 44, key, value, code, reason, 1_000))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_key_and_value_go_out_as_they_came_and_say_what_they_are(resender):
         )
     ]
     assert done.to == Origin("events", 0, 101)
-    assert resender.ledger.all() == {Position(0, 17): done}
+    assert resender.ledger.all() == {DeadLetterPosition(0, 17): done}
     assert by_destination(resender.ledger.all()) == {done.to: done}
 
 
@@ -50,7 +50,7 @@ def test_it_is_never_sent_twice_without_a_word(resender):
         resender.resend(letter())
     assert len(resender.outlet.sent) == 1
     again = resender.resend(letter(), again=True)
-    assert resender.ledger.all()[Position(0, 17)] == again
+    assert resender.ledger.all()[DeadLetterPosition(0, 17)] == again
 
 
 def test_a_crash_while_sending_leaves_a_perhaps(resender):

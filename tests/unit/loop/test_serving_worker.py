@@ -18,7 +18,7 @@ from streamrec.core.release.registry import Action, ControlRecord, Pin, Registry
 from streamrec.errors import GenerationFailed, Unavailable
 from streamrec.loop.releasing.attested import AttestedStore
 from streamrec.loop.serving.generation_follower import Obedience
-from streamrec.loop.serving.serving_worker import BEAR_S, Parts, ServingWorker
+from streamrec.loop.serving.serving_worker import BEAR_S, ServingDependencies, ServingWorker
 from streamrec.ports import WorkerStatus
 from tests.fakes.control import SharedLog
 from tests.fakes.fleet import FakeFleet
@@ -62,7 +62,7 @@ class World(Counter):
     def make(self, **how) -> ServingWorker:
         attested = AttestedStore(self.registry)
         obedience = Obedience(attested, self.swap, self.mirror.catalogue, keep=2)
-        parts = Parts(
+        parts = ServingDependencies(
             self.feed,
             self.log.reader(attested.note),
             self.fleet,

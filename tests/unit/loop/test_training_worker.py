@@ -12,7 +12,7 @@ import pytest
 
 from streamrec.errors import LeaseLost, Unavailable
 from streamrec.loop.training import training_worker
-from streamrec.loop.training.training_worker import CatalogueMirror, TrainingWorker, WorkerParts
+from streamrec.loop.training.training_worker import CatalogueMirror, TrainingWorker, TrainingDependencies
 from streamrec.ports import WorkerStatus
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import World, batches
@@ -50,7 +50,7 @@ class Running:
         self.trainer.parts = replace(self.trainer.parts, may_train=self.lease.confirm)
         self.learner: FakeLearner = learner
         self.error: BaseException | None = None
-        parts = WorkerParts(self.trainer, self.lease, world.fleet, lambda: 123.0, self.is_settled)
+        parts = TrainingDependencies(self.trainer, self.lease, world.fleet, lambda: 123.0, self.is_settled)
         self.worker = TrainingWorker(parts, WorkerStatus("t1", "trainer", "h", 1, 0, 0), self.stop)
         self.thread = threading.Thread(target=self._run)
 

@@ -1,4 +1,4 @@
-"""HotSwap: build aside, flip one reference, leave everything as it was on failure."""
+"""WarmGenerations: build aside, flip one reference, leave everything as it was on failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streamrec.models.generation import (
     write_manifest,
     write_weights,
 )
-from streamrec.models.hotswap import HotSwap
+from streamrec.models.hotswap import WarmGenerations
 from streamrec.models.item_index import ItemIndex
 from tests.fakes.generations import HEAD, draft, head
 from tests.fakes.language_models import WIDTH, stir, tiny_encoder
@@ -44,8 +44,8 @@ def encoder() -> TextEncoder:
 
 
 @pytest.fixture
-def swap(encoder: TextEncoder) -> HotSwap[FakeModel]:
-    return HotSwap(encoder, expectations(encoder, "features-1", HEAD), make)
+def swap(encoder: TextEncoder) -> WarmGenerations[FakeModel]:
+    return WarmGenerations(encoder, expectations(encoder, "features-1", HEAD), make)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def generation(
 
 
 def test_stage_then_flip(
-    swap: HotSwap[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
+    swap: WarmGenerations[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     assert swap.active is None
     name, directory = generation(tmp_path, encoder, 1)
@@ -83,7 +83,7 @@ def test_stage_then_flip(
 
 
 def test_the_previous_one_stays_warm_and_answers_the_same(
-    swap: HotSwap[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
+    swap: WarmGenerations[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     first, first_directory = generation(tmp_path, encoder, 1, adapter_seed=1)
     second, second_directory = generation(tmp_path, encoder, 2, adapter_seed=2)
@@ -100,7 +100,7 @@ def test_the_previous_one_stays_warm_and_answers_the_same(
 
 
 def test_a_fast_generation_shares_the_index(
-    swap: HotSwap[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
+    swap: WarmGenerations[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     models = []
     for sequence, (adapter_seed, head_seed) in enumerate([(1, 0), (1, 1), (2, 1)]):
@@ -121,7 +121,7 @@ def test_a_fast_generation_shares_the_index(
 
 
 def test_a_refused_generation_changes_nothing(
-    swap: HotSwap[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
+    swap: WarmGenerations[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     good, good_directory = generation(tmp_path, encoder, 1)
     swap.stage(good, good_directory, catalogue)
@@ -142,13 +142,13 @@ def test_weights_that_mean_something_else_here_are_refused(
 ) -> None:
     name, directory = generation(tmp_path, encoder, 1)
     other = tiny_encoder(alpha=32.0)  # same tensors, other vectors
-    swap = HotSwap(other, expectations(other, "features-1", HEAD), make)
+    swap = WarmGenerations(other, expectations(other, "features-1", HEAD), make)
     with pytest.raises(GenerationRefused, match="must be the same in every worker"):
         swap.stage(name, directory, catalogue)
 
 
 def test_keep_forgets_the_rest_but_never_the_active(
-    swap: HotSwap[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
+    swap: WarmGenerations[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     names = []
     for sequence in range(4):
@@ -161,7 +161,7 @@ def test_keep_forgets_the_rest_but_never_the_active(
 
 
 def test_no_reader_sees_a_mixture_while_another_thread_stages_and_flips(
-    swap: HotSwap[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
+    swap: WarmGenerations[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     made = [generation(tmp_path, encoder, n, adapter_seed=n, head_seed=n) for n in range(3)]
     swap.stage(*made[0], catalogue)

@@ -29,7 +29,7 @@ from streamrec.ports import Account, Ranking
 from streamrec.tasks.ranking.lists import reasons
 from streamrec.tasks.ranking.lists.explanation import Explanation
 from streamrec.tasks.ranking.lists.explanations_port import Explanations
-from streamrec.tasks.ranking.lists.reasons import Seen
+from streamrec.tasks.ranking.lists.reasons import ReasonInputs
 from streamrec.tasks.ranking.lists.state_mirror import View
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def _known(state: UserState, view: View) -> tuple[tuple[str, ...], list[str]]:
 def _reason(account: Account, t: int, at: Mapping[str, int], titles: Sequence[str]) -> str:
     closest = account.closeness_TH[t, : min(len(titles), reasons.RECENT)]
     return reasons.reason(
-        Seen(
+        ReasonInputs(
             parts_G=account.parts_TG[t],
             raw_D=account.raw_TD[t],
             standard_D=account.standard_TD[t],

@@ -67,7 +67,7 @@ def group_of(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class ReasonInputs:
     """What is known of one item of one list. ``nearest``, ``last``: titles, if any."""
 
     parts_G: FloatArray
@@ -83,7 +83,7 @@ class Seen:
         return 0.0 if at is None else float(self.raw_D[at])
 
 
-def reason(seen: Seen) -> str:
+def reason(seen: ReasonInputs) -> str:
     """Why this item, in a few words; empty when nothing short is true."""
     largest = int(np.argmax(seen.parts_G))
     if seen.parts_G[largest] <= 0:
@@ -91,13 +91,13 @@ def reason(seen: Seen) -> str:
     return _WORDS[list(GROUPS)[largest]](seen)
 
 
-def _text(seen: Seen) -> str:
+def _text(seen: ReasonInputs) -> str:
     if seen.nearest is None or seen.raw("sim_max") <= 0:
         return ""
     return f"because you chose {_short(seen.nearest)}"
 
 
-def _companions(seen: Seen) -> str:
+def _companions(seen: ReasonInputs) -> str:
     if seen.last is not None and seen.raw("after_last") > 0:
         return f"often follows {_short(seen.last)}"
     if seen.raw("after_recent") > 0:
@@ -107,7 +107,7 @@ def _companions(seen: Seen) -> str:
     return ""
 
 
-def _taste(seen: Seen) -> str:
+def _taste(seen: ReasonInputs) -> str:
     if seen.raw("affinity_lift") > 0:
         return "of a kind you choose more than others do"
     if seen.raw("affinity") > 0:
@@ -115,21 +115,21 @@ def _taste(seen: Seen) -> str:
     return ""
 
 
-def _popularity(seen: Seen) -> str:
+def _popularity(seen: ReasonInputs) -> str:
     return "popular now" if _above(seen, "accepts_") else ""
 
 
-def _age(seen: Seen) -> str:
+def _age(seen: ReasonInputs) -> str:
     return "new here" if seen.raw("unseen") > 0 or _below(seen, "age") else ""
 
 
-def _user(seen: Seen) -> str:
+def _user(seen: ReasonInputs) -> str:
     """It is the same for every item: no reason to prefer one."""
     del seen
     return ""
 
 
-_WORDS: Mapping[str, Callable[[Seen], str]] = {
+_WORDS: Mapping[str, Callable[[ReasonInputs], str]] = {
     TEXT: _text,
     COMPANIONS: _companions,
     TASTE: _taste,
@@ -139,12 +139,12 @@ _WORDS: Mapping[str, Callable[[Seen], str]] = {
 }
 
 
-def _above(seen: Seen, prefix: str) -> bool:
+def _above(seen: ReasonInputs, prefix: str) -> bool:
     """Whether any input of that name is above what is usual."""
     return any(seen.standard_D[at] > 0 for name, at in seen.at.items() if name.startswith(prefix))
 
 
-def _below(seen: Seen, name: str) -> bool:
+def _below(seen: ReasonInputs, name: str) -> bool:
     return bool(name in seen.at and seen.standard_D[seen.at[name]] < 0)
 
 

@@ -65,7 +65,7 @@ class Recipe:
     timetable: Timetable = Timetable()
 
 
-class Snapshot(Ranker):
+class LearnerSnapshot(Ranker):
     """A ranker that can be written as a generation."""
 
     def __init__(
@@ -218,10 +218,10 @@ class OnlineLearner:
 
     # -- releasing --------------------------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> LearnerSnapshot:
         """An immutable copy of the averaged weights, over the current index."""
         self._follow_catalogue()
-        return Snapshot(self._fast.frozen_head(), self.index, self._catalogue, self._encoder)
+        return LearnerSnapshot(self._fast.frozen_head(), self.index, self._catalogue, self._encoder)
 
     def write_generation(self, scorer: Scorer, directory: Path) -> None:
         """Write the snapshot's weight files (adapter, head) in the generation layout.
@@ -229,7 +229,7 @@ class OnlineLearner:
         Raises:
             TypeError: ``scorer`` is not a snapshot of a learner that has an encoder.
         """
-        if not isinstance(scorer, Snapshot) or scorer.encoder is None or scorer.centre_D is None:
+        if not isinstance(scorer, LearnerSnapshot) or scorer.encoder is None or scorer.centre_D is None:
             raise TypeError("only the snapshot of a learner with an encoder can be written")
         write_weights(directory, scorer.encoder, scorer.head.state_dict(), scorer.centre_D)
 

@@ -33,7 +33,7 @@ _AT_ONCE = 256
 """Items taken apart together: 64 subsets of their hidden units stay in the cache."""
 
 
-class Parts(NamedTuple):
+class ScoreParts(NamedTuple):
     linear_TG: Tensor
     network_TG: Tensor
     constant: Tensor  # ()
@@ -44,14 +44,14 @@ class Parts(NamedTuple):
 
 
 @torch.no_grad()
-def take_apart(head: Head, standard_TD: Tensor) -> Parts:
-    """Parts of the scores of standardised inputs."""
+def take_apart(head: Head, standard_TD: Tensor) -> ScoreParts:
+    """ScoreParts of the scores of standardised inputs."""
     linear_TD = standard_TD * head.linear_D
     linear_TG = torch.stack([linear_TD[:, own].sum(1) for own in COLUMNS], dim=1)
     network = [_shapley(head, part_TD) for part_TD in torch.split(standard_TD, _AT_ONCE)]
     network_TG = torch.cat(network)
     constant = torch.relu(head.bias_M) @ head.outer_M
-    return Parts(linear_TG, network_TG, constant)
+    return ScoreParts(linear_TG, network_TG, constant)
 
 
 def _shapley(head: Head, standard_TD: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from streamrec.tasks.ranking.features import (
     user_features,
 )
 from streamrec.tasks.ranking.model.head import CLIP, Head
-from streamrec.tasks.ranking.model.ranking import ITEM_INPUTS, OWN, USER_INPUTS, Ranking
+from streamrec.tasks.ranking.model.ranking import ITEM_INPUTS, OWN, USER_INPUTS, MicroBatchRanking
 from streamrec.tasks.ranking.model.similarity import (
     candidate_similarities,
     catalogue_similarities,
@@ -79,7 +79,7 @@ class Ranker:
     @torch.no_grad()
     def ranking(
         self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
-    ) -> Ranking:
+    ) -> MicroBatchRanking:
         """``rank``, and what is needed to account for some of the scores afterwards."""
         histories = [user.history for user in users]
         history_BH = padded_rows([self._catalogue.rows(h) for h in histories])
@@ -90,7 +90,7 @@ class Ranker:
         sims_BSN = torch.nn.functional.pad(sims_BSN, (0, behind))
         own_BON = torch.cat([pair_BPN, sims_BSN], dim=1)
         scores_BN = self._scores(own_BON, user_BU, features).numpy()
-        return Ranking(
+        return MicroBatchRanking(
             head=self.head,
             vectors_ND=self.dots.vectors_ND,
             history_BH=history_BH,

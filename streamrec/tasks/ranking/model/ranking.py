@@ -38,7 +38,7 @@ OWN = (*range(PAIR_INPUTS.start, PAIR_INPUTS.stop), *range(SIM_INPUTS.start, SIM
 """Positions of the O own inputs among the D."""
 
 
-class Ranking:
+class MicroBatchRanking:
     """What ``Ranker.ranking`` found. ``own_BON`` is standardised, ``user_BU`` is not."""
 
     names = INPUTS

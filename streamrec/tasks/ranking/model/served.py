@@ -16,13 +16,13 @@ from streamrec.core.state.user_state import UserState
 from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import Expectations, Generation, expectations
-from streamrec.models.hotswap import HotSwap
+from streamrec.models.hotswap import WarmGenerations
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.signing import EVERYBODY, Signers
 from streamrec.tasks.ranking.features import FEATURE_SET, FeatureMaker
 from streamrec.tasks.ranking.model.head import KINDS, Head
 from streamrec.tasks.ranking.model.ranker import Ranker
-from streamrec.tasks.ranking.model.ranking import Ranking
+from streamrec.tasks.ranking.model.ranking import MicroBatchRanking
 
 
 class ServedGeneration:
@@ -56,7 +56,7 @@ class ServedGeneration:
 
     def ranking(
         self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
-    ) -> Ranking:
+    ) -> MicroBatchRanking:
         """``rank``, and what is needed to account for some of the scores afterwards."""
         return self._current().ranking(users, now_ms, features)
 
@@ -84,9 +84,9 @@ class ServedGeneration:
 
 def hot_swap(
     encoder: TextEncoder, catalogue: Catalogue, signers: Signers = EVERYBODY
-) -> HotSwap[ServedGeneration]:
+) -> WarmGenerations[ServedGeneration]:
     """Generations of ``signers`` over ``encoder``'s base, ranking ``catalogue``."""
-    return HotSwap(
+    return WarmGenerations(
         encoder,
         head_expectations(encoder, signers),
         lambda read, index: ServedGeneration(read, index, catalogue),

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from streamrec.lab.demo.memory import PeakMemory
 from streamrec.lab.demo.panel import Panels
-from streamrec.lab.demo.summary import Facts, in_words, summarize
+from streamrec.lab.demo.summary import DemoFacts, in_words, summarize
 from streamrec.lab.demo.swaps import SwapPauses
 from streamrec.lab.demo.watcher import Watcher
 from streamrec.lab.measures.loop_watch import LoopWatch
@@ -57,7 +57,7 @@ def memory() -> PeakMemory:
 
 
 def test_every_promised_key_is_there_even_when_nothing_happened() -> None:
-    summary = json.loads(json.dumps(summarize(LoopWatch(), memory(), Facts("x", 150))))
+    summary = json.loads(json.dumps(summarize(LoopWatch(), memory(), DemoFacts("x", 150))))
     for path in PATHS:
         value = summary
         for key in path.split("."):
@@ -73,7 +73,7 @@ def test_numbers_in_words() -> None:
     loop.quality.served_ranks = [0, None, None, 0]
     loop.quality.popular_ranks = [None, None, None, 0]
     loop.latency_ms = [40.0, 60.0]
-    facts = Facts("films", 150, played_s=60, rollback_ms=31, forward_ms=420, rolled_back_from="g3")
+    facts = DemoFacts("films", 150, played_s=60, rollback_ms=31, forward_ms=420, rolled_back_from="g3")
     facts.swap_pauses_ms = [0.4, 0.6]
     summary = summarize(loop, memory(), facts)
     assert summary["quality"]["served"] == {"hr@10": 0.5, "ndcg@10": 0.5, "n": 4}

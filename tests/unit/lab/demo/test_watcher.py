@@ -19,15 +19,15 @@ from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Malformed
 from streamrec.infra.stores.registry_store import DirectoryRegistry
-from streamrec.infra.wire.follower import Seen
+from streamrec.infra.wire.follower import FollowedRecord
 from streamrec.lab.demo.watcher import HELD_BACK_MS, Watcher, manifest_offsets
 
 
 class FakeFollower:
     def __init__(self) -> None:
-        self.coming: list[Seen] = []
+        self.coming: list[FollowedRecord] = []
 
-    def poll(self, timeout_s: float) -> list[Seen]:
+    def poll(self, timeout_s: float) -> list[FollowedRecord]:
         came, self.coming = self.coming, []
         return came
 
@@ -37,12 +37,12 @@ def watched(trained: Mapping[str, int] | None = None) -> tuple[Watcher, FakeFoll
     return Watcher(follower, lambda _generation: trained or {}), follower
 
 
-def click(item: str, offset: int, at_ms: int) -> Seen:
+def click(item: str, offset: int, at_ms: int) -> FollowedRecord:
     event = Interaction(f"e{offset}", "ann", item, Kind.CLICK, 0)
-    return Seen(topics.EVENTS, 0, offset, at_ms, event)
+    return FollowedRecord(topics.EVENTS, 0, offset, at_ms, event)
 
 
-def listed(item: str, at_ms: int) -> Seen:
+def listed(item: str, at_ms: int) -> FollowedRecord:
     message = Recommendation(
         f"r{at_ms}",
         "ann",
@@ -56,12 +56,12 @@ def listed(item: str, at_ms: int) -> Seen:
         at_ms,
         "s1",
     )
-    return Seen(topics.RECOMMENDATIONS, 0, 0, at_ms, message)
+    return FollowedRecord(topics.RECOMMENDATIONS, 0, 0, at_ms, message)
 
 
-def control(action: Action, champion: str, revision: int, at_ms: int) -> Seen:
+def control(action: Action, champion: str, revision: int, at_ms: int) -> FollowedRecord:
     record = ControlRecord(action, "t", "", 0, RegistryState(revision, champion), champion)
-    return Seen(topics.ADAPTERS, 0, revision, at_ms, record)
+    return FollowedRecord(topics.ADAPTERS, 0, revision, at_ms, record)
 
 
 def test_a_list_read_late_but_written_before_the_click_counts() -> None:
@@ -87,9 +87,9 @@ def test_every_topic_is_counted() -> None:
     update = UserUpdate("ann", "a", Kind.CLICK, 0, 0, 0, 100, 110)
     follower.coming = [
         click("a", 0, 100),
-        Seen(topics.EVENTS, 0, 1, 101, Malformed("junk")),
-        Seen(topics.USER_UPDATES, 0, 0, 110, update),
-        Seen(topics.DEAD_LETTER, 0, 0, 120, letter),
+        FollowedRecord(topics.EVENTS, 0, 1, 101, Malformed("junk")),
+        FollowedRecord(topics.USER_UPDATES, 0, 0, 110, update),
+        FollowedRecord(topics.DEAD_LETTER, 0, 0, 120, letter),
         control(Action.ACTIVATE, "g1", 1, 130),
         listed("b", 140),
     ]

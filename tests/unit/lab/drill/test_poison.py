@@ -13,7 +13,7 @@ from streamrec.core.events import Interaction, Kind, Recommendation, Recommended
 from streamrec.core.release import transitions
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.lab.drill import poison_world
-from streamrec.lab.drill.poison_report import Phase, Seen, in_words, markdown, report
+from streamrec.lab.drill.poison_report import Phase, PoisonObservations, in_words, markdown, report
 from streamrec.lab.drill.poison_world import Attack, World, hits, honest, likes
 
 LIKED = [f"harbour-{n}" for n in range(5)]  # by u30, u36, ...
@@ -86,7 +86,7 @@ class Story:
     """A drill that went as it should, in a few lines."""
 
     def __init__(self, *, rolled_back_by: str = "click-guard", recovered: bool = True) -> None:
-        self.seen = Seen(Attack.ALL)
+        self.seen = PoisonObservations(Attack.ALL)
         self.state = transitions.activate(transitions.activate(RegistryState(), "g0"), "g1")
         for second, phase in ((0, Phase.LEARNING), (10, Phase.GOOD), (60, Phase.ATTACK)):
             self.seen.begin(phase, second * 1000)

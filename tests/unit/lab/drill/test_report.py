@@ -8,8 +8,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from streamrec.lab.drill.evidence import Verdict
-from streamrec.lab.drill.report import Facts, in_words, markdown, report
+from streamrec.lab.drill.evidence import DrillVerdict
+from streamrec.lab.drill.report import KillFacts, in_words, markdown, report
 from streamrec.lab.drill.strikes import Kill
 from streamrec.lab.measures.drill_check import Broken
 
@@ -36,12 +36,12 @@ SIZES = dict.fromkeys(
 )
 
 
-def facts() -> Facts:
-    return Facts(seed=1, seconds=60.0, kafka="apache-kafka", promises={"redis": "a second"})
+def facts() -> KillFacts:
+    return KillFacts(seed=1, seconds=60.0, kafka="apache-kafka", promises={"redis": "a second"})
 
 
-def verdict() -> Verdict:
-    return Verdict(sizes=SIZES)
+def verdict() -> DrillVerdict:
+    return DrillVerdict(sizes=SIZES)
 
 
 def test_kills_and_times_by_worker() -> None:
@@ -63,20 +63,20 @@ def test_kills_and_times_by_worker() -> None:
     [Broken(lost=1), Broken(doubled=1), Broken(different=["user u1"])],
 )
 def test_one_broken_promise_is_enough(broken: Broken) -> None:
-    found = report(KILLS, Verdict(training=broken, sizes=SIZES), facts())
+    found = report(KILLS, DrillVerdict(training=broken, sizes=SIZES), facts())
     assert not found["ok"]
     assert (found["lost"], found["doubled"]) == (broken.lost, broken.doubled)
 
 
 def test_mixed_lists_and_unfinished_work_are_not_well() -> None:
-    assert not report(KILLS, Verdict(mixed=["request:r1"], sizes=SIZES), facts())["ok"]
+    assert not report(KILLS, DrillVerdict(mixed=["request:r1"], sizes=SIZES), facts())["ok"]
     unfinished = facts()
     unfinished.not_finished = "3 behind on events"
     assert not report(KILLS, verdict(), unfinished)["ok"]
 
 
 def test_people_read_the_same_in_a_terminal_and_in_a_file() -> None:
-    found = report(KILLS, Verdict(state=Broken(2, 0, ["user u1"]), sizes=SIZES), facts())
+    found = report(KILLS, DrillVerdict(state=Broken(2, 0, ["user u1"]), sizes=SIZES), facts())
     terminal = Console(file=StringIO(), width=200)
     terminal.print(in_words(found))
     shown = terminal.file.getvalue()  # type: ignore[attr-defined]

@@ -6,16 +6,16 @@ from itertools import islice
 
 from streamrec.core.events import Interaction, Kind, Request
 from streamrec.errors import Refused
-from streamrec.infra.wire.codec import Codec
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import partition_for
-from streamrec.lab.drill.stream import Message, Stream, catalogue, items
+from streamrec.lab.drill.stream import Message, DrillStream, catalogue, items
 
-CODEC = Codec()
+CODEC = WireCodec()
 PARTITIONS = 4
 
 
 def some(seed: int, count: int = 4_000) -> list[Message]:
-    return list(islice(Stream(seed, CODEC, PARTITIONS), count))
+    return list(islice(DrillStream(seed, CODEC, PARTITIONS), count))
 
 
 def decoded(message: Message) -> Interaction | Request | Refused:

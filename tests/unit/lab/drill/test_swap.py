@@ -5,13 +5,13 @@ from __future__ import annotations
 from rich.console import Console
 
 from streamrec.core import topics
-from streamrec.infra.wire.codec import Codec
-from streamrec.lab.drill.swap import Seen, _crowd, in_words
+from streamrec.infra.wire.codec import WireCodec
+from streamrec.lab.drill.swap import SwapObservations, _crowd, in_words
 from streamrec.loop.releasing.fleet_watch import SwapReport
 
 
 def test_a_swap_that_somebody_missed_has_no_time() -> None:
-    seen = Seen()
+    seen = SwapObservations()
     seen.note(SwapReport("g1", confirmed_ms={"a": 20, "b": 31}), seen.back_ms)
     seen.note(SwapReport("g1", confirmed_ms={"a": 20}, silent=("b",)), seen.back_ms)
     assert seen.back_ms == [31]
@@ -19,7 +19,7 @@ def test_a_swap_that_somebody_missed_has_no_time() -> None:
 
 
 def test_the_crowd_fills_the_catalogue_up() -> None:
-    codec = Codec()
+    codec = WireCodec()
     crowd = list(_crowd(codec, 200))
     assert len(crowd) == 80
     assert all(codec.decode(topics.ITEMS, message.value).title for message in crowd)

@@ -11,7 +11,7 @@ from streamrec.tasks.ranking.lists.reasons import (
     GROUPS,
     LONGEST_TITLE,
     RECENT,
-    Seen,
+    ReasonInputs,
     columns,
     group_of,
     reason,
@@ -20,9 +20,9 @@ from streamrec.tasks.ranking.model import similarity
 from streamrec.tasks.ranking.model.head import INPUTS
 
 
-def seen(largest: str, raw=None, *, standard=None, nearest="Near", last="Last", size=1.0) -> Seen:
+def seen(largest: str, raw=None, *, standard=None, nearest="Near", last="Last", size=1.0) -> ReasonInputs:
     names = [*{**(raw or {}), **(standard or {})}]
-    return Seen(
+    return ReasonInputs(
         parts_G=np.array([size if group == largest else -1.0 for group in GROUPS], np.float32),
         raw_D=np.array([(raw or {}).get(name, 0.0) for name in names], np.float32),
         standard_D=np.array([(standard or {}).get(name, 0.0) for name in names], np.float32),
@@ -82,7 +82,7 @@ def test_a_long_title_is_cut():
 def test_no_reason_speaks_of_another_part_than_the_largest(parts, inputs):
     values = np.array(list(inputs.values()), np.float32)
     at = {name: place for place, name in enumerate(inputs)}
-    said = reason(Seen(np.array(parts, np.float32), values, values, at, "Near", "Last"))
+    said = reason(ReasonInputs(np.array(parts, np.float32), values, values, at, "Near", "Last"))
     speaks_of = {
         "because you chose Near": "text",
         "often follows Last": "companions",
