@@ -25,7 +25,7 @@ from kafka import KafkaProducer
 
 from streamrec import settings as reader
 from streamrec.apps import clients
-from streamrec.apps.local_loop import Crew, LocalLoop
+from streamrec.apps.local_loop import LocalLoop, ProcessCounts
 from streamrec.core import topics
 from streamrec.core.events import Interaction
 from streamrec.infra.clock import SystemClock
@@ -57,14 +57,14 @@ def ours(stream: ClickStream, rates: Sequence[float], seconds: float, work: Path
     """Latencies of the loop at each rate, one after the other on one running loop."""
     settings = replace(reader.load({}), state_dir=work)
     settings = replace(settings, encoder=replace(settings.encoder, threads=1))
-    crew, found, first = Crew(), [], 0
-    with LocalLoop(settings, crew, print) as loop, ExitStack() as stack:
+    processes, found, first = ProcessCounts(), [], 0
+    with LocalLoop(settings, processes, print) as loop, ExitStack() as stack:
         settings, codec = loop.settings, clients.codec(loop.settings)
         publisher = clients.publisher(settings, "bench")
         stack.callback(publisher.close)
         follower = stack.enter_context(Follower(settings.kafka, codec, FOLLOWED, "bench"))
         load_catalogue(stream.items, codec, publisher)
-        wait_until_ready(Readiness(settings, crew, len(stream.items)))
+        wait_until_ready(Readiness(settings, processes, len(stream.items)))
         for rate in rates:
             events = stream.interactions[first : first + int(rate * seconds)]
             first += len(events)

@@ -53,10 +53,10 @@ from streamrec.ports import LearnReport
 from streamrec.settings import Settings, load
 from streamrec.tasks.ranking.features import FeatureMaker
 from streamrec.tasks.ranking.model.config import recipe_for
-from streamrec.tasks.ranking.model.head_trainer import FastRecipe
+from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 
-THIN = FastRecipe(inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_5000ev"), hidden=False)
+THIN = HeadRecipe(inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_5000ev"), hidden=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Kitchen:
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         learner.close()
         made = [p for p in second_half(replay.predictions, replay.span) if p.rank]
-        recent = learner._succession.lane._recent if learner._succession else []
+        recent = learner._rollout.lane._recent if learner._rollout else []
         return {
             "averaged": len(recent),
             "product_error": product_error(recent),

@@ -38,7 +38,7 @@ from streamrec.infra.stores.explanations import packed
 from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.raw import Edges
-from streamrec.loop.serving.generation_follower import Obedience
+from streamrec.loop.serving.generation_follower import GenerationFollower
 from streamrec.loop.serving.serve import Server
 from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
@@ -184,7 +184,7 @@ class Bench:
         )
         self.swap.index = RandomIndex(self.encoder, items)
         self.vectors_ND = self.swap.index.vectors
-        self.obedience = Obedience(self.registry, self.swap, self.mirror.catalogue, keep=2)
+        self.follower = GenerationFollower(self.registry, self.swap, self.mirror.catalogue, keep=2)
         edges = Edges(self.store, NoPublisher(), WireCodec(), SystemClock(), lambda _: 0)
         self.servers = {
             name: Server(edges, self.mirror, worker_id="bench", k=K, explainer=explainer)
@@ -216,10 +216,10 @@ class Bench:
         staged = RegistryState(
             sequence * 2, self.state.champion, self.state.history, staged=generation
         )
-        self.obedience.hear(ControlRecord(Action.STAGE, "b", "", 0, staged, generation))
-        self.obedience.prepare()
+        self.follower.hear(ControlRecord(Action.STAGE, "b", "", 0, staged, generation))
+        self.follower.prepare()
         self.state = RegistryState(sequence * 2 + 1, generation, former[-3:])
-        self.obedience.hear(ControlRecord(Action.ACTIVATE, "b", "", 0, self.state, generation))
+        self.follower.hear(ControlRecord(Action.ACTIVATE, "b", "", 0, self.state, generation))
 
     def bare(self, turn: int) -> int:
         users_BD = self.vectors_ND[(torch.arange(self.batch) * 97 + turn) % len(self.vectors_ND)]
@@ -267,7 +267,7 @@ class Bench:
         turn = 0
         while not finished.is_set():
             start = time.perf_counter()
-            flipped = self.obedience.flip()
+            flipped = self.follower.flip()
             if flipped:
                 pauses.append((time.perf_counter() - start) * 1000)
             start = time.perf_counter()
@@ -293,7 +293,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(given.items, given.batch, Path(scratch))
         bench.release(1)
-        bench.obedience.flip()
+        bench.follower.flip()
         bare_rate, bare_ms = measured(bench.bare, given.seconds)
         print(f"{'bare':8} {bare_rate:8.0f} lists/s, {bare_ms:.3f} ms processor time each")
         for work in (bench.ranking, bench.serving, bench.reasons, bench.why):

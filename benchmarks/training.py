@@ -35,10 +35,10 @@ from streamrec.core.state.catalogue import Catalogue, item_record
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.head_trainer import FastLane, FastRecipe
+from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, HeadTrainer
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 from streamrec.tasks.ranking.model.losses import listwise
-from streamrec.tasks.ranking.model.replay_buffer import Remembered
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 DIM = 384
 CANDIDATES = 101
@@ -75,7 +75,7 @@ def make_examples(count: int, items: int) -> list[Example]:
     ]  # fmt: skip
 
 
-def prepared(recipe: Recipe, steps: int) -> list[Remembered]:
+def prepared(recipe: Recipe, steps: int) -> list[ReplayBatch]:
     """Tensors of whole steps, as the learner would hand them to the fast lane."""
     generator = torch.Generator().manual_seed(1)
     rows = recipe.step_examples + recipe.replayed
@@ -83,7 +83,7 @@ def prepared(recipe: Recipe, steps: int) -> list[Remembered]:
     labels = torch.zeros(shape)
     labels[:, 0] = 1
     return [
-        Remembered(
+        ReplayBatch(
             inputs=torch.randn(*shape, len(INPUTS), generator=generator),
             labels=labels,
             log_q=torch.zeros(shape),
@@ -98,7 +98,7 @@ def prepared(recipe: Recipe, steps: int) -> list[Remembered]:
     ]
 
 
-def bare_loop(batches: Sequence[Remembered], steps: int) -> None:
+def bare_loop(batches: Sequence[ReplayBatch], steps: int) -> None:
     head = Head(torch.Generator().manual_seed(0))
     optimiser = torch.optim.AdamW(head.parameters(), lr=3e-3)
     for number in range(steps):
@@ -112,8 +112,8 @@ def bare_loop(batches: Sequence[Remembered], steps: int) -> None:
         optimiser.step()
 
 
-def lane_loop(batches: Sequence[Remembered], steps: int) -> None:
-    lane = FastLane(FastRecipe(), torch.Generator().manual_seed(0))
+def lane_loop(batches: Sequence[ReplayBatch], steps: int) -> None:
+    lane = HeadTrainer(HeadRecipe(), torch.Generator().manual_seed(0))
     for number in range(steps):
         lane.step(batches[number % len(batches)])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.apps.live import desk_of
-from streamrec.apps.worker_context import Surroundings
+from streamrec.apps.worker_context import WorkerContext
 from streamrec.loop.background import Background
 from streamrec.loop.training.alarm import ACT_EVERY_S, ACTOR, PromotionAlarm
 from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
@@ -21,22 +21,22 @@ MEMORY_FILE = "alarm.json"
 
 
 def promotion_alarm(
-    around: Surroundings, categories_of: CategoriesOf
+    context: WorkerContext, categories_of: CategoriesOf
 ) -> tuple[PromotionAlarm, list[Background]]:
     """The alarm and the threads to be started; none where it is switched off."""
-    settings = around.settings
+    settings = context.settings
     given = settings.alarm
     rules = ShiftRules(given.window, given.reference, z=given.z, calm=given.calm)
     memory = settings.state_dir / MEMORY_FILE
     watch = ShiftWatch(rules, categories_of)
     _recall(watch, memory)
-    desk = desk_of(around, ACTOR)
+    desk = desk_of(context, ACTOR)
     alarm = PromotionAlarm(
         watch, desk.state, desk.pin, desk.unpin, lambda record: _keep(memory, record)
     )
     if not rules.window:
         return alarm, []
-    return alarm, [Background("alarm", alarm.act, ACT_EVERY_S, around.stop)]
+    return alarm, [Background("alarm", alarm.act, ACT_EVERY_S, context.stop)]
 
 
 def _keep(path: Path, record: Mapping[str, Any]) -> None:

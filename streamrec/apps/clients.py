@@ -31,7 +31,7 @@ from streamrec.infra.stores.registry_store import open_registry
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config
 from streamrec.infra.wire.kafka_topics import partition_counts
-from streamrec.loop.releasing.release import ReleaseDesk
+from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import RegistryStore
 from streamrec.settings import Settings
 
@@ -141,10 +141,10 @@ def catalogue_items(settings: Settings) -> dict[str, Item]:
 
 
 @contextmanager
-def release_desk(settings: Settings) -> Iterator[ReleaseDesk]:
+def release_desk(settings: Settings) -> Iterator[ReleaseService]:
     """Changes to the registry in the name of whoever runs this command."""
     with control_log(settings) as control, redis(settings) as client:
-        yield ReleaseDesk(
+        yield ReleaseService(
             control,
             fleet(settings, client),
             registry_store(settings),

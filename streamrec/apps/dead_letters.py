@@ -9,16 +9,16 @@ from functools import partial
 
 from streamrec.apps import clients
 from streamrec.core import topics
-from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition
+from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.stores.dead_letters import KafkaLetters, KafkaOutlet
+from streamrec.infra.stores.dead_letters import AcknowledgedProducer, KafkaDeadLetterLog
 from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.infra.stores.resend_ledger import RedisResendLedger
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.loop.ingesting.resend import Resender
-from streamrec.ports.dead_letters import Letters, ResendLedger
+from streamrec.ports.dead_letters import DeadLetterLog, ResendLedger
 from streamrec.settings import Settings
 
 CLIENT_ID = "streamrec-cli"
@@ -28,10 +28,10 @@ CLIENT_ID = "streamrec-cli"
 class DeadLetters:
     """Everything the commands ask for."""
 
-    letters: Letters
+    letters: DeadLetterLog
     ledger: ResendLedger
 
-    def find(self, name: DeadLetterPosition | Origin) -> Letter:
+    def find(self, name: DeadLetterPosition | Origin) -> DeadLetterRecord:
         """The letter of that name, the newest where a message has several.
 
         Raises UserError when there is none, Unavailable.
@@ -53,7 +53,7 @@ def dead_letters(settings: Settings) -> Iterator[DeadLetters]:
     """Reads and remembers. Raises Unavailable, UserError without the topic."""
     with ExitStack() as stack:
         codec = clients.codec(settings)
-        letters = stack.enter_context(KafkaLetters(settings.kafka, codec, CLIENT_ID))
+        letters = stack.enter_context(KafkaDeadLetterLog(settings.kafka, codec, CLIENT_ID))
         redis = stack.enter_context(connect_redis(settings.redis))
         yield DeadLetters(letters, RedisResendLedger(redis, settings.redis.key_prefix))
 
@@ -62,7 +62,7 @@ def dead_letters(settings: Settings) -> Iterator[DeadLetters]:
 def resender(settings: Settings, ledger: ResendLedger) -> Iterator[Resender]:
     """Sends dead letters again in the name of whoever runs this command."""
     partitions = partition_counts(settings.kafka).get(topics.EVENTS, 1)
-    outlet = KafkaOutlet(settings.kafka, CLIENT_ID)
+    outlet = AcknowledgedProducer(settings.kafka, CLIENT_ID)
     try:
         yield Resender(
             outlet,

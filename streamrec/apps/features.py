@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from streamrec.apps.process import stop_on_signals
-from streamrec.apps.worker_context import Surroundings, surroundings
+from streamrec.apps.worker_context import WorkerContext, worker_context
 from streamrec.core import topics
 from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.fold import FoldRules
@@ -40,9 +40,9 @@ def run(settings: Settings, worker_id: str) -> None:
     Raises SourceGap when a log no longer holds what the state needs.
     """
     configure_logging(settings.log_level, worker_id)
-    with surroundings(settings, worker_id, FEATURES, stop_on_signals()) as around:
-        if around is not None:
-            asyncio.run(_consume(around))
+    with worker_context(settings, worker_id, FEATURES, stop_on_signals()) as context:
+        if context is not None:
+            asyncio.run(_consume(context))
 
 
 def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRules:
@@ -68,21 +68,21 @@ def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRul
     )
 
 
-async def _consume(around: Surroundings) -> None:
+async def _consume(context: WorkerContext) -> None:
     """Until a signal: from here on this loop hears them."""
-    settings, stop = around.settings, asyncio.Event()
+    settings, stop = context.settings, asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if around.stop.is_set():  # one came before
+    if context.stop.is_set():  # one came before
         stop.set()
-    ingest = Ingest(around.edges(), ingest_rules(settings, around.partitions))
+    ingest = Ingest(context.edges(), ingest_rules(settings, context.partitions))
     feed = Feed(
         settings.kafka, ingest, settings.ingest.run_events, partial(log_bounds, settings.kafka)
     )
-    scratch = settings.state_dir / "faust" / around.worker_id
-    app = make_app(settings.kafka, around.worker_id, feed, scratch)
-    beating = asyncio.ensure_future(_beat(around, ingest, feed))
+    scratch = settings.state_dir / "faust" / context.worker_id
+    app = make_app(settings.kafka, context.worker_id, feed, scratch)
+    beating = asyncio.ensure_future(_beat(context, ingest, feed))
     try:
         await run_app(app, stop)
     finally:
@@ -91,11 +91,11 @@ async def _consume(around: Surroundings) -> None:
             await beating
 
 
-async def _beat(around: Surroundings, ingest: Ingest, feed: Feed) -> None:
+async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed) -> None:
     """Say that we are alive and what we have done, until cancelled."""
-    clock, silent = around.clock, False
+    clock, silent = context.clock, False
     last_ms, last_applied, rate = clock.now_ms(), 0.0, 0.0
-    status = around.identity()
+    status = context.identity()
     try:
         while True:
             now_ms, gauges = clock.now_ms(), ingest.counts.gauges()
@@ -110,7 +110,7 @@ async def _beat(around: Surroundings, ingest: Ingest, feed: Feed) -> None:
             }
             status = replace(status, beat_at_ms=now_ms, gauges=gauges)
             try:
-                await asyncio.to_thread(around.fleet.beat, status)
+                await asyncio.to_thread(context.fleet.beat, status)
                 silent = False
             except Unavailable as error:
                 if not silent:
@@ -118,4 +118,4 @@ async def _beat(around: Surroundings, ingest: Ingest, feed: Feed) -> None:
                 silent = True
             await asyncio.sleep(BEAT_S)
     finally:
-        around.fleet.leave(around.worker_id)
+        context.fleet.leave(context.worker_id)

@@ -10,7 +10,7 @@ from functools import partial
 from streamrec.apps import clients
 from streamrec.apps.process import patiently
 from streamrec.apps.rights import watches_outcomes
-from streamrec.apps.worker_context import Surroundings
+from streamrec.apps.worker_context import WorkerContext
 from streamrec.core.release.live_metric import JoinRules, LiveMetric
 from streamrec.core.release.registry import RegistryState
 from streamrec.core.release.sequential_test import TestRules
@@ -18,7 +18,7 @@ from streamrec.core.release.service_levels import LevelRules
 from streamrec.infra.stores.live_board import RedisLiveBoard
 from streamrec.infra.wire.follower import Follower
 from streamrec.loop.background import Background
-from streamrec.loop.releasing.canary_rollout import Tryout, TryoutRules
+from streamrec.loop.releasing.canary_rollout import CanaryRollout, CanaryRolloutRules
 from streamrec.loop.releasing.click_guard import ACTOR as CLICK_ACTOR
 from streamrec.loop.releasing.click_guard import LOOK_EVERY_S as CLICK_EVERY_S
 from streamrec.loop.releasing.click_guard import ClickGuard
@@ -26,7 +26,7 @@ from streamrec.loop.releasing.guard import ACTOR, Guard, GuardRules
 from streamrec.loop.releasing.guard import LOOK_EVERY_S as GUARD_EVERY_S
 from streamrec.loop.releasing.live_watch import REPORT_EVERY_S, LiveWatch
 from streamrec.loop.releasing.outcomes import TOPICS, Outcomes
-from streamrec.loop.releasing.release import ReleaseDesk
+from streamrec.loop.releasing.release import ReleaseService
 from streamrec.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,72 +40,74 @@ class Live:
     watchers: tuple[Background, ...]
 
 
-def desk_of(around: Surroundings, actor: str, *, tryout: Tryout | None = None) -> ReleaseDesk:
+def desk_of(
+    context: WorkerContext, actor: str, *, tryout: CanaryRollout | None = None
+) -> ReleaseService:
     """A desk for one more thread, with a control log of its own."""
-    return ReleaseDesk(
-        around.control_log(),
-        around.fleet,
-        clients.registry_store(around.settings),
-        around.clock,
+    return ReleaseService(
+        context.control_log(),
+        context.fleet,
+        clients.registry_store(context.settings),
+        context.clock,
         actor,
-        stage_timeout_s=around.settings.trainer.stage_timeout_s,
-        sleep=around.pause,
+        stage_timeout_s=context.settings.trainer.stage_timeout_s,
+        sleep=context.pause,
         tryout=tryout,
     )
 
 
-def live(around: Surroundings, state: Callable[[], RegistryState]) -> Live:
+def live(context: WorkerContext, state: Callable[[], RegistryState]) -> Live:
     """The watchers that these settings want. ``state``: the registry, from any thread."""
-    watchers = [guard(around)] if around.settings.guard.looks else []
-    outcomes = _outcomes(around) if watches_outcomes(around.settings) else None
+    watchers = [guard(context)] if context.settings.guard.looks else []
+    outcomes = _outcomes(context) if watches_outcomes(context.settings) else None
     if outcomes is not None:
-        board = RedisLiveBoard(around.redis, around.settings.redis.key_prefix)
-        rules = verdict_rules(around.settings)
-        watch = LiveWatch(outcomes, state, board, around.clock, rules)
+        board = RedisLiveBoard(context.redis, context.settings.redis.key_prefix)
+        rules = verdict_rules(context.settings)
+        watch = LiveWatch(outcomes, state, board, context.clock, rules)
         watchers += [
-            Background("outcomes", outcomes.listen, 0.0, around.stop),
-            Background("live", watch.report, REPORT_EVERY_S, around.stop),
+            Background("outcomes", outcomes.listen, 0.0, context.stop),
+            Background("live", watch.report, REPORT_EVERY_S, context.stop),
         ]
-        if around.settings.guard.click_drop:
-            watchers.append(click_guard(around, outcomes))
+        if context.settings.guard.click_drop:
+            watchers.append(click_guard(context, outcomes))
     return Live(outcomes, tuple(watchers))
 
 
-def tryout(around: Surroundings, outcomes: Outcomes | None) -> Tryout | None:
+def tryout(context: WorkerContext, outcomes: Outcomes | None) -> CanaryRollout | None:
     """None where canaries are not wanted."""
-    canary = around.settings.canary
+    canary = context.settings.canary
     if outcomes is None or not canary.share:
         return None
-    rules = TryoutRules(
+    rules = CanaryRolloutRules(
         share=canary.share,
         min_s=canary.min_s,
         max_s=canary.max_s,
-        looks=around.settings.guard.looks,
-        test=verdict_rules(around.settings),
-        levels=level_rules(around.settings),
+        looks=context.settings.guard.looks,
+        test=verdict_rules(context.settings),
+        levels=level_rules(context.settings),
     )
-    return Tryout(outcomes, around.fleet, around.clock, around.pause, rules)
+    return CanaryRollout(outcomes, context.fleet, context.clock, context.pause, rules)
 
 
-def guard(around: Surroundings) -> Background:
-    settings, desk = around.settings, desk_of(around, ACTOR)
+def guard(context: WorkerContext) -> Background:
+    settings, desk = context.settings, desk_of(context, ACTOR)
     rules = GuardRules(settings.guard.looks, settings.guard.watch_s, level_rules(settings))
-    watching = Guard(desk.state, desk.rollback, around.fleet, around.clock, rules)
-    return Background("guard", watching.look, GUARD_EVERY_S, around.stop)
+    watching = Guard(desk.state, desk.rollback, context.fleet, context.clock, rules)
+    return Background("guard", watching.look, GUARD_EVERY_S, context.stop)
 
 
-def click_guard(around: Surroundings, outcomes: Outcomes) -> Background:
-    settings, desk = around.settings, desk_of(around, CLICK_ACTOR)
+def click_guard(context: WorkerContext, outcomes: Outcomes) -> Background:
+    settings, desk = context.settings, desk_of(context, CLICK_ACTOR)
     rules = replace(verdict_rules(settings), harm=settings.guard.click_drop)
     watching = ClickGuard(
         desk.state,
         desk.rollback,
         outcomes.rate,
-        around.clock,
+        context.clock,
         rules,
         watch_s=settings.guard.watch_s,
     )
-    return Background("click-guard", watching.look, CLICK_EVERY_S, around.stop)
+    return Background("click-guard", watching.look, CLICK_EVERY_S, context.stop)
 
 
 def verdict_rules(settings: Settings) -> TestRules:
@@ -125,20 +127,20 @@ def level_rules(settings: Settings) -> LevelRules:
     )
 
 
-def _outcomes(around: Surroundings) -> Outcomes | None:
+def _outcomes(context: WorkerContext) -> Outcomes | None:
     """None: told to stop while Kafka was away."""
-    settings = around.settings
+    settings = context.settings
     make = partial(
-        Follower, settings.kafka, clients.codec(settings), TOPICS, f"{around.worker_id}-outcomes"
+        Follower, settings.kafka, clients.codec(settings), TOPICS, f"{context.worker_id}-outcomes"
     )
-    follower = patiently(make, around.stop)
+    follower = patiently(make, context.stop)
     if follower is None:
         return None
-    around.closing(follower)
+    context.closing(follower)
     canary = settings.canary
     rules = JoinRules(
         window_ms=int(canary.window_s * 1000),
         user_lists=canary.user_lists,
         shown_only=canary.shown_only,
     )
-    return Outcomes(follower, LiveMetric(rules), around.clock)
+    return Outcomes(follower, LiveMetric(rules), context.clock)

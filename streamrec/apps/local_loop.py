@@ -45,7 +45,7 @@ FEATURES, TRAINER, SERVING = "features", "trainer", "serving"
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class ProcessCounts:
     """How many workers of each role."""
 
     features: int = 1
@@ -87,17 +87,17 @@ class LocalLoop:
     def __init__(
         self,
         settings: Settings,
-        crew: Crew,
+        processes: ProcessCounts,
         say: Callable[[str], None],
         backoff_s: Sequence[float] = BACKOFF_S,
     ) -> None:
         """``backoff_s``: before a worker that died is started again, by deaths in a row."""
         self.settings = settings
-        self._crew = crew
+        self._crew = processes
         self._say = say
         self._stack = ExitStack()
         self._servers: list[ServerProcess] = []
-        roles = sorted({role for role, _ in crew.names()})
+        roles = sorted({role for role, _ in processes.names()})
         modules = [f"streamrec.apps.{role}" for role in roles]
         self._start = WarmStart(modules).start if possible() else start_cold
         self._supervisor = Supervisor(say, self._forget, backoff_s, self._start)

@@ -9,13 +9,13 @@ from redis import Redis
 
 from streamrec.apps import clients, trust
 from streamrec.apps.process import stop_on_signals
-from streamrec.apps.worker_context import Surroundings, surroundings
+from streamrec.apps.worker_context import WorkerContext, worker_context
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.processes.telemetry import configure_logging
 from streamrec.infra.stores.explanations import RedisExplanations
 from streamrec.loop.releasing.attested import AttestedStore
 from streamrec.loop.releasing.fleet_watch import SERVING
-from streamrec.loop.serving.generation_follower import Obedience
+from streamrec.loop.serving.generation_follower import GenerationFollower
 from streamrec.loop.serving.serve import Server
 from streamrec.loop.serving.serving_worker import ServingDependencies, ServingWorker
 from streamrec.models.loading import load_encoder
@@ -41,46 +41,46 @@ def run(settings: Settings, worker_id: str) -> None:
 
 def run_serving_worker(settings: Settings, worker_id: str, stop: threading.Event) -> None:
     """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
-    with surroundings(settings, worker_id, SERVING, stop) as around:
-        if around is not None:
-            _worker(around).run()
+    with worker_context(settings, worker_id, SERVING, stop) as context:
+        if context is not None:
+            _worker(context).run()
     log.info("stopped")
 
 
-def _worker(around: Surroundings) -> ServingWorker:
-    settings = around.settings
-    mirror = Mirror(around.store, around.partitions)
+def _worker(context: WorkerContext) -> ServingWorker:
+    settings = context.settings
+    mirror = Mirror(context.store, context.partitions)
     swap = hot_swap(load_encoder(settings.encoder), mirror.catalogue, trust.signers(settings))
-    feed = KafkaTriggerFeed(settings.kafka, clients.codec(settings), around.worker_id)
+    feed = KafkaTriggerFeed(settings.kafka, clients.codec(settings), context.worker_id)
     attested = AttestedStore(clients.registry_store(settings))
     keep = settings.serving.keep_generations
     parts = ServingDependencies(
-        feed=around.closing(feed),
-        control=around.control_log(attested.note),
-        fleet=around.fleet,
-        clock=around.clock,
+        feed=context.closing(feed),
+        control=context.control_log(attested.note),
+        fleet=context.fleet,
+        clock=context.clock,
         mirror=mirror,
-        obedience=Obedience(attested, swap, mirror.catalogue, keep=keep),
-        server=_server(around, mirror),
+        follower=GenerationFollower(attested, swap, mirror.catalogue, keep=keep),
+        server=_server(context, mirror),
     )
     return ServingWorker(
         parts,
-        around.identity(),
-        around.stop,
+        context.identity(),
+        context.stop,
         batch_users=settings.serving.batch_users,
         refresh_s=settings.serving.statistics_refresh_s,
     )
 
 
-def _server(around: Surroundings, mirror: Mirror) -> Server:
-    serving = around.settings.serving
+def _server(context: WorkerContext, mirror: Mirror) -> Server:
+    serving = context.settings.serving
     return Server(
-        around.edges(),
+        context.edges(),
         mirror,
-        worker_id=around.worker_id,
+        worker_id=context.worker_id,
         k=serving.k,
         exploration=Exploration(serving.explore, serving.explore_shortlist),
-        explainer=explainer(around.settings, around.redis),
+        explainer=explainer(context.settings, context.redis),
     )
 
 

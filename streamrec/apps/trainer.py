@@ -23,7 +23,7 @@ from streamrec.apps.alarm import promotion_alarm
 from streamrec.apps.live import desk_of, live, tryout
 from streamrec.apps.model import Model, load_model
 from streamrec.apps.process import stop_on_signals
-from streamrec.apps.worker_context import Surroundings, surroundings
+from streamrec.apps.worker_context import WorkerContext, worker_context
 from streamrec.core import topics
 from streamrec.core.events import Source
 from streamrec.core.examples import Example
@@ -36,15 +36,15 @@ from streamrec.infra.stores.lease import RedisLease
 from streamrec.loop.background import Background
 from streamrec.loop.ingesting.raw import RawRecord, Refusals
 from streamrec.loop.releasing.attested import AttestedStore
-from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
-from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
+from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.train import Trainer
 from streamrec.loop.training.training_worker import (
     TRAINER,
     CatalogueMirror,
-    TrainingWorker,
     TrainingDependencies,
+    TrainingWorker,
 )
 from streamrec.models.data_parallel import Followers, follow
 from streamrec.models.distributed import Group, joined_group
@@ -83,10 +83,10 @@ def _lead(settings: Settings, worker_id: str, followers: Followers) -> None:
     stop = stop_on_signals()
     with (
         closing(open_scalars(settings.trainer.tensorboard_dir)) as scalars,
-        surroundings(settings, worker_id, TRAINER, stop) as around,
+        worker_context(settings, worker_id, TRAINER, stop) as context,
     ):
-        if around is not None:
-            _worker(around, scalars, followers).run()
+        if context is not None:
+            _worker(context, scalars, followers).run()
     log.info("stopped")
 
 
@@ -100,13 +100,15 @@ def _follow(settings: Settings, group: Group) -> None:
     log.info("dismissed")
 
 
-def _worker(around: Surroundings, scalars: Scalars, followers: Followers) -> TrainingWorker:
-    settings = around.settings
-    feed = around.closing(KafkaBatchFeed(settings.kafka, clients.codec(settings), around.worker_id))
-    mirror = CatalogueMirror(around.store, around.partitions[topics.ITEMS])
-    lease = RedisLease(around.redis, settings.redis.key_prefix, TRAINER, around.worker_id)
-    model = _model(around, followers)
-    way_out = _way_out(around, model)
+def _worker(context: WorkerContext, scalars: Scalars, followers: Followers) -> TrainingWorker:
+    settings = context.settings
+    feed = context.closing(
+        KafkaBatchFeed(settings.kafka, clients.codec(settings), context.worker_id)
+    )
+    mirror = CatalogueMirror(context.store, context.partitions[topics.ITEMS])
+    lease = RedisLease(context.redis, settings.redis.key_prefix, TRAINER, context.worker_id)
+    model = _model(context, followers)
+    way_out = _way_out(context, model)
     parts = TrainerDependencies(
         feed=feed,
         learner=model.learner,
@@ -116,28 +118,28 @@ def _worker(around: Surroundings, scalars: Scalars, followers: Followers) -> Tra
         store=way_out.store,
         champions=way_out.champions,
         line=way_out.line,
-        clock=around.clock,
+        clock=context.clock,
         scalars=scalars,
         work=settings.state_dir / "candidates",
-        refuse=partial(_refuse, Refusals(around.edges())),
+        refuse=partial(_refuse, Refusals(context.edges())),
         mirror=mirror.refresh,
         observe=way_out.observe,
         may_train=lease.confirm,
         start_from=settings.trainer.start_from or None,
-        stopping=around.stop.is_set,
+        stopping=context.stop.is_set,
     )
-    trainer = Trainer(parts, rhythm(settings.trainer))
+    trainer = Trainer(parts, schedule(settings.trainer))
     running = TrainingDependencies(
-        trainer, lease, around.fleet, peak_rss_mb, mirror.settled, way_out.watchers
+        trainer, lease, context.fleet, peak_rss_mb, mirror.settled, way_out.watchers
     )
-    return TrainingWorker(running, around.identity(), around.stop)
+    return TrainingWorker(running, context.identity(), context.stop)
 
 
-def _model(around: Surroundings, followers: Followers) -> Model:
+def _model(context: WorkerContext, followers: Followers) -> Model:
     """The model, closed in the end, on the weights that the settings want to start from."""
-    settings = around.settings
+    settings = context.settings
     model = load_model(settings, followers)
-    around.closing(model.learner)
+    context.closing(model.learner)
     if settings.trainer.start_from:
         model.start_from(clients.registry_store(settings), settings.trainer.start_from)
     return model
@@ -150,30 +152,30 @@ class _WayOut:
     generations: ModelGenerations
     store: RegistryStore
     champions: ChampionWatch
-    line: ReleaseLine
+    line: ReleaseQueue
     observe: Callable[[Sequence[Example]], object]
     watchers: tuple[Background, ...]
 
 
-def _way_out(around: Surroundings, model: Model) -> _WayOut:
-    store, generations = clients.registry_store(around.settings), model.generations()
+def _way_out(context: WorkerContext, model: Model) -> _WayOut:
+    store, generations = clients.registry_store(context.settings), model.generations()
     attested = AttestedStore(store)
     champions = ChampionWatch(
-        around.control_log(attested.note), attested, generations, model.learner.snapshot
+        context.control_log(attested.note), attested, generations, model.learner.snapshot
     )
-    watching = live(around, lambda: champions.state)
-    alarm, alarms = promotion_alarm(around, model.catalogue.categories_of)
-    desk = desk_of(around, around.worker_id, tryout=tryout(around, watching.outcomes))
+    watching = live(context, lambda: champions.state)
+    alarm, alarms = promotion_alarm(context, model.catalogue.categories_of)
+    desk = desk_of(context, context.worker_id, tryout=tryout(context, watching.outcomes))
     thread = ThreadPoolExecutor(1, thread_name_prefix="release")
-    around.stack.enter_context(thread)  # a release ends before what it needs is closed
-    line = ReleaseLine(desk, store, thread, around.stop)
+    context.stack.enter_context(thread)  # a release ends before what it needs is closed
+    line = ReleaseQueue(desk, store, thread, context.stop)
     watchers = (*watching.watchers, *alarms)
     return _WayOut(generations, store, champions, line, alarm.observe, watchers)
 
 
-def rhythm(settings: TrainerSettings) -> Rhythm:
+def schedule(settings: TrainerSettings) -> TrainerSchedule:
     """Settings as the stage wants them."""
-    return Rhythm(
+    return TrainerSchedule(
         feature_set=FEATURE_SET,
         release_examples=settings.release_examples,
         release_s=settings.release_s,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from streamrec.apps import clients
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Kind, Source
-from streamrec.core.ledger.lessons import GenerationRange, Lesson, learned_from, span
+from streamrec.core.ledger.training_pairs import GenerationRange, TrainingPair, learned_from, span
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import UserError
@@ -45,14 +45,14 @@ class Traces:
     ``first_batch``: mini-batches before it are gone, and with them the answer for those.
     """
 
-    lessons: list[Lesson]
+    training_pairs: list[TrainingPair]
     generations: list[GenerationRange]
     first_batch: int
 
     @property
     def quarantine(self) -> str:
         """Their range as ``adapters rollback --relearn --quarantine`` takes it."""
-        return span(self.lessons)
+        return span(self.training_pairs)
 
 
 def held(settings: Settings, user: str) -> Held:
@@ -98,17 +98,17 @@ def forget(settings: Settings, person: Held, wait_s: float) -> bool:
 def traces(settings: Settings, person: Held) -> Traces:
     """Read all mini-batches that Kafka keeps, and every manifest. Raises Unavailable."""
     (first, end) = log_bounds(settings.kafka, [topics.TRAINING_BATCHES])[topics.TRAINING_BATCHES, 0]
-    lessons = _lessons(settings, person.known_as, first, end)
+    training_pairs = _lessons(settings, person.known_as, first, end)
     store = clients.registry_store(settings)
     manifests = (
         Manifest.from_json((store.get(name) / MANIFEST).read_bytes())
         for name in store.generations()
     )
-    return Traces(lessons, learned_from(manifests, lessons, person.known_as), first)
+    return Traces(training_pairs, learned_from(manifests, training_pairs, person.known_as), first)
 
 
-def _lessons(settings: Settings, user_id: str, first: int, end: int) -> list[Lesson]:
-    found: list[Lesson] = []
+def _lessons(settings: Settings, user_id: str, first: int, end: int) -> list[TrainingPair]:
+    found: list[TrainingPair] = []
     read = first
     codec, topic = clients.codec(settings), [topics.TRAINING_BATCHES]
     with Follower(settings.kafka, codec, topic, "streamrec-cli", from_start=True) as batches:
@@ -116,7 +116,7 @@ def _lessons(settings: Settings, user_id: str, first: int, end: int) -> list[Les
             for seen in batches.poll(1.0):
                 read = seen.offset + 1
                 found += [
-                    Lesson(seen.offset, example.partition, example.offset)
+                    TrainingPair(seen.offset, example.partition, example.offset)
                     for example in getattr(seen.value, "examples", ())
                     if example.user_id == user_id and example.kind != Kind.FORGET
                 ]

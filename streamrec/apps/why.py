@@ -17,9 +17,9 @@ from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.models.generation import read_manifest
 from streamrec.settings import Settings
+from streamrec.tasks.ranking.lists.attribution import ItemAttribution
 from streamrec.tasks.ranking.lists.explanation import Explanation
-from streamrec.tasks.ranking.lists.hindsight import ItemHindsight
-from streamrec.tasks.ranking.model.hindsight import load_head, look_back
+from streamrec.tasks.ranking.model.attribution import load_head, look_back
 
 SEARCH_S = 30.0
 """How long the topic is searched for an answer that is not kept any more."""
@@ -31,7 +31,7 @@ class Why:
 
     recommendation_id: str
     kept: Explanation | None
-    items: Sequence[ItemHindsight] = ()
+    items: Sequence[ItemAttribution] = ()
     manifest: Manifest | None = None
     published: Recommendation | None = None  # looked up only when nothing is kept
     problem: str = ""
@@ -51,7 +51,7 @@ def why(settings: Settings, recommendation_id: str) -> Why:
         return Why(recommendation_id, None, (), manifest, found, problem or _not_kept(settings))
     try:
         directory = clients.registry_store(settings).get(kept.generation)
-        items: Sequence[ItemHindsight] = look_back(load_head(directory), kept)
+        items: Sequence[ItemAttribution] = look_back(load_head(directory), kept)
     except GenerationRefused as error:
         items, problem = (), f"its scores cannot be taken apart: {error}"
     return Why(recommendation_id, kept, items, _manifest(settings, kept.generation), None, problem)

@@ -38,7 +38,7 @@ Opened = TypeVar("Opened", bound=Closable)
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class WorkerContext:
     """``partitions``: of every topic there is, by short name. ``stop``: set when we must end."""
 
     settings: Settings
@@ -85,9 +85,9 @@ class Surroundings:
 
 
 @contextmanager
-def surroundings(
+def worker_context(
     settings: Settings, worker_id: str, role: str, stop: threading.Event
-) -> Iterator[Surroundings | None]:
+) -> Iterator[WorkerContext | None]:
     """Waits for Kafka, and says so; None when told to stop meanwhile. Redis may be away still."""
     partitions = patiently(lambda: partitions_of(settings, role), stop)
     publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
@@ -97,7 +97,7 @@ def surroundings(
     with ExitStack() as stack:
         stack.callback(publisher.close)
         redis = stack.enter_context(clients.redis(settings))
-        yield Surroundings(
+        yield WorkerContext(
             settings,
             worker_id,
             role,

@@ -25,7 +25,7 @@ from streamrec.cli import (
     users,
     why,
 )
-from streamrec.cli.console import complain
+from streamrec.cli.console import print_errors
 from streamrec.cli.help_text import reflow, reflow_commands
 from streamrec.errors import BadFile, SettingsError, StreamrecError
 
@@ -101,8 +101,8 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        complain(error.problems)
+        print_errors(error.problems)
         sys.exit(2)
     except StreamrecError as error:
-        complain([str(error)])
+        print_errors([str(error)])
         sys.exit(2 if isinstance(error, BadFile) else 1)

@@ -37,7 +37,7 @@ def say(line: str) -> None:
     err.print(Text(line), soft_wrap=True)
 
 
-def complain(problems: Iterable[str]) -> None:
+def print_errors(problems: Iterable[str]) -> None:
     """What went wrong, one line each."""
     for problem in problems:
         err.print(Text.assemble(("error: ", "bold red"), problem), soft_wrap=True)

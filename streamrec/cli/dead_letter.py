@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamrec.cli.console import JsonOption, complain, out, print_json, say
-from streamrec.core.dead_letters import DeadLetterSelection, Letter, DeadLetterPosition, parse_age_ms, parse_name
+from streamrec.cli.console import JsonOption, out, print_errors, print_json, say
+from streamrec.core.dead_letters import (
+    DeadLetterPosition,
+    DeadLetterRecord,
+    DeadLetterSelection,
+    parse_age_ms,
+    parse_name,
+)
 from streamrec.errors import StreamrecError, Unavailable, UserError
 
 if TYPE_CHECKING:
@@ -44,7 +50,7 @@ def list_letters(
     topic: TopicOption = "",
     code: CodeOption = "",
     since: SinceOption = "",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Letters shown.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="DeadLetterLog shown.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List what was refused, newest first, and count it by topic and code.
@@ -163,12 +169,14 @@ def resend(
     _tell(sent, problems, as_json)
 
 
-def _chosen(found: DeadLetters, topic: str, code: str, since: str, now_ms: int) -> list[Letter]:
+def _chosen(
+    found: DeadLetters, topic: str, code: str, since: str, now_ms: int
+) -> list[DeadLetterRecord]:
     choice = DeadLetterSelection(topic, code, now_ms - parse_age_ms(since) if since else 0)
     return [letter for letter in found.letters.read(choice.since_ms) if choice.takes(letter.value)]
 
 
-def _not_yet(found: DeadLetters, letters: list[Letter]) -> list[Letter]:
+def _not_yet(found: DeadLetters, letters: list[DeadLetterRecord]) -> list[DeadLetterRecord]:
     """One letter for each message, and none that was resent: a crash may leave two of one."""
     ledger = found.ledger.all()
     done = {letter.origin for letter in letters if letter.position in ledger}
@@ -176,7 +184,7 @@ def _not_yet(found: DeadLetters, letters: list[Letter]) -> list[Letter]:
     return list(by_origin.values())
 
 
-def _mended(letter: Letter, edit: bool, value_file: Path | None) -> bytes | None:
+def _mended(letter: DeadLetterRecord, edit: bool, value_file: Path | None) -> bytes | None:
     from streamrec.cli.dead_letter_view import as_text, body
     from streamrec.cli.editor import edited
 
@@ -196,7 +204,7 @@ def _mended(letter: Letter, edit: bool, value_file: Path | None) -> bytes | None
     return after.strip().encode()
 
 
-def _confirmed(letters: list[Letter]) -> bool:
+def _confirmed(letters: list[DeadLetterRecord]) -> bool:
     from streamrec.cli.dead_letter_view import tally
 
     if not letters:
@@ -206,7 +214,7 @@ def _confirmed(letters: list[Letter]) -> bool:
 
 
 def _resend(
-    sender: Resender, letters: list[Letter], change: Change, *, again: bool, check: bool
+    sender: Resender, letters: list[DeadLetterRecord], change: Change, *, again: bool, check: bool
 ) -> tuple[list[Resent], dict[DeadLetterPosition, str]]:
     """What was sent, and why the rest was not. Raises Unavailable: the rest may wait."""
     sent: list[Resent] = []
@@ -228,7 +236,7 @@ def _tell(sent: list[Resent], problems: dict[DeadLetterPosition, str], as_json: 
         refused = [{"letter": str(at), "reason": reason} for at, reason in problems.items()]
         print_json({"resent": [resent_fields(one) for one in sent], "not_resent": refused})
     else:
-        complain(problems.values())
+        print_errors(problems.values())
         for one in sent:
             out.print(f"{one.letter} is now {one.to}", markup=False)
         if not sent and not problems:

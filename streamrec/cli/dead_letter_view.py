@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from streamrec.cli.console import ago, table
-from streamrec.core.dead_letters import Letter, DeadLetterPosition, Resent, advice, counts
+from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Resent, advice, counts
 from streamrec.loop.ingesting.resend import by_destination
 
 Ledger = Mapping[DeadLetterPosition, Resent]
@@ -33,7 +33,7 @@ def as_text(data: bytes | None) -> str | None:
     return text if readable else None
 
 
-def listing(letters: Sequence[Letter], ledger: Ledger, now_ms: int) -> RenderableType:
+def listing(letters: Sequence[DeadLetterRecord], ledger: Ledger, now_ms: int) -> RenderableType:
     """One line a letter, newest first."""
     made_by = by_destination(ledger)
     rows = [
@@ -50,13 +50,13 @@ def listing(letters: Sequence[Letter], ledger: Ledger, now_ms: int) -> Renderabl
     return table("", ["letter", "message", "age>", "code", "resent", "reason"], rows)
 
 
-def tally(letters: Sequence[Letter]) -> RenderableType:
+def tally(letters: Sequence[DeadLetterRecord]) -> RenderableType:
     """How many letters each topic has of each code."""
     rows = [(topic, code, count) for (topic, code), count in counts(letters).items()]
     return table("", ["topic", "code", "letters>"], rows)
 
 
-def detail(letter: Letter, ledger: Ledger, now_ms: int) -> RenderableType:
+def detail(letter: DeadLetterRecord, ledger: Ledger, now_ms: int) -> RenderableType:
     """Everything about one letter, and what to do."""
     value, resent = letter.value, ledger.get(letter.position)
     rows: list[tuple[object, ...]] = [
@@ -103,7 +103,7 @@ def hexdump(data: bytes) -> str:
     return "\n".join(lines)
 
 
-def fields(letter: Letter, ledger: Ledger) -> dict[str, Any]:
+def fields(letter: DeadLetterRecord, ledger: Ledger) -> dict[str, Any]:
     """A letter as JSON fields: bytes in base64, and as text where they are text."""
     value, resent = letter.value, ledger.get(letter.position)
     first = by_destination(ledger).get(letter.origin)
@@ -135,7 +135,7 @@ def resent_fields(resent: Resent) -> dict[str, Any]:
     }
 
 
-def _fate(letter: Letter, ledger: Ledger, made_by: Mapping[Any, Resent]) -> str:
+def _fate(letter: DeadLetterRecord, ledger: Ledger, made_by: Mapping[Any, Resent]) -> str:
     if resent := ledger.get(letter.position):
         return f"to {resent.to}" if resent.to else "perhaps"
     if first := made_by.get(letter.origin):

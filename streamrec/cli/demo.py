@@ -37,14 +37,14 @@ def demo(
     streamrec demo --seconds 60 --summary summary.json
     STREAMREC_KAFKA_BOOTSTRAP=kafka:9092 streamrec demo
     """
-    from streamrec.apps.local_loop import Crew
+    from streamrec.apps.local_loop import ProcessCounts
     from streamrec.cli.run import stopped_by_signals
     from streamrec.lab.demo.play import DemoOptions, run_demo
     from streamrec.lab.demo.screen import Screen
     from streamrec.lab.demo.summary import in_words
     from streamrec.settings import load
 
-    options = DemoOptions(seconds, rate, Crew(features=features, serving=serving))
+    options = DemoOptions(seconds, rate, ProcessCounts(features=features, serving=serving))
     with stopped_by_signals():
         found = run_demo(load(), options, Screen(err))
     out.print(in_words(found))

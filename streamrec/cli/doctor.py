@@ -92,7 +92,9 @@ def examine() -> Iterator[Finding]:
         settings = reader.load()
     except SettingsError as error:
         for problem in error.problems:
-            yield Finding("settings", CheckResult.PROBLEM, problem, "`streamrec settings` lists them")
+            yield Finding(
+                "settings", CheckResult.PROBLEM, problem, "`streamrec settings` lists them"
+            )
         return
     changed = sum(row.value != row.default for row in reader.describe(settings))
     yield Finding("settings", CheckResult.OK, f"{changed} differ from their defaults")
@@ -195,7 +197,9 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     problems = layout_problems(kafka)
     if missing:
         names = ", ".join(full_name(kafka, name) for name in missing)
-        yield Finding("topics", CheckResult.PROBLEM, f"missing: {names}", "`streamrec topics create`")
+        yield Finding(
+            "topics", CheckResult.PROBLEM, f"missing: {names}", "`streamrec topics create`"
+        )
     for problem in problems:
         yield Finding("topics", CheckResult.PROBLEM, problem)
     if not missing and not problems:

@@ -63,7 +63,7 @@ def kill(
     """
     from dataclasses import replace
 
-    from streamrec.apps.local_loop import Crew
+    from streamrec.apps.local_loop import ProcessCounts
     from streamrec.cli.run import stopped_by_signals
     from streamrec.lab.drill.kill import KillOptions, run_kill_drill
     from streamrec.lab.drill.report import in_words, markdown
@@ -78,7 +78,7 @@ def kill(
         kills if kills is not None else max(1, round(minutes * KILLS_PER_MINUTE)),
         rate,
         kafka is Broker.APACHE,
-        Crew(features=features, serving=serving),
+        ProcessCounts(features=features, serving=serving),
     )
     with stopped_by_signals():
         found = run_kill_drill(settings, options, say)
@@ -109,12 +109,12 @@ def swap(
     streamrec drill swap
     streamrec drill swap --swaps 200 --items 50000 --report swap.json
     """
-    from streamrec.apps.local_loop import Crew
+    from streamrec.apps.local_loop import ProcessCounts
     from streamrec.cli.run import stopped_by_signals
     from streamrec.lab.drill.swap import SwapOptions, in_words, run_swap_drill
     from streamrec.settings import load
 
-    options = SwapOptions(swaps, items, rate, crew=Crew(features=1, serving=serving))
+    options = SwapOptions(swaps, items, rate, processes=ProcessCounts(features=1, serving=serving))
     with stopped_by_signals():
         found = run_swap_drill(load(), options, say)
     out.print(in_words(found))
@@ -151,13 +151,13 @@ def poison(
     streamrec drill poison --seed 1
     streamrec drill poison --attack one-item --report poison.md
     """
-    from streamrec.apps.local_loop import Crew
+    from streamrec.apps.local_loop import ProcessCounts
     from streamrec.cli.run import stopped_by_signals
     from streamrec.lab.drill.poison import PoisonOptions, run_poison_drill
     from streamrec.lab.drill.poison_report import in_words, markdown
     from streamrec.settings import load
 
-    options = PoisonOptions(seed, attack, phase_s, rate, crew=Crew(serving=serving))
+    options = PoisonOptions(seed, attack, phase_s, rate, processes=ProcessCounts(serving=serving))
     with stopped_by_signals():
         found = run_poison_drill(load(), options, say)
     out.print(in_words(found))

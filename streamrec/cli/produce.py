@@ -10,7 +10,7 @@ from typing import IO, Annotated
 
 import typer
 
-from streamrec.cli.console import JsonOption, complain, print_json, say
+from streamrec.cli.console import JsonOption, print_errors, print_json, say
 from streamrec.core import topics
 from streamrec.errors import UserError
 
@@ -94,7 +94,7 @@ def _send(topic: str, file: str, as_json: bool) -> None:
     def note(bad: BadLine) -> None:
         problems.append(bad)
         if len(problems) <= SHOWN_PROBLEMS and not as_json:
-            complain([f"{file} line {bad.number}: {bad.reason}"])
+            print_errors([f"{file} line {bad.number}: {bad.reason}"])
 
     with _opened(file) as lines:
         settings = clients.located()
@@ -109,7 +109,7 @@ def _send(topic: str, file: str, as_json: bool) -> None:
         print_json({"topic": topic, "sent": report.sent, "refused": refused})
     else:
         if report.refused > SHOWN_PROBLEMS:
-            complain([f"and {report.refused - SHOWN_PROBLEMS:,} lines more"])
+            print_errors([f"and {report.refused - SHOWN_PROBLEMS:,} lines more"])
         say(f"{report.sent:,} {topic} sent, {report.refused:,} refused")
     if problems:
         raise typer.Exit(1)

@@ -48,13 +48,16 @@ def up(
     streamrec up --features 2 --serving 2
     STREAMREC_KAFKA_BOOTSTRAP=kafka:9092 STREAMREC_REDIS_URL=redis://redis:6379/0 streamrec up
     """
-    from streamrec.apps.local_loop import Crew, LocalLoop
+    from streamrec.apps.local_loop import LocalLoop, ProcessCounts
     from streamrec.settings import load
 
-    settings, crew = load(), Crew(features=features, trainer=int(trainer), serving=serving)
+    settings, processes = (
+        load(),
+        ProcessCounts(features=features, trainer=int(trainer), serving=serving),
+    )
     with stopped_by_signals():
-        with LocalLoop(settings, crew, say) as loop:
-            names = ", ".join(name for _, name in crew.names())
+        with LocalLoop(settings, processes, say) as loop:
+            names = ", ".join(name for _, name in processes.names())
             say(f"started {names}; logs in {loop.log_dir}")
             say("in another terminal: streamrec status; here, Ctrl-C stops everything")
             try:

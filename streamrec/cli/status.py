@@ -16,7 +16,7 @@ from streamrec.cli import live_view
 from streamrec.cli.console import JsonOption, ago, out, print_json, table
 
 if TYPE_CHECKING:
-    from streamrec.apps.status import ChampionStatus, Observer, LoopSnapshot
+    from streamrec.apps.status import ChampionStatus, LoopSnapshot, Observer
     from streamrec.ports import WorkerStatus
 
 UNATTENDED = ("alarm", "canary", "click-guard", "guard")

@@ -56,5 +56,5 @@ def why(
     if found.published is None:
         raise UserError(f"{recommendation_id}: not on the topic either; {found.problem}")
     say(found.problem)
-    out.print(view.remembered(found.published, clients.catalogue_items(settings), now_ms))
+    out.print(view.replay_batch(found.published, clients.catalogue_items(settings), now_ms))
     raise typer.Exit(1)

@@ -13,8 +13,8 @@ from streamrec.cli.adapters_view import trained_events, verdict
 from streamrec.cli.console import ago, table
 from streamrec.core.events import Item, Recommendation
 from streamrec.core.release.manifest import Manifest
+from streamrec.tasks.ranking.lists.attribution import ItemAttribution, strongest
 from streamrec.tasks.ranking.lists.explanation import Explanation
-from streamrec.tasks.ranking.lists.hindsight import ItemHindsight, strongest
 from streamrec.tasks.ranking.lists.reasons import GROUPS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def explained(found: Why, kept: Explanation, titles: Titles, now_ms: int) -> Ren
     return Group(*_spaced(pieces))
 
 
-def scores(items: Sequence[ItemHindsight], titles: Titles) -> RenderableType:
+def scores(items: Sequence[ItemAttribution], titles: Titles) -> RenderableType:
     """A line an item: what each part adds to the score, in the order of the list."""
     columns = ["#>", "item", "title", "P(accept)>", "score>"]
     columns += [f"{group}>" for group in GROUPS] + ["rest>", "of which network>"]
@@ -66,7 +66,7 @@ def scores(items: Sequence[ItemHindsight], titles: Titles) -> RenderableType:
     return table("Scores by part", columns, rows)
 
 
-def drivers(items: Sequence[ItemHindsight], kept: Explanation, titles: Titles) -> RenderableType:
+def drivers(items: Sequence[ItemAttribution], kept: Explanation, titles: Titles) -> RenderableType:
     """The user's items that moved the list most, and the item of the list each moved most."""
     places = strongest(items, DRIVERS)
     if not places:
@@ -89,7 +89,7 @@ def drivers(items: Sequence[ItemHindsight], kept: Explanation, titles: Titles) -
     return table("The user's items that drove it, by leaving each out of the text", columns, rows)
 
 
-def remembered(found: Recommendation, titles: Titles, now_ms: int) -> RenderableType:
+def replay_batch(found: Recommendation, titles: Titles, now_ms: int) -> RenderableType:
     """What the topic still says of an answer whose inputs are gone."""
     head = (
         f"{found.recommendation_id} for {found.user_id}, by {found.generation} on "
@@ -131,7 +131,7 @@ def fields(found: Why) -> dict[str, Any]:
     return made
 
 
-def _calibration(item: ItemHindsight) -> str:
+def _calibration(item: ItemAttribution) -> str:
     return (
         f"P(accept) = σ({item.scale:.3f} × score {item.shift:+.3f}); the score is the sum of the "
         "parts; `rest` is the network with every input at its mean."

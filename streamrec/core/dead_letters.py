@@ -43,7 +43,7 @@ class Origin(NamedTuple):
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
-class Letter(NamedTuple):
+class DeadLetterRecord(NamedTuple):
     position: DeadLetterPosition
     value: DeadLetter
 
@@ -111,7 +111,7 @@ def parse_age_ms(text: str) -> int:
     return math.floor(float(found[1]) * _UNITS_MS[found[2]])
 
 
-def counts(letters: Iterable[Letter]) -> Mapping[tuple[str, str], int]:
+def counts(letters: Iterable[DeadLetterRecord]) -> Mapping[tuple[str, str], int]:
     """Letters by (topic, code), most frequent first."""
     found: dict[tuple[str, str], int] = {}
     for letter in letters:

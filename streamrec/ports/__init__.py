@@ -29,7 +29,6 @@ from streamrec.ports.releases import ControlLog, Fleet, RegistryStore, WorkerSta
 from streamrec.ports.serving import Account, HotSwap, Ranking, ServingModel
 from streamrec.ports.state import Changes, OutboxEntry, PartitionStore, Record, Writes
 from streamrec.ports.training import (
-    Challenged,
     Checkpoint,
     Checkpoints,
     Generations,
@@ -39,6 +38,7 @@ from streamrec.ports.training import (
     Scalars,
     Scorer,
     Sealed,
+    ShadowResult,
     Snapshots,
 )
 
@@ -46,7 +46,6 @@ __all__ = [
     "EXAMPLE",
     "Account",
     "BatchFeed",
-    "Challenged",
     "Changes",
     "Checkpoint",
     "Checkpoints",
@@ -72,6 +71,7 @@ __all__ = [
     "Scorer",
     "Sealed",
     "ServingModel",
+    "ShadowResult",
     "Snapshots",
     "TriggerFeed",
     "WorkerStatus",

@@ -8,22 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition, Resent
+from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin, Resent
 
 
-class Letters(Protocol):
+class DeadLetterLog(Protocol):
     """The dead-letter topic as far as it goes now. Raises (every method): Unavailable."""
 
-    def read(self, since_ms: int = 0) -> Iterator[Letter]:
+    def read(self, since_ms: int = 0) -> Iterator[DeadLetterRecord]:
         """Letters the topic still holds, oldest first, published from ``since_ms`` on."""
         ...
 
-    def at(self, position: DeadLetterPosition) -> Letter | None:
+    def at(self, position: DeadLetterPosition) -> DeadLetterRecord | None:
         """The letter at exactly this place; None when there is none (any more)."""
         ...
 
 
-class Outlet(Protocol):
+class Producer(Protocol):
     """Sends one message at a time."""
 
     def send(

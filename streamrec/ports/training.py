@@ -17,7 +17,7 @@ from streamrec.ports.state import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Challenged:
+class ShadowResult:
     """A new encoder version that was tried beside the one in use, and whether it was taken."""
 
     encoder_version: str
@@ -35,7 +35,7 @@ class LearnReport:
     encoder_steps: int  # optimiser steps of the slow lane (encoder adapter)
     losses: Mapping[str, float]  # mean loss by name, over the steps taken
     limited: int = 0  # examples that counted less because of their source's quota
-    challenged: Sequence[Challenged] = ()  # encoder versions whose trial ended
+    shadow_results: Sequence[ShadowResult] = ()  # encoder versions whose trial ended
 
 
 class Scorer(Protocol):

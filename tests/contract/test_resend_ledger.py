@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.dead_letters import Origin, DeadLetterPosition, Resent
+from streamrec.core.dead_letters import DeadLetterPosition, Origin, Resent
 from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.infra.stores.resend_ledger import RedisResendLedger
 from streamrec.settings import RedisSettings
-from tests.fakes.letters import FakeResendLedger
+from tests.fakes.dead_letters import FakeResendLedger
 
 FIRST = Resent(DeadLetterPosition(0, 17), "ann@here", 1_000)
 DONE = Resent(DeadLetterPosition(0, 17), "ann@here", 1_000, Origin("events", 2, 5))

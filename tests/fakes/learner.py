@@ -13,7 +13,7 @@ from streamrec.core.events import Item
 from streamrec.core.examples import Example, FloatArray
 from streamrec.core.state.catalogue import item_from_record, item_record
 from streamrec.errors import GenerationRefused
-from streamrec.ports import Challenged, LearnReport, Provenance, Scorer, Sealed
+from streamrec.ports import LearnReport, Provenance, Scorer, Sealed, ShadowResult
 
 Identity = tuple[int, int, int]
 
@@ -52,7 +52,7 @@ class FakeLearner:
         self.poison: set[Identity] = set()
         self.ruined = False
         self.items: dict[str, Item] = {}
-        self.challenged: tuple[Challenged, ...] = ()  # reported by the next call of ``learn``
+        self.shadow_results: tuple[ShadowResult, ...] = ()  # reported by the next call of ``learn``
         self._skill_of = skill_of
 
     def learn(self, examples: Sequence[Example]) -> LearnReport:
@@ -61,8 +61,8 @@ class FakeLearner:
         self.learned += ids
         self.ruined |= bool(self.poison & set(ids))
         loss = float("nan") if self.ruined else 1.0 / len(self.learned)
-        challenged, self.challenged = self.challenged, ()
-        return LearnReport(len(ids), 1, 0, {"rank": loss}, challenged=challenged)
+        shadow_results, self.shadow_results = self.shadow_results, ()
+        return LearnReport(len(ids), 1, 0, {"rank": loss}, shadow_results=shadow_results)
 
     def forget(self, user_id: str) -> int:
         self.forgotten.append((user_id, len(self.learned)))

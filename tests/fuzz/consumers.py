@@ -42,7 +42,7 @@ from streamrec.infra.wire import follower
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.loop.ingesting.raw import RawRecord
-from streamrec.loop.serving.poison_pill import Isolation
+from streamrec.loop.serving.poison_pill import PoisonMessageIsolation
 from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.ports import LearnReport
 from streamrec.settings import KafkaSettings
@@ -176,7 +176,7 @@ class _Triggers:
         self.world = Counter()
         self.world.add_items(*items(*ITEMS))
         self.world.mirror.refresh()
-        self.isolation = Isolation(self.world.server)
+        self.isolation = PoisonMessageIsolation(self.world.server)
         self.trigger_feed = KafkaTriggerFeed(SETTINGS, CODEC, "fuzz")
         self.at = 0
 

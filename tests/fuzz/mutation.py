@@ -28,7 +28,9 @@ ODD: tuple[Any, ...] = (None, True, [], {}, [[]], {"a": {"b": []}}, *NUMBERS, *F
 Mutator = Callable[[random.Random, bytes, Sequence[bytes]], bytes]
 
 
-def mutated(rng: random.Random, corpus: Sequence[bytes], codec: WireCodec, topic: str | None) -> bytes:
+def mutated(
+    rng: random.Random, corpus: Sequence[bytes], codec: WireCodec, topic: str | None
+) -> bytes:
     """One input: usually a good one with one to four faults, now and then noise."""
     if rng.random() < 0.05:
         return rng.randbytes(rng.randrange(40))

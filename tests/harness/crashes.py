@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamrec.loop.releasing.release import ReleaseDesk
-from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.releasing.release import ReleaseService
+from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
 from streamrec.loop.training.dependencies import TrainerDependencies
 from streamrec.loop.training.train import Trainer
@@ -30,7 +30,7 @@ class Fate:
     def wrap(self, target: Any, name: str) -> Any:
         return _Mortal(target, name, self)
 
-    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def context(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             here = len(self.calls) == self.at
             self.calls.append(name)
@@ -50,7 +50,7 @@ class _Mortal:
 
     def __getattr__(self, method: str) -> Any:
         value = getattr(self._target, method)
-        return self._fate.around(f"{self._name}.{method}", value) if callable(value) else value
+        return self._fate.context(f"{self._name}.{method}", value) if callable(value) else value
 
 
 def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
@@ -58,7 +58,7 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
     learner = FakeLearner(world.skill_of)
     store: Any = fate.wrap(world.store, "store")
     generations: Any = fate.wrap(world.generations, "generations")
-    desk = ReleaseDesk(
+    desk = ReleaseService(
         fate.wrap(world.control.reader(), "control"), world.fleet, store, world.clock, "trainer",
         stage_timeout_s=0.0, sleep=world.pass_s,
     )  # fmt: skip
@@ -72,10 +72,10 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
         champions=ChampionWatch(
             fate.wrap(world.control.reader(), "watch"), store, generations, learner.snapshot
         ),
-        line=ReleaseLine(desk, store, StepExecutor()),
+        line=ReleaseQueue(desk, store, StepExecutor()),
         clock=world.clock,
         scalars=world.scalars,
         work=world.root / "work",
-        refuse=fate.around("refuse", world.refuse),
+        refuse=fate.context("refuse", world.refuse),
     )
-    return Trainer(parts, world.rhythm), learner
+    return Trainer(parts, world.schedule), learner

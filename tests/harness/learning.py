@@ -20,16 +20,16 @@ from streamrec.core.release.gate import GateRules
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import Malformed, Refused
-from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
-from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
+from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.reproduce import Bench, Reproduction, reproduce
 from streamrec.loop.training.train import Trainer
 from streamrec.models.generation import file_digest
 from streamrec.models.item_index import ItemIndex
 from streamrec.tasks.ranking.features import FEATURE_SET
-from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
-from streamrec.tasks.ranking.model.encoder_rollout import Timetable
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
 from streamrec.tasks.ranking.model.generations import ModelGenerations
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 from tests.fakes.feed import FakeBatchFeed
@@ -42,8 +42,8 @@ RECIPE = Recipe(
     replayed=24,
     recent=64,
     reservoir=64,
-    slow=SlowRecipe(examples=8, publish_steps=4, learning_rate=1e-3),
-    timetable=Timetable(flip_steps=2, challenge_steps=0),
+    slow=AdapterRecipe(examples=8, publish_steps=4, learning_rate=1e-3),
+    schedule=RolloutSchedule(flip_steps=2, challenge_steps=0),
 )
 ANYTHING_PASSES = GateRules(
     ranking_limit=9, loss_limit_ratio=99, max_update_norm=1e9, max_kl=1e9, max_calibration=9,
@@ -63,8 +63,8 @@ def stream() -> list[TrainingBatch | Refused]:
 class Shop(World):
     """A world whose trainer learns for real."""
 
-    rhythm: Rhythm = field(
-        default_factory=lambda: Rhythm(
+    schedule: TrainerSchedule = field(
+        default_factory=lambda: TrainerSchedule(
             FEATURE_SET, release_examples=30, release_s=1e9, gate_examples=8, gate_s=1e9,
             checkpoint_s=1e9, snapshots=50, rules=ANYTHING_PASSES,
         )
@@ -76,14 +76,14 @@ class Shop(World):
         encoder, catalogue = tiny_encoder(), Catalogue()
         learner = OnlineLearner(catalogue, ItemIndex(encoder), seed, RECIPE, encoder)
         generations = ModelGenerations(encoder, catalogue, {}, learner.indexes)
-        line = ReleaseLine(self.desk("trainer"), self.store, StepExecutor(), threading.Event())
+        line = ReleaseQueue(self.desk("trainer"), self.store, StepExecutor(), threading.Event())
         watch = ChampionWatch(self.control.reader(), self.store, generations, learner.snapshot)
         parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, generations, self.store,
             watch, line, self.clock, self.scalars, self.root / "work", self.refuse,
             mirror=self.mirror,
         )  # fmt: skip
-        return Trainer(parts, self.rhythm), learner
+        return Trainer(parts, self.schedule), learner
 
 
 def again(

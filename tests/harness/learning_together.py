@@ -15,7 +15,7 @@ from streamrec.models.distributed import Group, joined_group
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.settings import Adapter, Optimiser
-from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.tasks.ranking.test_learner import Loop
@@ -23,10 +23,10 @@ from tests.unit.tasks.ranking.test_learner import Loop
 STEPS = 4
 SGD = {"optimiser": Optimiser.SGD, "learning_rate": 0.05}
 CASES = {
-    "lora": (Adapter.LORA, SlowRecipe(warmup_steps=1, publish_steps=3)),
-    "pieces": (Adapter.LORA, SlowRecipe(warmup_steps=1, pieces=2, **SGD)),
-    "fgm": (Adapter.LORA, SlowRecipe(warmup_steps=1, fgm=0.05, **SGD)),
-    "full": (Adapter.FULL, SlowRecipe(warmup_steps=1, fgm=0.05, **SGD)),
+    "lora": (Adapter.LORA, AdapterRecipe(warmup_steps=1, publish_steps=3)),
+    "pieces": (Adapter.LORA, AdapterRecipe(warmup_steps=1, pieces=2, **SGD)),
+    "fgm": (Adapter.LORA, AdapterRecipe(warmup_steps=1, fgm=0.05, **SGD)),
+    "full": (Adapter.FULL, AdapterRecipe(warmup_steps=1, fgm=0.05, **SGD)),
 }
 
 
@@ -48,8 +48,8 @@ def learned(case: str, followers: Followers | None = None) -> list[torch.Tensor]
     after = []
     for step in range(STEPS):
         learner.learn(loop.examples[32 * step : 32 * (step + 1)])
-        assert learner._succession is not None
-        after.append(weights(learner._succession.lane._encoder))
+        assert learner._rollout is not None
+        after.append(weights(learner._rollout.lane._encoder))
     return after
 
 

@@ -20,7 +20,7 @@ from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redi
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_topics import create_topics
-from streamrec.loop.releasing.release import Outcome, ReleaseDesk
+from streamrec.loop.releasing.release import Outcome, ReleaseService
 from streamrec.models.loading import load_encoder
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import (
@@ -51,7 +51,7 @@ class Loop:
         stack.callback(self.publisher.close)
         control = stack.enter_context(clients.control_log(settings))
         registry = clients.registry_store(settings)
-        self.desk = ReleaseDesk(control, self.fleet, registry, SystemClock(), "test")
+        self.desk = ReleaseService(control, self.fleet, registry, SystemClock(), "test")
         self.answers: list[Recommendation] = []
         self._follower = stack.enter_context(
             Follower(settings.kafka, self.codec, ["recommendations"], "test", from_start=True)

@@ -15,10 +15,10 @@ from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
 from streamrec.errors import Refused
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
-from streamrec.loop.releasing.release import ReleaseDesk
-from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.releasing.release import ReleaseService
+from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
-from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
+from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.train import Trainer
 from streamrec.ports import DeliveredBatch
 from streamrec.tasks.ranking.features import FEATURES
@@ -101,8 +101,8 @@ class World:
     dead_letters: list[tuple[int, str]] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)  # the catalogue's rows
     skill_of: Callable[[int], float] = lambda n: 0.7
-    rhythm: Rhythm = field(
-        default_factory=lambda: Rhythm(
+    schedule: TrainerSchedule = field(
+        default_factory=lambda: TrainerSchedule(
             SET, release_examples=50, release_s=1e9, gate_examples=20, gate_s=1e9, checkpoint_s=1e9
         )
     )
@@ -122,8 +122,8 @@ class World:
     def pass_s(self, seconds: float) -> None:
         self.clock.pass_ms(int(seconds * 1000))
 
-    def desk(self, actor: str = "operator") -> ReleaseDesk:
-        return ReleaseDesk(
+    def desk(self, actor: str = "operator") -> ReleaseService:
+        return ReleaseService(
             self.control.reader(), self.fleet, self.store, self.clock, actor,
             stage_timeout_s=0.0, sleep=self.pass_s,
         )  # fmt: skip
@@ -132,14 +132,14 @@ class World:
         """A new process, not started."""
         learner = FakeLearner(self.skill_of)
         store, stop = self.store, threading.Event()
-        line = ReleaseLine(self.desk("trainer"), store, executor or StepExecutor(), stop)
+        line = ReleaseQueue(self.desk("trainer"), store, executor or StepExecutor(), stop)
         champions = ChampionWatch(self.control.reader(), store, self.generations, learner.snapshot)
         parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, self.generations, store,
             champions, line, self.clock, self.scalars, self.root / "work", self.refuse,
             mirror=self.mirror,
         )  # fmt: skip
-        return Trainer(parts, self.rhythm), learner
+        return Trainer(parts, self.schedule), learner
 
     def refuse(self, delivered: DeliveredBatch, reason: Refused) -> None:
         self.dead_letters.append((delivered.offset, str(reason)))

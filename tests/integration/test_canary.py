@@ -27,10 +27,10 @@ from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.infra.wire.follower import Follower
 from streamrec.lab.measures.drill_check import mixed
 from streamrec.loop.background import Background
-from streamrec.loop.releasing.canary_rollout import Tryout, TryoutRules
+from streamrec.loop.releasing.canary_rollout import CanaryRollout, CanaryRolloutRules
 from streamrec.loop.releasing.live_watch import LiveWatch
 from streamrec.loop.releasing.outcomes import TOPICS, Outcomes
-from streamrec.loop.releasing.release import CANARY_ACTOR, Outcome, ReleaseDesk
+from streamrec.loop.releasing.release import CANARY_ACTOR, Outcome, ReleaseService
 from tests.fakes.language_models import save_tiny_model
 from tests.harness.public import Public
 from tests.harness.serving_loop import Loop, serving_loop
@@ -111,10 +111,10 @@ def test_a_bad_generation_is_taken_back_by_what_its_share_of_users_does(loop) ->
         )
         outcomes = Outcomes(follower, LiveMetric(JoinRules(window_ms=1500)), clock)
         control = stack.enter_context(clients.control_log(loop.settings))
-        rules = TryoutRules(0.3, min_s=1, max_s=120, test=TestRules(least_lists=60))
-        desk = ReleaseDesk(
+        rules = CanaryRolloutRules(0.3, min_s=1, max_s=120, test=TestRules(least_lists=60))
+        desk = ReleaseService(
             control, loop.fleet, clients.registry_store(loop.settings), clock, "trainer",
-            tryout=Tryout(outcomes, loop.fleet, clock, stop.wait, rules),
+            tryout=CanaryRollout(outcomes, loop.fleet, clock, stop.wait, rules),
         )  # fmt: skip
         board = RedisLiveBoard(
             stack.enter_context(connect_redis(loop.settings.redis)),

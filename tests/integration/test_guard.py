@@ -17,7 +17,7 @@ import pytest
 
 from streamrec import settings as reader
 from streamrec.apps import clients
-from streamrec.apps.local_loop import Crew, LocalLoop
+from streamrec.apps.local_loop import LocalLoop, ProcessCounts
 from streamrec.cli.console import INTERRUPTED
 from streamrec.core.events import Interaction, Kind, Request
 from streamrec.infra.clock import SystemClock
@@ -68,7 +68,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         trainer=TrainerSettings(release_examples=1_000_000, release_s=3600.0),  # no better one
         guard=GuardSettings(looks=3),
     )
-    with LocalLoop(settings, Crew(), print) as loop:
+    with LocalLoop(settings, ProcessCounts(), print) as loop:
         yield World(loop, CommandLine(reader.environment(loop.settings), tmp_path))
 
 
@@ -100,7 +100,7 @@ def test_a_champion_with_empty_lists_is_rolled_back_unattended(world: World, tmp
     settings, shell = world.settings, world.shell
     with closing(clients.publisher(settings, "test")) as publisher:
         load_catalogue(ITEMS, clients.codec(settings), publisher)
-    readiness = Readiness(settings, Crew(), len(ITEMS))
+    readiness = Readiness(settings, ProcessCounts(), len(ITEMS))
     eventually(lambda: not readiness.missing(), what=readiness.missing)
     good = shell.json("status")["champion"]["generation"]
     encoder = load_encoder(settings.encoder)

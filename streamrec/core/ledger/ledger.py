@@ -7,7 +7,7 @@ unless it was sent again. Does not know Kafka, nor what training is.
 Delivery is at least once: a feature worker that dies between publishing and forgetting
 publishes again, and its successor may cut the batches elsewhere. An example is new when it
 stands at or after its partition's position, so any sending again, splitting and
-duplication trains each example exactly once (tests/property/core/test_watermarks.py).
+duplication trains each example exactly once (tests/property/core/test_ledger.py).
 
 A batch may end inside one event's examples: its ``to_offset`` is then that event's own
 offset, not the one after.

@@ -39,7 +39,7 @@ def promote(state: RegistryState, generation: str) -> RegistryState:
     _refuse_pinned(state, generation)
     if generation not in (state.tried_out, state.staged):
         raise UserError(f"{generation} is not staged ({state.staged or 'nothing'} is); stage it")
-    return _enthrone(state, generation)
+    return _promote(state, generation)
 
 
 def try_out(state: RegistryState, canary: Canary) -> RegistryState:
@@ -78,7 +78,7 @@ def activate(state: RegistryState, generation: str) -> RegistryState:
     """
     if generation == state.champion:
         raise UserError(f"{generation} is the champion already; `streamrec adapters list`")
-    return replace(_enthrone(state, generation), pin=None)
+    return replace(_promote(state, generation), pin=None)
 
 
 def reject(state: RegistryState, generation: str) -> RegistryState:
@@ -117,7 +117,7 @@ def rollback(state: RegistryState, by: Pin, to: str | None = None) -> RegistrySt
         raise UserError("there is no former champion to roll back to; `streamrec adapters list`")
     if to is not None and to == state.champion:
         raise UserError(f"{to} is the champion already; `streamrec adapters list`")
-    return _dethrone(state, to or state.history[-1], pin=by)
+    return _restore(state, to or state.history[-1], pin=by)
 
 
 def relearn(state: RegistryState, to: str, new: Sequence[Quarantine]) -> RegistryState:
@@ -142,7 +142,7 @@ def relearn(state: RegistryState, to: str, new: Sequence[Quarantine]) -> Registr
     }
     if to == state.champion:
         return state.then(**changes)
-    return _dethrone(state, to, **changes)
+    return _restore(state, to, **changes)
 
 
 def pin(state: RegistryState, by: Pin) -> RegistryState:
@@ -167,7 +167,7 @@ def unpin(state: RegistryState) -> RegistryState:
     return state.then(pin=None)
 
 
-def _dethrone(state: RegistryState, to: str, **changes: Any) -> RegistryState:
+def _restore(state: RegistryState, to: str, **changes: Any) -> RegistryState:
     """The former champion ``to`` answers again; what came after it leaves the history."""
     if to not in state.history:
         raise UserError(
@@ -180,7 +180,7 @@ def _dethrone(state: RegistryState, to: str, **changes: Any) -> RegistryState:
     return state.then(champion=to, **kept | changes)
 
 
-def _enthrone(state: RegistryState, generation: str) -> RegistryState:
+def _promote(state: RegistryState, generation: str) -> RegistryState:
     former = (*state.history, state.champion) if state.champion else state.history
     staged = None if state.staged == generation else state.staged
     return state.then(champion=generation, history=former[-HISTORY:], staged=staged, canary=None)

@@ -2,7 +2,8 @@
 
 Knows one events partition, in memory, at one position. Does not know where records are
 kept: the caller reads them, commits what ``apply`` returns, and throws the fold away when
-the commit fails. Nor how an event is counted (``core.state.share``), which view an outcome
+the commit fails. Nor how an event is counted (``core.state.partial_aggregate``), which view an
+outcome
 belongs to (``core.state.attribution``) or how an example is put together
 (``tasks.ranking.example_maker``).
 
@@ -35,7 +36,7 @@ from streamrec.core.examples import Example, ExampleKind, forget_mark
 from streamrec.core.state import attribution
 from streamrec.core.state.attribution import Deadlines
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.share import PartitionShare
+from streamrec.core.state.partial_aggregate import PartialAggregate
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import NEW_USER, Pending, Shown, UserState, consumes
 from streamrec.tasks.ranking.example_maker import Draft, Drafts, ExampleMaker
@@ -101,7 +102,7 @@ class PartitionFold:
         self._catalogue = catalogue
         self._statistics = statistics
         self._users: dict[str, UserState] = {}
-        self._share = PartitionShare(rules.partitions, rules.repeats)
+        self._share = PartialAggregate(rules.partitions, rules.repeats)
         self._deadlines = Deadlines(rules.attribution_window_ms)
         self._maker = ExampleMaker(partition, rules.sampled_negatives, catalogue, statistics)
 

@@ -4,8 +4,6 @@ supervisor.py       worker processes of one host: started, restarted when they d
                     together
 server_process.py   one server as a child process: start, wait until it answers, stop, kill, start
                     again
-tether.py           runs a command that dies with its parent: ``python tether.py PARENT_PID
-                    COMMAND ...``
 preload.py          imported first by the process that workers are forked from; ties it to its
                     parent
 warm_start.py       workers forked from a process that has imported everything: back in
@@ -17,4 +15,6 @@ servers_file.py     where a running ``streamrec up`` says which servers it start
                     ``servers.json``
 telemetry.py        what a process says of itself: log lines, and TensorBoard event files when
                     asked
+parent_death.py     runs a command that dies with its parent: ``python parent_death.py PARENT_PID
+                    COMMAND ...``
 """

@@ -3,6 +3,6 @@
 Knows nothing of streamrec, and is imported nowhere else: importing it has this effect.
 """
 
-from streamrec.infra.processes.tether import die_with_parent
+from streamrec.infra.processes.parent_death import die_with_parent
 
 die_with_parent()

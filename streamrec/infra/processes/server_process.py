@@ -30,7 +30,7 @@ port of a server that is down for a moment, and no client can connect to itself 
 
 ATTEMPTS = 3
 TAIL_LINES = 25
-_TETHER = Path(__file__).with_name("tether.py")
+_PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 
 
 _given: set[int] = set()
@@ -64,7 +64,7 @@ def listens(pid: int, port: int) -> bool:
     return any(s.status == psutil.CONN_LISTEN and s.laddr.port == port for s in sockets)
 
 
-def start_tethered(
+def start_with_parent_death_signal(
     command: Sequence[str],
     log: Path,
     cwd: Path,
@@ -77,10 +77,10 @@ def start_tethered(
     A terminal's Ctrl-C does not reach it: stopping it is its owner's job. The tie is to
     the *thread* that calls this, so call it from one that lives as long as the server.
     """
-    tethered = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *command]
+    wrapped = [sys.executable, "-I", "-S", str(_PARENT_DEATH), str(os.getpid()), *command]
     with log.open("ab") as out:
         return subprocess.Popen(  # noqa: S603 - the command is built here, not by a user
-            tethered,
+            wrapped,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -158,7 +158,9 @@ class ServerProcess(ABC):
         for attempt in range(1, ATTEMPTS + 1):
             self._port = self._port or free_port()
             self.prepare()
-            self._process = start_tethered(self.command(), self.log_path, self.data_dir)
+            self._process = start_with_parent_death_signal(
+                self.command(), self.log_path, self.data_dir
+            )
             try:
                 self._wait_until_ready(self._process)
             except BaseException:

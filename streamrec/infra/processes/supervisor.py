@@ -9,7 +9,8 @@ supervisor, which then stops the workers in order:
 1. ``SIGTERM`` to every worker: each finishes what it holds and leaves its groups.
 2. After a grace period ``SIGKILL`` to what is left, with everything it started.
 
-If the supervisor itself is killed, the kernel kills the workers (``start_tethered``). That is
+If the supervisor itself is killed, the kernel kills the workers
+(``start_with_parent_death_signal``). That is
 tied to the *thread* that started them, so ``start`` and ``watch`` belong to the thread that
 lives longest.
 """
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from streamrec.infra.processes.server_process import signal_group, start_tethered
+from streamrec.infra.processes.server_process import signal_group, start_with_parent_death_signal
 
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 SETTLED_S = 60.0
@@ -63,7 +64,9 @@ class Process(Protocol):
 
 def start_cold(program: Program) -> Process:
     """A new process, from nothing."""
-    return start_tethered(program.command, program.log, Path.cwd(), program.environment)
+    return start_with_parent_death_signal(
+        program.command, program.log, Path.cwd(), program.environment
+    )
 
 
 @dataclass(slots=True)

@@ -24,8 +24,8 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from streamrec.infra.processes.parent_death import die_with_parent
 from streamrec.infra.processes.supervisor import Process, Program
-from streamrec.infra.processes.tether import die_with_parent
 
 PR_SET_NAME = 15
 CUDA_DEVICE = Path("/dev/nvidiactl")

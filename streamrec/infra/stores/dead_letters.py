@@ -16,7 +16,7 @@ from kafka import TopicPartition
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from streamrec.core import topics
-from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition
+from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin
 from streamrec.core.events import DeadLetter
 from streamrec.errors import Refused, TooLarge, Unavailable
 from streamrec.infra.wire.kafka import (
@@ -35,8 +35,9 @@ SILENCE_S = 10.0
 ACKNOWLEDGE_S = 30.0
 
 
-class KafkaLetters:
-    """``ports.dead_letters.Letters``. A context manager; raises UserError without the topic."""
+class KafkaDeadLetterLog:
+    """``ports.dead_letters.DeadLetterLog``. A context manager; raises UserError without the
+    topic."""
 
     def __init__(self, settings: KafkaSettings, codec: Codec, client_id: str) -> None:
         self._settings = settings
@@ -44,7 +45,7 @@ class KafkaLetters:
         self._consumer = make_consumer(settings, (topics.DEAD_LETTER,), client_id=client_id)
         self._partitions: list[TopicPartition] = sorted(self._consumer.assignment())
 
-    def read(self, since_ms: int = 0) -> Iterator[Letter]:
+    def read(self, since_ms: int = 0) -> Iterator[DeadLetterRecord]:
         """Letters from ``since_ms`` on, oldest first within a partition, to the present end."""
         with kafka_errors(self._settings, "asking where the dead letters are"):
             ends = self._consumer.end_offsets(self._partitions)
@@ -52,7 +53,7 @@ class KafkaLetters:
         for partition in self._partitions:
             yield from self._between(partition, starts[partition], ends[partition])
 
-    def at(self, position: DeadLetterPosition) -> Letter | None:
+    def at(self, position: DeadLetterPosition) -> DeadLetterRecord | None:
         partition = self._partition(position)
         if partition is None:
             return None
@@ -93,7 +94,9 @@ class KafkaLetters:
             for tp in self._partitions
         }
 
-    def _between(self, partition: TopicPartition, start: int, end: int) -> Iterator[Letter]:
+    def _between(
+        self, partition: TopicPartition, start: int, end: int
+    ) -> Iterator[DeadLetterRecord]:
         """Read [start, end). What is no letter is told to the log and passed over."""
         if start >= end:
             return
@@ -113,18 +116,18 @@ class KafkaLetters:
             if time.monotonic() - heard_s > SILENCE_S:
                 raise Unavailable(f"{partition.topic} was not read to its end in {SILENCE_S:g} s")
 
-    def _letter(self, message: Any) -> Letter | None:
+    def _letter(self, message: Any) -> DeadLetterRecord | None:
         place = DeadLetterPosition(message.partition, message.offset)
         try:
             value = self._codec.decode(topics.DEAD_LETTER, message.value or b"")
         except Refused as error:
             log.warning("%s in %s is no dead letter: %s", place, message.topic, error)
             return None
-        return Letter(place, value) if isinstance(value, DeadLetter) else None
+        return DeadLetterRecord(place, value) if isinstance(value, DeadLetter) else None
 
 
-class KafkaOutlet:
-    """``ports.dead_letters.Outlet``: one message, acknowledged by all replicas. Close it."""
+class AcknowledgedProducer:
+    """``ports.dead_letters.Producer``: one message, acknowledged by all replicas. Close it."""
 
     def __init__(self, settings: KafkaSettings, client_id: str) -> None:
         self._settings = settings

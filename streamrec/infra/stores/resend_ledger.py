@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import redis
 
-from streamrec.core.dead_letters import Origin, DeadLetterPosition, Resent
+from streamrec.core.dead_letters import DeadLetterPosition, Origin, Resent
 from streamrec.infra.stores.redis_store import redis_errors
 
 
@@ -42,7 +42,9 @@ class RedisResendLedger:
     def all(self) -> Mapping[DeadLetterPosition, Resent]:
         with redis_errors("reading which dead letters were resent"):
             found: Any = self._redis.hgetall(self._key)
-        places = {DeadLetterPosition(*map(int, name.split(b":"))): value for name, value in found.items()}
+        places = {
+            DeadLetterPosition(*map(int, name.split(b":"))): value for name, value in found.items()
+        }
         return {place: _unpacked(place, value) for place, value in places.items()}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from streamrec.models.state_dicts import named, under
 from streamrec.tasks.ranking.model.head import Head
 from streamrec.tasks.ranking.model.losses import listwise
-from streamrec.tasks.ranking.model.replay_buffer import Remembered
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 
 class EarlyStopping:
@@ -31,7 +31,7 @@ class EarlyStopping:
         self._steps = 0
 
     @torch.no_grad()
-    def failed(self, candidate: Head, fresh: Remembered) -> bool:
+    def failed(self, candidate: Head, fresh: ReplayBatch) -> bool:
         """Count one batch of fresh examples; True when a window ends with the champion ahead."""
         fresh = fresh.as_float()
         for side, head in enumerate((self.champion, candidate)):

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import Crew, LocalLoop, empty
+from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.datasets import ClickStream, movielens_100k
@@ -54,7 +54,7 @@ class DemoOptions:
 
     seconds: float = 120.0
     rate: float = 100.0
-    crew: Crew = Crew()
+    processes: ProcessCounts = ProcessCounts()
 
 
 def demo_settings(given: Settings) -> Settings:
@@ -85,7 +85,7 @@ def run_demo(given: Settings, options: DemoOptions, screen: Screen) -> dict[str,
     )
     settings = demo_settings(given)
     empty(settings.state_dir)
-    with LocalLoop(settings, options.crew, screen.say) as loop:
+    with LocalLoop(settings, options.processes, screen.say) as loop:
         try:
             with Play(loop, stream, options, screen, started_s) as play:
                 return play.perform()
@@ -164,7 +164,7 @@ class Play:
     def _await_workers(self) -> None:
         """Raises Unavailable when they are not ready in time."""
         self._screen.say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
-        readiness = Readiness(self._settings, self._options.crew, len(self._stream.items))
+        readiness = Readiness(self._settings, self._options.processes, len(self._stream.items))
         insist_on(readiness.missing, READY_WITHIN_S, self._look)
         self._facts.ready_after_s = time.monotonic() - self._started_s
         self._screen.say(f"everything is ready after {self._facts.ready_after_s:.0f} s")

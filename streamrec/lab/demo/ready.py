@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import SERVING, Crew
+from streamrec.apps.local_loop import SERVING, ProcessCounts
 from streamrec.core import topics
 from streamrec.core.events import Item, Source
 from streamrec.infra.wire.kafka_topics import partition_counts
@@ -24,9 +24,9 @@ def load_catalogue(items: Sequence[Item], codec: Codec, publisher: Publisher) ->
 class Readiness:
     """Asks whether a stream can be played now."""
 
-    def __init__(self, settings: Settings, crew: Crew, items: int) -> None:
+    def __init__(self, settings: Settings, processes: ProcessCounts, items: int) -> None:
         self._settings = settings
-        self._crew = crew
+        self._crew = processes
         self._items = items
         self._partitions = partition_counts(settings.kafka)[topics.ITEMS]
 

@@ -19,7 +19,7 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import Located
 from streamrec.errors import InvalidField, Refused, UserError
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
-from streamrec.infra.wire.follower import Follower, FollowedRecord
+from streamrec.infra.wire.follower import FollowedRecord, Follower
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.infra.wire.kafka_topics import partition_counts
@@ -164,7 +164,10 @@ def found_state(settings: Settings, partition: int) -> Found:
 
 
 def _clean_passes(
-    settings: Settings, log: Sequence[FollowedRecord], counts: Mapping[str, int], items: Sequence[Item]
+    settings: Settings,
+    log: Sequence[FollowedRecord],
+    counts: Mapping[str, int],
+    items: Sequence[Item],
 ) -> tuple[dict[int, CleanPass], list[StreamPlace]]:
     rules = ingest_rules(settings, counts).events
     catalogue = Catalogue()

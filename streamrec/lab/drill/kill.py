@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import Crew, LocalLoop, empty
+from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
 from streamrec.apps.status import Observer
 from streamrec.core import topics
 from streamrec.core.events import Source
@@ -62,7 +62,7 @@ class KillOptions:
     kills: int = 40
     rate: float = 40.0
     apache: bool = False
-    crew: Crew = Crew(features=2, trainer=1, serving=2)
+    processes: ProcessCounts = ProcessCounts(features=2, trainer=1, serving=2)
 
 
 def drill_settings(given: Settings) -> Settings:
@@ -86,7 +86,9 @@ def drill_settings(given: Settings) -> Settings:
     )
 
 
-def run_kill_drill(given: Settings, options: KillOptions, say: Callable[[str], None]) -> dict[str, Any]:
+def run_kill_drill(
+    given: Settings, options: KillOptions, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Do it all; the report (``lab.drill.report``).
 
     Raises UserError or Unavailable when it cannot start.
@@ -100,7 +102,9 @@ def run_kill_drill(given: Settings, options: KillOptions, say: Callable[[str], N
         if apache is not None:
             kafka = replace(settings.kafka, bootstrap=apache.bootstrap)
             settings = replace(settings, kafka=kafka)
-        loop = stack.enter_context(LocalLoop(settings, options.crew, _unless_asked(say), (0.2,)))
+        loop = stack.enter_context(
+            LocalLoop(settings, options.processes, _unless_asked(say), (0.2,))
+        )
         stack.callback(remove_traces, given, loop.settings, say)
         return KillDrill(loop, apache, options, say, stack).perform()
 
@@ -197,7 +201,7 @@ class KillDrill:
     def _make_ready(self) -> None:
         self._sender.send_now(self._catalogue)
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
-        readiness = Readiness(self._settings, self._options.crew, len(self._catalogue))
+        readiness = Readiness(self._settings, self._options.processes, len(self._catalogue))
         insist_on(readiness.missing, READY_WITHIN_S, self._turn)
         for target in self._targets.values():
             self._say(f"{target.name}: {target.promise}")
@@ -254,7 +258,7 @@ class KillDrill:
 
     def _hit_server(self, target: Target) -> bool:
         """Then nobody else is hit until everybody who was up works again: that is measured."""
-        names = {name for _, name in self._options.crew.names()} - self._recoveries.down
+        names = {name for _, name in self._options.processes.names()} - self._recoveries.down
         if not names:
             return False
         before = self._positions()
@@ -275,7 +279,7 @@ class KillDrill:
         wait_for(self._undone, DRAIN_WITHIN_S, self._turn)
 
     def _everybody_works(self) -> bool:
-        wanted = {name for _, name in self._options.crew.names()}
+        wanted = {name for _, name in self._options.processes.names()}
         return wanted <= {w.worker_id for w in self._fleet.workers() if work_of(w) > 0}
 
     def _positions(self) -> int:

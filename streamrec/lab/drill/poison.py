@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import TRAINER, Crew, LocalLoop, empty
+from streamrec.apps.local_loop import TRAINER, LocalLoop, ProcessCounts, empty
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Request
 from streamrec.core.release.registry import ControlRecord
@@ -67,7 +67,7 @@ class PoisonOptions:
     phase_s: float = 60.0
     rate: float = 25.0  # visits of honest people, a second
     attacks: float = 5.0  # rounds of the attackers, a second
-    crew: Crew = Crew(features=1, trainer=1, serving=1)
+    processes: ProcessCounts = ProcessCounts(features=1, trainer=1, serving=1)
 
 
 def poison_settings(given: Settings, phase_s: float) -> Settings:
@@ -99,7 +99,7 @@ def run_poison_drill(
     settings = poison_settings(given, options.phase_s)
     empty(settings.state_dir)
     with ExitStack() as stack:
-        loop = stack.enter_context(LocalLoop(settings, options.crew, say))
+        loop = stack.enter_context(LocalLoop(settings, options.processes, say))
         stack.callback(remove_traces, given, loop.settings, say)
         return PoisonDrill(loop, options, say, stack).perform()
 
@@ -139,7 +139,7 @@ class PoisonDrill:
         load_catalogue(poison_world.catalogue(), self._codec, self._publisher)
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         items = len(poison_world.catalogue())
-        readiness = Readiness(self._settings, self._options.crew, items)
+        readiness = Readiness(self._settings, self._options.processes, items)
         insist_on(readiness.missing, READY_WITHIN_S, partial(self._turn, busy=False))
         self._good()
         self._attack()

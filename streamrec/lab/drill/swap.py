@@ -22,7 +22,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import Crew, LocalLoop, empty
+from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
 from streamrec.core import topics
 from streamrec.core.events import Item
 from streamrec.infra.wire.kafka_topics import partition_counts
@@ -39,7 +39,7 @@ from streamrec.lab.drill.stream import Message
 from streamrec.lab.measures import drill_check
 from streamrec.lab.measures.loop_watch import percentiles
 from streamrec.loop.releasing.fleet_watch import SwapReport
-from streamrec.loop.releasing.release import ReleaseDesk
+from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import Codec
 from streamrec.settings import Settings
 
@@ -58,7 +58,7 @@ class SwapOptions:
     items: int = 10_000
     rate: float = 40.0
     seed: int = 0
-    crew: Crew = Crew(features=1, trainer=1, serving=2)
+    processes: ProcessCounts = ProcessCounts(features=1, trainer=1, serving=2)
 
 
 @dataclass(slots=True)
@@ -77,7 +77,9 @@ class SwapObservations:
             self.unconfirmed += 1
 
 
-def run_swap_drill(given: Settings, options: SwapOptions, say: Callable[[str], None]) -> dict[str, Any]:
+def run_swap_drill(
+    given: Settings, options: SwapOptions, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Do it all; the report.
 
     Raises UserError or Unavailable when it cannot start.
@@ -85,7 +87,7 @@ def run_swap_drill(given: Settings, options: SwapOptions, say: Callable[[str], N
     settings = drill_settings(given)
     empty(settings.state_dir)
     with ExitStack() as stack:
-        loop = stack.enter_context(LocalLoop(settings, options.crew, say))
+        loop = stack.enter_context(LocalLoop(settings, options.processes, say))
         stack.callback(remove_traces, given, loop.settings, say)
         return SwapDrill(loop, options, say, stack).perform()
 
@@ -115,7 +117,7 @@ class SwapDrill:
         sender = Sender(known, publisher, self._options.rate)
         sender.send_now(chain(stream.items(codec), _crowd(codec, self._options.items)))
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
-        readiness = Readiness(self._settings, self._options.crew, self._options.items)
+        readiness = Readiness(self._settings, self._options.processes, self._options.items)
         insist_on(readiness.missing, READY_WITHIN_S, self._look)
         sender.start()
         with clients.release_desk(self._settings) as desk:
@@ -126,14 +128,14 @@ class SwapDrill:
         publisher.close()
         return self._report()
 
-    def _unready(self, desk: ReleaseDesk) -> str:
+    def _unready(self, desk: ReleaseService) -> str:
         """Without two generations nothing can be swapped, without lists nothing can be mixed."""
         if not desk.state().history:
             return "one generation only"
         lists = sum(one.gauges.get("published", 0) for one in self._fleet.workers())
         return "" if lists else "no list yet"
 
-    def _swap(self, desk: ReleaseDesk) -> None:
+    def _swap(self, desk: ReleaseService) -> None:
         """The desk is used by one thread; this one goes on looking after the workers."""
         said_s = time.monotonic()
         with ThreadPoolExecutor(1, thread_name_prefix="swaps") as aside:
@@ -146,7 +148,7 @@ class SwapDrill:
                     said_s = time.monotonic()
                     self._say(f"{len(self._seen.back_ms) + len(self._seen.forward_ms)} flips")
 
-    def _back_and_forward(self, desk: ReleaseDesk) -> None:
+    def _back_and_forward(self, desk: ReleaseService) -> None:
         champion = desk.state().champion or ""
         self._seen.note(insist(lambda: desk.rollback("drill")), self._seen.back_ms)
         time.sleep(BETWEEN_S)
@@ -178,7 +180,7 @@ class SwapDrill:
             "lists": len(answers),
             "mixed": len(mixed),
             "items": self._options.items,
-            "serving_workers": self._options.crew.serving,
+            "serving_workers": self._options.processes.serving,
             "machine": machine(),
         }
 

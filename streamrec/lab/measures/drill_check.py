@@ -146,7 +146,9 @@ def check_answers(requests: Collection[str], answers: Iterable[Recommendation]) 
     return Broken(lost=len(missing), different=missing)
 
 
-def check_letters(refused: Collection[StreamPlace], letters: Iterable[StreamPlace]) -> tuple[Broken, int]:
+def check_letters(
+    refused: Collection[StreamPlace], letters: Iterable[StreamPlace]
+) -> tuple[Broken, int]:
     """Every bad message, and nothing else, is among the dead letters; how many came again.
 
     A letter that comes again after a crash is the same one, by its place: once in effect.

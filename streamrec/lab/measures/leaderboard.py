@@ -225,7 +225,9 @@ def second_half(predictions: Sequence[Prediction], span: ScoredSpan) -> list[Pre
     return [p for p in predictions if p.number >= span.part(0.5)]
 
 
-def curve(predictions: Sequence[Prediction], span: ScoredSpan, points: int = 20) -> list[float | None]:
+def curve(
+    predictions: Sequence[Prediction], span: ScoredSpan, points: int = 20
+) -> list[float | None]:
     """Mean gain in equal parts of the span, for a plot; None where nothing was predicted."""
     edges = [span.part(n / points) for n in range(points + 1)]
     part = np.searchsorted(edges[1:-1], [p.number for p in predictions], side="right")

@@ -50,7 +50,10 @@ class LearnsUntil:
 
 
 def strongest(
-    stream: RecordedStream, catalogue: Catalogue, options: ReplayOptions, of: Mapping[str, ReplayScorer]
+    stream: RecordedStream,
+    catalogue: Catalogue,
+    options: ReplayOptions,
+    of: Mapping[str, ReplayScorer],
 ) -> str:
     """The name of the scorer that did best on a stream (the first of them in a tie).
 

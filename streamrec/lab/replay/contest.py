@@ -28,7 +28,7 @@ from streamrec.lab.measures.leaderboard import (
     report_of,
     slices_of,
 )
-from streamrec.lab.replay.recorded import ShownList, NextClick
+from streamrec.lab.replay.recorded import NextClick, ShownList
 from streamrec.ports import LearnReport
 from streamrec.tasks.ranking.features import FeatureMaker, user_features
 
@@ -82,7 +82,9 @@ class Contestant:
     generations: int = 0
     seconds: float = 0.0
 
-    def predict(self, wanted: Sequence[NextClick], shown: Sequence[ShownList], outside: Outside) -> None:
+    def predict(
+        self, wanted: Sequence[NextClick], shown: Sequence[ShownList], outside: Outside
+    ) -> None:
         began = time.perf_counter()
         made = [
             *_rank_shown(shown, self.scorer, outside),

@@ -28,7 +28,7 @@ from streamrec.lab.replay.time_split import TimeSplit, time_split
 from streamrec.ports import Provenance, RegistryStore
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.model.generations import ModelGenerations
-from streamrec.tasks.ranking.model.learner import OnlineLearner, LearnerSnapshot
+from streamrec.tasks.ranking.model.learner import LearnerSnapshot, OnlineLearner
 
 DATASETS = ("movielens-100k",)
 

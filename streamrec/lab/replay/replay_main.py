@@ -28,13 +28,13 @@ from streamrec.lab.replay.compare import LearnsUntil, Unlearned, strongest
 from streamrec.lab.replay.contest import ReplayLearner
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.recorded_main import fold_rules, read_events, read_items
-from streamrec.lab.replay.replay import ReplayProgress, Replay, ReplayOptions
+from streamrec.lab.replay.replay import Replay, ReplayOptions, ReplayProgress
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.model.config import recipe_for
-from streamrec.tasks.ranking.model.head_trainer import FastRecipe
+from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 
 FROZEN, STATIC, SASREC = "frozen", "static", "sasrec"
@@ -50,7 +50,7 @@ def frozen_recipe(statistics: Mapping[str, str]) -> Recipe:
     ``statistics``: the feature that each of the last two is read from.
     """
     inputs = ("sim_decayed", "sim_mean", statistics[POPULARITY], statistics[CLICK_RATE])
-    return Recipe(fast=FastRecipe(inputs=inputs, hidden=False), slow=None)
+    return Recipe(fast=HeadRecipe(inputs=inputs, hidden=False), slow=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,9 @@ class ReplayPlan:
 
 
 def run_replay(
-    settings: Settings, plan: ReplayPlan, on_progress: Callable[[ReplayProgress], None] | None = None
+    settings: Settings,
+    plan: ReplayPlan,
+    on_progress: Callable[[ReplayProgress], None] | None = None,
 ) -> dict[str, Any]:
     """The report of one pass over the stream.
 

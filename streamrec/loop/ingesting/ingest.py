@@ -21,7 +21,7 @@ from streamrec.core.state.statistics import Statistics
 from streamrec.errors import PositionConflict, Unavailable
 from streamrec.loop.ingesting.ingest_events import EventsPartition, EventsRules
 from streamrec.loop.ingesting.ingest_items import ItemsPartition
-from streamrec.loop.ingesting.raw import IntakeCounts, Edges, Memory, RawRecord
+from streamrec.loop.ingesting.raw import Edges, IntakeCounts, Memory, RawRecord
 from streamrec.ports import Writes
 
 SETTLE_MS = 200

@@ -23,11 +23,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from streamrec.core import topics
-from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition, Resent
+from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin, Resent
 from streamrec.core.events import Interaction
 from streamrec.errors import Refused, TooLarge, UserError
 from streamrec.ports import Clock, Codec
-from streamrec.ports.dead_letters import Outlet, ResendLedger
+from streamrec.ports.dead_letters import Producer, ResendLedger
 
 OF = "streamrec-resend-of"  # the letter's place in the dead-letter topic
 FIRST = "streamrec-first-refused"  # the place of the refused message
@@ -49,7 +49,7 @@ UNCHANGED = Change()
 class Resender:
     """``partition_of``: the events partition of a user id, to warn of a key that misses it."""
 
-    outlet: Outlet
+    outlet: Producer
     ledger: ResendLedger
     codec: Codec
     clock: Clock
@@ -57,7 +57,12 @@ class Resender:
     partition_of: Callable[[str], int]
 
     def resend(
-        self, letter: Letter, change: Change = UNCHANGED, *, again: bool = False, check: bool = True
+        self,
+        letter: DeadLetterRecord,
+        change: Change = UNCHANGED,
+        *,
+        again: bool = False,
+        check: bool = True,
     ) -> Resent:
         """Send it to the topic it was refused on.
 
@@ -92,11 +97,11 @@ class Resender:
         else:
             self.ledger.confirm(before)
 
-    def _removes_an_item(self, letter: Letter) -> bool:
+    def _removes_an_item(self, letter: DeadLetterRecord) -> bool:
         """A null value means something on the items topic, unless it was too large to keep."""
         return letter.value.topic == topics.ITEMS and letter.value.code != TooLarge.code
 
-    def _check(self, letter: Letter, key: bytes | None, value: bytes | None) -> None:
+    def _check(self, letter: DeadLetterRecord, key: bytes | None, value: bytes | None) -> None:
         topic = letter.value.topic
         if value is None:
             return
@@ -120,7 +125,7 @@ class Resender:
             return False
         return bool(keyed) and self.partition_of(keyed) == self.partition_of(event.user_id)
 
-    def _headers(self, letter: Letter) -> Mapping[str, str]:
+    def _headers(self, letter: DeadLetterRecord) -> Mapping[str, str]:
         return {OF: str(letter.position), FIRST: str(letter.origin), BY: self.operator}
 
 

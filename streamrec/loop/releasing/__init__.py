@@ -1,8 +1,6 @@
 """From a candidate to the whole fleet, and back when it does harm.
 
 release.py          releases and rollbacks: one control record, then the whole fleet confirms
-release_line.py     finished generations on their way out, in the background, so that training
-                    goes on
 fleet_watch.py      watching the serving workers follow the control log
 guard.py            the guard: a new champion that serves worse than the one before is rolled back
                     by itself
@@ -15,4 +13,6 @@ levels.py           service levels by generation: measured in a serving worker, 
                     fleet
 attested.py         generations are what the control log says they are, or they are not loaded
 canary_rollout.py   watching a canary until it is clear what becomes of it
+release_queue.py    finished generations on their way out, in the background, so that training
+                    goes on
 """

@@ -45,7 +45,7 @@ class Decision(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class TryoutRules:
+class CanaryRolloutRules:
     """``share`` of the users; ``looks``: a breach of service levels on so many ends it."""
 
     share: float
@@ -64,7 +64,7 @@ class LiveRates(Protocol):
     def rate(self, generation: str) -> Rate: ...
 
 
-class Tryout:
+class CanaryRollout:
     """Looks about once a second, for as long as it takes. For the thread that releases."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Tryout:
         fleet: Fleet,
         clock: Clock,
         sleep: Callable[[float], None],
-        rules: TryoutRules,
+        rules: CanaryRolloutRules,
     ) -> None:
         self.rules = rules
         self._outcomes = outcomes

@@ -46,7 +46,7 @@ class ClickGuard:
         *,
         watch_s: float,
     ) -> None:
-        """``state`` and ``roll_back``: of a ``ReleaseDesk`` whose actor is ``ACTOR``."""
+        """``state`` and ``roll_back``: of a ``ReleaseService`` whose actor is ``ACTOR``."""
         self._state = state
         self._roll_back = roll_back
         self._rate = rate
@@ -62,7 +62,7 @@ class ClickGuard:
         if state.champion is None:
             return
         if state.champion != self._champion:
-            self._enthroned(state)
+            self._promoted(state)
         if self._since_ms is None or state.pin is not None or state.canary is not None:
             return
         if self._clock.now_ms() - self._since_ms > self._watch_s * 1000:
@@ -72,7 +72,7 @@ class ClickGuard:
         if look.verdict is Verdict.HARM:
             self._undo(state, str(look))
 
-    def _enthroned(self, state: RegistryState) -> None:
+    def _promoted(self, state: RegistryState) -> None:
         activated = state.came_after(self._champion)
         self._since_ms = self._clock.now_ms() if activated else None
         self._champion = state.champion

@@ -55,7 +55,7 @@ class Guard:
         clock: Clock,
         rules: GuardRules,
     ) -> None:
-        """``state`` and ``roll_back`` (reason, to): of a ``ReleaseDesk`` as ``ACTOR``."""
+        """``state`` and ``roll_back`` (reason, to): of a ``ReleaseService`` as ``ACTOR``."""
         self._state = state
         self._roll_back = roll_back
         self._fleet = fleet
@@ -74,7 +74,7 @@ class Guard:
             return
         level = by_generation(self._fleet.workers()).get(state.champion, Level())
         if state.champion != self._champion:
-            self._enthroned(state)
+            self._promoted(state)
         if level.lists >= self._rules.levels.min_lists:
             self._broken = frozenset(breaches(level, self._rules.levels))
         breach = new_breaches(level, self._rules.levels, self._known)
@@ -84,7 +84,7 @@ class Guard:
         if self._strikes >= self._rules.looks:
             self._undo(state, breach)
 
-    def _enthroned(self, state: RegistryState) -> None:
+    def _promoted(self, state: RegistryState) -> None:
         activated = state.came_after(self._champion)
         self._since_ms = self._clock.now_ms() if activated else None
         self._known, self._broken = self._broken, frozenset()

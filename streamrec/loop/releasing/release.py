@@ -39,7 +39,7 @@ from streamrec.core.release import transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import RegistryConflict, UserError
-from streamrec.loop.releasing.canary_rollout import Decision, Ending, Tryout
+from streamrec.loop.releasing.canary_rollout import CanaryRollout, Decision, Ending
 from streamrec.loop.releasing.fleet_watch import FleetWatch, SwapReport
 from streamrec.ports import Clock, ControlLog, Fleet, RegistryStore
 
@@ -73,7 +73,7 @@ class ReleaseReport:
     swap: SwapReport | None = None  # when activated
 
 
-class ReleaseDesk:
+class ReleaseService:
     """Changes the registry for one actor and watches the fleet follow.
 
     Not for several threads: the control log belongs to one.
@@ -89,7 +89,7 @@ class ReleaseDesk:
         *,
         stage_timeout_s: float = 20.0,
         sleep: Callable[[float], None] = time.sleep,
-        tryout: Tryout | None = None,
+        tryout: CanaryRollout | None = None,
     ) -> None:
         """``tryout``: what passed its gate is tried out as canary first."""
         self._control = control
@@ -119,7 +119,7 @@ class ReleaseDesk:
         self._store.put(generation, directory)
         latest = self._control.latest()
         if latest and latest.state.champion == generation:  # we crashed after step 5
-            return self._reigning(generation, latest)
+            return self._champion(generation, latest)
         try:
             staging = self._staged(generation, reason, digest, epoch)
             if staging.nobody_can:
@@ -248,11 +248,11 @@ class ReleaseDesk:
         latest = self._control.latest()
         assert latest is not None  # noqa: S101 - there was a canary in it
         if latest.state.champion == generation:
-            return self._reigning(generation, latest)
+            return self._champion(generation, latest)
         why = f"{latest.actor} ended its canary ({latest.action}: {latest.reason})"
         return self._held(generation, why, digest)
 
-    def _reigning(self, generation: str, record: ControlRecord) -> ReleaseReport:
+    def _champion(self, generation: str, record: ControlRecord) -> ReleaseReport:
         swap = self._watch.active(generation, record)
         return ReleaseReport(Outcome.ACTIVATED, record.reason, SwapReport(generation), swap)
 

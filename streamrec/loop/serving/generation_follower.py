@@ -24,7 +24,7 @@ from streamrec.ports import HotSwap, RegistryStore, ServingModel
 log = logging.getLogger(__name__)
 
 
-class Obedience:
+class GenerationFollower:
     """What the log wants, and how far this worker has come."""
 
     def __init__(

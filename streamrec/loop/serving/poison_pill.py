@@ -34,7 +34,7 @@ MOST_IN_A_ROW = 3
 Failed = list[tuple[Delivered, Exception]]
 
 
-class Isolation:
+class PoisonMessageIsolation:
     """Serves micro-batches, one at a time; remembers how many messages it blamed in a row."""
 
     def __init__(self, server: Server) -> None:

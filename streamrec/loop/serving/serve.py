@@ -34,7 +34,7 @@ from streamrec.loop.serving.traffic_split import OnTrial, split
 from streamrec.ports import Delivered, ServingModel
 from streamrec.tasks.ranking.lists.explainer import Explainer
 from streamrec.tasks.ranking.lists.exploration import NO_EXPLORATION, Exploration
-from streamrec.tasks.ranking.lists.list_requests import Wish, wishes_of
+from streamrec.tasks.ranking.lists.list_requests import ListRequest, list_requests_of
 from streamrec.tasks.ranking.lists.lists import MODEL_FAULTS, Answer, Answerer
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
 
@@ -85,7 +85,7 @@ class Server:
     ) -> Served:
         """Answer a micro-batch. Raises Unavailable; serving it again is then right."""
         unreadable = [(m, m.value) for m in batch if isinstance(m.value, Refused)]
-        wishes, coalesced = wishes_of(batch, self._k)
+        wishes, coalesced = list_requests_of(batch, self._k)
         tally = _Tally()
         answers = [
             answer
@@ -116,7 +116,11 @@ class Server:
             self._refusals.publish(source, [(record, reason)])
 
     def _answers(
-        self, wishes: Sequence[Wish], model: ServingModel, champion: ServingModel, tally: _Tally
+        self,
+        wishes: Sequence[ListRequest],
+        model: ServingModel,
+        champion: ServingModel,
+        tally: _Tally,
     ) -> list[Answer]:
         """Of ``model``, or of the champion where a canary fails; what that raises stays."""
         try:

@@ -27,8 +27,8 @@ from streamrec.errors import GenerationFailed, Unavailable
 from streamrec.loop.background import Background, running
 from streamrec.loop.releasing.levels import LevelGauge
 from streamrec.loop.serving.gauges import ServingGauges
-from streamrec.loop.serving.generation_follower import Obedience
-from streamrec.loop.serving.poison_pill import Isolation
+from streamrec.loop.serving.generation_follower import GenerationFollower
+from streamrec.loop.serving.poison_pill import PoisonMessageIsolation
 from streamrec.loop.serving.serve import Server
 from streamrec.ports import Clock, ControlLog, Delivered, Fleet, TriggerFeed, WorkerStatus
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
@@ -55,7 +55,7 @@ class ServingDependencies:
     fleet: Fleet
     clock: Clock
     mirror: Mirror
-    obedience: Obedience
+    follower: GenerationFollower
     server: Server
 
 
@@ -75,7 +75,7 @@ class ServingWorker:
         self._parts = parts
         self._identity = identity
         self._stop = stop
-        self._isolation = Isolation(parts.server)
+        self._isolation = PoisonMessageIsolation(parts.server)
         self._batch_users = batch_users
         self._timer = timer
         self._gauges = ServingGauges(identity.started_at_ms)
@@ -87,7 +87,7 @@ class ServingWorker:
         self._mirrored = threading.Event()
         self._beat_thread = Background("beat", self._beat, BEAT_EVERY_S, stop)
         self._loader = Background("loader", self._load, LOAD_EVERY_S, stop)
-        parts.obedience.on_change(self._beat_thread.wake)
+        parts.follower.on_change(self._beat_thread.wake)
         self._threads = (
             self._beat_thread,
             self._loader,
@@ -108,7 +108,7 @@ class ServingWorker:
         """Flip if due, then one micro-batch, or a short wait for one."""
         self._flip()
         try:
-            if self._parts.obedience.active is None:
+            if self._parts.follower.active is None:
                 self._wait_for_generation()
                 return
             batch = self._parts.feed.poll(POLL_S, self._batch_users)
@@ -125,10 +125,10 @@ class ServingWorker:
         parts, away = self._parts, False
         while not self._stop.is_set():
             self._flip()
-            model = parts.obedience.active
+            model = parts.follower.active
             assert model is not None  # noqa: S101 - polled only once there is one
             try:
-                served = self._isolation.serve(batch, model, parts.obedience.canary)
+                served = self._isolation.serve(batch, model, parts.follower.canary)
                 now_ms = parts.clock.now_ms()
                 self._gauges.served(served, now_ms)
                 self._levels.served(served, now_ms)
@@ -172,13 +172,13 @@ class ServingWorker:
 
     def _flip(self) -> None:
         start = self._timer()
-        if self._parts.obedience.flip():
+        if self._parts.follower.flip():
             self._gauges.swapped((self._timer() - start) * 1000)
 
     def _wait_for_generation(self) -> None:
         if self._timer() - self._said_s >= SAY_EVERY_S:
             self._said_s = self._timer()
-            champion = self._parts.obedience.wanted.champion
+            champion = self._parts.follower.wanted.champion
             log.info(
                 "waiting for %s; requests are kept until then",
                 f"{champion} to be loaded" if champion else "a first generation",
@@ -188,12 +188,12 @@ class ServingWorker:
     def _hear(self) -> None:
         record = self._parts.control.poll(CONTROL_POLL_S)
         if record is not None:
-            self._parts.obedience.hear(record)
+            self._parts.follower.hear(record)
             self._loader.wake()
 
     def _load(self) -> None:
         if self._mirrored.is_set():
-            self._parts.obedience.prepare()
+            self._parts.follower.prepare()
 
     def _refresh(self) -> None:
         changed = self._parts.mirror.refresh()
@@ -210,7 +210,7 @@ class ServingWorker:
             beat_at_ms=now_ms,
             gauges=self._measured(now_ms),
             levels=self._levels.read(now_ms),
-            **self._parts.obedience.report(),
+            **self._parts.follower.report(),
         )
         self._parts.fleet.beat(status)
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from streamrec.core.release.canary import Canary
 from streamrec.ports import ServingModel
 
-Wish = TypeVar("Wish")
+ListRequest = TypeVar("ListRequest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,15 @@ class OnTrial:
 
 
 def split(
-    wishes: Sequence[Wish],
-    user_of: Callable[[Wish], str],
+    wishes: Sequence[ListRequest],
+    user_of: Callable[[ListRequest], str],
     champion: ServingModel,
     canary: OnTrial | None,
-) -> list[tuple[ServingModel, list[Wish]]]:
+) -> list[tuple[ServingModel, list[ListRequest]]]:
     """The wishes of each generation, the champion's first; groups without a wish are left out."""
     if canary is None:
         return [(champion, list(wishes))] if wishes else []
-    groups: tuple[list[Wish], list[Wish]] = ([], [])
+    groups: tuple[list[ListRequest], list[ListRequest]] = ([], [])
     for wish in wishes:
         groups[canary.rule.gets(user_of(wish))].append(wish)
     pairs = zip((champion, canary.model), groups, strict=True)

@@ -43,7 +43,7 @@ class PromotionAlarm:
         unpin: Callable[[str], object],
         keep: Callable[[Mapping[str, Any]], None],
     ) -> None:
-        """``state``, ``pin`` and ``unpin``: of a ``ReleaseDesk`` whose actor is ``ACTOR``.
+        """``state``, ``pin`` and ``unpin``: of a ``ReleaseService`` whose actor is ``ACTOR``.
 
         ``keep`` stores the watch's memory.
         """

@@ -2,7 +2,7 @@
 
 Knows when a candidate is due and when its trial is over. Does not know how it is scored
 (``loop.training.trial``) or what is good enough (``core.release.gate``), how a generation is
-written (``loop.training.dispatch``) or released (``loop.releasing.release_line``).
+written (``loop.training.dispatch``) or released (``loop.releasing.release_queue``).
 
 Learning does not wait for any of it: a candidate is a copy of the weights, and what it had
 learned by then (``Candidate.ledger``) goes with it.
@@ -19,8 +19,8 @@ from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release import gate
 from streamrec.core.release.gate import Accept, Reject
 from streamrec.loop.releasing.release import Outcome
-from streamrec.loop.releasing.release_line import Released
-from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
+from streamrec.loop.releasing.release_queue import Released
+from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.dispatch import Dispatch, provenance
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
@@ -35,9 +35,15 @@ UNTRAINED = "untrained: the first champion"
 class Candidates:
     """The candidate of the moment, if there is one. ``counts`` are added to."""
 
-    def __init__(self, parts: TrainerDependencies, rhythm: Rhythm, points: SavePoints, counts: TrainingCounts) -> None:
+    def __init__(
+        self,
+        parts: TrainerDependencies,
+        schedule: TrainerSchedule,
+        points: SavePoints,
+        counts: TrainingCounts,
+    ) -> None:
         self._parts = parts
-        self._rhythm = rhythm
+        self._rhythm = schedule
         self._points = points
         self._counts = counts
         self._dispatch = Dispatch(
@@ -114,13 +120,13 @@ class Candidates:
 
     def decide_due(self, progress: TrainingProgress) -> None:
         """Decide the trial when it has seen enough: release, or file with the reasons."""
-        trial, rhythm = self._trial, self._rhythm
+        trial, schedule = self._trial, self._rhythm
         now_ms = self._parts.clock.now_ms()
-        if trial is None or not trial.due(now_ms, rhythm.gate_examples, rhythm.gate_s):
+        if trial is None or not trial.due(now_ms, schedule.gate_examples, schedule.gate_s):
             return
         candidate = trial.candidate
         directory = self._dispatch.write(candidate)
-        verdict = trial.verdict(rhythm.rules, self._dispatch.norms(directory))
+        verdict = trial.verdict(schedule.rules, self._dispatch.norms(directory))
         accepted = isinstance(verdict, Accept)
         origin = provenance(candidate, progress, gate.to_record(verdict))
         sealed = self._dispatch.generations.seal(directory, origin)

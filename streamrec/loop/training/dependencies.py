@@ -13,7 +13,7 @@ from streamrec.core.events import Item
 from streamrec.core.examples import Example
 from streamrec.core.release.gate import GateRules
 from streamrec.errors import Refused
-from streamrec.loop.releasing.release_line import ReleaseLine
+from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
 from streamrec.ports import (
     BatchFeed,
@@ -29,7 +29,7 @@ from streamrec.ports import (
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class TrainerSchedule:
     """When things are due. ``feature_set``: batches of another one are refused."""
 
     feature_set: str
@@ -53,7 +53,7 @@ class TrainerDependencies:
     generations: Generations
     store: RegistryStore
     champions: ChampionWatch
-    line: ReleaseLine
+    line: ReleaseQueue
     clock: Clock
     scalars: Scalars
     work: Path

@@ -1,7 +1,7 @@
 """From a candidate to a generation on its way out: weight files, manifest, release line.
 
 Knows what a generation says of its origin. Does not know when one is due or good
-(``loop.training.candidates``), nor how it is released (``loop.releasing.release_line``).
+(``loop.training.candidates``), nor how it is released (``loop.releasing.release_queue``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamrec.errors import GenerationRefused, Unavailable
-from streamrec.loop.releasing.release_line import Outgoing, ReleaseLine
+from streamrec.loop.releasing.release_queue import PendingRelease, ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
 from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.loop.training.trial import Candidate
@@ -29,7 +29,7 @@ class Dispatch:
     generations: Generations
     store: RegistryStore
     champions: ChampionWatch
-    line: ReleaseLine
+    line: ReleaseQueue
     work: Path
 
     def write(self, candidate: Candidate) -> Path:
@@ -60,7 +60,7 @@ class Dispatch:
     ) -> None:
         """Hand a finished directory to the line, which works in the background."""
         self.champions.know(sealed.generation, candidate.scorer)
-        self.line.submit(Outgoing(sealed, directory, candidate, reason, accepted))
+        self.line.submit(PendingRelease(sealed, directory, candidate, reason, accepted))
 
 
 def provenance(candidate: Candidate, progress: TrainingProgress, report: Record) -> Provenance:

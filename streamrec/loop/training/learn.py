@@ -19,7 +19,7 @@ from streamrec.loop.training.admission import Admitted, admit
 from streamrec.loop.training.dependencies import TrainerDependencies
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
-from streamrec.ports import Challenged, DeliveredBatch, LearnReport
+from streamrec.ports import DeliveredBatch, LearnReport, ShadowResult
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ Watch = Callable[[Sequence[Example]], object]
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """TrainingProgress after a mini-batch. ``diverged``: back at the weights of the last checkpoint."""
+    """TrainingProgress after a mini-batch. ``diverged``: back at the weights of the last
+    checkpoint."""
 
     progress: TrainingProgress
     diverged: bool = False
@@ -38,13 +39,21 @@ class BatchOutcome:
 class Learning:
     """Learns mini-batches, in the order they are given. ``counts`` are added to."""
 
-    def __init__(self, parts: TrainerDependencies, feature_set: str, points: SavePoints, counts: TrainingCounts) -> None:
+    def __init__(
+        self,
+        parts: TrainerDependencies,
+        feature_set: str,
+        points: SavePoints,
+        counts: TrainingCounts,
+    ) -> None:
         self._parts = parts
         self._feature_set = feature_set
         self._points = points
         self._counts = counts
 
-    def take_in(self, delivered: DeliveredBatch, progress: TrainingProgress, watch: Watch) -> BatchOutcome:
+    def take_in(
+        self, delivered: DeliveredBatch, progress: TrainingProgress, watch: Watch
+    ) -> BatchOutcome:
         """Learn what is to be learned of a mini-batch; what the learner has learned then.
 
         Raises:
@@ -125,22 +134,22 @@ class Learning:
         self._counts.steps += report.steps
         self._counts.encoder_steps += report.encoder_steps
         self._counts.limited += report.limited
-        for challenged in report.challenged:
-            self._tell(challenged, trained + report.examples)
+        for shadow_results in report.shadow_results:
+            self._tell(shadow_results, trained + report.examples)
         if report.losses:
             self._counts.losses = report.losses
             curves = {f"loss/{name}": loss for name, loss in report.losses.items()}
             self._parts.scalars.write(trained + report.examples, curves)
 
-    def _tell(self, challenged: Challenged, trained: int) -> None:
+    def _tell(self, shadow_results: ShadowResult, trained: int) -> None:
         """An encoder version was tried beside the one in use."""
         self._counts.encoders_tried += 1
-        self._counts.encoders_taken += challenged.taken
-        self._parts.scalars.write(trained, {"encoder/gain": challenged.gain})
+        self._counts.encoders_taken += shadow_results.taken
+        self._parts.scalars.write(trained, {"encoder/gain": shadow_results.gain})
         log.info(
             "encoder version %s %s: %+.4f nats an example, error %.4f",
-            challenged.encoder_version,
-            "taken, it ranks better than the one in use" if challenged.taken else "not taken",
-            challenged.gain,
-            challenged.error,
+            shadow_results.encoder_version,
+            "taken, it ranks better than the one in use" if shadow_results.taken else "not taken",
+            shadow_results.gain,
+            shadow_results.error,
         )

@@ -40,7 +40,7 @@ from dataclasses import replace
 
 from streamrec.core.release.manifest import last_sequence, sequence_of
 from streamrec.loop.training.candidates import Candidates
-from streamrec.loop.training.dependencies import TrainerDependencies, Rhythm
+from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.learn import Learning
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import Arrival, TrainingCounts, TrainingProgress
@@ -55,16 +55,16 @@ BATCHES_AT_ONCE = 16
 class Trainer:
     """One trainer, from ``start`` through ``round`` after ``round`` to ``checkpoint``."""
 
-    def __init__(self, parts: TrainerDependencies, rhythm: Rhythm) -> None:
+    def __init__(self, parts: TrainerDependencies, schedule: TrainerSchedule) -> None:
         self.counts = TrainingCounts()
         self.progress = TrainingProgress()
         self.parts = parts
-        self._rhythm = rhythm
+        self._rhythm = schedule
         self._points = SavePoints(
-            parts.learner, parts.checkpoints, parts.snapshots, parts.clock, rhythm.snapshots
+            parts.learner, parts.checkpoints, parts.snapshots, parts.clock, schedule.snapshots
         )
-        self._learning = Learning(parts, rhythm.feature_set, self._points, self.counts)
-        self._candidates = Candidates(parts, rhythm, self._points, self.counts)
+        self._learning = Learning(parts, schedule.feature_set, self._points, self.counts)
+        self._candidates = Candidates(parts, schedule, self._points, self.counts)
         self._pending: deque[DeliveredBatch] = deque()
         self._in_place = False  # whether the feed stands where progress says
 

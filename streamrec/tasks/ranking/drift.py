@@ -176,7 +176,9 @@ class ShiftWatch:
             if len(before) >= LEAST_KNOWN:
                 usual = median(before)
                 scale = 1.4826 * median(abs(x - usual) for x in before)
-                found.append(ShiftCompared(name, value, usual, max(scale, MATTERS[name] / ALLOWANCE)))
+                found.append(
+                    ShiftCompared(name, value, usual, max(scale, MATTERS[name] / ALLOWANCE))
+                )
         return found
 
     # -- resuming ---------------------------------------------------------------------

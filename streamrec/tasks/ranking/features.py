@@ -148,7 +148,7 @@ class FeatureMaker:
         history_rows = [self._catalogue.rows(h) for h in histories]
         rows, request = rows_T[known_T].astype(np.int64), request_T[known_T]
         out[known_T, :2] = self._affinity(history_rows, rows, request)
-        out[known_T, 2 : 2 + _SUMS] = self._companions(history_rows, rows, request)
+        out[known_T, 2 : 2 + _SUMS] = self._co_occurrences(history_rows, rows, request)
         usual_BG, has_usual_B = self._usual(history_rows)
         gap_TG = self.item_NI[rows][:, _GAP_OF] - usual_BG[request]
         out[known_T, _GAPS] = gap_TG * has_usual_B[request, None]
@@ -168,7 +168,7 @@ class FeatureMaker:
                 out_PN[0] = self._mean_over_categories(taste_K)
                 np.log(out_PN[0] + np.float32(0.05), out=out_PN[1])
                 out_PN[1] -= everyone_N
-        cell_E, values_ES = self._companion_cells(history_rows, n)
+        cell_E, values_ES = self._co_occurrence_cells(history_rows, n)
         cells, slot_E = np.unique(cell_E, return_inverse=True)
         for s in range(_SUMS):
             sums = np.bincount(slot_E, values_ES[:, s], minlength=len(cells))
@@ -236,7 +236,7 @@ class FeatureMaker:
                 best_T[own_T] = self._words.best(self._word_taste(history), rows_T[own_T])
         return best_T
 
-    def _companions(
+    def _co_occurrences(
         self,
         history_rows: Sequence[NDArray[np.int32]],
         rows_T: NDArray[np.int64],
@@ -244,7 +244,7 @@ class FeatureMaker:
     ) -> FloatArray:
         """Transition and co-occurrence scores: sums over pairs of (last item, companion)."""
         n = len(self._catalogue)
-        cell_E, values_ES = self._companion_cells(history_rows, n)
+        cell_E, values_ES = self._co_occurrence_cells(history_rows, n)
         cell_T = request_T * n + rows_T
         slot = np.full(len(history_rows) * n, -1, np.int64)
         slot[cell_T] = np.arange(len(cell_T))  # a repeated candidate: one slot, read by both
@@ -256,7 +256,7 @@ class FeatureMaker:
         ]
         return np.log1p(100.0 * np.stack(sums, axis=1)).astype(np.float32)
 
-    def _companion_cells(
+    def _co_occurrence_cells(
         self, history_rows: Sequence[NDArray[np.int32]], n: int
     ) -> tuple[NDArray[np.int64], FloatArray]:
         """Every (request, companion) cell and what it adds to each sum, (E,) and (E, 4)."""

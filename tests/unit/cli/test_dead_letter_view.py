@@ -6,17 +6,22 @@ from io import StringIO
 from rich.console import Console
 
 from streamrec.cli import dead_letter_view as view
-from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition, Resent
+from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin, Resent
 from streamrec.core.events import DeadLetter
 
-FIRST = Letter(
+FIRST = DeadLetterRecord(
     DeadLetterPosition(0, 3),
     DeadLetter("events", 1, 7, b"ann", b'{"kind": "klick"}', "invalid-field", "kind is bad", 1_000),
 )
-SECOND = Letter(
-    DeadLetterPosition(0, 9), DeadLetter("events", 1, 12, b"\xff", b"\x00\x01abc", "malformed", "no", 2_000)
+SECOND = DeadLetterRecord(
+    DeadLetterPosition(0, 9),
+    DeadLetter("events", 1, 12, b"\xff", b"\x00\x01abc", "malformed", "no", 2_000),
 )
-LEDGER = {DeadLetterPosition(0, 3): Resent(DeadLetterPosition(0, 3), "ann@here", 1_500, Origin("events", 1, 12))}
+LEDGER = {
+    DeadLetterPosition(0, 3): Resent(
+        DeadLetterPosition(0, 3), "ann@here", 1_500, Origin("events", 1, 12)
+    )
+}
 
 
 def drawn(renderable) -> str:

@@ -27,7 +27,7 @@ from streamrec.errors import Malformed
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.infra.wire.kafka import partition_for
-from streamrec.loop.releasing.release import ReleaseDesk
+from streamrec.loop.releasing.release import ReleaseService
 from streamrec.loop.training.reproduce import Reproduction
 from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.models.item_index import ItemIndex
@@ -143,9 +143,9 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
         yield log.reader()
 
     @contextmanager
-    def release_desk(_: Settings) -> Iterator[ReleaseDesk]:
+    def release_desk(_: Settings) -> Iterator[ReleaseService]:
         store, clock = DirectoryRegistry(tmp_path / "registry"), FakeClock()
-        yield ReleaseDesk(
+        yield ReleaseService(
             log.reader(), fleet, store, clock, "ana@host",
             sleep=lambda s: clock.pass_ms(int(1000 * s) or 1),
         )  # fmt: skip

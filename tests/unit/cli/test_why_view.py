@@ -6,7 +6,7 @@ from rich.console import Console
 
 from streamrec.apps.why import Why
 from streamrec.cli import why_view as view
-from streamrec.tasks.ranking.lists.hindsight import ItemHindsight
+from streamrec.tasks.ranking.lists.attribution import ItemAttribution
 from streamrec.tasks.ranking.lists.reasons import GROUPS
 from tests.contract.test_explanations import ONE
 
@@ -17,9 +17,11 @@ def drawn(found: Why) -> str:
     return console.file.getvalue()
 
 
-def hindsight(published: float) -> ItemHindsight:
+def hindsight(published: float) -> ItemAttribution:
     parts = dict.fromkeys(GROUPS, 0.25)
-    return ItemHindsight("i1", parts, parts, 0.5, 1.0, -2.0, 3.5, 0.8176, published, [0.75, -0.125])
+    return ItemAttribution(
+        "i1", parts, parts, 0.5, 1.0, -2.0, 3.5, 0.8176, published, [0.75, -0.125]
+    )
 
 
 def test_parts_drivers_and_state_are_on_the_page():

@@ -40,7 +40,9 @@ def sigmoid(x: FloatArray) -> FloatArray:
     return np.asarray(1 / (1 + np.exp(-x)), np.float32)
 
 
-def trial(seed: int, examples: int, damage: float, jitter: float, **kinds: object) -> list[JudgedExample]:
+def trial(
+    seed: int, examples: int, damage: float, jitter: float, **kinds: object
+) -> list[JudgedExample]:
     """A world with a true logit; the champion knows it with noise, the candidate a bit less.
 
     ``jitter`` is what two equally good models differ by; ``damage`` what a worse one adds.

@@ -27,7 +27,7 @@ class Fuse:
         self.left = steps
         self.after = after
 
-    def around(self, effect, *args):
+    def context(self, effect, *args):
         self.left -= 1
         if self.left == -1 and not self.after:
             raise Died
@@ -44,13 +44,13 @@ class MortalStore(FakePartitionStore):
         self.fuse = fuse
 
     def commit(self, *args):
-        return self.fuse.around(super().commit, *args)
+        return self.fuse.context(super().commit, *args)
 
     def read_users(self, *args):
-        return self.fuse.around(super().read_users, *args)
+        return self.fuse.context(super().read_users, *args)
 
     def trim_outbox(self, *args):
-        return self.fuse.around(super().trim_outbox, *args)
+        return self.fuse.context(super().trim_outbox, *args)
 
 
 class MortalPublisher(FakePublisher):
@@ -59,10 +59,10 @@ class MortalPublisher(FakePublisher):
         self.fuse = fuse
 
     def publish(self, *args):
-        return self.fuse.around(super().publish, *args)
+        return self.fuse.context(super().publish, *args)
 
     def flush(self):
-        return self.fuse.around(super().flush)
+        return self.fuse.context(super().flush)
 
 
 def run_to_the_end(ingest) -> None:

@@ -72,7 +72,7 @@ def test_every_released_generation_can_be_gone_back_to(world: World) -> None:
 
 
 def test_only_so_many_snapshots_are_kept_and_the_champion_is_spared(world: World) -> None:
-    world.rhythm = replace(world.rhythm, snapshots=2)
+    world.schedule = replace(world.schedule, snapshots=2)
     running(world)
     assert kept(world) == released(world)[-3:]  # the newest two, and who reigned then
 
@@ -167,7 +167,7 @@ def test_a_snapshot_that_learned_from_the_range_is_passed_over(world: World) -> 
 def test_a_range_that_touches_an_older_one_is_no_reason_to_go_further_back(tmp_path: Path) -> None:
     """Joined, the two begin before the snapshot; it has learned of neither."""
     world = World(tmp_path, skill_of=lambda n: 0.6 + n / 10_000)
-    world.rhythm = replace(world.rhythm, release_examples=20, gate_examples=10)
+    world.schedule = replace(world.schedule, release_examples=20, gate_examples=10)
     world.feed.log += batches(9)
     trainer, _ = running(world)
     relearn(world, released(world)[1], "0:95-130")

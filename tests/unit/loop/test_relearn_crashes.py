@@ -31,7 +31,7 @@ EXPECTED = [(0, offset, 0) for offset in range(110) if not BAD.start <= offset <
 def learned(worlds: Path) -> World:
     """A trainer that has released several generations, some of them from the bad range."""
     world = World(worlds / "learned", skill_of=lambda n: 0.6 + n / 10_000)
-    world.rhythm = replace(world.rhythm, release_examples=20, gate_examples=10)
+    world.schedule = replace(world.schedule, release_examples=20, gate_examples=10)
     world.feed.log += BEFORE
     run(world, Fate(), decided=True)
     return world
@@ -40,7 +40,7 @@ def learned(worlds: Path) -> World:
 def again(learned: World, root: Path) -> World:
     """The same situation, to be disturbed."""
     shutil.copytree(learned.root, root)
-    world = World(root, skill_of=learned.skill_of, rhythm=learned.rhythm)
+    world = World(root, skill_of=learned.skill_of, schedule=learned.schedule)
     world.control.entries += learned.control.entries
     world.feed.log += BEFORE
     return world

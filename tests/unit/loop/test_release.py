@@ -10,7 +10,7 @@ import pytest
 from streamrec.core.release import registry
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import RegistryConflict, Unavailable, UserError
-from streamrec.loop.releasing.release import Outcome, ReleaseDesk
+from streamrec.loop.releasing.release import Outcome, ReleaseService
 from streamrec.ports import WorkerStatus
 from tests.fakes.control import FakeControlLog, SharedLog
 from tests.fakes.fleet import FakeFleet
@@ -73,8 +73,8 @@ class World:
         self.workers.append(ScriptedWorker(self, name, **how))
         return self.workers[-1]
 
-    def desk(self, actor: str = "trainer", log: FakeControlLog | None = None) -> ReleaseDesk:
-        return ReleaseDesk(
+    def desk(self, actor: str = "trainer", log: FakeControlLog | None = None) -> ReleaseService:
+        return ReleaseService(
             log or self.shared.reader(), self.fleet, self.store, self, actor, sleep=self.sleep
         )
 

@@ -14,9 +14,9 @@ from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action
 from streamrec.core.release.sequential_test import Rate
 from streamrec.errors import Unavailable
-from streamrec.loop.releasing.canary_rollout import Tryout, TryoutRules
-from streamrec.loop.releasing.release import CANARY_ACTOR, Outcome, ReleaseDesk
-from streamrec.loop.releasing.release_line import Outgoing, ReleaseLine
+from streamrec.loop.releasing.canary_rollout import CanaryRollout, CanaryRolloutRules
+from streamrec.loop.releasing.release import CANARY_ACTOR, Outcome, ReleaseService
+from streamrec.loop.releasing.release_queue import PendingRelease, ReleaseQueue
 from streamrec.loop.training.trial import Candidate
 from streamrec.ports import Sealed
 from tests.unit.loop.test_release import World as ReleaseWorld
@@ -43,10 +43,10 @@ class World(ReleaseWorld):
     def rate(self, generation: str) -> Rate:
         return self.rates.get(generation, Rate())
 
-    def trying_desk(self) -> ReleaseDesk:
-        rules = TryoutRules(0.2, min_s=5, max_s=60, looks=3)
-        tryout = Tryout(self, self.fleet, self, self.sleep, rules)
-        return ReleaseDesk(
+    def trying_desk(self) -> ReleaseService:
+        rules = CanaryRolloutRules(0.2, min_s=5, max_s=60, looks=3)
+        tryout = CanaryRollout(self, self.fleet, self, self.sleep, rules)
+        return ReleaseService(
             self.shared.reader(), self.fleet, self.store, self, "trainer",
             sleep=self.sleep, tryout=tryout,
         )  # fmt: skip
@@ -210,10 +210,10 @@ def test_a_pinned_champion_gets_no_canary(world) -> None:
 # -- through the release line: a trainer that is stopped, and one that starts ------------
 
 
-def outgoing(world) -> Outgoing:
+def outgoing(world) -> PendingRelease:
     sealed = Sealed("g2", "digest")
     candidate = Candidate(2, None, Ledger(), 0, world.now)
-    return Outgoing(sealed, world.finished, candidate, "gate passed", accepted=True)
+    return PendingRelease(sealed, world.finished, candidate, "gate passed", accepted=True)
 
 
 def test_a_trainer_that_is_stopped_withdraws_its_canary(world) -> None:
@@ -225,13 +225,13 @@ def test_a_trainer_that_is_stopped_withdraws_its_canary(world) -> None:
             stop.set()
             raise Unavailable("stopping")
 
-    tryout = Tryout(world, world.fleet, world, sleep, TryoutRules(0.2))
-    desk = ReleaseDesk(
+    tryout = CanaryRollout(world, world.fleet, world, sleep, CanaryRolloutRules(0.2))
+    desk = ReleaseService(
         world.shared.reader(), world.fleet, world.store, world, "trainer",
         sleep=sleep, tryout=tryout,
     )  # fmt: skip
     with ThreadPoolExecutor(1) as executor:
-        ReleaseLine(desk, world.store, executor, stop).submit(outgoing(world))
+        ReleaseQueue(desk, world.store, executor, stop).submit(outgoing(world))
     assert (world.state.champion, world.state.canary) == ("g1", None)
     assert world.last.reason == "the trainer that watched it was stopped"
 
@@ -239,6 +239,6 @@ def test_a_trainer_that_is_stopped_withdraws_its_canary(world) -> None:
 def test_a_trainer_that_starts_withdraws_what_it_finds(world) -> None:
     leave_a_canary_out(world)
     with ThreadPoolExecutor(1) as executor:
-        ReleaseLine(world.trying_desk(), world.store, executor).recover()
+        ReleaseQueue(world.trying_desk(), world.store, executor).recover()
     assert world.state.canary is None
     assert world.last.reason == "the trainer that watched it is gone"

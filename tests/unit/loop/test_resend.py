@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.core.dead_letters import Letter, Origin, DeadLetterPosition
+from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin
 from streamrec.core.events import DeadLetter, Interaction, Item, Kind
 from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.resend import Change, Resender, by_destination
 from tests.fakes.clock import FakeClock
-from tests.fakes.letters import FakeOutlet, FakeResendLedger
+from tests.fakes.dead_letters import FakeProducer, FakeResendLedger
 
 CODEC = WireCodec()
 EVENT = Interaction("e1", "ann", "i1", Kind.CLICK, 1_767_323_045_000)
@@ -16,13 +16,15 @@ GOOD = CODEC.encode("events", EVENT)
 
 
 def letter(value=GOOD, key=b"ann", topic="events", code="unknown-schema", reason="no schema"):
-    return Letter(DeadLetterPosition(0, 17), DeadLetter(topic, 2, 44, key, value, code, reason, 1_000))
+    return DeadLetterRecord(
+        DeadLetterPosition(0, 17), DeadLetter(topic, 2, 44, key, value, code, reason, 1_000)
+    )
 
 
 @pytest.fixture
 def resender() -> Resender:
     clock = FakeClock()
-    return Resender(FakeOutlet(), FakeResendLedger(), CODEC, clock, "ann@here", len)
+    return Resender(FakeProducer(), FakeResendLedger(), CODEC, clock, "ann@here", len)
 
 
 def test_key_and_value_go_out_as_they_came_and_say_what_they_are(resender):

@@ -17,7 +17,7 @@ from streamrec.core.release import transitions
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import GenerationFailed, Unavailable
 from streamrec.loop.releasing.attested import AttestedStore
-from streamrec.loop.serving.generation_follower import Obedience
+from streamrec.loop.serving.generation_follower import GenerationFollower
 from streamrec.loop.serving.serving_worker import BEAR_S, ServingDependencies, ServingWorker
 from streamrec.ports import WorkerStatus
 from tests.fakes.control import SharedLog
@@ -61,14 +61,14 @@ class World(Counter):
 
     def make(self, **how) -> ServingWorker:
         attested = AttestedStore(self.registry)
-        obedience = Obedience(attested, self.swap, self.mirror.catalogue, keep=2)
+        follower = GenerationFollower(attested, self.swap, self.mirror.catalogue, keep=2)
         parts = ServingDependencies(
             self.feed,
             self.log.reader(attested.note),
             self.fleet,
             self.clock,
             self.mirror,
-            obedience,
+            follower,
             self.server,
         )
         identity = WorkerStatus("serving-1", "serving", "host", 7, 1, 1)

@@ -15,7 +15,7 @@ from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.errors import GenerationRefused, LeaseLost, Malformed, Unavailable, UserError
 from streamrec.loop.training.dispatch import provenance
 from streamrec.loop.training.train import Trainer
-from streamrec.ports import Challenged
+from streamrec.ports import ShadowResult
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
@@ -136,7 +136,7 @@ def test_exploding_weights_are_rejected_whatever_they_score(tmp_path: Path) -> N
 
 def test_time_makes_a_candidate_and_ends_a_trial(tmp_path: Path) -> None:
     world = World(tmp_path)
-    world.rhythm = replace(world.rhythm, release_s=15.0, gate_s=10.0)
+    world.schedule = replace(world.schedule, release_s=15.0, gate_s=10.0)
     trainer = started(world)
     world.pass_s(20)
     trainer.round(0)
@@ -458,9 +458,9 @@ def test_encoder_versions_that_were_tried_are_counted_and_told(
     world = World(tmp_path)
     trainer, learner = world.trainer()
     trainer.start()
-    tried = Challenged("aa", 0.02, 0.004, True), Challenged("bb", -0.01, 0.004, False)
-    for number, challenged in enumerate(tried):
-        learner.challenged = (challenged,)
+    tried = ShadowResult("aa", 0.02, 0.004, True), ShadowResult("bb", -0.01, 0.004, False)
+    for number, shadow_results in enumerate(tried):
+        learner.shadow_results = (shadow_results,)
         world.feed.log += batches(1, start=10 * number)
         with caplog.at_level(logging.INFO):
             drain(trainer, world)

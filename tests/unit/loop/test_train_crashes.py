@@ -30,7 +30,9 @@ def run(world: World, fate: Fate) -> FakeLearner:
 def make(root: Path) -> World:
     """A stream with re-sends, garbage, a wrong feature set, a gap; good and bad candidates."""
     world = World(root, skill_of=lambda n: 0.2 if 90 < n < 130 else 0.8 if n else 0.6)
-    world.rhythm = replace(world.rhythm, release_examples=20, gate_examples=10, checkpoint_s=0.0)
+    world.schedule = replace(
+        world.schedule, release_examples=20, gate_examples=10, checkpoint_s=0.0
+    )
     one, two = batches(10), batches(6, partition=1)
     world.feed.log += [
         *one[:4], *two[:2], *one[2:7], Malformed("garbage"), *batches(1, size=75),

@@ -12,7 +12,11 @@ import pytest
 
 from streamrec.errors import LeaseLost, Unavailable
 from streamrec.loop.training import training_worker
-from streamrec.loop.training.training_worker import CatalogueMirror, TrainingWorker, TrainingDependencies
+from streamrec.loop.training.training_worker import (
+    CatalogueMirror,
+    TrainingDependencies,
+    TrainingWorker,
+)
 from streamrec.ports import WorkerStatus
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import World, batches
@@ -50,7 +54,9 @@ class Running:
         self.trainer.parts = replace(self.trainer.parts, may_train=self.lease.confirm)
         self.learner: FakeLearner = learner
         self.error: BaseException | None = None
-        parts = TrainingDependencies(self.trainer, self.lease, world.fleet, lambda: 123.0, self.is_settled)
+        parts = TrainingDependencies(
+            self.trainer, self.lease, world.fleet, lambda: 123.0, self.is_settled
+        )
         self.worker = TrainingWorker(parts, WorkerStatus("t1", "trainer", "h", 1, 0, 0), self.stop)
         self.thread = threading.Thread(target=self._run)
 

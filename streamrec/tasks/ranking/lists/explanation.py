@@ -2,7 +2,8 @@
 
 Knows the raw inputs of its scores, and where state and statistics stood. Does not know
 weights: the parts of a score are computed when somebody asks, from the generation's own
-head (``tasks.ranking.model.hindsight``), so keeping an explanation costs a copy and no arithmetic.
+head (``tasks.ranking.model.attribution``), so keeping an explanation costs a copy and no
+arithmetic.
 
 Legend: K items of the list, D inputs of the head, H known items of the user, newest first.
 """

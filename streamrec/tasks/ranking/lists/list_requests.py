@@ -17,7 +17,7 @@ from streamrec.tasks.ranking.lists.eligibility import NO_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ListRequest:
     """One list that has to be made."""
 
     message: Delivered
@@ -36,13 +36,13 @@ class Wish:
         return f"{self.trigger}:{self.trigger_id}"
 
 
-def wishes_of(batch: Sequence[Delivered], k: int) -> tuple[list[Wish], int]:
+def list_requests_of(batch: Sequence[Delivered], k: int) -> tuple[list[ListRequest], int]:
     """The wishes, and how many updates a later one of the same user stands for.
 
     ``k``: items in a list that nobody asked a number for.
     """
-    latest: dict[str, Wish] = {}
-    requests: list[Wish] = []
+    latest: dict[str, ListRequest] = {}
+    requests: list[ListRequest] = []
     updates = 0
     for message in batch:
         match message.value:
@@ -54,8 +54,8 @@ def wishes_of(batch: Sequence[Delivered], k: int) -> tuple[list[Wish], int]:
     return [*requests, *latest.values()], updates - len(latest)
 
 
-def _of_update(message: Delivered, update: UserUpdate, k: int) -> Wish:
-    return Wish(
+def _of_update(message: Delivered, update: UserUpdate, k: int) -> ListRequest:
+    return ListRequest(
         message=message,
         user_id=update.user_id,
         trigger=Trigger.USER_UPDATE,
@@ -65,8 +65,8 @@ def _of_update(message: Delivered, update: UserUpdate, k: int) -> Wish:
     )
 
 
-def _of_request(message: Delivered, request: Request) -> Wish:
-    return Wish(
+def _of_request(message: Delivered, request: Request) -> ListRequest:
+    return ListRequest(
         message=message,
         user_id=request.user_id,
         trigger=Trigger.REQUEST,

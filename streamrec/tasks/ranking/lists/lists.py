@@ -29,7 +29,7 @@ from streamrec.tasks.ranking.lists.choice import Choice, choose
 from streamrec.tasks.ranking.lists.eligibility import eligible
 from streamrec.tasks.ranking.lists.explainer import Explainer, Listed
 from streamrec.tasks.ranking.lists.exploration import EXPLORED, Exploration
-from streamrec.tasks.ranking.lists.list_requests import Wish
+from streamrec.tasks.ranking.lists.list_requests import ListRequest
 from streamrec.tasks.ranking.lists.state_mirror import Mirror, View
 
 MODEL_FAULTS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
@@ -39,7 +39,7 @@ MODEL_FAULTS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueErro
 class Answer(NamedTuple):
     """A wish and the list made for it."""
 
-    wish: Wish
+    wish: ListRequest
     recommendation: Recommendation
 
 
@@ -76,7 +76,7 @@ class Answerer:
         self._exploration = exploration
         self._worker_id = worker_id
 
-    def answer(self, wishes: Sequence[Wish], model: ServingModel) -> Answered:
+    def answer(self, wishes: Sequence[ListRequest], model: ServingModel) -> Answered:
         """See the module. Raises Unavailable, and MODEL_FAULTS when the model is broken."""
         users = self._read_users(wish.user_id for wish in wishes)
         with self._mirror.view() as view:
@@ -124,7 +124,7 @@ class Answerer:
 
     def _choose(
         self,
-        wishes: Sequence[Wish],
+        wishes: Sequence[ListRequest],
         users: Mapping[str, _User],
         scores_BN: FloatArray,
         model: ServingModel,
@@ -150,7 +150,7 @@ class Answerer:
 
     def _made(
         self,
-        wish: Wish,
+        wish: ListRequest,
         items: tuple[RecommendedItem, ...],
         model: ServingModel,
         position: int,
@@ -178,14 +178,16 @@ def _rank(users: Sequence[UserState], model: ServingModel, view: View) -> Rankin
     return model.ranking(users, now_ms, view.features)
 
 
-def _cosines(wishes: Sequence[Wish], model: ServingModel, rows: int) -> list[FloatArray | None]:
+def _cosines(
+    wishes: Sequence[ListRequest], model: ServingModel, rows: int
+) -> list[FloatArray | None]:
     """How close each item is to what the wish's text asks for; None without a text."""
     queries = [wish.query for wish in wishes if wish.query]
     found = iter(model.query_similarities(queries, rows) if queries else ())
     return [next(found) if wish.query else None for wish in wishes]
 
 
-def _listed(wish: Wish, user: _User, choice: Choice) -> Listed:
+def _listed(wish: ListRequest, user: _User, choice: Choice) -> Listed:
     return Listed(user.row, user.state, choice.rows, choice.scores, wish.query)
 
 

@@ -97,7 +97,7 @@ def _text(seen: ReasonInputs) -> str:
     return f"because you chose {_short(seen.nearest)}"
 
 
-def _companions(seen: ReasonInputs) -> str:
+def _co_occurrences(seen: ReasonInputs) -> str:
     if seen.last is not None and seen.raw("after_last") > 0:
         return f"often follows {_short(seen.last)}"
     if seen.raw("after_recent") > 0:
@@ -131,7 +131,7 @@ def _user(seen: ReasonInputs) -> str:
 
 _WORDS: Mapping[str, Callable[[ReasonInputs], str]] = {
     TEXT: _text,
-    COMPANIONS: _companions,
+    COMPANIONS: _co_occurrences,
     TASTE: _taste,
     POPULARITY: _popularity,
     AGE: _age,

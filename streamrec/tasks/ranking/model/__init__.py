@@ -1,35 +1,35 @@
 """The ranker's weights: one calibrated probability from texts and live statistics.
 
-adapter_trainer.py   the slow lane: the encoder's adapter trained online, through a simple score
-challenge.py         A new encoder version against the one in use: each has a head, both see the
-                     same examples
-config.py            from settings to a recipe of learning, or every reason why there is none
-encoder_rollout.py   one encoder version after another: trained aside, indexed aside, tried, then
-                     taken or not
-generations.py       weight files to finished generations, and finished generations to scorers of
-                     examples
-head.py              the head: one score from similarities and statistics, and a probability from
-                     the score
-head_trainer.py      the fast lane: the head trained online, in milliseconds, on a CPU or a GPU
-hindsight.py         A kept answer taken apart with the weights of the generation that made it
-learner.py           the weights being trained, both lanes, and everything needed to resume
-learner_files.py     A learner's files: its tensors by name, and the catalogue they are numbered
-                     by
-losses.py            losses over lists of candidates, one accepted or more in each
-optimisers.py        the optimisers on the menu, and what of them a checkpoint keeps
-parts.py             A score taken apart by groups of inputs, so that the parts sum to the score
-publication.py       an encoder version on its way: its index is built aside while learning goes
-                     on
-ranker.py            the immutable scorer of one generation: logged examples, or users against the
-                     catalogue
-ranking.py           the scores of one micro-batch, and an account of some of them:
-                     ``ports.Ranking``
-replay_batch.py      from examples to what is remembered of them: the head's inputs, on one
-                     index's vectors
-replay_buffer.py     examples kept for replay: the recent ones, and a fair sample of all before
-served.py            A checked generation as something that ranks: ``ports.ServingModel``
-similarity.py        text similarities of several kinds between a user's history and candidates
-tensors.py           examples as padded tensors
+adapter_trainer.py     the slow lane: the encoder's adapter trained online, through a simple score
+config.py              from settings to a recipe of learning, or every reason why there is none
+encoder_rollout.py     one encoder version after another: trained aside, indexed aside, tried,
+                       then taken or not
+generations.py         weight files to finished generations, and finished generations to scorers
+                       of examples
+head.py                the head: one score from similarities and statistics, and a probability
+                       from the score
+head_trainer.py        the fast lane: the head trained online, in milliseconds, on a CPU or a GPU
+learner.py             the weights being trained, both lanes, and everything needed to resume
+learner_files.py       A learner's files: its tensors by name, and the catalogue they are numbered
+                       by
+losses.py              losses over lists of candidates, one accepted or more in each
+optimisers.py          the optimisers on the menu, and what of them a checkpoint keeps
+parts.py               A score taken apart by groups of inputs, so that the parts sum to the score
+publication.py         an encoder version on its way: its index is built aside while learning goes
+                       on
+ranker.py              the immutable scorer of one generation: logged examples, or users against
+                       the catalogue
+ranking.py             the scores of one micro-batch, and an account of some of them:
+                       ``ports.Ranking``
+replay_batch.py        from examples to what is remembered of them: the head's inputs, on one
+                       index's vectors
+replay_buffer.py       examples kept for replay: the recent ones, and a fair sample of all before
+served.py              A checked generation as something that ranks: ``ports.ServingModel``
+similarity.py          text similarities of several kinds between a user's history and candidates
+tensors.py             examples as padded tensors
+attribution.py         A kept answer taken apart with the weights of the generation that made it
+shadow_evaluation.py   A new encoder version against the one in use: each has a head, both see the
+                       same examples
 """
 
 import streamrec.models  # noqa: F401 - sizes torch's caches, which has to be before torch

@@ -53,13 +53,13 @@ from streamrec.tasks.ranking.model.optimisers import (
     make_optimiser,
     optimiser_state,
 )
-from streamrec.tasks.ranking.model.replay_buffer import Remembered
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 _POPULARITY = FEATURES.index("accepts_5000ev")
 
 
 @dataclass(frozen=True, slots=True)
-class SlowRecipe:
+class AdapterRecipe:
     """How the adapter is trained; a step costs about ``examples`` × (history + 2) texts."""
 
     learning_rate: float = RATES[Optimiser.ADAMW]
@@ -84,11 +84,11 @@ class SlowRecipe:
     seed: int = 0
 
 
-class SlowLane:
+class AdapterTrainer:
     """An adapter in training."""
 
     def __init__(
-        self, encoder: TextEncoder, recipe: SlowRecipe, followers: Followers | None = None
+        self, encoder: TextEncoder, recipe: AdapterRecipe, followers: Followers | None = None
     ) -> None:
         """``encoder`` is the published one; what is trained is a copy of its adapter."""
         self._recipe = recipe
@@ -114,16 +114,16 @@ class SlowLane:
     @property
     def due(self) -> bool:
         """Whether enough was learned since the last publication to publish again."""
-        rhythm = self._recipe.publish_steps
+        schedule = self._recipe.publish_steps
         return self.steps > 0 and (
-            self.steps == self._recipe.first_publish or not self.steps % rhythm
+            self.steps == self._recipe.first_publish or not self.steps % schedule
         )
 
     @property
     def until_due(self) -> int:
         """Steps until the next publication."""
-        first, rhythm = self._recipe.first_publish, self._recipe.publish_steps
-        ahead = rhythm - self.steps % rhythm
+        first, schedule = self._recipe.first_publish, self._recipe.publish_steps
+        ahead = schedule - self.steps % schedule
         return min(ahead, first - self.steps) if self.steps < first else ahead
 
     def published(self) -> TextEncoder:
@@ -140,8 +140,8 @@ class SlowLane:
 
     def step(
         self,
-        fresh: Remembered,
-        replayed: Remembered,
+        fresh: ReplayBatch,
+        replayed: ReplayBatch,
         items: Callable[[Sequence[int]], list[Item]],
         centre_D: Tensor,
     ) -> float | None:
@@ -151,15 +151,15 @@ class SlowLane:
         """
         half = self._recipe.examples // 2
         examples = _useful(fresh, half) + _useful(replayed, self._recipe.examples - half)
-        lessons = [self._lesson(example) for example in examples]
-        if len(lessons) < 2:
+        training_pairs = [self._lesson(example) for example in examples]
+        if len(training_pairs) < 2:
             return None
         self.steps += 1
         for optimiser in (self._optimiser, self._score_optimiser):
             optimiser.zero_grad(set_to_none=True)
-        rows = sorted({row for lesson in lessons for row in lesson.rows})
+        rows = sorted({row for lesson in training_pairs for row in lesson.rows})
         pieces = self._pieces(items(rows))
-        softmax = self._softmax(lessons, rows, centre_D)
+        softmax = self._softmax(training_pairs, rows, centre_D)
         loss = self._piecewise.backward(pieces, softmax, self._step_seed)
         if self._recipe.fgm:
             self._piecewise.backward(self._perturbed(pieces), softmax, self._step_seed)
@@ -209,7 +209,7 @@ class SlowLane:
         self._optimiser.step()
         self._score_optimiser.step()
 
-    def _lesson(self, example: Remembered) -> _Lesson:
+    def _lesson(self, example: ReplayBatch) -> _Lesson:
         """Rows of one example (batch of one): history, what was accepted, what was not."""
         accepted = example.labels[0] > 0
         shown = example.mask[0] & ~accepted & (example.rows[0] >= 0)
@@ -230,23 +230,23 @@ class SlowLane:
         )
 
     def _softmax(
-        self, lessons: Sequence[_Lesson], rows: Sequence[int], centre_D: Tensor
+        self, training_pairs: Sequence[_Lesson], rows: Sequence[int], centre_D: Tensor
     ) -> Callable[[Tensor], Tensor]:
         """The loss as a function of the raw vectors (U, D) of ``rows``."""
         place = {row: u for u, row in enumerate(rows)}
         popularity_U = torch.zeros(len(rows))
-        for lesson in lessons:
+        for lesson in training_pairs:
             for row, value in lesson.popularity.items():
                 popularity_U[place[row]] = value
-        history_BU, allowed_BU = torch.zeros(2, len(lessons), len(rows))
-        targets = {lesson.target for lesson in lessons if not lesson.impression}
-        for b, lesson in enumerate(lessons):
+        history_BU, allowed_BU = torch.zeros(2, len(training_pairs), len(rows))
+        targets = {lesson.target for lesson in training_pairs if not lesson.impression}
+        for b, lesson in enumerate(training_pairs):
             for age, row in enumerate(lesson.history):
                 history_BU[b, place[row]] += self._recipe.decay**age
             others = () if lesson.impression else targets - set(lesson.history)
             for row in {lesson.target, *lesson.refused, *others}:
                 allowed_BU[b, place[row]] = 1.0
-        target_B = torch.tensor([place[lesson.target] for lesson in lessons])
+        target_B = torch.tensor([place[lesson.target] for lesson in training_pairs])
 
         def loss(raw_UD: Tensor) -> Tensor:
             on = raw_UD.device
@@ -299,7 +299,7 @@ class _Lesson:
         return (*self.history, self.target, *self.refused)
 
 
-def _useful(examples: Remembered, count: int) -> list[Remembered]:
+def _useful(examples: ReplayBatch, count: int) -> list[ReplayBatch]:
     """The newest ``count`` with a history and an accepted item of several."""
     known = (examples.rows >= 0) & (examples.labels > 0)
     useful = (examples.history >= 0).any(1) & known.any(1) & (examples.mask.sum(1) > 1)

@@ -12,9 +12,9 @@ from streamrec.errors import SettingsError
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.loading import native_bfloat16
 from streamrec.settings import Adapter, LearningSettings, Precision, Settings
-from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
-from streamrec.tasks.ranking.model.encoder_rollout import Timetable
-from streamrec.tasks.ranking.model.head_trainer import FastRecipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
+from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
 from streamrec.tasks.ranking.model.learner import Recipe
 from streamrec.tasks.ranking.model.optimisers import RATES
 from streamrec.tasks.ranking.quota import QuotaRules
@@ -32,7 +32,7 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
     if found:
         raise SettingsError(found)
     learning = settings.learning
-    slow = SlowRecipe(
+    slow = AdapterRecipe(
         learning_rate=learning.rate or RATES[learning.optimiser],
         examples=learning.examples,
         clip_norm=learning.clip_norm,
@@ -49,7 +49,7 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
     trainer = settings.trainer
     quota = QuotaRules(trainer.quota_window, trainer.quota_user_share, trainer.quota_item_share)
     head = settings.head
-    fast = FastRecipe(
+    fast = HeadRecipe(
         learning_rate=head.rate,
         proximal=head.proximal,
         proximal_kl=head.proximal_kl,
@@ -64,7 +64,7 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
         quota=quota,
         fast=fast,
         slow=slow,
-        timetable=Timetable() if learning.challenge else Timetable(challenge_steps=0),
+        schedule=RolloutSchedule() if learning.challenge else RolloutSchedule(challenge_steps=0),
     )
 
 

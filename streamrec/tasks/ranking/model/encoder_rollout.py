@@ -8,7 +8,7 @@ The way of a version, in order:
 1. when the slow lane is due, a copy of the weights in training becomes a new version, and a
    thread begins to encode the catalogue with it (``tasks.ranking.model.publication``);
 2. ``flip_steps`` steps later, whenever the thread is done, it challenges the version in use
-   (``tasks.ranking.model.challenge``);
+   (``tasks.ranking.model.shadow_evaluation``);
 3. ``challenge_steps`` steps of the head later it is taken, with the head that has learned on its
    vectors, or dropped. The slow lane goes on from its own weights either way.
 
@@ -30,17 +30,17 @@ from streamrec.models.data_parallel import Followers
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.state_dicts import named, under
-from streamrec.ports import Challenged
-from streamrec.tasks.ranking.model.adapter_trainer import SlowLane, SlowRecipe
-from streamrec.tasks.ranking.model.challenge import Challenge
+from streamrec.ports import ShadowResult
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe, AdapterTrainer
 from streamrec.tasks.ranking.model.head import Head
-from streamrec.tasks.ranking.model.head_trainer import FastLane
+from streamrec.tasks.ranking.model.head_trainer import HeadTrainer
 from streamrec.tasks.ranking.model.publication import Publication
-from streamrec.tasks.ranking.model.replay_buffer import Remembered
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
+from streamrec.tasks.ranking.model.shadow_evaluation import ShadowEvaluation
 
 
 @dataclass(frozen=True, slots=True)
-class Timetable:
+class RolloutSchedule:
     """Of a version, from its publication on."""
 
     flip_steps: int = 32  # of the slow lane, until its index is asked for
@@ -48,43 +48,43 @@ class Timetable:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Successor:
+class NextEncoder:
     """A version to be taken. ``fast``: the head for it; None: the one in use."""
 
     encoder: TextEncoder
     index: ItemIndex
-    fast: FastLane | None = None
+    fast: HeadTrainer | None = None
 
 
-class Succession:
+class EncoderRollout:
     """Versions of one encoder, over one catalogue."""
 
     def __init__(
         self,
         encoder: TextEncoder,
-        recipe: SlowRecipe,
-        timetable: Timetable,
+        recipe: AdapterRecipe,
+        schedule: RolloutSchedule,
         catalogue: Catalogue,
         followers: Followers | None = None,
     ) -> None:
-        self.lane = SlowLane(encoder, recipe, followers)
-        self._timetable = timetable
+        self.lane = AdapterTrainer(encoder, recipe, followers)
+        self._timetable = schedule
         self._catalogue = catalogue
         self._coming: Publication | None = None
-        self._challenge: Challenge | None = None
+        self._challenge: ShadowEvaluation | None = None
 
     def close(self) -> None:
         """End what is going on aside."""
         if self._coming is not None:
             self._coming.abandon()
 
-    def compare(self, fresh: Remembered, replayed: Remembered, in_use: Head) -> None:
+    def compare(self, fresh: ReplayBatch, replayed: ReplayBatch, in_use: Head) -> None:
         """Let a challenger see a step's examples, before ``in_use`` learns them."""
         if self._challenge is not None:
             self._challenge.index.ensure(self._catalogue)
             self._challenge.step(fresh, replayed, in_use)
 
-    def end_challenge(self) -> tuple[Challenged | None, Successor | None]:
+    def end_challenge(self) -> tuple[ShadowResult | None, NextEncoder | None]:
         """End a challenge that is over: its verdict, and the version to be taken, if it won."""
         challenge = self._challenge
         if challenge is None or not challenge.over:
@@ -93,9 +93,9 @@ class Succession:
         verdict = challenge.verdict
         if not verdict.taken:
             return verdict, None
-        return verdict, Successor(challenge.encoder, challenge.index, challenge.fast)
+        return verdict, NextEncoder(challenge.encoder, challenge.index, challenge.fast)
 
-    def step(self, fresh: Remembered, replayed: Remembered, centre_D: Tensor) -> float | None:
+    def step(self, fresh: ReplayBatch, replayed: ReplayBatch, centre_D: Tensor) -> float | None:
         """One step of the slow lane; its loss, or None when no example can teach anything."""
         loss = self.lane.step(fresh.as_float(), replayed, self._items, centre_D)
         if loss is not None and self.lane.due:
@@ -104,7 +104,7 @@ class Succession:
             self._coming = Publication(self.lane.published(), self._catalogue, asked_for)
         return loss
 
-    def begin_challenge(self, fast: FastLane) -> Successor | None:
+    def begin_challenge(self, fast: HeadTrainer) -> NextEncoder | None:
         """Let the version on its way, once it is time, challenge ``fast``, the lane in use.
 
         Returns the version when there are no steps for a challenge: it is to be taken untried.
@@ -117,8 +117,8 @@ class Succession:
         index.ensure(self._catalogue)
         steps = min(self._timetable.challenge_steps, self.lane.until_due - 1)
         if not steps:
-            return Successor(coming.encoder, index)
-        self._challenge = Challenge(coming.encoder, index, fast.copied(), steps)
+            return NextEncoder(coming.encoder, index)
+        self._challenge = ShadowEvaluation(coming.encoder, index, fast.copied(), steps)
         return None
 
     def _items(self, rows: Sequence[int]) -> list[Item]:
@@ -139,7 +139,9 @@ class Succession:
                 state["challenger_centre"] = self._challenge.index.centre
         return state
 
-    def load_state(self, state: Mapping[str, Tensor], encoder: TextEncoder, fast: FastLane) -> None:
+    def load_state(
+        self, state: Mapping[str, Tensor], encoder: TextEncoder, fast: HeadTrainer
+    ) -> None:
         """Go on from ``state``, with the encoder and the fast lane in use.
 
         Raises KeyError, RuntimeError or GenerationRefused when the state does not fit.
@@ -153,6 +155,6 @@ class Succession:
         if challenger := under("challenger", state):
             version = encoder.with_adapter(challenger)
             index = ItemIndex(version, state.get("challenger_centre"))
-            self._challenge = Challenge.resumed(
+            self._challenge = ShadowEvaluation.resumed(
                 version, index, fast.copied(), under("challenge", state)
             )

@@ -32,7 +32,7 @@ from streamrec.lab.ablations.early_stopping import EarlyStopping
 from streamrec.models.state_dicts import named, under
 from streamrec.tasks.ranking.model.head import INPUTS, KINDS, Head
 from streamrec.tasks.ranking.model.losses import divergence, listwise
-from streamrec.tasks.ranking.model.replay_buffer import Remembered
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 MOMENT_EXAMPLES = 2_000.0
 """The running standardisation forgets over this many examples, once it has seen them."""
@@ -40,7 +40,7 @@ LEAST_DEVIATION = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
-class FastRecipe:
+class HeadRecipe:
     """How the head is trained. The defaults were tuned over kinds of streams, not one file."""
 
     learning_rate: float = 5e-3
@@ -58,10 +58,10 @@ class FastRecipe:
     hidden: bool = True  # False: the linear part alone is learned
 
 
-class FastLane:
+class HeadTrainer:
     """One head in training, and its average that is served."""
 
-    def __init__(self, recipe: FastRecipe, generator: torch.Generator) -> None:
+    def __init__(self, recipe: HeadRecipe, generator: torch.Generator) -> None:
         self._recipe = recipe
         self.head = Head(generator)
         self._used_D = torch.tensor([float(name in recipe.inputs) for name in INPUTS])
@@ -83,7 +83,7 @@ class FastLane:
             lr=recipe.learning_rate,
         )
 
-    def observe(self, fresh: Remembered) -> None:
+    def observe(self, fresh: ReplayBatch) -> None:
         """Fresh examples judge what is served, then move standardisation and mix of kinds."""
         if self._recipe.judged_steps and self._trial.failed(self.averaged, fresh):
             self._go_back()
@@ -107,7 +107,7 @@ class FastLane:
             head.deviation_D.copy_(deviation)
             head.served_kind.fill_(self._served_kind())
 
-    def step(self, batch: Remembered) -> dict[str, float]:
+    def step(self, batch: ReplayBatch) -> dict[str, float]:
         """One optimiser step; the mean losses by name."""
         self.steps += 1
         self._optimiser.param_groups[0]["lr"] = rate(self._recipe, self.steps)
@@ -139,9 +139,9 @@ class FastLane:
         self._moments = MOMENT_EXAMPLES * torch.stack([ones, mean, deviation**2 + mean**2])
         self.kinds_seen[int(self.head.served_kind)] = 1.0
 
-    def copied(self) -> FastLane:
+    def copied(self) -> HeadTrainer:
         """Another lane that would go on exactly as this one."""
-        copied = FastLane(self._recipe, torch.Generator())
+        copied = HeadTrainer(self._recipe, torch.Generator())
         copied.load_state({name: value.clone() for name, value in self.state().items()})
         return copied
 
@@ -155,7 +155,7 @@ class FastLane:
         kind = ExampleKind.IMPRESSION if impressions >= next_clicks else ExampleKind.NEXT_CLICK
         return KINDS.index(kind)
 
-    def _calibration(self, scores_BC: Tensor, batch: Remembered) -> Tensor:
+    def _calibration(self, scores_BC: Tensor, batch: ReplayBatch) -> Tensor:
         logits_BC = self.head.calibrated_logit(scores_BC, batch.kind[:, None])
         losses_BC = functional.binary_cross_entropy_with_logits(
             logits_BC, batch.labels, reduction="none"
@@ -163,7 +163,7 @@ class FastLane:
         weights_BC = batch.mask * batch.weight[:, None]
         return (losses_BC * weights_BC).sum() / weights_BC.sum().clamp(min=1)
 
-    def _proximal(self, scores_BC: Tensor, batch: Remembered) -> Tensor:
+    def _proximal(self, scores_BC: Tensor, batch: ReplayBatch) -> Tensor:
         """Pulls towards the served weights, the champion's in all but name."""
         pairs = zip(self.head.score_parameters(), self.averaged.score_parameters(), strict=True)
         distance = torch.stack([(p - a).pow(2).sum() for p, a in pairs]).sum()
@@ -221,7 +221,7 @@ class FastLane:
         self._optimiser.load_state_dict(whole | {"state": slots})
 
 
-def rate(recipe: FastRecipe, step: int) -> float:
+def rate(recipe: HeadRecipe, step: int) -> float:
     """Learning rate of a step (from 1): warm-up once, then cosine cycles (Loshchilov & Hutter
     2017) where the recipe has them."""
     warm = min(1.0, step / recipe.warmup_steps)

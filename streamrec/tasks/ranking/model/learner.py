@@ -29,15 +29,19 @@ from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import Generation, write_weights
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.state_dicts import named, under
-from streamrec.ports import Challenged, LearnReport, Scorer
+from streamrec.ports import LearnReport, Scorer, ShadowResult
 from streamrec.tasks.ranking.model import learner_files
-from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
-from streamrec.tasks.ranking.model.encoder_rollout import Succession, Successor, Timetable
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import (
+    EncoderRollout,
+    NextEncoder,
+    RolloutSchedule,
+)
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.head_trainer import FastLane, FastRecipe
+from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, HeadTrainer
 from streamrec.tasks.ranking.model.ranker import Ranker
-from streamrec.tasks.ranking.model.replay_batch import move_to, remembered, restored
-from streamrec.tasks.ranking.model.replay_buffer import Remembered, ReplayMemory
+from streamrec.tasks.ranking.model.replay_batch import move_to, replay_batch, restored
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch, ReplayMemory
 from streamrec.tasks.ranking.quota import Quota, QuotaRules
 
 
@@ -52,7 +56,7 @@ class Vectors(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Rhythm and memory of learning."""
+    """TrainerSchedule and memory of learning."""
 
     step_examples: int = 32  # fresh examples per optimiser step
     replayed: int = 200  # older examples beside them
@@ -60,9 +64,9 @@ class Recipe:
     reservoir: int = 2_048
     candidates: int = 64  # kept of an example: accepted ones first, others sampled
     quota: QuotaRules = QuotaRules()
-    fast: FastRecipe = FastRecipe()
-    slow: SlowRecipe | None = SlowRecipe()  # None: the encoder is left as it is
-    timetable: Timetable = Timetable()
+    fast: HeadRecipe = HeadRecipe()
+    slow: AdapterRecipe | None = AdapterRecipe()  # None: the encoder is left as it is
+    schedule: RolloutSchedule = RolloutSchedule()
 
 
 class LearnerSnapshot(Ranker):
@@ -108,27 +112,29 @@ class OnlineLearner:
         self._encoder = encoder
         self._generator = torch.Generator().manual_seed(seed)
         self._quota = Quota(self._recipe.quota)
-        self._fast = FastLane(self._recipe.fast, self._generator)
+        self._fast = HeadTrainer(self._recipe.fast, self._generator)
         self._followers = followers
-        self._succession = self._succeeding(encoder)
+        self._rollout = self._succeeding(encoder)
         self._memory = ReplayMemory(
             self._recipe.recent, self._recipe.reservoir, self._recipe.candidates, len(INPUTS)
         )
-        self._waiting: Remembered | None = None
+        self._waiting: ReplayBatch | None = None
         self._centre_D = _centre_of(index)  # of the vectors that memory was made with
-        self._challenged: list[Challenged] = []
+        self._shadow_results: list[ShadowResult] = []
 
-    def _succeeding(self, encoder: TextEncoder | None) -> Succession | None:
+    def _succeeding(self, encoder: TextEncoder | None) -> EncoderRollout | None:
         """None: the encoder stays as it is."""
         recipe = self._recipe
         if encoder is None or recipe.slow is None or not encoder.trainable_parameters():
             return None
-        return Succession(encoder, recipe.slow, recipe.timetable, self._catalogue, self._followers)
+        return EncoderRollout(
+            encoder, recipe.slow, recipe.schedule, self._catalogue, self._followers
+        )
 
     def close(self) -> None:
         """End what is still going on aside. The learner must not be used afterwards."""
-        if self._succession is not None:
-            self._succession.close()
+        if self._rollout is not None:
+            self._rollout.close()
 
     def indexes(self) -> list[ItemIndex]:
         """The index that the head trains on, for others to share."""
@@ -145,7 +151,7 @@ class OnlineLearner:
         weights = self._quota.weigh(examples)
         if weights.any():
             self._follow_catalogue()
-            arrived = remembered(
+            arrived = replay_batch(
                 examples, weights, self.index.vectors, self._catalogue, self._recipe.candidates
             )
             waiting = arrived if self._waiting is None else self._waiting.joined(arrived)
@@ -158,8 +164,10 @@ class OnlineLearner:
         names = sorted({name for at in losses for name in at})
         means = {n: float(np.mean([at[n] for at in losses if n in at])) for n in names}
         limited = int((weights < 1).sum())
-        challenged, self._challenged = self._challenged, []
-        return LearnReport(len(examples), len(losses), len(slow), means, limited, tuple(challenged))
+        shadow_results, self._shadow_results = self._shadow_results, []
+        return LearnReport(
+            len(examples), len(losses), len(slow), means, limited, tuple(shadow_results)
+        )
 
     def forget(self, user_id: str) -> int:
         """Remove a user's examples from what is replayed and what waits for a step; how many.
@@ -174,31 +182,31 @@ class OnlineLearner:
             self._waiting = self._waiting[others]
         return waiting + self._memory.forget(user)
 
-    def _step(self, fresh: Remembered) -> dict[str, float]:
+    def _step(self, fresh: ReplayBatch) -> dict[str, float]:
         replayed = self._memory.draw(self._recipe.replayed, self._generator)
-        if self._succession is not None:
-            self._succession.compare(fresh, replayed, self._fast.averaged)
+        if self._rollout is not None:
+            self._rollout.compare(fresh, replayed, self._fast.averaged)
         self._fast.observe(fresh)
         losses = self._fast.step(fresh.as_float().joined(replayed))
         self._memory.add(fresh, self._generator)
-        if self._succession is None or not isinstance(self.index, ItemIndex):
+        if self._rollout is None or not isinstance(self.index, ItemIndex):
             return losses
-        loss = self._succession.step(fresh, replayed, self.index.centre)
-        self._succeed(self._succession)
+        loss = self._rollout.step(fresh, replayed, self.index.centre)
+        self._succeed(self._rollout)
         return losses if loss is None else losses | {"encoder": loss}
 
-    def _succeed(self, succession: Succession) -> None:
+    def _succeed(self, rollout: EncoderRollout) -> None:
         """Take the encoder version whose time has come, if one's has."""
-        verdict, won = succession.end_challenge()
+        verdict, won = rollout.end_challenge()
         if verdict is not None:
-            self._challenged.append(verdict)
-        successor = won or succession.begin_challenge(self._fast)
-        if successor is not None:
-            self._take(successor)
+            self._shadow_results.append(verdict)
+        next_encoder = won or rollout.begin_challenge(self._fast)
+        if next_encoder is not None:
+            self._take(next_encoder)
 
-    def _take(self, successor: Successor) -> None:
-        self.index, self._encoder = successor.index, successor.encoder
-        self._fast = successor.fast or self._fast
+    def _take(self, next_encoder: NextEncoder) -> None:
+        self.index, self._encoder = next_encoder.index, next_encoder.encoder
+        self._fast = next_encoder.fast or self._fast
         self._refresh_similarities()
 
     def _follow_catalogue(self) -> None:
@@ -229,7 +237,11 @@ class OnlineLearner:
         Raises:
             TypeError: ``scorer`` is not a snapshot of a learner that has an encoder.
         """
-        if not isinstance(scorer, LearnerSnapshot) or scorer.encoder is None or scorer.centre_D is None:
+        if (
+            not isinstance(scorer, LearnerSnapshot)
+            or scorer.encoder is None
+            or scorer.centre_D is None
+        ):
             raise TypeError("only the snapshot of a learner with an encoder can be written")
         write_weights(directory, scorer.encoder, scorer.head.state_dict(), scorer.centre_D)
 
@@ -253,7 +265,7 @@ class OnlineLearner:
             raise GenerationRefused(f"{read.manifest.generation}: {error}") from error
         self._encoder, self.index = encoder, ItemIndex(encoder, read.centre)
         self.close()
-        self._succession = self._succeeding(encoder)
+        self._rollout = self._succeeding(encoder)
 
     # -- resuming ---------------------------------------------------------------------
 
@@ -268,8 +280,8 @@ class OnlineLearner:
         state |= {f"quota.{k}": torch.from_numpy(v) for k, v in self._quota.state().items()}
         if self._waiting is not None:
             state |= {f"waiting.{f.name}": getattr(self._waiting, f.name) for f in _FIELDS}
-        if self._succession is not None and self._encoder is not None:
-            state |= self._succession.state()
+        if self._rollout is not None and self._encoder is not None:
+            state |= self._rollout.state()
             state |= named("served", self._encoder.adapter_state())
         if isinstance(self.index, ItemIndex) and self.index.settled:
             state["centre"] = self.index.centre
@@ -316,16 +328,16 @@ class OnlineLearner:
         self._memory.load_state(restored(under("memory", state), row_of_row))
         self._quota.load_state({k: v.numpy() for k, v in under("quota", state).items()})
         waiting = restored(under("waiting", state), row_of_row)
-        self._waiting = Remembered(**waiting) if waiting else None
-        if self._succession is not None and self._encoder is not None:
+        self._waiting = ReplayBatch(**waiting) if waiting else None
+        if self._rollout is not None and self._encoder is not None:
             self._encoder = self._encoder.with_adapter(under("served", state))
             self.index = ItemIndex(self._encoder, state.get("centre"))
             self._centre_D = self.index.centre
-            self._succession.load_state(state, self._encoder, self._fast)
+            self._rollout.load_state(state, self._encoder, self._fast)
         self._generator.set_state(state["random"])
 
 
-_FIELDS = fields(Remembered)
+_FIELDS = fields(ReplayBatch)
 
 
 def _centre_of(index: Vectors) -> Tensor | None:

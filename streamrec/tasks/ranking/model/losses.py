@@ -10,17 +10,17 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from streamrec.tasks.ranking.model.replay_buffer import Remembered
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 
-def listwise(scores_BC: Tensor, batch: Remembered) -> Tensor:
+def listwise(scores_BC: Tensor, batch: ReplayBatch) -> Tensor:
     """Mean softmax cross-entropy over examples that have both labels, by their weight; 0 when
     none has."""
     losses_B, weights_B = listwise_losses(scores_BC, batch)
     return (losses_B * weights_B).sum() / weights_B.sum().clamp(min=1)
 
 
-def listwise_losses(scores_BC: Tensor, batch: Remembered) -> tuple[Tensor, Tensor]:
+def listwise_losses(scores_BC: Tensor, batch: ReplayBatch) -> tuple[Tensor, Tensor]:
     """Of each example its softmax cross-entropy, and what it weighs: 0 without both labels."""
     logits_BC = (scores_BC - batch.log_q).masked_fill(~batch.mask, -1e4)
     positives_B = batch.labels.sum(1)
@@ -29,7 +29,7 @@ def listwise_losses(scores_BC: Tensor, batch: Remembered) -> tuple[Tensor, Tenso
     return losses_B, useful_B * batch.weight
 
 
-def divergence(served_BC: Tensor, trained_BC: Tensor, batch: Remembered) -> Tensor:
+def divergence(served_BC: Tensor, trained_BC: Tensor, batch: ReplayBatch) -> Tensor:
     """KL(served ‖ trained) of choosing among an example's candidates; mean over examples."""
     served, trained = (
         scores_BC.masked_fill(~batch.mask, -1e4).log_softmax(1)

@@ -19,23 +19,23 @@ from streamrec.core.examples import Example, ExampleKind, FloatArray, user_hash
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.tasks.ranking.features import FEATURES
 from streamrec.tasks.ranking.model.ranker import head_inputs
-from streamrec.tasks.ranking.model.replay_buffer import Remembered
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
 from streamrec.tasks.ranking.model.tensors import example_tensors
 
 
-def remembered(
+def replay_batch(
     examples: Sequence[Example],
     weights: FloatArray,
     vectors_ND: Tensor,
     catalogue: Catalogue,
     width: int,
-) -> Remembered:
+) -> ReplayBatch:
     """Those that weigh something, each with at most ``width`` candidates."""
     counted = [e for e, weight in zip(examples, weights, strict=True) if weight > 0]
     narrow = [narrowed(example, width) for example in counted]
     batch = example_tensors(narrow, catalogue, width)
-    return Remembered(
+    return ReplayBatch(
         inputs=head_inputs(vectors_ND, batch).half(),
         labels=batch.labels_BC,
         log_q=batch.log_q_BC,
@@ -73,7 +73,7 @@ def narrowed(example: Example, width: int) -> Example:
     )
 
 
-def move_to(vectors_ND: Tensor, memory: Remembered) -> None:
+def move_to(vectors_ND: Tensor, memory: ReplayBatch) -> None:
     """Compute the similarities of a memory anew, in place."""
     for start in range(0, len(memory), 256):
         part = slice(start, start + 256)

@@ -19,7 +19,7 @@ from streamrec.core.state.user_state import HISTORY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Remembered:
+class ReplayBatch:
     """Examples ready for a step: the head's inputs beside what they were made from."""
 
     inputs: Tensor  # (B, C, D) float16 in memory, float32 when drawn
@@ -35,19 +35,19 @@ class Remembered:
     def __len__(self) -> int:
         return len(self.kind)
 
-    def __getitem__(self, index: Tensor | slice) -> Remembered:
-        return Remembered(*(getattr(self, f.name)[index] for f in fields(self)))
+    def __getitem__(self, index: Tensor | slice) -> ReplayBatch:
+        return ReplayBatch(*(getattr(self, f.name)[index] for f in fields(self)))
 
-    def joined(self, other: Remembered) -> Remembered:
+    def joined(self, other: ReplayBatch) -> ReplayBatch:
         pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return Remembered(*(torch.cat(pair) for pair in pairs))
+        return ReplayBatch(*(torch.cat(pair) for pair in pairs))
 
-    def as_float(self) -> Remembered:
+    def as_float(self) -> ReplayBatch:
         return replace(self, inputs=self.inputs.float())
 
 
-def empty(slots: int, width: int, inputs: int) -> Remembered:
-    return Remembered(
+def empty(slots: int, width: int, inputs: int) -> ReplayBatch:
+    return ReplayBatch(
         inputs=torch.zeros(slots, width, inputs, dtype=torch.float16),
         labels=torch.zeros(slots, width),
         log_q=torch.zeros(slots, width),
@@ -77,7 +77,7 @@ class ReplayMemory:
         """Examples that have left the ring."""
         return max(0, self._seen - self._recent)
 
-    def add(self, examples: Remembered, generator: torch.Generator) -> None:
+    def add(self, examples: ReplayBatch, generator: torch.Generator) -> None:
         for b in range(len(examples)):
             slot = self._seen % self._recent
             if self._seen >= self._recent:
@@ -85,7 +85,7 @@ class ReplayMemory:
             self._seen += 1
             self._write(slot, examples, b)
 
-    def draw(self, count: int, generator: torch.Generator) -> Remembered:
+    def draw(self, count: int, generator: torch.Generator) -> ReplayBatch:
         """``count`` examples (fewer when there are fewer), half of them recent, distinct."""
         ring, old = min(self._seen, self._recent), min(self._retired, self._reservoir)
         from_old = min(old, count // 2)
@@ -115,7 +115,7 @@ class ReplayMemory:
             self._write(int(held[at]), self.stored, int(held[after]))
         return len(gone)
 
-    def _blank(self) -> Remembered:
+    def _blank(self) -> ReplayBatch:
         slots, width, inputs = self.stored.inputs.shape
         return empty(slots, width, inputs)
 
@@ -126,7 +126,7 @@ class ReplayMemory:
 
     def state(self) -> dict[str, Tensor]:
         held = self.held()
-        state = {f.name: getattr(self.stored, f.name)[held] for f in fields(Remembered)}
+        state = {f.name: getattr(self.stored, f.name)[held] for f in fields(ReplayBatch)}
         slots = torch.tensor([self._recent, self._reservoir])
         return state | {"seen": torch.tensor([self._seen]), "held": held, "slots": slots}
 
@@ -136,7 +136,7 @@ class ReplayMemory:
         if "slots" in state and state["slots"].tolist() != slots:
             raise RuntimeError(f"memory of {state['slots'].tolist()} slots, not of {slots}")
         self._seen = int(state["seen"])
-        for f in fields(Remembered):
+        for f in fields(ReplayBatch):
             getattr(self.stored, f.name)[state["held"]] = state[f.name]
 
     def _retire(self, slot: int, generator: torch.Generator) -> None:
@@ -147,6 +147,6 @@ class ReplayMemory:
         if place < self._reservoir:
             self._write(self._recent + place, self.stored, slot)
 
-    def _write(self, slot: int, source: Remembered, b: int) -> None:
-        for f in fields(Remembered):
+    def _write(self, slot: int, source: ReplayBatch, b: int) -> None:
+        for f in fields(ReplayBatch):
             getattr(self.stored, f.name)[slot] = getattr(source, f.name)[b]

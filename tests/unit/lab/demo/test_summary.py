@@ -73,7 +73,9 @@ def test_numbers_in_words() -> None:
     loop.quality.served_ranks = [0, None, None, 0]
     loop.quality.popular_ranks = [None, None, None, 0]
     loop.latency_ms = [40.0, 60.0]
-    facts = DemoFacts("films", 150, played_s=60, rollback_ms=31, forward_ms=420, rolled_back_from="g3")
+    facts = DemoFacts(
+        "films", 150, played_s=60, rollback_ms=31, forward_ms=420, rolled_back_from="g3"
+    )
     facts.swap_pauses_ms = [0.4, 0.6]
     summary = summarize(loop, memory(), facts)
     assert summary["quality"]["served"] == {"hr@10": 0.5, "ndcg@10": 0.5, "n": 4}

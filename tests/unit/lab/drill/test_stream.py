@@ -8,7 +8,7 @@ from streamrec.core.events import Interaction, Kind, Request
 from streamrec.errors import Refused
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import partition_for
-from streamrec.lab.drill.stream import Message, DrillStream, catalogue, items
+from streamrec.lab.drill.stream import DrillStream, Message, catalogue, items
 
 CODEC = WireCodec()
 PARTITIONS = 4

@@ -15,8 +15,8 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import CENTRE_ITEMS, ItemIndex
 from streamrec.tasks.ranking.features import FEATURES
-from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
-from streamrec.tasks.ranking.model.encoder_rollout import Timetable
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 from streamrec.tasks.ranking.model.publication import Publication
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
@@ -24,8 +24,8 @@ from tests.fakes.language_models import tiny_encoder
 from tests.unit.tasks.ranking.test_learner import Loop
 
 RECIPE = Recipe(
-    slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
-    timetable=Timetable(flip_steps=2, challenge_steps=0),
+    slow=AdapterRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
+    schedule=RolloutSchedule(flip_steps=2, challenge_steps=0),
 )
 STEP = RECIPE.step_examples
 
@@ -83,9 +83,9 @@ def test_what_is_learned_does_not_depend_on_when_the_index_was_built(
     late.learn(loop.examples[: 5 * STEP])
     gate.set()
     early.learn(loop.examples[: 4 * STEP])
-    assert early._succession is not None
-    assert early._succession._coming is not None
-    early._succession._coming.index()
+    assert early._rollout is not None
+    assert early._rollout._coming is not None
+    early._rollout._coming.index()
     early.learn(loop.examples[4 * STEP : 5 * STEP])
     for learner in (late, early):
         learner.learn(loop.examples[5 * STEP :])

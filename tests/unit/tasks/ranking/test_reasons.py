@@ -20,7 +20,9 @@ from streamrec.tasks.ranking.model import similarity
 from streamrec.tasks.ranking.model.head import INPUTS
 
 
-def seen(largest: str, raw=None, *, standard=None, nearest="Near", last="Last", size=1.0) -> ReasonInputs:
+def seen(
+    largest: str, raw=None, *, standard=None, nearest="Near", last="Last", size=1.0
+) -> ReasonInputs:
     names = [*{**(raw or {}), **(standard or {})}]
     return ReasonInputs(
         parts_G=np.array([size if group == largest else -1.0 for group in GROUPS], np.float32),

@@ -9,9 +9,9 @@ import pytest
 from streamrec.errors import SettingsError
 from streamrec.models.lora import adapt
 from streamrec.settings import Adapter, EncoderSettings, Optimiser, load
-from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
 from streamrec.tasks.ranking.model.config import problems, recipe_for
-from streamrec.tasks.ranking.model.head_trainer import FastRecipe
+from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
 from streamrec.tasks.ranking.model.learner import Recipe
 from streamrec.tasks.ranking.model.optimisers import RATES
 from tests.fakes.language_models import tiny_encoder, tiny_model
@@ -23,18 +23,18 @@ def settings_with(**names: str):
 
 def test_the_defaults_are_the_recipes() -> None:
     recipe = recipe_for(settings_with(), tiny_encoder())
-    assert recipe.slow == SlowRecipe()
-    assert replace(recipe, slow=SlowRecipe()) == Recipe()
+    assert recipe.slow == AdapterRecipe()
+    assert replace(recipe, slow=AdapterRecipe()) == Recipe()
 
 
 def test_a_step_may_have_more_examples() -> None:
     recipe = recipe_for(settings_with(learning_examples="48"), tiny_encoder())
-    assert recipe.slow == SlowRecipe(examples=48)
+    assert recipe.slow == AdapterRecipe(examples=48)
 
 
 def test_without_a_challenge_a_new_encoder_is_taken_untried() -> None:
     recipe = recipe_for(settings_with(learning_challenge="no"), tiny_encoder())
-    assert recipe.timetable == replace(Recipe().timetable, challenge_steps=0)
+    assert recipe.schedule == replace(Recipe().schedule, challenge_steps=0)
 
 
 def test_settings_of_the_head_reach_the_recipe() -> None:
@@ -49,7 +49,7 @@ def test_settings_of_the_head_reach_the_recipe() -> None:
         head_judged_steps="16",
     )
     recipe = recipe_for(settings, tiny_encoder())
-    assert recipe.fast == FastRecipe(
+    assert recipe.fast == HeadRecipe(
         learning_rate=0.01, proximal=0.5, proximal_kl=0.25, cycle_steps=128, judged_steps=16
     )
     assert (recipe.replayed, recipe.recent, recipe.reservoir) == (100, 64, 0)
@@ -68,7 +68,7 @@ def test_every_setting_reaches_the_recipe() -> None:
         trainer_seed="9",
     )
     assert recipe_for(settings, tiny_encoder()).slow == replace(
-        SlowRecipe(),
+        AdapterRecipe(),
         optimiser=Optimiser.ADAFACTOR,
         learning_rate=RATES[Optimiser.ADAFACTOR],
         weight_decay=0.1,

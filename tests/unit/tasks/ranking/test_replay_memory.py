@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from streamrec.core.examples import user_hash
-from streamrec.tasks.ranking.model.replay_buffer import Remembered, ReplayMemory, empty
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch, ReplayMemory, empty
 
 ANN, BOB = user_hash("ann"), user_hash("bob")
 RECENT, RESERVOIR = 4, 4
 
 
-def examples(*users: int) -> Remembered:
+def examples(*users: int) -> ReplayBatch:
     made = empty(len(users), 2, 3)
     made.user[:] = torch.tensor(users)
     made.inputs[:] = torch.arange(len(users)).view(-1, 1, 1) + 1

@@ -16,7 +16,7 @@ from streamrec.core.state.item_stats import ItemShare, share_half_lives
 from streamrec.core.state.pair_memory import PairRow, observe
 
 
-class PartitionShare:
+class PartialAggregate:
     """Item counts and pairs of one partition. Mutable: the fold owns it."""
 
     def __init__(self, partitions: int, repeats: int) -> None:

@@ -13,15 +13,15 @@ from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.settings import Optimiser
 from streamrec.tasks.ranking.features import FEATURES
-from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
-from streamrec.tasks.ranking.model.encoder_rollout import Successor, Timetable
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import NextEncoder, RolloutSchedule
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.tasks.ranking.test_learner import Loop
 
 RECIPE = Recipe(
-    slow=SlowRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
-    timetable=Timetable(flip_steps=0, challenge_steps=0),
+    slow=AdapterRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
+    schedule=RolloutSchedule(flip_steps=0, challenge_steps=0),
 )
 
 
@@ -75,7 +75,7 @@ def test_what_is_remembered_gets_the_new_similarities(loop: Loop) -> None:
     held = learner._memory.held()
     before = learner._memory.stored.inputs[held].clone()
     other = tiny_encoder(seed=5)
-    learner._take(Successor(other, index_of(other, loop)))
+    learner._take(NextEncoder(other, index_of(other, loop)))
     after = learner._memory.stored.inputs[held]
     statistics, similarities = slice(0, len(FEATURES)), slice(len(FEATURES), None)
     assert torch.equal(before[..., statistics], after[..., statistics])
@@ -83,7 +83,7 @@ def test_what_is_remembered_gets_the_new_similarities(loop: Loop) -> None:
 
 
 def test_the_slow_lane_learns_what_it_is_shown(loop: Loop) -> None:
-    recipe = replace(RECIPE, slow=SlowRecipe(publish_steps=10_000, learning_rate=1e-2))
+    recipe = replace(RECIPE, slow=AdapterRecipe(publish_steps=10_000, learning_rate=1e-2))
     learner = new_learner(loop, recipe)
     losses = [learner.learn(loop.examples[:64]).losses["encoder"] for _ in range(25)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
@@ -124,14 +124,14 @@ def test_a_snapshot_is_written_in_the_generation_layout(loop: Loop, tmp_path: Pa
 
 def weights(learner: OnlineLearner) -> torch.Tensor:
     """All trained weights, in a row."""
-    assert learner._succession is not None
+    assert learner._rollout is not None
     return torch.cat(
-        [p.detach().flatten() for p in learner._succession.lane._encoder.trainable_parameters()]
+        [p.detach().flatten() for p in learner._rollout.lane._encoder.trainable_parameters()]
     )
 
 
 def slow(loop: Loop, seed: int = 0, **changes: object) -> OnlineLearner:
-    recipe = SlowRecipe(publish_steps=2, warmup_steps=1, learning_rate=1e-2, **changes)  # type: ignore[arg-type]
+    recipe = AdapterRecipe(publish_steps=2, warmup_steps=1, learning_rate=1e-2, **changes)  # type: ignore[arg-type]
     return new_learner(loop, replace(RECIPE, slow=recipe), seed)
 
 
@@ -171,8 +171,8 @@ def test_each_choice_changes_what_is_learned_and_repeats_with_its_seed(
 
 def test_a_perturbation_leaves_the_cached_activations_alone(loop: Loop) -> None:
     learner = slow(loop, fgm=0.5)
-    assert learner._succession is not None
-    base = learner._succession.lane._encoder._base
+    assert learner._rollout is not None
+    base = learner._rollout.lane._encoder._base
     texts = [item.title + ". " + item.categories[0] for item in learner._items(range(5))]
     before = [row.clone() for row in base.activations(texts)]
     learner.learn(loop.examples[: 32 * 3])
@@ -182,8 +182,8 @@ def test_a_perturbation_leaves_the_cached_activations_alone(loop: Loop) -> None:
 
 def test_published_weights_are_the_mean_of_recent_ones(loop: Loop) -> None:
     learner = slow(loop, average=2)
-    assert learner._succession is not None
-    lane = learner._succession.lane
+    assert learner._rollout is not None
+    lane = learner._rollout.lane
     name = next(iter(lane._encoder.adapter_state()))
     learner.learn(loop.examples[:64])  # two steps: one publication
     first = lane._encoder.adapter_state()[name]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streamrec.core.examples import Example, ExampleKind, TrainingBatch
 from streamrec.core.ledger import ledger as watermarks
-from streamrec.core.ledger.ledger import Ledger, ExamplePosition, OffsetSpan
+from streamrec.core.ledger.ledger import ExamplePosition, Ledger, OffsetSpan
 
 
 def example(partition: int, offset: int, index: int) -> Example:
@@ -123,7 +123,9 @@ def test_a_lost_batch_is_found_and_named(counts: list[int], cuts: set[int], lost
             ledger, intake = ledger.admit(batch)
             holes += [intake.hole] if intake.hole else []
     covered = gone is None or gone is batches[-1] or gone.from_offset == gone.to_offset
-    assert holes == ([] if covered or gone is None else [OffsetSpan(gone.from_offset, gone.to_offset)])
+    assert holes == (
+        [] if covered or gone is None else [OffsetSpan(gone.from_offset, gone.to_offset)]
+    )
     mark = ledger.partitions[0]
     assert mark.lost == sum(hole.end - hole.start for hole in holes)
     assert mark.holes == tuple(holes)

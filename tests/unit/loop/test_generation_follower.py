@@ -11,7 +11,7 @@ from streamrec.core.release.registry import Action, ControlRecord, Pin, Registry
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
 from streamrec.loop.releasing.attested import AttestedStore
-from streamrec.loop.serving.generation_follower import Obedience
+from streamrec.loop.serving.generation_follower import GenerationFollower
 from tests.fakes.registry import FakeRegistryStore
 from tests.fakes.serving import FakeHotSwap
 
@@ -21,7 +21,7 @@ WHOLE = hashlib.sha256(b"{}").hexdigest()
 
 
 class Worker:
-    """An ``Obedience`` that hears what a registry decides."""
+    """An ``GenerationFollower`` that hears what a registry decides."""
 
     def __init__(self, tmp_path: Path, keep: int = 2) -> None:
         self.store = FakeRegistryStore(tmp_path / "registry")
@@ -32,9 +32,9 @@ class Worker:
             self.store.put(f"g{n}", self.finished)
         self.swap = FakeHotSwap(Catalogue())
         self.attested = AttestedStore(self.store)
-        self.obedience = Obedience(self.attested, self.swap, self.swap.catalogue, keep=keep)
+        self.follower = GenerationFollower(self.attested, self.swap, self.swap.catalogue, keep=keep)
         self.changes = 0
-        self.obedience.on_change(self._count)
+        self.follower.on_change(self._count)
         self.state = RegistryState()
 
     def _count(self) -> None:
@@ -44,16 +44,16 @@ class Worker:
         self.state = state
         record = ControlRecord(action, "ana", "x", 1, state, generation, WHOLE)
         self.attested.note(record)
-        self.obedience.hear(record)
+        self.follower.hear(record)
 
     def release(self, *generations: str) -> None:
         """Stage, load, activate, flip: a whole release of each."""
         for generation in generations:
             self.hear(Action.STAGE, transitions.stage(self.state, generation), generation)
-            self.obedience.prepare()
+            self.follower.prepare()
             self.hear(Action.ACTIVATE, transitions.promote(self.state, generation), generation)
-            self.obedience.flip()
-            self.obedience.prepare()
+            self.follower.flip()
+            self.follower.prepare()
 
     @property
     def active(self) -> str | None:
@@ -68,24 +68,24 @@ def worker(tmp_path) -> Worker:
 def test_a_staged_generation_is_loaded_and_does_not_answer_yet(worker) -> None:
     worker.release("g1")
     worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
-    assert worker.obedience.report()["staged"] is None
-    worker.obedience.prepare()
-    assert not worker.obedience.flip()
-    report = worker.obedience.report()
+    assert worker.follower.report()["staged"] is None
+    worker.follower.prepare()
+    assert not worker.follower.flip()
+    report = worker.follower.report()
     assert (report["active"], report["staged"], report["revision"]) == ("g1", "g2", 3)
 
 
 def test_activation_flips_once_and_says_so(worker) -> None:
     worker.release("g1")
     worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
-    worker.obedience.prepare()
+    worker.follower.prepare()
     worker.hear(Action.ACTIVATE, transitions.promote(worker.state, "g2"), "g2")
-    assert worker.obedience.report()["revision"] == 3  # heard, but not obeyed before the flip
+    assert worker.follower.report()["revision"] == 3  # heard, but not obeyed before the flip
     before = worker.changes
-    assert worker.obedience.flip()
-    assert not worker.obedience.flip()
+    assert worker.follower.flip()
+    assert not worker.follower.flip()
     assert worker.changes == before + 1
-    assert worker.obedience.report() == {
+    assert worker.follower.report() == {
         "active": "g2",
         "staged": None,
         "canary": None,
@@ -98,11 +98,11 @@ def test_a_rollback_needs_no_loading(worker) -> None:
     worker.release("g1", "g2", "g3")
     loads = list(worker.swap.staged)
     worker.hear(Action.ROLLBACK, transitions.rollback(worker.state, PIN), "g2")
-    assert worker.obedience.flip()
+    assert worker.follower.flip()
     assert worker.active == "g2"
-    worker.obedience.prepare()
+    worker.follower.prepare()
     worker.hear(Action.ACTIVATE, transitions.activate(worker.state, "g3"), "g3")
-    assert worker.obedience.flip()  # and neither does going forward again
+    assert worker.follower.flip()  # and neither does going forward again
     assert worker.active == "g3"
     assert worker.swap.staged == loads
 
@@ -110,11 +110,11 @@ def test_a_rollback_needs_no_loading(worker) -> None:
 def test_a_late_starter_loads_the_champion_first_then_what_it_may_go_back_to(worker) -> None:
     state = RegistryState(9, "g4", ("g1", "g2", "g3"), staged="g5")
     worker.hear(Action.STAGE, state, "g5")
-    worker.obedience.prepare()
+    worker.follower.prepare()
     assert worker.swap.staged == ["g4", "g5", "g3", "g2"]
-    worker.obedience.flip()
-    assert worker.obedience.report()["active"] == "g4"
-    assert worker.obedience.report()["revision"] == 9
+    worker.follower.flip()
+    assert worker.follower.report()["active"] == "g4"
+    assert worker.follower.report()["revision"] == 9
 
 
 def test_no_more_generations_are_kept_than_wanted(tmp_path) -> None:
@@ -126,7 +126,7 @@ def test_no_more_generations_are_kept_than_wanted(tmp_path) -> None:
 def test_a_refused_generation_keeps_the_champion_and_names_the_reason(worker) -> None:
     worker.swap.refuses["g2"] = "wrong base model"
     worker.release("g1", "g2")
-    report = worker.obedience.report()
+    report = worker.follower.report()
     assert report["active"] == "g1"
     assert report["refused"] == {"g2": "wrong base model"}
     assert report["revision"] == worker.state.revision  # as far as it will ever come
@@ -135,9 +135,9 @@ def test_a_refused_generation_keeps_the_champion_and_names_the_reason(worker) ->
 def test_a_generation_nobody_has_keeps_the_champion(worker) -> None:
     worker.release("g1")
     worker.hear(Action.STAGE, transitions.stage(worker.state, "g99"), "g99")
-    worker.obedience.prepare()
+    worker.follower.prepare()
     assert worker.active == "g1"
-    assert "not in the registry" in worker.obedience.report()["refused"]["g99"]
+    assert "not in the registry" in worker.follower.report()["refused"]["g99"]
 
 
 def change(worker: Worker, generation: str) -> None:
@@ -149,7 +149,7 @@ def test_a_changed_generation_is_never_staged_and_the_fleet_hears_why(worker) ->
     worker.release("g1")
     change(worker, "g2")
     worker.release("g2")
-    report = worker.obedience.report()
+    report = worker.follower.report()
     assert (report["active"], report["staged"]) == ("g1", None)
     assert "g2 was changed in the registry behind the control log" in report["refused"]["g2"]
     assert worker.swap.staged == ["g1"]
@@ -159,7 +159,7 @@ def test_a_change_of_what_is_loaded_already_does_not_reach_the_answers(worker) -
     worker.release("g1", "g2")
     change(worker, "g1")
     worker.hear(Action.ROLLBACK, transitions.rollback(worker.state, PIN), "g1")
-    assert worker.obedience.flip()  # in memory is what was released
+    assert worker.follower.flip()  # in memory is what was released
     assert worker.active == "g1"
     assert worker.swap.staged == ["g1", "g2"]
 
@@ -169,9 +169,9 @@ def test_a_rollback_to_what_was_changed_and_is_not_warm_any_more_is_refused(tmp_
     worker.release("g1", "g2", "g3", "g4")
     change(worker, "g1")
     worker.hear(Action.ROLLBACK, transitions.rollback(worker.state, PIN, "g1"), "g1")
-    worker.obedience.prepare()
-    assert not worker.obedience.flip()
-    report = worker.obedience.report()
+    worker.follower.prepare()
+    assert not worker.follower.flip()
+    report = worker.follower.report()
     assert report["active"] == "g4"
     assert "behind the control log" in report["refused"]["g1"]
     assert report["revision"] == worker.state.revision  # as far as it will ever come
@@ -181,9 +181,9 @@ def test_a_changed_canary_answers_nobody(worker) -> None:
     worker.release("g1")
     change(worker, "g2")
     canary_of(worker, "g2")
-    worker.obedience.prepare()
-    assert worker.obedience.canary is None
-    assert "g2" in worker.obedience.report()["refused"]
+    worker.follower.prepare()
+    assert worker.follower.canary is None
+    assert "g2" in worker.follower.report()["refused"]
 
 
 def test_what_is_restored_is_taken_when_it_is_named_again(worker) -> None:
@@ -192,8 +192,8 @@ def test_what_is_restored_is_taken_when_it_is_named_again(worker) -> None:
     worker.release("g2")
     (worker.store.get("g2") / "manifest.json").write_text("{}")
     worker.hear(Action.PIN, transitions.pin(worker.state, PIN), "g2")
-    worker.obedience.prepare()
-    assert worker.obedience.flip()
+    worker.follower.prepare()
+    assert worker.follower.flip()
     assert worker.active == "g2"
 
 
@@ -201,32 +201,32 @@ def test_a_generation_named_again_is_tried_again(worker) -> None:
     worker.swap.refuses["g2"] = "half-written"
     worker.release("g1")
     worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
-    worker.obedience.prepare()
-    worker.obedience.prepare()
+    worker.follower.prepare()
+    worker.follower.prepare()
     del worker.swap.refuses["g2"]
-    worker.obedience.prepare()
-    assert worker.obedience.report()["refused"]  # not by itself
+    worker.follower.prepare()
+    assert worker.follower.report()["refused"]  # not by itself
     worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
-    worker.obedience.prepare()
-    assert worker.obedience.report()["staged"] == "g2"
-    assert worker.obedience.report()["refused"] == {}
+    worker.follower.prepare()
+    assert worker.follower.report()["staged"] == "g2"
+    assert worker.follower.report()["refused"] == {}
 
 
 def test_a_refusal_is_forgotten_when_nobody_wants_the_generation_any_more(worker) -> None:
     worker.swap.refuses["g2"] = "wrong base model"
     worker.release("g1")
     worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
-    worker.obedience.prepare()
+    worker.follower.prepare()
     worker.hear(Action.REJECT, transitions.reject(worker.state, "g2"), "g3")
-    worker.obedience.prepare()
-    assert worker.obedience.report()["refused"] == {}
+    worker.follower.prepare()
+    assert worker.follower.report()["refused"] == {}
 
 
 def test_a_pin_changes_nothing_but_the_revision(worker) -> None:
     worker.release("g1")
     worker.hear(Action.PIN, transitions.pin(worker.state, PIN), "g1")
-    assert not worker.obedience.flip()
-    assert worker.obedience.report()["revision"] == 3
+    assert not worker.follower.flip()
+    assert worker.follower.report()["revision"] == 3
 
 
 def test_items_that_cannot_be_encoded_do_not_end_the_worker(worker, caplog) -> None:
@@ -235,8 +235,8 @@ def test_items_that_cannot_be_encoded_do_not_end_the_worker(worker, caplog) -> N
 
     worker.release("g1")
     worker.swap.ensure = broken
-    worker.obedience.prepare()
-    worker.obedience.prepare()
+    worker.follower.prepare()
+    worker.follower.prepare()
     assert caplog.text.count("not finite") == 1
     worker.release("g2")
     assert worker.active == "g2"
@@ -244,19 +244,19 @@ def test_items_that_cannot_be_encoded_do_not_end_the_worker(worker, caplog) -> N
 
 def canary_of(worker: Worker, generation: str) -> None:
     worker.hear(Action.STAGE, transitions.stage(worker.state, generation), generation)
-    worker.obedience.prepare()
+    worker.follower.prepare()
     rule = Canary(generation, 0.25, generation, 1)
     worker.hear(Action.CANARY, transitions.try_out(worker.state, rule), generation)
-    worker.obedience.flip()
+    worker.follower.flip()
 
 
 def test_a_canary_answers_beside_the_champion_and_is_kept_warm(worker) -> None:
     worker.release("g1")
     canary_of(worker, "g2")
-    worker.obedience.prepare()
+    worker.follower.prepare()
     assert worker.active == "g1"
-    assert worker.obedience.canary.model is worker.swap.warm["g2"]
-    report = worker.obedience.report()
+    assert worker.follower.canary.model is worker.swap.warm["g2"]
+    report = worker.follower.report()
     assert (report["active"], report["canary"], report["revision"]) == ("g1", "g2", 4)
 
 
@@ -264,27 +264,27 @@ def test_an_abandoned_canary_answers_nobody_and_is_forgotten(worker) -> None:
     worker.release("g1")
     canary_of(worker, "g2")
     worker.hear(Action.ABANDON, transitions.abandon(worker.state, "g2"), "g2")
-    assert not worker.obedience.flip()
-    worker.obedience.prepare()
-    assert worker.obedience.canary is None
+    assert not worker.follower.flip()
+    worker.follower.prepare()
+    assert worker.follower.canary is None
     assert not worker.swap.is_warm("g2")
-    assert worker.obedience.report()["revision"] == 5
+    assert worker.follower.report()["revision"] == 5
 
 
 def test_a_promoted_canary_becomes_champion_in_one_flip(worker) -> None:
     worker.release("g1")
     canary_of(worker, "g2")
     worker.hear(Action.ACTIVATE, transitions.promote(worker.state, "g2"), "g2")
-    assert worker.obedience.flip()
-    assert (worker.active, worker.obedience.canary) == ("g2", None)
+    assert worker.follower.flip()
+    assert (worker.active, worker.follower.canary) == ("g2", None)
 
 
 def test_a_worker_that_cannot_load_the_canary_obeys_without_it(worker) -> None:
     worker.release("g1")
     worker.swap.refuses["g2"] = "too large"
     canary_of(worker, "g2")
-    worker.obedience.prepare()
-    report = worker.obedience.report()
+    worker.follower.prepare()
+    report = worker.follower.report()
     assert (report["canary"], report["revision"]) == (None, 4)
     assert report["refused"] == {"g2": "too large"}
 
@@ -296,4 +296,4 @@ def test_a_canary_waits_for_its_own_champion(worker) -> None:
     worker.hear(Action.ACTIVATE, transitions.activate(worker.state, "g3"), "g3")
     canary_of(worker, "g2")
     assert worker.swap.is_warm("g2")
-    assert (worker.active, worker.obedience.canary) == ("g1", None)
+    assert (worker.active, worker.follower.canary) == ("g1", None)

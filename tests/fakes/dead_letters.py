@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streamrec.core.dead_letters import Origin, DeadLetterPosition, Resent
+from streamrec.core.dead_letters import DeadLetterPosition, Origin, Resent
 from streamrec.errors import TooLarge, Unavailable
 
 
 @dataclass
-class FakeOutlet:
+class FakeProducer:
     """``sent``: (topic, key, value, headers). ``fails``: raised instead of sending."""
 
     sent: list[tuple[str, bytes | None, bytes | None, Mapping[str, str]]] = field(

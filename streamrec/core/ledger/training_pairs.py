@@ -13,7 +13,7 @@ from streamrec.core.release.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingPair:
     """An example of the person: its mini-batch, and the event that closed it."""
 
     batch: int
@@ -30,23 +30,23 @@ class GenerationRange:
 
 
 def learned_from(
-    manifests: Iterable[Manifest], lessons: Sequence[Lesson], user_id: str
+    manifests: Iterable[Manifest], training_pairs: Sequence[TrainingPair], user_id: str
 ) -> list[GenerationRange]:
     """The generations with at least one of the lessons in them, as they come."""
-    counted = (GenerationRange(m.generation, _count(m, lessons, user_id)) for m in manifests)
+    counted = (GenerationRange(m.generation, _count(m, training_pairs, user_id)) for m in manifests)
     return [found for found in counted if found.examples]
 
 
-def _count(manifest: Manifest, lessons: Sequence[Lesson], user_id: str) -> int:
+def _count(manifest: Manifest, training_pairs: Sequence[TrainingPair], user_id: str) -> int:
     _, end = manifest.training.get("batches") or (0, 0)
     ranges = manifest.training.get("quarantine", [])
     return sum(
         lesson.batch < end and not any(_covers(at, lesson, user_id) for at in ranges)
-        for lesson in lessons
+        for lesson in training_pairs
     )
 
 
-def _covers(at: dict[str, object], lesson: Lesson, user_id: str) -> bool:
+def _covers(at: dict[str, object], lesson: TrainingPair, user_id: str) -> bool:
     """``at``: a ``core.ledger.quarantine.Quarantine`` as its fields."""
     start, end = at["start"], at["end"]
     return (
@@ -58,9 +58,9 @@ def _covers(at: dict[str, object], lesson: Lesson, user_id: str) -> bool:
     )
 
 
-def span(lessons: Sequence[Lesson]) -> str:
+def span(training_pairs: Sequence[TrainingPair]) -> str:
     """The range of events that closed them, as ``--quarantine`` takes it; "" without any."""
-    if not lessons:
+    if not training_pairs:
         return ""
-    offsets = [lesson.offset for lesson in lessons]
-    return f"{lessons[0].partition}:{min(offsets)}-{max(offsets) + 1}"
+    offsets = [lesson.offset for lesson in training_pairs]
+    return f"{training_pairs[0].partition}:{min(offsets)}-{max(offsets) + 1}"

@@ -1,4 +1,4 @@
-"""Runs a command that dies with its parent: ``python tether.py PARENT_PID COMMAND ...``.
+"""Runs a command that dies with its parent: ``python parent_death.py PARENT_PID COMMAND ...``.
 
 Used as a script between ``fork`` and ``exec``, because a ``preexec_fn`` is unsafe in a
 process with threads; a fork that becomes no other program calls ``die_with_parent``. Linux

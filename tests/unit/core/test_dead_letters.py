@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from streamrec.core.dead_letters import (
-    DeadLetterSelection,
-    Letter,
-    Origin,
     DeadLetterPosition,
+    DeadLetterRecord,
+    DeadLetterSelection,
+    Origin,
     advice,
     counts,
     parse_age_ms,
@@ -59,13 +59,17 @@ def test_a_choice_narrows_by_what_it_names():
     letter = dead_letter()
     assert DeadLetterSelection().takes(letter)
     assert DeadLetterSelection("events", "malformed", 1000).takes(letter)
-    for other in (DeadLetterSelection("items"), DeadLetterSelection(code="too-large"), DeadLetterSelection(since_ms=1001)):
+    for other in (
+        DeadLetterSelection("items"),
+        DeadLetterSelection(code="too-large"),
+        DeadLetterSelection(since_ms=1001),
+    ):
         assert not other.takes(letter)
 
 
 def test_letters_are_counted_by_topic_and_code_the_most_frequent_first():
     letters = [
-        Letter(DeadLetterPosition(0, n), dead_letter(topic, code))
+        DeadLetterRecord(DeadLetterPosition(0, n), dead_letter(topic, code))
         for n, (topic, code) in enumerate(
             [("items", "malformed"), ("events", "too-large"), ("events", "too-large")]
         )

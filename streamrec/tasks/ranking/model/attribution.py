@@ -24,8 +24,8 @@ from torch import Tensor
 from streamrec.errors import GenerationRefused
 from streamrec.models.generation import CENTRE, HEAD_FILE, file_digest, read_manifest
 from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.lists.attribution import ItemAttribution
 from streamrec.tasks.ranking.lists.explanation import Explanation
-from streamrec.tasks.ranking.lists.hindsight import ItemHindsight
 from streamrec.tasks.ranking.lists.reasons import GROUPS
 from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.parts import take_apart
@@ -55,7 +55,7 @@ def load_head(directory: Path) -> Head:
 
 
 @torch.no_grad()
-def look_back(head: Head, kept: Explanation) -> list[ItemHindsight]:
+def look_back(head: Head, kept: Explanation) -> list[ItemAttribution]:
     """Every item of a kept answer, in its order.
 
     Raises GenerationRefused when its inputs are not the head's.
@@ -69,7 +69,7 @@ def look_back(head: Head, kept: Explanation) -> list[ItemHindsight]:
     logits_K = head.calibrated_logit(scores_K, kind)
     effects_KH = _effects(head, raw_KD, torch.from_numpy(kept.closeness_KH))
     return [
-        ItemHindsight(
+        ItemAttribution(
             item_id=item_id,
             linear=dict(zip(GROUPS, parts.linear_TG[k].tolist(), strict=True)),
             network=dict(zip(GROUPS, parts.network_TG[k].tolist(), strict=True)),

@@ -23,22 +23,24 @@ from torch import Tensor
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.state_dicts import named, under
-from streamrec.ports import Challenged
+from streamrec.ports import ShadowResult
 from streamrec.tasks.ranking.features import FEATURES
 from streamrec.tasks.ranking.model.head import Head
-from streamrec.tasks.ranking.model.head_trainer import FastLane
+from streamrec.tasks.ranking.model.head_trainer import HeadTrainer
 from streamrec.tasks.ranking.model.losses import listwise_losses
-from streamrec.tasks.ranking.model.replay_buffer import Remembered
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
 
 USED_TO = 1 / 3
 """Part of a challenge in which nothing is compared."""
 
 
-class Challenge:
+class ShadowEvaluation:
     """``fast`` learns on the vectors of ``index``, made by ``encoder``."""
 
-    def __init__(self, encoder: TextEncoder, index: ItemIndex, fast: FastLane, steps: int) -> None:
+    def __init__(
+        self, encoder: TextEncoder, index: ItemIndex, fast: HeadTrainer, steps: int
+    ) -> None:
         """``fast``: a copy of the fast lane in use; ``steps``: from the first to the verdict."""
         self.encoder, self.index, self.fast = encoder, index, fast
         self._steps = steps
@@ -50,15 +52,15 @@ class Challenge:
         return self._taken >= self._steps
 
     @property
-    def verdict(self) -> Challenged:
+    def verdict(self) -> ShadowResult:
         """As it stands. The error takes examples as independent."""
         weight, gains, squares = self._sums.tolist()
         count = max(1.0, weight)
         gain = gains / count
         error = math.sqrt(max(0.0, squares / count - gain**2) / count)
-        return Challenged(self.index.encoder_version, gain, error, gain > error)
+        return ShadowResult(self.index.encoder_version, gain, error, gain > error)
 
-    def step(self, fresh: Remembered, replayed: Remembered, in_use: Head) -> None:
+    def step(self, fresh: ReplayBatch, replayed: ReplayBatch, in_use: Head) -> None:
         """Compare on ``fresh``, which neither head has learned; then learn both."""
         ours = self._through_new_vectors(fresh)
         if self._taken >= self._steps * USED_TO:
@@ -67,7 +69,7 @@ class Challenge:
         self.fast.step(ours.as_float().joined(self._through_new_vectors(replayed)))
         self._taken += 1
 
-    def _through_new_vectors(self, batch: Remembered) -> Remembered:
+    def _through_new_vectors(self, batch: ReplayBatch) -> ReplayBatch:
         """The same examples, their similarities by the new index."""
         sims_BCS = candidate_similarities(
             self.index.vectors, batch.history.long(), batch.rows.long()
@@ -77,7 +79,7 @@ class Challenge:
         return replace(batch, inputs=inputs_BCD)
 
     @torch.no_grad()
-    def _compare(self, theirs: Remembered, ours: Remembered, in_use: Head) -> None:
+    def _compare(self, theirs: ReplayBatch, ours: ReplayBatch, in_use: Head) -> None:
         loss_B, weight_B = listwise_losses(in_use(theirs.inputs.float()), theirs)
         our_loss_B, _ = listwise_losses(self.fast.averaged(ours.inputs.float()), ours)
         gain_B = loss_B - our_loss_B
@@ -92,14 +94,14 @@ class Challenge:
 
     @staticmethod
     def resumed(
-        encoder: TextEncoder, index: ItemIndex, fast: FastLane, state: Mapping[str, Tensor]
-    ) -> Challenge:
+        encoder: TextEncoder, index: ItemIndex, fast: HeadTrainer, state: Mapping[str, Tensor]
+    ) -> ShadowEvaluation:
         """Go on from ``state``; ``fast`` is any lane of the same recipe, and is taken over.
 
         Raises KeyError or RuntimeError when the state is of another shape.
         """
         taken, steps = state["steps"].tolist()
-        challenge = Challenge(encoder, index, fast, steps)
+        challenge = ShadowEvaluation(encoder, index, fast, steps)
         fast.load_state(under("fast", state))
         challenge._taken, challenge._sums = taken, state["sums"].clone()
         return challenge

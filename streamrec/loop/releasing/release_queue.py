@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamrec.errors import GenerationRefused, RegistryConflict, Unavailable, UserError
-from streamrec.loop.releasing.release import Outcome, ReleaseDesk
+from streamrec.loop.releasing.release import Outcome, ReleaseService
 from streamrec.loop.training.trial import Candidate
 from streamrec.ports import RegistryStore, Scorer, Sealed
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class PendingRelease:
     """A sealed directory and what is to happen to it."""
 
     sealed: Sealed
@@ -44,17 +44,17 @@ class Outgoing:
 class Released:
     """How it ended. ``outcome`` is None for a rejected candidate that was filed away."""
 
-    outgoing: Outgoing
+    outgoing: PendingRelease
     outcome: Outcome | None
     reason: str
 
 
-class ReleaseLine:
+class ReleaseQueue:
     """Releases accepted generations and files rejected ones, one after the other."""
 
     def __init__(
         self,
-        desk: ReleaseDesk,
+        desk: ReleaseService,
         store: RegistryStore,
         executor: Executor,
         stop: threading.Event | None = None,
@@ -69,7 +69,7 @@ class ReleaseLine:
     def busy(self) -> bool:
         return self._running is not None
 
-    def submit(self, outgoing: Outgoing) -> None:
+    def submit(self, outgoing: PendingRelease) -> None:
         """Start a release; only when not ``busy``."""
         self._running = self._executor.submit(self._patiently, outgoing)
 
@@ -88,9 +88,11 @@ class ReleaseLine:
         """Wait no longer for what is away; the next start makes another candidate."""
         self._stop.set()
 
-    def _patiently(self, outgoing: Outgoing) -> Released | None:
+    def _patiently(self, outgoing: PendingRelease) -> Released | None:
         """Release or file; try again while a dependency is away. None: told to stop."""
-        step: Callable[[Outgoing], Released] = self._release if outgoing.accepted else self._file
+        step: Callable[[PendingRelease], Released] = (
+            self._release if outgoing.accepted else self._file
+        )
         while not self._stop.is_set():
             try:
                 released = step(outgoing)
@@ -119,7 +121,7 @@ class ReleaseLine:
                     return None
         return None
 
-    def _release(self, outgoing: Outgoing) -> Released:
+    def _release(self, outgoing: PendingRelease) -> Released:
         report = self._desk.publish(
             outgoing.sealed.generation,
             outgoing.directory,
@@ -129,7 +131,7 @@ class ReleaseLine:
         )
         return Released(outgoing, report.outcome, report.reason)
 
-    def _file(self, outgoing: Outgoing) -> Released:
+    def _file(self, outgoing: PendingRelease) -> Released:
         generation = outgoing.sealed.generation
         self._store.put(generation, outgoing.directory)
         self._desk.reject(generation, outgoing.reason, outgoing.sealed.digest)

@@ -14,18 +14,18 @@ from torch import Tensor
 from streamrec.core.events import Item
 from streamrec.models.item_index import ItemIndex
 from streamrec.tasks.ranking.features import FEATURES
-from streamrec.tasks.ranking.model.adapter_trainer import SlowRecipe
-from streamrec.tasks.ranking.model.challenge import Challenge
-from streamrec.tasks.ranking.model.encoder_rollout import Timetable
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
-from streamrec.tasks.ranking.model.replay_batch import remembered
+from streamrec.tasks.ranking.model.replay_batch import replay_batch
+from streamrec.tasks.ranking.model.shadow_evaluation import ShadowEvaluation
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.tasks.ranking.test_learner import Loop
 
 RECIPE = Recipe(
-    slow=SlowRecipe(publish_steps=8, warmup_steps=1, learning_rate=1e-2),
-    timetable=Timetable(flip_steps=1, challenge_steps=6),
+    slow=AdapterRecipe(publish_steps=8, warmup_steps=1, learning_rate=1e-2),
+    schedule=RolloutSchedule(flip_steps=1, challenge_steps=6),
 )
 STEP = RECIPE.step_examples
 PUBLISHED, BEGUN, OVER = 8, 9, 15  # steps
@@ -46,9 +46,9 @@ def version(learner: OnlineLearner) -> str:
     return index.encoder_version
 
 
-def challenge(learner: OnlineLearner) -> Challenge:
-    assert learner._succession is not None
-    found = learner._succession._challenge
+def challenge(learner: OnlineLearner) -> ShadowEvaluation:
+    assert learner._rollout is not None
+    found = learner._rollout._challenge
     assert found is not None
     return found
 
@@ -56,10 +56,10 @@ def challenge(learner: OnlineLearner) -> Challenge:
 def always(monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
     """Whatever is compared, the challenger gains so much; a little more or less by turns."""
 
-    def told(self: Challenge, *_: object) -> None:
+    def told(self: ShadowEvaluation, *_: object) -> None:
         self._sums += torch.tensor([2.0, 2 * gain, 2 * gain**2 + 0.02], dtype=torch.float64)
 
-    monkeypatch.setattr(Challenge, "_compare", told)
+    monkeypatch.setattr(ShadowEvaluation, "_compare", told)
 
 
 def test_the_better_version_is_taken_with_its_head(
@@ -72,7 +72,7 @@ def test_the_better_version_is_taken_with_its_head(
     assert version(learner) == first
     challenger = challenge(learner)
     report = learner.learn(loop.examples[(OVER - 1) * STEP : OVER * STEP])
-    (verdict,) = report.challenged
+    (verdict,) = report.shadow_results
     assert verdict.taken
     assert version(learner) == verdict.encoder_version != first
     assert learner._fast is challenger.fast
@@ -91,7 +91,7 @@ def test_one_that_is_not_better_by_more_than_the_error_changes_nothing(
     always(monkeypatch, gain)
     learner, alone = new_learner(loop), new_learner(loop, replace(RECIPE, slow=None))
     report = learner.learn(loop.examples[: OVER * STEP])
-    (verdict,) = report.challenged
+    (verdict,) = report.shadow_results
     assert not verdict.taken
     assert version(learner) == version(alone)
     alone.learn(loop.examples[: OVER * STEP])
@@ -118,7 +118,7 @@ def test_the_same_vectors_gain_nothing(loop: Loop) -> None:
     learner.learn(loop.examples[: 3 * STEP])
     (index,) = learner.indexes()
     assert learner._encoder is not None
-    same = Challenge(learner._encoder, index, learner._fast.copied(), steps=2)
+    same = ShadowEvaluation(learner._encoder, index, learner._fast.copied(), steps=2)
     fresh = learner._memory.stored[:STEP]
     same.step(fresh, learner._memory.stored[STEP : 2 * STEP], learner._fast.averaged)
     assert same.verdict.gain == pytest.approx(0.0, abs=1e-6)
@@ -129,12 +129,12 @@ def test_vectors_that_tell_the_taste_win(loop: Loop) -> None:
     """Odd users like odd items, and the better encoder says nothing but that."""
     learner = new_learner(loop, replace(RECIPE, slow=None))
     learner.learn(loop.examples[: 4 * STEP])
-    telling = Challenge(tiny_encoder(), Parity(loop), learner._fast.copied(), steps=12)
+    telling = ShadowEvaluation(tiny_encoder(), Parity(loop), learner._fast.copied(), steps=12)
     memory = learner._memory
     for start in range(4 * STEP, 16 * STEP, STEP):
         replayed = memory.draw(64, learner._generator)
         examples, weights = loop.examples[start : start + STEP], np.ones(STEP, np.float32)
-        fresh = remembered(examples, weights, learner.index.vectors, loop.catalogue, 64)
+        fresh = replay_batch(examples, weights, learner.index.vectors, loop.catalogue, 64)
         telling.step(fresh, replayed, learner._fast.averaged)
         learner._step(fresh)
     assert telling.over
@@ -165,7 +165,9 @@ def test_a_checkpoint_resumes_bit_for_bit_on_the_way_and_in_a_challenge(
     state(whole, tmp_path / "then")
     resumed = new_learner(loop, seed=77)
     resumed.load(tmp_path / "then")
-    told = [learner.learn(loop.examples[steps * STEP :]).challenged for learner in (whole, resumed)]
+    told = [
+        learner.learn(loop.examples[steps * STEP :]).shadow_results for learner in (whole, resumed)
+    ]
     assert told[0] == told[1]
     assert told[0]
     assert version(whole) == version(resumed)
@@ -186,13 +188,15 @@ def test_an_item_that_comes_in_a_challenge_is_seen_by_both(loop: Loop) -> None:
     assert len(challenge(learner).index) == len(loop.catalogue)
 
 
-@pytest.mark.parametrize("rhythm", [Timetable(), Timetable(flip_steps=200, challenge_steps=200)])
+@pytest.mark.parametrize(
+    "schedule", [RolloutSchedule(), RolloutSchedule(flip_steps=200, challenge_steps=200)]
+)
 def test_a_version_is_settled_before_the_next_is_published(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch, rhythm: Timetable
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, schedule: RolloutSchedule
 ) -> None:
     always(monkeypatch, 1.0)
     slow = replace(RECIPE.slow, first_publish=4, publish_steps=8) if RECIPE.slow else None
-    learner = new_learner(loop, replace(RECIPE, slow=slow, timetable=rhythm))
+    learner = new_learner(loop, replace(RECIPE, slow=slow, schedule=schedule))
     versions, first = [], version(learner)
     for step in range(1, 21):
         learner.learn(loop.examples[(step - 1) * STEP : step * STEP])

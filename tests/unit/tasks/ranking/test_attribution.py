@@ -11,11 +11,11 @@ import torch
 from streamrec.core.state.user_state import HISTORY
 from streamrec.errors import GenerationRefused
 from streamrec.infra.stores.explanations import packed, unpacked
+from streamrec.tasks.ranking.lists.attribution import strongest
 from streamrec.tasks.ranking.lists.explanation import Explanation
-from streamrec.tasks.ranking.lists.hindsight import strongest
 from streamrec.tasks.ranking.lists.reasons import GROUPS
+from streamrec.tasks.ranking.model.attribution import load_head, look_back, pooled
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.hindsight import load_head, look_back, pooled
 from streamrec.tasks.ranking.model.ranking import SIM_INPUTS
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
 from tests.fakes.language_models import tiny_encoder

@@ -10,20 +10,20 @@ import torch
 from streamrec.core.state.user_state import HISTORY
 from streamrec.lab.ablations.early_stopping import EarlyStopping
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.head_trainer import FastLane, FastRecipe, rate
+from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, HeadTrainer, rate
 from streamrec.tasks.ranking.model.losses import listwise
-from streamrec.tasks.ranking.model.replay_buffer import Remembered
+from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 CANDIDATES = 4
 
 
-def lesson(seed: int, *, reversed_: bool = False, examples: int = 32) -> Remembered:
+def lesson(seed: int, *, reversed_: bool = False, examples: int = 32) -> ReplayBatch:
     """The accepted candidate is the one whose first input is largest (or smallest)."""
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randn(examples, CANDIDATES, len(INPUTS), generator=generator)
     key = inputs[..., 0] * (-1.0 if reversed_ else 1.0)
     labels = torch.nn.functional.one_hot(key.argmax(1), CANDIDATES).float()
-    return Remembered(
+    return ReplayBatch(
         inputs=inputs,
         labels=labels,
         log_q=torch.zeros(examples, CANDIDATES),
@@ -36,15 +36,15 @@ def lesson(seed: int, *, reversed_: bool = False, examples: int = 32) -> Remembe
     )
 
 
-def trained(recipe: FastRecipe, lessons: list[Remembered]) -> FastLane:
-    lane = FastLane(recipe, torch.Generator().manual_seed(0))
-    for batch in lessons:
+def trained(recipe: HeadRecipe, training_pairs: list[ReplayBatch]) -> HeadTrainer:
+    lane = HeadTrainer(recipe, torch.Generator().manual_seed(0))
+    for batch in training_pairs:
         lane.observe(batch)
         lane.step(batch)
     return lane
 
 
-def loss(head: Head, batch: Remembered) -> float:
+def loss(head: Head, batch: ReplayBatch) -> float:
     with torch.no_grad():
         return float(listwise(head(batch.inputs), batch))
 
@@ -54,14 +54,14 @@ LESSONS = [lesson(n) for n in range(60)]
 
 @pytest.mark.parametrize("change", [{"proximal": 10.0}, {"proximal_kl": 10.0}])
 def test_a_pull_to_what_is_served_slows_learning(change: dict[str, float]) -> None:
-    free, held = trained(FastRecipe(), LESSONS), trained(FastRecipe(**change), LESSONS)
+    free, held = trained(HeadRecipe(), LESSONS), trained(HeadRecipe(**change), LESSONS)
     unseen = lesson(999)
-    start = loss(FastLane(FastRecipe(), torch.Generator().manual_seed(0)).head, unseen)
+    start = loss(HeadTrainer(HeadRecipe(), torch.Generator().manual_seed(0)).head, unseen)
     assert loss(free.averaged, unseen) < loss(held.averaged, unseen) < start
 
 
 def test_the_rate_warms_up_once_and_falls_in_every_cycle() -> None:
-    recipe = FastRecipe(learning_rate=1.0, warmup_steps=4, cycle_steps=8, cycle_floor=0.1)
+    recipe = HeadRecipe(learning_rate=1.0, warmup_steps=4, cycle_steps=8, cycle_floor=0.1)
     rates = [rate(recipe, step) for step in range(1, 25)]
     assert rates[0] == pytest.approx(0.25)
     assert rates[8] == rates[16] == 1.0  # a cycle starts at the full rate
@@ -72,8 +72,8 @@ def test_the_rate_warms_up_once_and_falls_in_every_cycle() -> None:
 
 
 def test_a_window_that_made_things_worse_is_undone() -> None:
-    good = trained(FastRecipe(judged_steps=0), LESSONS).averaged
-    worse = trained(FastRecipe(), [lesson(n, reversed_=True) for n in range(60)]).averaged
+    good = trained(HeadRecipe(judged_steps=0), LESSONS).averaged
+    worse = trained(HeadRecipe(), [lesson(n, reversed_=True) for n in range(60)]).averaged
     trial = EarlyStopping(2, good)
     assert not trial.failed(worse, lesson(100))  # the window is not over
     assert trial.failed(worse, lesson(101))
@@ -83,7 +83,7 @@ def test_a_window_that_made_things_worse_is_undone() -> None:
 
 
 def test_early_stopping_gives_the_weights_of_the_champion_back() -> None:
-    lane = FastLane(FastRecipe(judged_steps=1), torch.Generator().manual_seed(0))
+    lane = HeadTrainer(HeadRecipe(judged_steps=1), torch.Generator().manual_seed(0))
     start = lane.averaged.linear_D.clone()
     lane.step(lesson(0, reversed_=True, examples=256))
     assert not torch.equal(lane.averaged.linear_D, start)
@@ -93,9 +93,9 @@ def test_early_stopping_gives_the_weights_of_the_champion_back() -> None:
 
 
 def test_a_resumed_lane_judges_as_if_it_had_not_stopped() -> None:
-    recipe = FastRecipe(judged_steps=3)
+    recipe = HeadRecipe(judged_steps=3)
     whole, first = trained(recipe, LESSONS[:20]), trained(recipe, LESSONS[:10])
-    resumed = FastLane(recipe, torch.Generator().manual_seed(5))
+    resumed = HeadTrainer(recipe, torch.Generator().manual_seed(5))
     resumed.load_state({name: value.clone() for name, value in first.state().items()})
     for batch in LESSONS[10:20]:
         resumed.observe(batch)

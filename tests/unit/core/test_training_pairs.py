@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from streamrec.core.ledger.lessons import GenerationRange, Lesson, learned_from, span
+from streamrec.core.ledger.training_pairs import GenerationRange, TrainingPair, learned_from, span
 from streamrec.core.release.manifest import Manifest
 
-LESSONS = [Lesson(3, 1, 40), Lesson(7, 1, 90)]
+LESSONS = [TrainingPair(3, 1, 40), TrainingPair(7, 1, 90)]
 
 
 def manifest(name: str, batches: tuple[int, int], **training: object) -> Manifest:

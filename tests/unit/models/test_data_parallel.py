@@ -12,7 +12,7 @@ import torch
 from streamrec.models.distributed import Alone, joined_group
 from tests.harness.learning_together import CASES, STEPS, learned
 
-REPOSITORY = Path(__file__).parents[4]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """An answer looked back at: what each score was made of, and which of the user's items drove it.
 
-Values only; ``tasks.ranking.model.hindsight`` computes them. Legend: G groups
+Values only; ``tasks.ranking.model.attribution`` computes them. Legend: G groups
 (``tasks.ranking.lists.reasons.GROUPS``), H the user's known items, newest first.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class ItemHindsight:
+class ItemAttribution:
     """One item of a list.
 
     score = constant + Σ linear + Σ network; P(accept) = σ(scale × score + shift).
@@ -41,7 +41,7 @@ class ItemHindsight:
         return abs(self.probability - self.published) < 1e-3
 
 
-def strongest(items: Sequence[ItemHindsight], count: int) -> list[int]:
+def strongest(items: Sequence[ItemAttribution], count: int) -> list[int]:
     """Places in the history that moved the list's scores most, summed over its items."""
     if not items:
         return []

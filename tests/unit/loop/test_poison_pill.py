@@ -6,7 +6,7 @@ import pytest
 
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import GenerationFailed, Malformed, Unavailable
-from streamrec.loop.serving.poison_pill import MOST_IN_A_ROW, Isolation
+from streamrec.loop.serving.poison_pill import MOST_IN_A_ROW, PoisonMessageIsolation
 from tests.fakes.serving import FakeModel
 from tests.unit.loop.serving import Counter, items, refused, request, update
 
@@ -29,7 +29,7 @@ class World(Counter):
         self.model = Fragile("g1", self.mirror.catalogue)
         self.add_items(*items("a", "b", "c"))
         self.mirror.refresh()
-        self.isolation = Isolation(self.server)
+        self.isolation = PoisonMessageIsolation(self.server)
         for user in ("bad", "worse"):
             self.set_user(user, UserState(history=("poison",), history_ms=(1,)))
 
