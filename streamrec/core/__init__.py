@@ -10,4 +10,5 @@ pseudonym.py      other names for people: a keyed hash of a user id
 dead_letters.py   dead letters as an operator sees them: where they stand, what to do, what became
                   of them
 ledger/           what is learned: exactly once, from whom, how much, and what never again
+tasks.py          what a task is called, and what is called after it: its slot, directories, keys
 """

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streamrec.core.tasks import RANKING
+
 ITEMS = "items"
 EVENTS = "events"
 USER_UPDATES = "user-updates"
@@ -36,3 +38,8 @@ TOPICS = (
     Topic(RECOMMENDATIONS),
     Topic(DEAD_LETTER, one_partition=True),
 )
+
+
+def of_task(topic: str, task: str) -> str:
+    """How a codec names the shape of a task's messages in a topic that all tasks write to."""
+    return topic if task == RANKING else f"{topic}@{task}"
