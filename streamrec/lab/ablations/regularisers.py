@@ -66,7 +66,8 @@ def mean_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     For a low-rank adapter the mean of the factors is not the mean of the products:
     mean(B) mean(A) = mean(BA) - mean((B - mean B)(A - mean A)). Along one trajectory the
     deviations are small against the weights, and the error is their square; the mean of
-    adapters trained apart would be meaningless. docs/learning.md has the error as measured.
+    adapters trained apart would be meaningless. The error as measured:
+    docs/learning/2026-11-24-adapter-methods.md.
     """
     return {
         name: torch.stack([state[name].float() for state in states]).mean(0) for name in states[0]
