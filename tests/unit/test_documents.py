@@ -1,4 +1,4 @@
-"""Links and file names in the documents lead somewhere."""
+"""Links, file names and module names in the documents lead somewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CODE = ("streamrec", "workers", "benchmarks", "tests", "schemas")
+PACKAGES = sorted(path.parent.name for path in (ROOT / "streamrec").glob("*/__init__.py"))
+
+FILE_NAME = re.compile(r"(?<![\w./<-])((?:[\w-]+/)*[\w-]+\.(?:py|lua|avsc))\b")
+MODULE_NAME = re.compile(
+    rf"(?<![\w./-])(?:streamrec\.)?((?:{'|'.join(PACKAGES)})(?:\.\w+)+"
+    r"|(?:benchmarks|workers)\.[a-z]\w*)"
+)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -19,10 +27,44 @@ def test_relative_links_exist(document: Path) -> None:
 
 
 def test_every_module_the_readme_names_exists() -> None:
-    tree = (ROOT / "README.md").read_text().split("## The tree")[1].split("## Numbers")[0]
+    tree = (ROOT / "README.md").read_text().split("## The tree")[1].split("\n## ")[0]
     named = set(re.findall(r"\b(\w+\.py)\b", tree))
     there = {
         path.name for folder in ("streamrec", "workers") for path in (ROOT / folder).rglob("*.py")
     }
     assert named - there == set()
     assert len(named) > 10
+
+
+def files() -> set[str]:
+    return {
+        f"/{path.relative_to(ROOT).as_posix()}"
+        for folder in CODE
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".lua", ".avsc"}
+    }
+
+
+def exists(module: str) -> bool:
+    """A module, a package, or a name defined in a module."""
+    path = Path(module.replace(".", "/"))
+    return any(
+        (root / path).with_suffix(".py").exists()
+        or (root / path / "__init__.py").exists()
+        or (root / path.parent).with_suffix(".py").exists()
+        for root in (ROOT, ROOT / "streamrec")
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_a_document_names_exists(document: Path) -> None:
+    there = files()
+    named = set(FILE_NAME.findall(document.read_text()))
+    missing = [name for name in named if not any(path.endswith(f"/{name}") for path in there)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_a_document_names_exists(document: Path) -> None:
+    named = set(MODULE_NAME.findall(document.read_text()))
+    assert [name for name in named if not exists(name)] == []
