@@ -11,7 +11,7 @@ COMPILE := $(UV) pip compile pyproject.toml --quiet --extra tensorboard --univer
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock"
 SOURCES := $(wildcard streamrec workers tests benchmarks schemas)
-BENCHMARKS := ingest training fast_lane encoder serving latency
+BENCHMARKS := ingest training fast_lane encoder serving latency startup
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help
@@ -29,8 +29,9 @@ $(STAMP): pyproject.toml requirements-dev.lock Makefile
 		echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
 	@$(UV) --version 2>/dev/null | grep -q "^uv $(UV_VERSION) " || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(UV) pip sync --python $(BIN)/python --require-hashes --quiet requirements-dev.lock
+	$(UV) pip sync --python $(BIN)/python --require-hashes --quiet --compile-bytecode requirements-dev.lock
 	$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet --editable .
+	@$(BIN)/python -m compileall -q streamrec workers
 	@touch $@
 
 demo: install ## the whole loop on a public stream, with embedded Kafka and Redis
