@@ -23,6 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+FULL = 0.9
+"""Share of its memory from which on a cache counts as full."""
+
 
 class _Passthrough(nn.Module):
     """Stands where the embeddings were: the activations are already embedded."""
@@ -129,6 +132,11 @@ class ActivationCache:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def full(self) -> bool:
+        """Whether more rows would drive out others before long."""
+        return self._bytes >= FULL * self._max_bytes
 
     def get(self, texts: Sequence[str]) -> list[Tensor | None]:
         """(T, H) of each text, or None where it must be computed."""

@@ -81,13 +81,17 @@ class Base:
                 chosen = places[start : start + size]
                 yield chosen + chosen[-1:] * (size - len(chosen))
 
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """Those whose activations are not kept, in a certain order."""
+        rows = self.cache.get(texts)
+        return sorted({text for text, row in zip(texts, rows, strict=True) if row is None})
+
     @torch.no_grad()
     def activations(self, texts: Sequence[str]) -> list[Tensor]:
         """What enters the lowest adapted layer, (T_i, H) of each text; computed once."""
         assert self.lower is not None  # noqa: S101 - callers look first
         rows = self.cache.get(texts)
-        missing = sorted({text for text, row in zip(texts, rows, strict=True) if row is None})
-        if missing:
+        if missing := self.unknown(texts):
             tokens, fresh = self.tokens(missing), {}
             for chosen in self.alike(tokens):
                 ids_BT, mask_BT = padded([tokens[i] for i in chosen])
@@ -167,6 +171,18 @@ class TextEncoder:
             with torch.no_grad(), self._lock:
                 vectors_ND[chosen] = self._vectors([texts[i] for i in chosen]).cpu()
         return vectors_ND
+
+    def warm(self, texts: Sequence[str]) -> None:
+        """Keep what enters the trained layers, as long as there is room for it.
+
+        ``encode`` begins there, whatever the adapter.
+        """
+        if self.splits and not self._base.cache.full:
+            unknown = self._base.unknown(texts)
+            for chosen in self._base.alike(self._base.tokens(unknown) if unknown else []):
+                if self._base.cache.full:
+                    return
+                self._base.activations([unknown[i] for i in chosen])
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors (B, D), float32, on the encoder's device, with gradients through the

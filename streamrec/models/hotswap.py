@@ -27,7 +27,7 @@ from typing import Generic, TypeVar
 from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import Expectations, Generation, read_generation
-from streamrec.models.item_index import ItemIndex, Rows
+from streamrec.models.item_index import ItemIndex, Rows, item_text
 
 Model = TypeVar("Model")
 
@@ -114,9 +114,16 @@ class WarmGenerations(Generic[Model]):
             self._warm = {name: warm for name, warm in self._warm.items() if name in kept}
 
     def ensure(self, catalogue: Rows) -> int:
-        """Encode new and changed items for every warm generation; returns how many."""
+        """Encode new and changed items for every warm generation; returns how many.
+
+        Before there is one, what every generation's encoding begins with: the layers that no
+        adapter changes.
+        """
         with self._lock:
             indexes = {id(warm.index): warm.index for warm in self._warm.values()}
+        if not indexes:
+            texts = (item_text(catalogue.item(row)) for row in range(len(catalogue)))
+            self._encoder.warm([text for text in texts if text])
         return sum(index.ensure(catalogue) for index in indexes.values())
 
     def _index_for(self, read: Generation) -> ItemIndex:

@@ -190,3 +190,26 @@ def test_no_reader_sees_a_mixture_while_another_thread_stages_and_flips(
     assert swap.active is not None
     assert swap.active.generation == made[2][0]
     assert len(seen) > 1
+
+
+def test_before_the_first_generation_the_frozen_layers_run_ahead(
+    swap: WarmGenerations[FakeModel], encoder: TextEncoder, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    name, directory = generation(tmp_path, encoder, 1)
+    unprepared = tiny_encoder()
+    plain = WarmGenerations(unprepared, expectations(unprepared, "features-1", HEAD), make)
+    plain.stage(name, directory, catalogue)
+    assert swap.ensure(catalogue) == 0
+    assert encoder.cached_texts == len(catalogue)
+    swap.stage(name, directory, catalogue)
+    ahead, cold = swap.model(name), plain.model(name)
+    assert ahead is not None
+    assert cold is not None
+    assert torch.equal(ahead.index.vectors, cold.index.vectors), "to the last bit"
+
+
+def test_running_ahead_ends_when_the_memory_for_it_is_full(catalogue: Catalogue) -> None:
+    catalogue.put([Item(f"more{n}", f"film number {n}, again") for n in range(500)])
+    small = tiny_encoder(cache_mb=0)
+    WarmGenerations(small, expectations(small, "features-1", HEAD), make).ensure(catalogue)
+    assert small.cached_texts == 0
