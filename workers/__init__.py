@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
-from streamrec.cli import main
+from streamrec.apps import clients
+from streamrec.cli.exit_codes import exit_codes
 
 
 def work(role: str) -> None:
     """Work as ``role`` until told to stop, under the name on the command line, if any."""
-    named = ["--id", sys.argv[1]] if len(sys.argv) > 1 else []
-    sys.argv[1:] = ["worker", role, *named]
-    main()
+    with exit_codes():
+        app = import_module(f"streamrec.apps.{role}")
+        app.run(clients.located(), (sys.argv[1:] or [clients.default_worker_id(role)])[0])

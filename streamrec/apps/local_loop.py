@@ -91,14 +91,17 @@ class LocalLoop:
         say: Callable[[str], None],
         backoff_s: Sequence[float] = BACKOFF_S,
     ) -> None:
-        """``backoff_s``: before a worker that died is started again, by deaths in a row."""
+        """Begins to import what the workers need; make it before anything else that takes time.
+
+        ``backoff_s``: before a worker that died is started again, by deaths in a row.
+        """
         self.settings = settings
         self._crew = processes
         self._say = say
         self._stack = ExitStack()
         self._servers: list[ServerProcess] = []
         roles = sorted({role for role, _ in processes.names()})
-        modules = [f"streamrec.apps.{role}" for role in roles]
+        modules = ["workers", *(f"streamrec.apps.{role}" for role in roles)]
         self._start = WarmStart(modules).start if possible() else start_cold
         self._supervisor = Supervisor(say, self._forget, backoff_s, self._start)
 

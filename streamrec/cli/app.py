@@ -25,9 +25,8 @@ from streamrec.cli import (
     users,
     why,
 )
-from streamrec.cli.console import print_errors
+from streamrec.cli.exit_codes import exit_codes
 from streamrec.cli.help_text import reflow, reflow_commands
-from streamrec.errors import BadFile, SettingsError, StreamrecError
 
 HELP = """\
 A recommender that learns while it serves.
@@ -98,11 +97,5 @@ reflow_commands(app)
 
 def main() -> None:
     """Run the command line; the exit code says how it went (0, 1, 2 or 130)."""
-    try:
+    with exit_codes():
         app()
-    except SettingsError as error:
-        print_errors(error.problems)
-        sys.exit(2)
-    except StreamrecError as error:
-        print_errors([str(error)])
-        sys.exit(2 if isinstance(error, BadFile) else 1)

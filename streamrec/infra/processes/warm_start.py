@@ -14,6 +14,7 @@ import may touch it. Not outside Linux, where a fork of a process with threads i
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import runpy
@@ -90,6 +91,8 @@ def _become(
 ) -> None:
     """Turn this fork into ``python -m module arguments``, with its output in ``log``."""
     die_with_parent()
+    gc.freeze()  # what was imported is no garbage, and its pages stay shared
+    gc.enable()
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
     with log.open("ab", buffering=0) as out:

@@ -45,6 +45,8 @@ DRAIN_WITHIN_S = 20.0
 ROLLBACK_AT = 0.75
 """Share of the play after which the champion is rolled back and brought forward."""
 LOOK_S = 0.05
+WAITING_LOOK_S = 0.25
+"""While there is nothing to see yet, and processors are busy importing."""
 TICK_S = 1.0
 
 
@@ -78,14 +80,15 @@ def run_demo(given: Settings, options: DemoOptions, screen: Screen) -> dict[str,
     Raises UserError or Unavailable when it cannot start.
     """
     started_s = time.monotonic()
+    settings = demo_settings(given)
+    loop = LocalLoop(settings, options.processes, screen.say)  # imports while the stream is read
     stream = movielens_100k(given.state_dir / "datasets", screen.say)
     screen.say(
         f"{stream.name} from {stream.origin}: {len(stream.items):,} films, "
         f"{len(stream.interactions):,} ratings (4 and 5 are clicks, the others views)"
     )
-    settings = demo_settings(given)
     empty(settings.state_dir)
-    with LocalLoop(settings, options.processes, screen.say) as loop:
+    with loop:
         try:
             with Play(loop, stream, options, screen, started_s) as play:
                 return play.perform()
@@ -165,7 +168,7 @@ class Play:
         """Raises Unavailable when they are not ready in time."""
         self._screen.say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         readiness = Readiness(self._settings, self._options.processes, len(self._stream.items))
-        insist_on(readiness.missing, READY_WITHIN_S, self._look)
+        insist_on(readiness.missing, READY_WITHIN_S, lambda: self._look(WAITING_LOOK_S))
         self._facts.ready_after_s = time.monotonic() - self._started_s
         self._screen.say(f"everything is ready after {self._facts.ready_after_s:.0f} s")
 
@@ -207,23 +210,24 @@ class Play:
 
         wait_for(left, DRAIN_WITHIN_S, self._look)
 
-    def _look(self) -> None:
+    def _look(self, wait_s: float = LOOK_S) -> None:
         self._tick()
-        self._watch()
+        self._watch(wait_s)
 
-    def _watch(self) -> None:
-        self._watcher.poll(self._clock.now_ms(), LOOK_S)
+    def _watch(self, wait_s: float) -> None:
+        self._watcher.poll(self._clock.now_ms(), wait_s)
         elapsed_s = time.monotonic() - self._started_s
         self._panels.tick(elapsed_s)
         if self._facts.ready_after_s is not None and self._screen.due(elapsed_s):
             self._screen.show(self._panels.panel(), self._panels.line())
 
     def _tick(self) -> None:
-        """Once a second: restarts, memory, swaps."""
+        """Once a second: restarts and swaps; memory once the loop is ready."""
         if time.monotonic() - self._ticked_s < TICK_S:
             return
         self._ticked_s = time.monotonic()
         self._loop.watch()
-        self._memory.sample({"demo": os.getpid()} | self._loop.pids())
+        if self._facts.ready_after_s is not None:
+            self._memory.sample({"demo": os.getpid()} | self._loop.pids())
         with suppress(Unavailable):  # Redis is away for a moment: the next look will do
             self._pauses.sample(self._fleet.workers())

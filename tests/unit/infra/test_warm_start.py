@@ -21,9 +21,10 @@ from tests.harness.waiting import eventually
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 
 MODULE = """
-import decimal, json, os, signal, sys, time
+import decimal, gc, json, os, signal, sys, time
 print(json.dumps({"argv": sys.argv[1:], "home": os.environ.get("STREAMREC_HOME"),
-                  "path": os.environ.get("PATH"), "group": os.getpgrp(), "name": __name__}),
+                  "path": os.environ.get("PATH"), "group": os.getpgrp(), "name": __name__,
+                  "collects": gc.isenabled(), "frozen": gc.get_freeze_count() > 1000}),
       flush=True)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 time.sleep(600)
@@ -62,6 +63,8 @@ def test_a_fork_becomes_the_program(tmp_path: Path, module: str) -> None:
     assert '"path": null' in said, "the whole environment is the program's"
     assert f'"group": {process.pid}' in said
     assert '"name": "__main__"' in said
+    assert '"collects": true' in said
+    assert '"frozen": true' in said, "pages of what was imported stay shared"
     assert process.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0)
