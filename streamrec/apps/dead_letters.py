@@ -32,7 +32,7 @@ class DeadLetters:
     ledger: ResendLedger
 
     def find(self, name: DeadLetterPosition | Origin) -> DeadLetterRecord:
-        """The letter of that name, the newest where a message has several.
+        """The dead letter of that name, the newest where a message has several.
 
         Raises UserError when there is none, Unavailable.
         """

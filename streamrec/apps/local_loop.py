@@ -96,7 +96,7 @@ class LocalLoop:
         ``backoff_s``: before a worker that died is started again, by deaths in a row.
         """
         self.settings = settings
-        self._crew = processes
+        self._processes = processes
         self._say = say
         self._stack = ExitStack()
         self._servers: list[ServerProcess] = []
@@ -113,7 +113,7 @@ class LocalLoop:
             self._say(f"Kafka at {self.settings.kafka.bootstrap}, Redis at {_shown(self.settings)}")
             create_topics(self.settings.kafka)
             stack.callback(self._supervisor.stop)
-            for role, name in self._crew.names():
+            for role, name in self._processes.names():
                 self._supervisor.start(self._program(role, name))
             self._stack = stack.pop_all()
         return self

@@ -1,7 +1,6 @@
 """The model that learns, put together, and what seals its generations. Loads torch.
 
-Knows which settings shape the weights, and that they stand in every manifest. Does not know where
-examples come from, or who takes the generations.
+Knows which settings shape the weights, and that they stand in every manifest.
 """
 
 from __future__ import annotations

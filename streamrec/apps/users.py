@@ -1,7 +1,7 @@
 """What is held about a person, and having it forgotten.
 
 Forgetting is one more event of the person, in the topic ``events``: it has its place in the
-order of things, and every replay of the log obeys it in that place (docs/adr/0083).
+order of things, and every replay of the log applies it in that place (docs/adr/0083).
 """
 
 from __future__ import annotations

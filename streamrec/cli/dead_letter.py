@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 NameArgument = Annotated[
     str,
     typer.Argument(
-        metavar="LETTER", help="PARTITION:OFFSET of the letter, or TOPIC:PARTITION:OFFSET."
+        metavar="LETTER", help="PARTITION:OFFSET of the dead letter, or TOPIC:PARTITION:OFFSET."
     ),
 ]
 TopicOption = Annotated[str, typer.Option(help="Only messages of this topic.")]
-CodeOption = Annotated[str, typer.Option(help="Only letters of this code.")]
+CodeOption = Annotated[str, typer.Option(help="Only dead letters of this code.")]
 SinceOption = Annotated[str, typer.Option(help="Only the last 30s, 15m, 2h or 7d.")]
 
 
@@ -55,8 +55,8 @@ def list_letters(
 ) -> None:
     """List what was refused, newest first, and count it by topic and code.
 
-    All letters that fit are counted, whatever the limit. The column `resent` says where a
-    letter's message stands now, or which letter this one is the second refusal of.
+    All dead letters that fit are counted, whatever the limit. The column `resent` says where a
+    dead letter's message stands now, or which dead letter this one is the second refusal of.
 
     \b
     streamrec dead-letter list --since 2h
@@ -133,7 +133,7 @@ def resend(
 
     What would be refused again is not sent, and nothing is sent twice unless you insist.
     A message sent again says so in its headers; if it is refused again, `list` and `show`
-    link the two letters.
+    link the two dead letters.
 
     \b
     streamrec dead-letter resend 0:17
@@ -177,7 +177,7 @@ def _chosen(
 
 
 def _not_yet(found: DeadLetters, letters: list[DeadLetterRecord]) -> list[DeadLetterRecord]:
-    """One letter for each message, and none that was resent: a crash may leave two of one."""
+    """One dead letter for each message, and none that was resent: a crash may leave two of one."""
     ledger = found.ledger.all()
     done = {letter.origin for letter in letters if letter.position in ledger}
     by_origin = {letter.origin: letter for letter in letters if letter.origin not in done}

@@ -34,7 +34,7 @@ def as_text(data: bytes | None) -> str | None:
 
 
 def listing(letters: Sequence[DeadLetterRecord], ledger: Ledger, now_ms: int) -> RenderableType:
-    """One line a letter, newest first."""
+    """One line a dead letter, newest first."""
     made_by = by_destination(ledger)
     rows = [
         (
@@ -51,13 +51,13 @@ def listing(letters: Sequence[DeadLetterRecord], ledger: Ledger, now_ms: int) ->
 
 
 def tally(letters: Sequence[DeadLetterRecord]) -> RenderableType:
-    """How many letters each topic has of each code."""
+    """How many dead letters each topic has of each code."""
     rows = [(topic, code, count) for (topic, code), count in counts(letters).items()]
     return table("", ["topic", "code", "letters>"], rows)
 
 
 def detail(letter: DeadLetterRecord, ledger: Ledger, now_ms: int) -> RenderableType:
-    """Everything about one letter, and what to do."""
+    """Everything about one dead letter, and what to do."""
     value, resent = letter.value, ledger.get(letter.position)
     rows: list[tuple[object, ...]] = [
         ("letter", letter.position),
@@ -104,7 +104,7 @@ def hexdump(data: bytes) -> str:
 
 
 def fields(letter: DeadLetterRecord, ledger: Ledger) -> dict[str, Any]:
-    """A letter as JSON fields: bytes in base64, and as text where they are text."""
+    """A dead letter as JSON fields: bytes in base64, and as text where they are text."""
     value, resent = letter.value, ledger.get(letter.position)
     first = by_destination(ledger).get(letter.origin)
     return {

@@ -1,11 +1,11 @@
 """Dead letters as an operator sees them: where they stand, what to do, what became of them.
 
-Knows how letters are named, chosen and counted, and what each code asks for. Does not know
-where letters are kept (``infra.stores.dead_letters``) nor how one is sent again
+Knows how dead letters are named, chosen and counted, and what each code asks for. Does not know
+where dead letters are kept (``infra.stores.dead_letters``) nor how one is sent again
 (``loop.ingesting.resend``).
 
-A letter has two names: where it stands in the dead-letter topic (``PARTITION:OFFSET``) and
-where the refused message stood (``TOPIC:PARTITION:OFFSET``). A crash may leave two letters
+A dead letter has two names: where it stands in the dead-letter topic (``PARTITION:OFFSET``) and
+where the refused message stood (``TOPIC:PARTITION:OFFSET``). A crash may leave two dead letters
 of one message; they share the second name only.
 """
 
@@ -23,7 +23,7 @@ from streamrec.errors import UserError
 
 
 class DeadLetterPosition(NamedTuple):
-    """Where a letter stands in the dead-letter topic."""
+    """Where a dead letter stands in the dead-letter topic."""
 
     partition: int
     offset: int
@@ -54,7 +54,7 @@ class DeadLetterRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """What is remembered of a letter that was sent again.
+    """What is remembered of a dead letter that was sent again.
 
     ``to`` is None while nobody knows whether Kafka took it: the sender died in between, or
     is at it right now.
@@ -68,7 +68,7 @@ class Resent:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterSelection:
-    """Which letters are wanted; what is empty does not narrow."""
+    """Which dead letters are wanted; what is empty does not narrow."""
 
     topic: str = ""
     code: str = ""
@@ -83,7 +83,7 @@ class DeadLetterSelection:
 
 
 def parse_name(name: str) -> DeadLetterPosition | Origin:
-    """A letter's name as typed. Raises UserError."""
+    """A dead letter's name as typed. Raises UserError."""
     *topic, partition, offset = name.split(":") if name.count(":") in (1, 2) else ("", "", "", "")
     if not (partition.isdecimal() and offset.isdecimal()):
         raise UserError(
@@ -112,7 +112,7 @@ def parse_age_ms(text: str) -> int:
 
 
 def counts(letters: Iterable[DeadLetterRecord]) -> Mapping[tuple[str, str], int]:
-    """Letters by (topic, code), most frequent first."""
+    """Dead letters by (topic, code), most frequent first."""
     found: dict[tuple[str, str], int] = {}
     for letter in letters:
         key = (letter.value.topic, letter.value.code)

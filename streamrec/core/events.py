@@ -102,7 +102,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An explicit wish for recommendations. Topic ``requests``, key user_id."""
+    """An explicit request for recommendations. Topic ``requests``, key user_id."""
 
     request_id: str
     user_id: str

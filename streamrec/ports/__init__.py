@@ -1,4 +1,4 @@
-"""What the stages ask of the outside world, as Protocols.
+"""What the loop asks of the outside world, as Protocols.
 
 state.py          state by source partition: read, commit, outboxes
 messages.py       bytes to values and back, the publisher, the feeds
@@ -8,7 +8,7 @@ training.py       the learner, checkpoints, generations being made, curves
 clock.py          what time it is
 dead_letters.py   dead letters: read, sent again, and remembered as sent
 
-The real things live in ``infra`` and ``model``, the fakes in ``tests/fakes``; one contract
+The real things live in ``infra`` and ``models``, the fakes in ``tests/fakes``; one contract
 suite runs over both.
 """
 

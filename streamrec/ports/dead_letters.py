@@ -1,6 +1,6 @@
 """Dead letters: read, sent again, and remembered as sent.
 
-Does not know how letters are named or counted (``core.dead_letters``).
+Does not know how dead letters are named or counted (``core.dead_letters``).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ class DeadLetterLog(Protocol):
     """The dead-letter topic as far as it goes now. Raises (every method): Unavailable."""
 
     def read(self, since_ms: int = 0) -> Iterator[DeadLetterRecord]:
-        """Letters the topic still holds, oldest first, published from ``since_ms`` on."""
+        """Dead letters the topic still holds, oldest first, published from ``since_ms`` on."""
         ...
 
     def at(self, position: DeadLetterPosition) -> DeadLetterRecord | None:
-        """The letter at exactly this place; None when there is none (any more)."""
+        """The dead letter at exactly this place; None when there is none (any more)."""
         ...
 
 
@@ -37,7 +37,7 @@ class Producer(Protocol):
 
 
 class ResendLedger(Protocol):
-    """Which letters were sent again, by whom, and where they are now. Raises Unavailable."""
+    """Which dead letters were sent again, by whom, and where they are now. Raises Unavailable."""
 
     def claim(self, resent: Resent) -> Resent | None:
         """Write it down before sending; whose claim was there first, if anybody's."""

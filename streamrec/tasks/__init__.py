@@ -1,4 +1,4 @@
 """What the loop can learn: each task is a folder, none imports another.
 
-ranking/   (to be said)
+ranking/   which items a user is shown, in which order
 """

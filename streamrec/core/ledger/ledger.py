@@ -1,8 +1,8 @@
 """Which examples of a mini-batch are new, and the ledger of what was trained.
 
-Knows the order of a source partition's examples, (offset, index), and that batches cover
-every event offset: one batch's ``from_offset`` is the ``to_offset`` of the one before,
-unless it was sent again. Does not know Kafka, nor what training is.
+Knows the order of a source partition's examples, (offset, index), and that batches cover every
+event offset: one batch's ``from_offset`` is the ``to_offset`` of the one before, unless it was
+sent again.
 
 Delivery is at least once: a feature worker that dies between publishing and forgetting
 publishes again, and its successor may cut the batches elsewhere. An example is new when it

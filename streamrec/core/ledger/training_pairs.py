@@ -1,7 +1,7 @@
 """Who learned from a person: lessons by their place, and the generations behind them.
 
-Knows that a generation has learned every mini-batch before the end its manifest names, less
-what its lineage had quarantined. Does not know where batches and manifests are read.
+Knows that a generation has learned every mini-batch before the end its manifest names, less what
+its lineage had quarantined.
 """
 
 from __future__ import annotations

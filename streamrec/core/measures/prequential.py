@@ -1,7 +1,7 @@
 """Predict-then-learn metrics: every prediction is scored before its outcome is learned.
 
-Knows ranks and probabilities. Does not know models. Ties count against the prediction: an
-item is behind every other with the same score. Non-finite scores raise, they never win.
+Ties count against the prediction: an item is behind every other with the same score. Non-finite
+scores raise, they never win.
 
 Sums can be merged (``+``), so slices and halves are the same type as the whole.
 """

@@ -1,7 +1,6 @@
 """Whether each recommendation names a generation that could rightly answer it.
 
-Knows which generations the control log lets answer whom, and that workers follow it in
-order. Does not know Kafka, or how a worker swaps.
+Knows which generations the control log lets answer whom, and that workers follow it in order.
 
 Each worker walks through the *line-ups* of the control log: a champion, and a canary while
 there is one. A recommendation fits a line-up when it names the champion, or the canary and

@@ -1,7 +1,6 @@
 """What lies between two generations, by their manifests.
 
-Knows parents, offsets, settings and gate reports. Does not know weights or where manifests
-are kept.
+Parents, offsets, settings and gate reports.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What the trainer's process knows of live outcomes, as others read it.
-
-Knows the shape. Does not know where it is kept (``infra.stores.live_board``) or shown.
-"""
+"""What the trainer's process knows of live outcomes, as others read it."""
 
 from __future__ import annotations
 

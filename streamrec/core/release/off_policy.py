@@ -1,8 +1,5 @@
 """What a generation would be worth without exploring, from lists that were made exploring.
 
-Knows self-normalised importance sampling and its effective sample size. Does not know where
-lists and outcomes come from.
-
 A logged list was shown with probability p (the product of its items' propensities); the
 policy asked about would show it with probability q. Its weight is w = q / p and with r its
 outcome:

@@ -2,7 +2,7 @@
 
 Knows the states a release goes through (staged, canary, champion, pinned) and how they follow from
 the control log. Does not know which steps are possible (``core.release.transitions``), where the
-log is kept (``infra.stores.control_log``), what a generation holds, or how workers obey.
+log is kept (``infra.stores.control_log``), what a generation holds, or how workers follow it.
 
 Every record of the control log carries the whole state it leads to. A record is *accepted*
 when its revision is above the current one, in log order; anything else is ignored. A writer

@@ -3,14 +3,13 @@
 fold.py                the fold: what a run of events does to a partition's users, statistics and
                        examples
 user_state.py          what is known of one user: a pure function of the user's events
-item_stats.py          decayed counts of one item in one partition's share
+item_stats.py          decayed counts of one item, from one partition's events
 pair_memory.py         which items follow which: directed transitions and co-occurrence, by item
-statistics.py          a mirror of every partition's share of the item statistics, as columns by
-                       catalogue row
+statistics.py          the sum of every partition's item statistics, as columns by catalogue row
 catalogue.py           the items that can be recommended, as columns
 words.py               words of the items' titles: which items share one, and how much that says
 columns.py             a growing numpy column, addressed by row
 attribution.py         which accepted event belongs to which view
 batching.py            when a mini-batch is cut, and which source offsets it covers
-partial_aggregate.py   one partition's own share of the item statistics, counted event by event
+partial_aggregate.py   one partition's part of the item statistics, counted event by event
 """

@@ -1,7 +1,7 @@
 """Which accepted event belongs to which view.
 
 Knows impressions (views sharing an ``impression_id``), single views, their window, and the
-deadlines of a partition. Does not know features, labels' arrays, or the catalogue.
+deadlines of a partition.
 
 An impression closes when the partition's watermark passes its first view + the window, or
 when the user has ``OPEN_IMPRESSIONS`` newer ones. It does not close at the next impression

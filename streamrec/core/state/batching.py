@@ -1,7 +1,6 @@
 """When a mini-batch is cut, and which source offsets it covers.
 
-Knows counts, sizes and ages. Does not know where examples come from, nor the clock: time is
-handed in.
+Time is handed in.
 
 A batch is cut when it is full (by count or by bytes) or its first example is old enough.
 Batches of a partition tile its offsets: one's ``from_offset`` is the ``to_offset`` of the

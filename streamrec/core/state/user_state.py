@@ -1,7 +1,7 @@
 """What is known of one user: a pure function of the user's events.
 
-Knows the history, what was consumed, activity, what was shown and still waits for its
-outcome (``Pending``), and which impressions no longer do. Does not know items beyond their ids.
+Knows the history, what was consumed, activity, what was shown and still waits for its outcome
+(``Pending``), and which impressions no longer do.
 
 Sizes are bounded, so a record stays readable and writable in one piece however long a
 user has been around.

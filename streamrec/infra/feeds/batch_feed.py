@@ -1,8 +1,8 @@
 """The topic ``training-batches`` as the trainer reads it: assigned, sought, never committed.
 
-Knows where the reader stands and whether that place still exists. Does not know which
-examples are new (``core.ledger.ledger``): the position is the trainer's, kept in its
-checkpoint, and the broker's commit means nothing here.
+Knows where the reader stands and whether that place still exists. The position is the trainer's,
+kept in its checkpoint; the broker's commit means nothing here. Which examples are new:
+``core.ledger.ledger``.
 
 Losing the place is never silent:
 

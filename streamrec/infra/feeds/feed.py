@@ -5,7 +5,7 @@ know faust (``infra.feeds.faust_app``), nor what ingesting means (``loop.ingesti
 
 A partition is *closed* (assigned, not taken over, not before some moment) or *open* (its
 memory is loaded and the consumer was sought to its position). Whatever goes wrong with it
-(a lost race, a gap, a store or broker away, a rebalance) closes it; it is then taken over
+(a lost race, a gap, a store or broker unavailable, a rebalance) closes it; it is then taken over
 again. All calls of the sink happen in one thread, one after the other; while a run is
 ingested nothing is fetched: that is the back-pressure.
 """

@@ -1,7 +1,6 @@
 """``user-updates`` and ``requests`` as one serving worker's share of them.
 
-Knows the consumer group, what was handed out, and that a commit covers exactly that. Does
-not know what an answer is.
+Knows the consumer group, what was handed out, and that a commit covers exactly that.
 
 Offsets are committed only after the answers are acknowledged, so a worker that dies is
 followed by one that answers again. Losing a partition to another worker in between means

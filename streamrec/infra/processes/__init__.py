@@ -9,7 +9,7 @@ preload.py          imported first by the process that workers are forked from; 
 warm_start.py       workers forked from a process that has imported everything: back in
                     milliseconds
 embedded.py         the servers that ``pip install`` brought: a Kafka-protocol broker and a Redis
-apache_kafka.py     apache Kafka 4 as one process: broker and KRaft controller, for tests and
+apache_kafka.py     Apache Kafka 4 as one process: broker and KRaft controller, for tests and
                     drills
 servers_file.py     where a running ``streamrec up`` says which servers it started:
                     ``servers.json``

@@ -23,7 +23,7 @@ from streamrec.infra.processes.server_process import HOST, ServerProcess, free_p
 from streamrec.infra.wire.kafka_probe import kafka_answers
 
 POM = Path(__file__).with_name("apache_kafka.pom.xml")
-JAVA_LEAST = 17
+MIN_JAVA = 17
 MAVEN_S = 600.0
 FORMAT_S = 60.0
 COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
@@ -42,9 +42,9 @@ def kafka_version() -> str:
 def why_not(cache_dir: Path) -> str | None:
     """What this machine lacks to run Apache Kafka, in a sentence; None if nothing."""
     java = _java_version()
-    if java is None or java < JAVA_LEAST:
+    if java is None or java < MIN_JAVA:
         found = "Java" if java is None else f"Java {java} found, but Java"
-        return f"{found} {JAVA_LEAST}" + (" not found" if java is None else " is needed")
+        return f"{found} {MIN_JAVA}" + (" not found" if java is None else " is needed")
     if not _jar_dir(cache_dir).is_dir() and shutil.which("mvn") is None:
         return "Maven not found, and Apache Kafka's jars are not in the cache"
     return None
@@ -203,7 +203,7 @@ def _java_version() -> int | None:
     return int(found[1]) if found else None
 
 
-def _run(command: list[str], timeout_s: float, complaint: str) -> None:
+def _run(command: list[str], timeout_s: float, failure: str) -> None:
     try:
         subprocess.run(  # noqa: S603 - the command is built here, not by a user
             command,
@@ -215,12 +215,12 @@ def _run(command: list[str], timeout_s: float, complaint: str) -> None:
             check=True,
         )
     except FileNotFoundError:
-        raise Unavailable(f"{complaint}: {command[0]} is not installed") from None
+        raise Unavailable(f"{failure}: {command[0]} is not installed") from None
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"{complaint} within {timeout_s:g} s") from None
+        raise Unavailable(f"{failure} within {timeout_s:g} s") from None
     except subprocess.CalledProcessError as error:
         tail = "\n".join(error.stdout.splitlines()[-20:])
-        raise Unavailable(f"{complaint}:\n{tail}") from None
+        raise Unavailable(f"{failure}:\n{tail}") from None
 
 
 __all__ = ["ApacheKafka", "kafka_version", "resolve_jars", "why_not"]

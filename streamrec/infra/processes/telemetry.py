@@ -1,6 +1,6 @@
 """What a process says of itself: log lines, and TensorBoard event files when asked.
 
-Knows formats. Does not know what is worth saying. Log lines go to stderr, one line each:
+Log lines go to stderr, one line each:
 
     2026-05-01T10:00:00.123Z INFO    trainer-1 candidate g000012 accepted: ...
 

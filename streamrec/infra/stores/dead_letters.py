@@ -1,8 +1,4 @@
-"""The dead-letter topic read back, and its messages sent to where they came from.
-
-Knows offsets, timestamps and headers. Does not know which letters are wanted
-(``core.dead_letters``) nor when one may be sent again (``loop.ingesting.resend``).
-"""
+"""The dead-letter topic read back, and its messages sent to where they came from."""
 
 from __future__ import annotations
 
@@ -46,7 +42,7 @@ class KafkaDeadLetterLog:
         self._partitions: list[TopicPartition] = sorted(self._consumer.assignment())
 
     def read(self, since_ms: int = 0) -> Iterator[DeadLetterRecord]:
-        """Letters from ``since_ms`` on, oldest first within a partition, to the present end."""
+        """Dead letters from ``since_ms`` on, oldest first within a partition, to its end now."""
         with kafka_errors(self._settings, "asking where the dead letters are"):
             ends = self._consumer.end_offsets(self._partitions)
             starts = self._starts(since_ms, ends)
@@ -97,7 +93,7 @@ class KafkaDeadLetterLog:
     def _between(
         self, partition: TopicPartition, start: int, end: int
     ) -> Iterator[DeadLetterRecord]:
-        """Read [start, end). What is no letter is told to the log and passed over."""
+        """Read [start, end). What is no dead letter is told to the log and passed over."""
         if start >= end:
             return
         self._consumer.assign([partition])

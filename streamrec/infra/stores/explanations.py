@@ -1,8 +1,6 @@
 """``tasks.ranking.lists.explanations_port.Explanations`` in Redis: one small value a list, gone
 after a while.
 
-Knows keys, bytes and the time to live. Does not know what is in an explanation.
-
     <prefix>:why:<recommendation_id>    a string with a time to live:
         length of the JSON (4 bytes, little-endian), JSON, then the arrays in the order of
         ``_ARRAYS``; closeness as float16, everything else as float32

@@ -1,7 +1,6 @@
 """Who is alive and what they serve, in Redis keys that expire.
 
-Knows the keys and their time to live. Does not know what a status means; a worker that
-says nothing for ``TTL_S`` is gone, by Redis' clock and nobody else's.
+A worker that says nothing for ``TTL_S`` is gone, by Redis' clock and nobody else's.
 
 All keys share one hash tag, so that they live together on Redis Cluster:
 

@@ -1,7 +1,6 @@
 """One trainer at a time: a lease in Redis that its holder keeps renewing.
 
-Knows the keys and the script. Does not know what the holder does with it; it must ask
-``confirm`` before each step, and stop when that raises.
+Its holder must ask ``confirm`` before each step, and stop when that raises.
 
     {prefix}:{<name>}:holder   the holder's token, expires ``ttl_s`` after the last renewal
     {prefix}:{<name>}:last     the last holder's token, for good

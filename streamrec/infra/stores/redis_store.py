@@ -1,7 +1,5 @@
 """``ports.PartitionStore`` on Redis 7 or Valkey: one Lua script commits, all or nothing.
 
-Knows keys, the script, and how Redis fails. Does not know what the records mean.
-
 Keys, all of a source under one hash tag, so that Redis Cluster keeps them together::
 
     <prefix>:{events-0}:pos            the next offset to apply
@@ -49,7 +47,7 @@ TIMEOUT_S = 10.0
 RETRIES = 3
 RETRY_CAP_S = 0.5
 
-_SILENCE = (  # the server is away, or not able to do its work for now
+_SILENCE = (  # the server is down, or not able to do its work for now
     ConnectionError,
     TimeoutError,
     BusyLoadingError,

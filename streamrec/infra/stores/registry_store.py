@@ -1,7 +1,7 @@
 """Generation directories, kept in a directory or in any object store.
 
-Knows how a finished directory becomes visible whole or not at all. Does not know what is
-in it: ``models.generation`` checks every digest when it loads one.
+Knows how a finished directory becomes visible whole or not at all. What is in it is checked by
+``models.generation``, digest by digest, when it loads one.
 
 A directory has rename, so a copy is made aside, forced to disk and renamed. An object
 store does not: ``manifest.json`` is written last, and a generation without one is not there.

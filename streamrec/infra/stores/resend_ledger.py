@@ -1,6 +1,6 @@
-"""``ports.dead_letters.ResendLedger`` in Redis: one hash, letter -> what is remembered of it.
+"""``ports.dead_letters.ResendLedger`` in Redis: one hash, dead letter -> what is remembered of it.
 
-Knows the key and that HSETNX lets exactly one claim be first. Does not know what is sent.
+HSETNX lets exactly one claim be first.
 
     <prefix>:dead-letters:resent    hash: <partition>:<offset> -> {"by", "at", "to"}
 """

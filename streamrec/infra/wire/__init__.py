@@ -6,12 +6,12 @@ values.py            topic values to plain dicts and back, with every check a pr
 checks.py            checks of one field of a producer's input, with messages that say what was
                      expected
 schema_registry.py   a small read-only client of a Confluent-compatible schema registry
-foreign_schema.py    avro schemas of strangers, from a schema registry, before anything is read
+foreign_schema.py    Avro schemas of strangers, from a schema registry, before anything is read
                      with them
 kafka.py             kafka-python clients, configured from our settings
 kafka_connect.py     a repair of kafka-python 3.0.12: a client that cannot connect must leave
                      nothing behind
-kafka_diagnosis.py   why Kafka lets us not in, in a sentence a person can act on
+kafka_diagnosis.py   why Kafka does not let us in, in a sentence a person can act on
 kafka_joins.py       a repair of kafka-python 3.0.12: a join that outlives one ``poll`` must be
                      finished
 kafka_offsets.py     where logs begin and end, and where groups stand in them

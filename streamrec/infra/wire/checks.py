@@ -103,9 +103,9 @@ def finite(name: str, value: object) -> float:
     return float(value)
 
 
-def whole(name: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise invalid(name, value, f"a whole number from {least} to {most}")
+def whole(name: str, value: object, minimum: int, maximum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        raise invalid(name, value, f"a whole number from {minimum} to {maximum}")
     return value
 
 

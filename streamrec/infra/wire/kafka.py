@@ -34,7 +34,7 @@ from streamrec.settings import KafkaSettings
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
 RECONNECT_MAX_MS = 1_000
-"""Between attempts to reach a broker that is away, as in Java; kafka-python's own is 30 s."""
+"""Between attempts to reach a broker that is down, as in Java; kafka-python's own is 30 s."""
 
 FLUSH_TIMEOUT_S = 30.0
 FOREVER_MS = 2**31 - 1

@@ -2,7 +2,7 @@
 
 When no broker answers, the constructors of ``KafkaConsumer`` and ``KafkaAdminClient`` raise
 but leave their I/O thread running, with its sockets: a worker that retries once a second
-while Kafka is away would run out of both (docs/adr/0011).
+while Kafka is down would run out of both (docs/adr/0011).
 """
 
 from __future__ import annotations

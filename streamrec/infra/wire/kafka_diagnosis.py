@@ -1,4 +1,4 @@
-"""Why Kafka lets us not in, in a sentence a person can act on.
+"""Why Kafka does not let us in, in a sentence a person can act on.
 
 kafka-python tries for ten seconds and then says "unable to bootstrap", whatever the reason
 was. This asks the same brokers once more, by aiokafka's bare connection, which names it:

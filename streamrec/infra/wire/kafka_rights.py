@@ -1,8 +1,6 @@
 """What Kafka does not allow us, in a sentence that names who, what and where to look.
 
-Knows the authorisation errors of kafka-python, and that a broker hides a topic from whoever may
-not describe it: to them it is not there. Does not know which role needs which right
-(docs/operating.md).
+A broker hides a topic from whoever may not describe it: to them it is not there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Our topics on a broker: which there are, and making those that are not.
-
-Knows what a topic must be like for us. Does not know what is in it.
-"""
+"""Our topics on a broker: which there are, and making those that are not."""
 
 from __future__ import annotations
 

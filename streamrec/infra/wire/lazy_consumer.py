@@ -1,8 +1,7 @@
 """A consumer that is made at first use, and made anew once it is in doubt.
 
 Knows when a consumer must be thrown away: after an answer that cannot be decoded nobody can say
-what the next one belongs to. Does not know what is read, or where a new one begins: whoever makes
-it does.
+what the next one belongs to. Where a new one begins, whoever makes it knows.
 """
 
 from __future__ import annotations

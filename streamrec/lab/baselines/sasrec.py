@@ -1,7 +1,6 @@
 """SASRec: self-attention over item IDs, the sequential baseline (Kang & McAuley 2018).
 
-Knows the network and its softmax losses. Does not know streams, examples or when to learn
-(``lab.baselines.sasrec_learner``), and never sees an item's text.
+It never sees an item's text; when it learns: ``lab.baselines.sasrec_learner``.
 
 Beyond the paper, in the baseline's favour (docs/adr/0070): a softmax over many negatives with
 the logQ correction in place of one negative's cross-entropy, a bias per item, and a token

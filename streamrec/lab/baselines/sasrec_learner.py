@@ -1,7 +1,7 @@
 """SASRec as an online baseline: learns and ranks at the same moments as our own learner.
 
-Knows the replay protocol (``lab.replay.contest.ReplayLearner``). Does not know statistics,
-text or calibration: what it says of an impression orders the shown items and is no click rate.
+Knows the replay protocol (``lab.replay.contest.ReplayLearner``). What it says of an impression
+orders the shown items and is no click rate.
 
 Every accepted event, with the history before it, trains once as the last position of a
 sequence: the earlier positions were events of their own. Each call of ``learn`` takes a step

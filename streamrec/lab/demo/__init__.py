@@ -4,7 +4,7 @@ play.py       the acts in their order
 ready.py      the catalogue in, every worker ready
 waiting.py    until nothing is missing, while somebody looks after the loop
 player.py     events onto the topic at a steady rate
-watcher.py    the topics followed, in the order of time, into core.loop_watch
+watcher.py    the topics followed, in the order of time, into ``lab.measures.loop_watch``
 rollback.py   the champion back and forward, by the code of the command line
 memory.py     peak memory by process
 swaps.py      pauses that swaps cost, as the workers measured them

@@ -1,6 +1,6 @@
 """Plays a click stream onto the topic ``events`` at a steady rate, with a little dirt in it.
 
-Knows the rate and what has been sent. Does not know time: the caller says how late it is.
+Knows the rate and what has been sent. The caller says how late it is.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Readiness:
 
     def __init__(self, settings: Settings, processes: ProcessCounts, items: int) -> None:
         self._settings = settings
-        self._crew = processes
+        self._processes = processes
         self._items = items
         self._partitions = partition_counts(settings.kafka)[topics.ITEMS]
 
@@ -35,7 +35,7 @@ class Readiness:
         with clients.redis(self._settings) as redis:
             workers = list(clients.fleet(self._settings, redis).workers())
             applied = self._applied(clients.partition_store(self._settings, redis))
-        wanted = Counter(role for role, _ in self._crew.names())
+        wanted = Counter(role for role, _ in self._processes.names())
         if absent := wanted - Counter(worker.role for worker in workers):
             return "no beat yet from " + ", ".join(f"{n} {role}" for role, n in absent.items())
         if any(worker.role == SERVING and worker.active is None for worker in workers):

@@ -1,7 +1,4 @@
-"""Waiting for what is missing, while somebody goes on looking after the loop.
-
-Knows a time limit. Does not know what is waited for, or what is done meanwhile.
-"""
+"""Waiting for what is missing, while somebody goes on looking after the loop."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class DrillVerdict:
     state: Broken = field(default_factory=Broken)
     training: Broken = field(default_factory=Broken)
     answers: Broken = field(default_factory=Broken)
-    letters: Broken = field(default_factory=Broken)
+    dead_letters: Broken = field(default_factory=Broken)
     mixed: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)  # what all this was checked over
 
@@ -58,7 +58,7 @@ class DrillVerdict:
             "user state and item statistics": self.state,
             "examples trained": self.training,
             "requests answered": self.answers,
-            "bad messages kept": self.letters,
+            "bad messages kept": self.dead_letters,
         }
 
     @property
@@ -115,7 +115,7 @@ def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) ->
     answers = [seen.value for seen in logs[topics.RECOMMENDATIONS]]
     verdict.answers = drill_check.check_answers(requests, answers)
     letters = [seen.value for seen in logs[topics.DEAD_LETTER]]
-    verdict.letters, repeated = drill_check.check_letters(
+    verdict.dead_letters, repeated = drill_check.check_dead_letters(
         refused, (StreamPlace(letter.topic, letter.partition, letter.offset) for letter in letters)
     )
     controls = [(seen.timestamp_ms, seen.value) for seen in logs[topics.ADAPTERS]]

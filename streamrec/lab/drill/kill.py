@@ -237,7 +237,9 @@ class KillDrill:
         verdict = evidence.judge(self._settings, self._sender.sent.requests, stream.catalogue())
         found, bad = verdict.sizes["bad_messages"], self._sender.sent.bad
         if found != bad:
-            verdict.letters.different.append(f"{bad} bad messages were sent, {found} are found bad")
+            verdict.dead_letters.different.append(
+                f"{bad} bad messages were sent, {found} are found bad"
+            )
         return verdict
 
     # -- striking ---------------------------------------------------------------------

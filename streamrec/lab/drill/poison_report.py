@@ -1,6 +1,6 @@
 """What the poison drill saw, its numbers, and the same for people.
 
-Knows lists judged by the truth, and the control log. Does not know how either came about.
+By lists judged by the truth, and by the control log.
 """
 
 from __future__ import annotations

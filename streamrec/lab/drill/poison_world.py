@@ -1,7 +1,6 @@
 """People with known tastes, and those who attack them: what the poison drill sends.
 
-Knows what everybody truly likes, so that a list can be judged without asking a model. Does
-not know Kafka, nor when anybody is asked to act.
+Knows what everybody truly likes, so that a list can be judged without asking a model.
 
 Honest people look at the list they last got and click what they like; without a list they
 click something they like, or ask for one. Turncoats are honest until told otherwise: then they

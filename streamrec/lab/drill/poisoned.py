@@ -1,7 +1,4 @@
-"""A generation that ranks upside down, made from the champion: what a fooled gate would pass.
-
-Knows the files of a generation. Does not know how it is brought before anybody.
-"""
+"""A generation that ranks upside down, made from the champion: what a fooled gate would pass."""
 
 from __future__ import annotations
 

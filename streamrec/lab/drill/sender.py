@@ -1,7 +1,4 @@
-"""Sends a stream at a steady rate from a thread of its own, whatever happens to the broker.
-
-Knows pacing, pausing and trying again. Does not know what the messages are.
-"""
+"""Sends a stream at a steady rate from a thread of its own, whatever happens to the broker."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ class Sent:
 
 
 class Sender:
-    """``rate``: messages a second. After a broker was away it goes on; it does not catch up."""
+    """``rate``: messages a second. After a broker was down it goes on; it does not catch up."""
 
     def __init__(self, stream: Iterable[Message], publisher: Publisher, rate: float) -> None:
         self.sent = Sent()

@@ -1,7 +1,6 @@
 """Killing Redis and the broker, as far as what each of them promises allows.
 
 Knows how each is killed, what it may lose by it, and how that loss is made to happen.
-Does not know what the workers make of it.
 
 Redis with ``appendfsync everysec`` promises all but the last second or so. SIGKILL alone
 would lose nothing, since the kernel still has what was written; so the end of its file is

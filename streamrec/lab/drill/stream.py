@@ -2,7 +2,7 @@
 
 Knows users, items and what real topics hold: lists of views and their clicks, clicks from
 nowhere, repeated and late events, items nobody knows, people who want to be forgotten, requests,
-and messages that are nothing. Does not know when or whether they are sent.
+and messages that are nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whom to kill and when, and how long each took to be at work again.
 
-Knows a schedule by seed, and beats. Does not know processes.
+Knows a schedule by seed, and beats.
 
 *At work again* is what a worker says of itself: a beat of a process younger than the kill
 that has folded events, answered, or learned. Beats come about once a second, so a time is

@@ -1,6 +1,6 @@
 """How good it was, and whether the loop kept its word.
 
-chart.py          A line chart as SVG text, and as one line of block characters
+chart.py          a line chart as SVG text, and as one line of block characters
 drill_check.py    what a loop that was killed again and again must equal: one clean pass over its
                   logs
 leaderboard.py    predictions of several models over one stream: metrics, halves, slices,

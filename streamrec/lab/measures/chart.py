@@ -1,7 +1,6 @@
 """A line chart as SVG text, and as one line of block characters.
 
-Knows axes, lines and a legend. Does not know what is drawn or where it is written. Points
-lie at equal distances; None leaves a gap.
+Points lie at equal distances; None leaves a gap.
 """
 
 from __future__ import annotations

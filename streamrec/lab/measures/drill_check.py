@@ -1,7 +1,7 @@
 """What a loop that was killed again and again must equal: one clean pass over its logs.
 
-Knows the promises of the data path and how each is checked, as functions of what is in the
-logs, the store and the trainer's ledger. Does not know how these are read, nor who was killed.
+Knows the promises of the data path and how each is checked, as functions of what is in the logs,
+the store and the trainer's ledger.
 
 Logged features of pending impressions are left out of the comparison: they are taken once
 per run, from the statistics before it, so they depend on how the log was cut into runs.
@@ -146,12 +146,12 @@ def check_answers(requests: Collection[str], answers: Iterable[Recommendation]) 
     return Broken(lost=len(missing), different=missing)
 
 
-def check_letters(
+def check_dead_letters(
     refused: Collection[StreamPlace], letters: Iterable[StreamPlace]
 ) -> tuple[Broken, int]:
     """Every bad message, and nothing else, is among the dead letters; how many came again.
 
-    A letter that comes again after a crash is the same one, by its place: once in effect.
+    A dead letter that comes again after a crash is the same one, by its place: once in effect.
     """
     found = Counter(letters)
     missing, unasked = set(refused) - found.keys(), found.keys() - set(refused)
@@ -206,7 +206,7 @@ __all__ = [
     "Found",
     "StreamPlace",
     "check_answers",
-    "check_letters",
+    "check_dead_letters",
     "check_state",
     "check_training",
     "clean_pass",

@@ -1,8 +1,7 @@
 """How good a list was that stood on the topic *before* the user's next click.
 
-Knows the latest list of each user, what is popular, and what a hit is. Does not know where
-lists come from. Feed it in the order of time; a list counts for a click only when it was
-there strictly before it.
+Knows the latest list of each user, what is popular, and what a hit is. Feed it in the order of
+time; a list counts for a click only when it was there strictly before it.
 
 The baseline answers at the moment of the click itself: the items with most accepted
 interactions so far, minus what the user has consumed. So it knows *more* than the served

@@ -1,7 +1,7 @@
 """What somebody who only reads the topics can say about the loop.
 
-Knows latency, freshness, generations and mix-ups as functions of the messages and their
-Kafka timestamps. Does not know Kafka, processes or how the numbers are shown.
+Knows latency, freshness, generations and mix-ups as functions of the messages and their Kafka
+timestamps.
 
 Feed it messages in the order of their Kafka timestamps. What is measured:
 

@@ -1,7 +1,6 @@
 """Is model A better than model B, or was it luck?
 
-Knows the paired bootstrap over users. Does not know what the metric is or where the
-models come from: it is given one number per scored event, for both.
+A paired bootstrap over users, given one number per scored event, for both.
 
 Events of one user are not independent (a user who is easy to please is so all the time),
 so whole users are drawn, with replacement (Efron & Tibshirani 1993, chapter 8). Drawing

@@ -11,6 +11,6 @@ offline_main.py    offline training, put together: files, the language model, th
 recorded_main.py   recorded streams: files of JSON lines, read as the topics' messages are
 replay_main.py     the replay, put together: files, the language model, the learner, what it is
                    compared to
-time_split.py      A recorded stream cut in time: what is learned, what decides when to stop, what
+time_split.py      a recorded stream cut in time: what is learned, what decides when to stop, what
                    judges
 """

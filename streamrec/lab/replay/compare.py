@@ -1,7 +1,6 @@
 """Baselines for the replay: learners that learn nothing, or stop learning.
 
 Knows how a scorer becomes a ``ReplayLearner`` and how the strongest of several is found.
-Does not know models.
 """
 
 from __future__ import annotations

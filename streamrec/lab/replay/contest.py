@@ -1,7 +1,6 @@
 """One model in a replay: what it predicted, how that went, how it learned.
 
-Knows how wanted predictions become ranks and probabilities. Does not know the stream, the
-fold, or the model behind the scores.
+Knows how wanted predictions become ranks and probabilities.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 Knows the order: examples are made by one pass of the fold, with the features as they were then;
 the learner reads them, in time order, epoch after epoch; after each epoch its frozen weights
 predict the validation part, while statistics and users' states go on (the protocol of
-``lab.replay.replay``); learning stops when that has not become better for ``patience``
-epochs. Does not know the model (``ReplayLearner``), files, or what a generation is.
+``lab.replay.replay``); learning stops when that has not become better for ``patience`` epochs.
 """
 
 from __future__ import annotations

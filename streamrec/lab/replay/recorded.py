@@ -1,7 +1,6 @@
 """A recorded stream, and what there is to predict in it.
 
-Knows the events' future (outcomes of impressions) and each user's state just before each
-event. Does not know statistics, models or scores.
+Knows the events' future (outcomes of impressions) and each user's state just before each event.
 
 - Every impression (views of one user sharing an ``impression_id``) is predicted when its
   first view comes; its labels are the accepted events that name it, whenever they come.

@@ -1,7 +1,4 @@
-"""Recorded streams: files of JSON lines, read as the topics' messages are.
-
-Knows the two files' order and how a bad line is named. Does not know what is done with them.
-"""
+"""Recorded streams: files of JSON lines, read as the topics' messages are."""
 
 from __future__ import annotations
 

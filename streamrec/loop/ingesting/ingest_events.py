@@ -70,7 +70,7 @@ class EventsPartition:
 
     1. records already applied are skipped; at a gap, stop;
     2. the rest is decoded; what is refused becomes a dead letter, acknowledged by Kafka:
-       its offset is about to be passed for ever (died here: refused again, a second letter);
+       its offset is about to be passed for ever (died here: refused again, a second dead letter);
     3. users that are not in memory are read, at exactly our position;
     4. the fold computes users, rows, updates and examples;
     5. one commit writes them all and moves the position, or finds that somebody else did

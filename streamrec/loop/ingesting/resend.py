@@ -3,14 +3,14 @@
 Knows the order that makes a second copy impossible without a word. Does not know Kafka,
 Redis, or who asks.
 
-One letter, in this order:
+One dead letter, in this order:
 
 1. The ledger is told: whoever comes second, or again, is refused here.
 2. What is about to be sent is checked as its consumer will check it; if it fails, the
    claim is taken back.
 3. The message goes to its topic and Kafka acknowledges it. Its headers tell whoever reads
    the topic what it is.
-4. The ledger is told where it stands. A letter that stands there too is thereby known as
+4. The ledger is told where it stands. A dead letter that stands there too is thereby known as
    the second refusal of the same thing.
 
 A crash between 1 and 4 leaves a claim without a place: perhaps sent. Sending again then
@@ -29,7 +29,7 @@ from streamrec.errors import Refused, TooLarge, UserError
 from streamrec.ports import Clock, Codec
 from streamrec.ports.dead_letters import Producer, ResendLedger
 
-OF = "streamrec-resend-of"  # the letter's place in the dead-letter topic
+OF = "streamrec-resend-of"  # the dead letter's place in the dead-letter topic
 FIRST = "streamrec-first-refused"  # the place of the refused message
 BY = "streamrec-resent-by"
 

@@ -6,8 +6,8 @@ serving_worker.py        the serving worker: answers triggers, follows the contr
                          fleet
 gauges.py                what a serving worker measures of itself
 generation_follower.py   following the control log in one serving worker
-poison_pill.py           A message that brings out a fault of ours is put aside; the others are
-                         answered
+poison_pill.py           a message that brings out a fault of ours goes to the dead-letter topic;
+                         the others are answered
 traffic_split.py         who answers a micro-batch: the champion, and the canary for its share of
                          the users
 """

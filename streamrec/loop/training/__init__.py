@@ -15,7 +15,7 @@ admission.py           what of a mini-batch is to be learned: the one answer, fo
 trial.py               a candidate on trial: fresh examples scored by it and champions before
                        anyone learns them
 dispatch.py            from a candidate to a generation on its way out: weight files, manifest,
-                       release line
+                       release queue
 champion.py            the champion, as the control log has it, with weights to compare candidates
                        to
 save_points.py         what the trainer can go back to: its newest checkpoint, and a snapshot for
@@ -24,5 +24,5 @@ alarm.py               the alarm on the population: other traffic than usual pau
                        learning
 reproduce.py           a generation made again: from its parent, over exactly the mini-batches it
                        learned
-dependencies.py        what a trainer is made of, and its rhythm
+dependencies.py        what a trainer is made of, and its schedule
 """

@@ -175,10 +175,10 @@ def test_a_request_without_an_answer_is_lost() -> None:
 
 def test_letters_count_once_by_the_place_of_what_was_refused() -> None:
     first, second, third = (StreamPlace("events", 0, n) for n in range(3))
-    broken, again = drill_check.check_letters([first, second], [first, second, first])
+    broken, again = drill_check.check_dead_letters([first, second], [first, second, first])
     assert broken.kept
     assert again == 1
-    broken, _ = drill_check.check_letters([first, second], [first, third])
+    broken, _ = drill_check.check_dead_letters([first, second], [first, third])
     assert broken.lost == 1
     assert len(broken.different) == 2
 

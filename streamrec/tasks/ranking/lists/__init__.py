@@ -7,14 +7,14 @@ explainer.py           reasons for the items of a micro-batch, and what is kept 
 explanation.py         what is kept of one answer so that it can be explained later
 explanations_port.py   what is kept of answers for a while, so that somebody may ask why
 exploration.py         now and then the last slot goes to an item that is only nearly good enough
-list_requests.py       what a micro-batch of triggers asks for: one wish for each list that has to
-                       be made
-lists.py               from wishes to lists, all of one generation, under one view of catalogue
+list_requests.py       what a micro-batch of triggers asks for: one request for each list that has
+                       to be made
+lists.py               from requests to lists, all of one generation, under one view of catalogue
                        and statistics
 reasons.py             from the parts of an item's score to a short reason that is true of the
                        numbers
-state_mirror.py        A process' own copy of catalogue and statistics, kept fresh from the shared
+state_mirror.py        a process' own copy of catalogue and statistics, kept fresh from the shared
                        rows
-attribution.py         an answer looked back at: what each score was made of, and which of the
-                       user's items drove it
+attribution.py         an answer taken apart: what each score was made of, and which of the user's
+                       items drove it
 """
