@@ -26,7 +26,7 @@ def why(
 ) -> None:
     """Explain one recommendation: its scores by part, and what it was made from.
 
-    Shows what text, companions, taste, popularity, age and user each added to every item's
+    Shows what text, co-occurrences, taste, popularity, age and user each added to every item's
     score; which of the user's items drove that; the generation, what it had learned from and
     how it was judged; and how fresh state and statistics were.
 

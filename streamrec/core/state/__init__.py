@@ -5,6 +5,8 @@ fold.py                the fold: what a run of events does to a partition's user
 user_state.py          what is known of one user: a pure function of the user's events
 item_stats.py          decayed counts of one item, from one partition's events
 pair_memory.py         which items follow which: directed transitions and co-occurrence, by item
+counters.py            counters that a statistic brings along: a few numbers of every item, or of
+                       every user
 statistics.py          the sum of every partition's item statistics, as columns by catalogue row
 catalogue.py           the items that can be recommended, as columns
 words.py               words of the items' titles: which items share one, and how much that says

@@ -24,7 +24,7 @@ IntArray = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
 
 MAX_CATEGORIES = 6
-"""Categories of one item that count in features: its first ones."""
+"""Categories of one item that count in features: its first distinct ones."""
 
 UNKNOWN = -1
 """The row of an item that is not in the catalogue."""
@@ -159,6 +159,7 @@ class Catalogue:
 
     def _padded(self, categories: Sequence[str]) -> IntArray:
         padded = np.full(MAX_CATEGORIES, -1, np.int32)
-        for slot, name in enumerate(categories[:MAX_CATEGORIES]):
+        distinct = list(dict.fromkeys(categories))
+        for slot, name in enumerate(distinct[:MAX_CATEGORIES]):
             padded[slot] = self._category_ids.setdefault(name, len(self._category_ids))
         return padded

@@ -1,6 +1,6 @@
 """A growing numpy column, addressed by row.
 
-Knows how to grow without copying at every append. Does not know what it holds.
+It grows without copying at every append.
 """
 
 from __future__ import annotations

@@ -36,11 +36,18 @@ from streamrec.core.examples import Example, ExampleKind, forget_mark
 from streamrec.core.state import attribution
 from streamrec.core.state.attribution import Deadlines
 from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.counters import Counter, count_of_user
 from streamrec.core.state.partial_aggregate import PartialAggregate
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import NEW_USER, Pending, Shown, UserState, consumes
 from streamrec.tasks.ranking.example_maker import Draft, Drafts, ExampleMaker
-from streamrec.tasks.ranking.features import FEATURES, USER_FEATURES, FeatureMaker, user_features
+from streamrec.tasks.ranking.features import (
+    COUNTERS,
+    FEATURES,
+    USER_FEATURES,
+    FeatureMaker,
+    user_features,
+)
 
 Record = Mapping[str, Any]
 
@@ -96,13 +103,20 @@ class PartitionFold:
     """Memory of one events partition at one position."""
 
     def __init__(
-        self, partition: int, rules: FoldRules, catalogue: Catalogue, statistics: Statistics
+        self,
+        partition: int,
+        rules: FoldRules,
+        catalogue: Catalogue,
+        statistics: Statistics,
+        counters: Sequence[Counter] = COUNTERS,
     ) -> None:
+        """``counters``: what declared statistics count beside what is counted for all of them."""
+        self._counters = counters
         self._source = Source("events", partition)
         self._catalogue = catalogue
         self._statistics = statistics
         self._users: dict[str, UserState] = {}
-        self._share = PartialAggregate(rules.partitions, rules.repeats)
+        self._share = PartialAggregate(rules.partitions, rules.repeats, counters)
         self._deadlines = Deadlines(rules.attribution_window_ms)
         self._maker = ExampleMaker(partition, rules.sampled_negatives, catalogue, statistics)
 
@@ -194,7 +208,7 @@ class PartitionFold:
             state, attributed = self._outcome(at, before, run)
             exposed = not attributed and event.impression_id is None
         self._share.count(event, before.history, exposed=exposed)
-        self._users[event.user_id] = state.after(event)
+        self._users[event.user_id] = count_of_user(state.after(event), event, self._counters)
         run.users[event.user_id] = None
         if consumes(event) or event.accepted:
             run.updates.append(_update(self._source.partition, at, run.now_ms))

@@ -1,10 +1,7 @@
-"""Decayed counts of one item in one partition's share.
+"""Decayed counts of one item in one partition: how an event changes them.
 
-Knows how a view or an accepted event changes an item's counts, and their half-lives. Does
-not know the other partitions (``core.state.statistics`` adds shares up) or what features are made
-of the counts (``tasks.ranking.features``).
-
-A count is decayed by events (the share's clock: events seen in its partition) or by hours
+``core.state.statistics`` adds the partitions up. A count is decayed by events (the partition's
+clock: events counted in it) or by hours
 of event time. Decay is applied when an item is touched: what is stored is true at
 (``clock``, ``at_ms``) and a reader brings it forward.
 """
@@ -15,21 +12,24 @@ from collections.abc import Mapping
 from typing import Any
 
 EVENT_HALF_LIVES = (500.0, 5_000.0, 50_000.0)
-"""In events of the whole stream; a share's clock ticks slower, see ``share_half_lives``."""
+"""In events of the whole stream; a partition's clock is slower: ``partition_half_lives``."""
 HOUR_HALF_LIVES = (2.0, 24.0, 168.0)
 MS_PER_HOUR = 3_600_000.0
-DECAYS = len(EVENT_HALF_LIVES) + len(HOUR_HALF_LIVES)
+DECAYS = (*(f"{h:g}ev" for h in EVENT_HALF_LIVES), *(f"{h:g}h" for h in HOUR_HALF_LIVES))
+"""Names of the half-lives, in the order of every array of counts: "500ev" to "168h"."""
+TIMES = 4
+"""Numbers of a record in front of the counts: clock, at, first seen, last accepted."""
 NEVER_MS = 0
 """Stands for "not yet" in a time."""
 
 
-def share_half_lives(partitions: int) -> tuple[float, ...]:
-    """Event half-lives in ticks of one share's clock: a partition sees a part of all events."""
+def partition_half_lives(partitions: int) -> tuple[float, ...]:
+    """Event half-lives in ticks of one partition's clock: it sees a part of all events."""
     return tuple(h / partitions for h in EVENT_HALF_LIVES)
 
 
-class ItemShare:
-    """Counts of one item in one share. Mutable: the fold owns it and no one else sees it."""
+class PartialItemCounts:
+    """Counts of one item in one partition. Mutable: the fold owns it and no one else sees it."""
 
     __slots__ = ("accepts", "at_ms", "clock", "first_seen_ms", "last_accept_ms", "views")
 
@@ -38,15 +38,15 @@ class ItemShare:
         self.at_ms = 0
         self.first_seen_ms = NEVER_MS
         self.last_accept_ms = NEVER_MS
-        self.views = [0.0] * DECAYS
-        self.accepts = [0.0] * DECAYS
+        self.views = [0.0] * len(DECAYS)
+        self.accepts = [0.0] * len(DECAYS)
 
     def touch(
         self, clock: int, now_ms: int, half_lives: tuple[float, ...], *, view: bool, accept: bool
     ) -> None:
         """Count an exposure and/or an accepted event at (``clock``, ``now_ms``).
 
-        ``half_lives`` are ``share_half_lives``. A late event is counted at ``at_ms``: time
+        ``half_lives`` are ``partition_half_lives``. A late event is counted at ``at_ms``: time
         never runs backwards here.
         """
         now_ms = max(now_ms, self.at_ms)
@@ -70,9 +70,8 @@ class ItemShare:
         return {"s": times + self.views + self.accepts}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> ItemShare:
-        share, values = cls(), record["s"]
-        share.clock, share.at_ms, share.first_seen_ms, share.last_accept_ms = values[:4]
-        share.views = list(values[4 : 4 + DECAYS])
-        share.accepts = list(values[4 + DECAYS :])
-        return share
+    def from_record(cls, record: Mapping[str, Any]) -> PartialItemCounts:
+        own, counts = cls(), record["s"][TIMES:]
+        own.clock, own.at_ms, own.first_seen_ms, own.last_accept_ms = record["s"][:TIMES]
+        own.views, own.accepts = list(counts[: len(DECAYS)]), list(counts[len(DECAYS) :])
+        return own

@@ -1,8 +1,6 @@
 """Which items follow which: directed transitions and co-occurrence, by item.
 
-Knows how an accepted item changes the rows of the user's last few items, within one
-partition's share. Does not know users beyond those items, nor how pairs are scored
-(``tasks.ranking.features``).
+An accepted item changes the rows of the user's last few items, within one partition.
 
 A row forgets in its own time: whenever its weight exceeds ``FULL`` everything in it is
 halved, so a busy item follows the taste of the day while a quiet one keeps the little it
@@ -22,7 +20,7 @@ FULL = 256.0
 
 
 class PairRow:
-    """Successors and companions of one item. Mutable: the fold owns it."""
+    """Successors and co-occurrences of one item. Mutable: the fold owns it."""
 
     __slots__ = ("after", "total", "with_")
 

@@ -1,9 +1,8 @@
-"""One partition's own share of the item statistics, counted event by event.
+"""One partition's partial aggregate of the item statistics, counted event by event.
 
-Knows the share's two times (its clock: events counted; its watermark: the latest event time), and
-what a count is taken for. Does not know how counts decay (``core.state.item_stats``), how pairs
-forget (``core.state.pair_memory``), or the shares of other partitions (``core.state.statistics``
-adds them up).
+It has two times: its clock (events counted) and its watermark (the latest event time). How counts
+decay says ``core.state.item_stats``, how pairs forget ``core.state.pair_memory``, what else is
+counted ``core.state.counters``; ``core.state.statistics`` adds up the partitions.
 """
 
 from __future__ import annotations
@@ -12,32 +11,37 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamrec.core.events import Interaction
-from streamrec.core.state.item_stats import ItemShare, share_half_lives
+from streamrec.core.state.counters import Counter, ItemCounters
+from streamrec.core.state.item_stats import PartialItemCounts, partition_half_lives
 from streamrec.core.state.pair_memory import PairRow, observe
 
 
 class PartialAggregate:
     """Item counts and pairs of one partition. Mutable: the fold owns it."""
 
-    def __init__(self, partitions: int, repeats: int) -> None:
+    def __init__(self, partitions: int, repeats: int, counters: Sequence[Counter] = ()) -> None:
         """``partitions`` and ``repeats`` as in ``core.state.fold.FoldRules``."""
         self.watermark_ms = 0
         self._clock = 0
-        self._half_lives = share_half_lives(partitions)
+        self._half_lives = partition_half_lives(partitions)
         self._repeats = repeats
-        self._items: dict[str, ItemShare] = {}
+        self._items: dict[str, PartialItemCounts] = {}
         self._pairs: dict[str, PairRow] = {}
+        self._counters = ItemCounters(counters)
         self._touched_items: dict[str, None] = {}  # ordered sets
         self._touched_pairs: dict[str, None] = {}
 
     def load(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Rows as ``take_rows`` gave them, all of them; those of others are passed over."""
         self._items = {
-            key[2:]: ItemShare.from_record(r) for key, r in rows.items() if key.startswith("i/")
+            key[2:]: PartialItemCounts.from_record(r)
+            for key, r in rows.items()
+            if key.startswith("i/")
         }
         self._pairs = {
             key[2:]: PairRow.from_record(r) for key, r in rows.items() if key.startswith("n/")
         }
+        self._counters.load(rows)
         if "c" in rows:
             self._clock, self.watermark_ms = rows["c"]["n"], rows["c"]["t"]
 
@@ -50,7 +54,7 @@ class PartialAggregate:
         self._clock += 1
         insistent = history.count(event.item_id) >= self._repeats
         accept = event.accepted and not insistent
-        self._items.setdefault(event.item_id, ItemShare()).touch(
+        self._items.setdefault(event.item_id, PartialItemCounts()).touch(
             self._clock,
             self.watermark_ms,
             self._half_lives,
@@ -58,6 +62,8 @@ class PartialAggregate:
             accept=accept,
         )
         self._touched_items[event.item_id] = None
+        if accept or not event.accepted:
+            self._counters.count(event)
         if accept:
             self._touched_pairs |= dict.fromkeys(observe(self._pairs, event.item_id, history))
 
@@ -66,6 +72,7 @@ class PartialAggregate:
         rows: dict[str, dict[str, Any]] = {"c": {"n": self._clock, "t": self.watermark_ms}}
         rows |= {f"i/{item}": self._items[item].to_record() for item in self._touched_items}
         rows |= {f"n/{item}": self._pairs[item].to_record() for item in self._touched_pairs}
+        rows |= self._counters.take_rows()
         self._touched_items.clear()
         self._touched_pairs.clear()
         return rows

@@ -1,7 +1,7 @@
 """What is known of one user: a pure function of the user's events.
 
-Knows the history, what was consumed, activity, what was shown and still waits for its outcome
-(``Pending``), and which impressions no longer do.
+The history, what was consumed, activity, what was shown and still waits for its outcome
+(``Pending``), which impressions no longer do, and what declared counters have counted.
 
 Sizes are bounded, so a record stays readable and writable in one piece however long a
 user has been around.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,7 @@ class UserState:
     recent_events: tuple[str, ...] = ()
     pending: tuple[Pending, ...] = ()
     closed: tuple[str, ...] = ()  # impressions whose clicks come too late, newest last
+    counted: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by declared counter
 
     def after(self, event: Interaction) -> UserState:
         """The state once ``event`` has happened, ``pending`` aside (``core.state.attribution``)."""
@@ -126,6 +127,7 @@ class UserState:
         return (*self.consumed, event.item_id)[-CONSUMED:]
 
     def to_record(self) -> dict[str, Any]:
+        counted = {name: list(numbers) for name, numbers in self.counted.items()}
         return {
             "h": list(self.history),
             "ht": list(self.history_ms),
@@ -135,6 +137,7 @@ class UserState:
             "e": list(self.recent_events),
             "p": [p.to_record() for p in self.pending],
             "x": list(self.closed),
+            **({"k": counted} if counted else {}),
         }
 
     @classmethod
@@ -150,6 +153,7 @@ class UserState:
             recent_events=tuple(record["e"]),
             pending=tuple(Pending.from_record(p) for p in record["p"]),
             closed=tuple(record.get("x", ())),  # older records do not say
+            counted={name: tuple(numbers) for name, numbers in record.get("k", {}).items()},
         )
 
 

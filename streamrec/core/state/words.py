@@ -1,8 +1,5 @@
 """Words of the items' titles: which items share one, and how much that says.
 
-Knows titles split into words. Does not know what a text means (``model`` compares vectors),
-nor users beyond the rows they chose.
-
 A sequel, a series, an author, a brand or a year often shows in one word, which vectors of whole
 texts blur. A word weighs its rarity, log(items / items that have it) (Spärck Jones 1972).
 

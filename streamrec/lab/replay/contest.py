@@ -15,7 +15,6 @@ import numpy as np
 from streamrec.core.examples import Example, ExampleKind, FloatArray
 from streamrec.core.measures.prequential import rank_of
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.item_stats import EVENT_HALF_LIVES
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import UserState
 from streamrec.lab.measures.leaderboard import (
@@ -31,7 +30,7 @@ from streamrec.lab.replay.recorded import NextClick, ShownList
 from streamrec.ports import LearnReport
 from streamrec.tasks.ranking.features import FeatureMaker, user_features
 
-_SLOWEST = len(EVENT_HALF_LIVES) - 1  # the count that comes nearest to "all so far"
+_SLOWEST = "50000ev"  # the count that comes nearest to "all so far"
 
 RANKED_AT_ONCE = 8
 """Users ranked in one call: bounds memory, B × N × inputs."""
@@ -131,7 +130,7 @@ def _is_checked(example: Example) -> bool:
 def _rank_wanted(
     wanted: Sequence[NextClick], scorer: ReplayScorer, outside: Outside
 ) -> Iterator[Prediction]:
-    accepts_N = outside.statistics.counts().accepts_ND[:, _SLOWEST]
+    accepts_N = outside.statistics.counts().accepts(_SLOWEST)
     for at in range(0, len(wanted), RANKED_AT_ONCE):
         group = wanted[at : at + RANKED_AT_ONCE]
         users, now_ms = [w.user for w in group], [w.event.occurred_at_ms for w in group]
@@ -156,7 +155,7 @@ def _rank_shown(
 ) -> Iterator[Prediction]:
     if not shown:
         return
-    accepts_N = outside.statistics.counts().accepts_ND[:, _SLOWEST]
+    accepts_N = outside.statistics.counts().accepts(_SLOWEST)
     rows = [outside.catalogue.rows(s.item_ids) for s in shown]
     stats_TF = outside.features.features(
         [s.user.history for s in shown],

@@ -1,8 +1,7 @@
 """Negatives for a click without impression, and how likely each was to be drawn.
 
-Knows the mixture: half by popularity^0.75, half uniform, over available items the user has
-not consumed. Does not know features. The same (partition, offset) draws the same items from
-the same statistics.
+Half by popularity^0.75, half uniform, over available items the user has not consumed. The same
+(partition, offset) draws the same items from the same statistics.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from streamrec.core.state.statistics import Statistics
 
 POPULARITY_POWER = 0.75
 POPULAR_PART = 0.5
-_POPULARITY_COLUMN = 1  # accepts with the middle event half-life
+POPULARITY_DECAY = "5000ev"
 
 
 class NegativeSampler:
@@ -28,13 +27,13 @@ class NegativeSampler:
         self._catalogue = catalogue
         self._negatives = negatives
         self._available_N = catalogue.available.copy()
-        popularity = statistics.counts().accepts_ND[:, _POPULARITY_COLUMN] ** POPULARITY_POWER
+        popularity = statistics.counts().accepts(POPULARITY_DECAY) ** POPULARITY_POWER
         uniform = self._available_N.astype(float)
         popularity = popularity * uniform
         total, open_items = popularity.sum(), uniform.sum()
-        share = POPULAR_PART if total > 0 else 0.0
-        self._q_N = share * popularity / max(total, 1e-12)
-        self._q_N += (1.0 - share) * uniform / max(open_items, 1.0)
+        part = POPULAR_PART if total > 0 else 0.0
+        self._q_N = part * popularity / max(total, 1e-12)
+        self._q_N += (1.0 - part) * uniform / max(open_items, 1.0)
         self._cumulative_N = np.cumsum(self._q_N)
 
     def sample(

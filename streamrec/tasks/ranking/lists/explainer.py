@@ -26,11 +26,12 @@ from streamrec.core.state.catalogue import IntArray
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import Unavailable
 from streamrec.ports import Account, Ranking
-from streamrec.tasks.ranking.lists import reasons
+from streamrec.tasks.ranking.inputs import RECENT
 from streamrec.tasks.ranking.lists.explanation import Explanation
 from streamrec.tasks.ranking.lists.explanations_port import Explanations
-from streamrec.tasks.ranking.lists.reasons import ReasonInputs
+from streamrec.tasks.ranking.lists.reasons import reason
 from streamrec.tasks.ranking.lists.state_mirror import View
+from streamrec.tasks.ranking.statistics.declaration import ReasonInputs
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +133,8 @@ def _known(state: UserState, view: View) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _reason(account: Account, t: int, at: Mapping[str, int], titles: Sequence[str]) -> str:
-    closest = account.closeness_TH[t, : min(len(titles), reasons.RECENT)]
-    return reasons.reason(
+    closest = account.closeness_TH[t, : min(len(titles), RECENT)]
+    return reason(
         ReasonInputs(
             parts_G=account.parts_TG[t],
             raw_D=account.raw_TD[t],

@@ -24,13 +24,14 @@ from torch import Tensor
 from streamrec.errors import GenerationRefused
 from streamrec.models.generation import CENTRE, HEAD_FILE, file_digest, read_manifest
 from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.inputs import RECENT
 from streamrec.tasks.ranking.lists.attribution import ItemAttribution
 from streamrec.tasks.ranking.lists.explanation import Explanation
 from streamrec.tasks.ranking.lists.reasons import GROUPS
 from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.parts import take_apart
 from streamrec.tasks.ranking.model.ranking import SIM_INPUTS
-from streamrec.tasks.ranking.model.similarity import DECAY, RECENT, SHARPNESS, SIMILARITIES
+from streamrec.tasks.ranking.model.similarity import DECAY, SHARPNESS, SIMILARITIES
 
 
 def load_head(directory: Path) -> Head:

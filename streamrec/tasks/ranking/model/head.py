@@ -17,10 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from streamrec.core.examples import ExampleKind
-from streamrec.tasks.ranking.features import FEATURES
-from streamrec.tasks.ranking.model.similarity import SIMILARITIES
+from streamrec.tasks.ranking import inputs
 
-INPUTS = (*FEATURES, *SIMILARITIES)
+INPUTS = tuple(column.name for column in inputs.INPUTS)
 HIDDEN = 64
 KINDS = (ExampleKind.IMPRESSION, ExampleKind.NEXT_CLICK, ExampleKind.VIEW)
 
@@ -46,17 +45,17 @@ class Head(nn.Module):
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        inputs = len(INPUTS)
+        width = len(INPUTS)
         self.linear_D = nn.Parameter(torch.tensor([PRIOR.get(name, 0.0) for name in INPUTS]))
-        bound = (6.0 / inputs) ** 0.5  # He et al. 2015, uniform
-        start = torch.rand(inputs, HIDDEN, generator=generator) * 2 * bound - bound
+        bound = (6.0 / width) ** 0.5  # He et al. 2015, uniform
+        start = torch.rand(width, HIDDEN, generator=generator) * 2 * bound - bound
         self.inner_DM = nn.Parameter(start)
         self.bias_M = nn.Parameter(torch.zeros(HIDDEN))
         self.outer_M = nn.Parameter(torch.zeros(HIDDEN))
         self.log_scale_K = nn.Parameter(torch.zeros(len(KINDS)))
         self.shift_K = nn.Parameter(torch.full((len(KINDS),), -2.0))
-        self.register_buffer("mean_D", torch.zeros(inputs))
-        self.register_buffer("deviation_D", torch.ones(inputs))
+        self.register_buffer("mean_D", torch.zeros(width))
+        self.register_buffer("deviation_D", torch.ones(width))
         self.register_buffer("served_kind", torch.tensor(KINDS.index(ExampleKind.IMPRESSION)))
 
     def score_parameters(self) -> list[nn.Parameter]:

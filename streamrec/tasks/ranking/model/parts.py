@@ -25,10 +25,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from streamrec.tasks.ranking.lists.reasons import GROUPS, columns
-from streamrec.tasks.ranking.model.head import INPUTS, Head
+from streamrec.tasks.ranking.lists.reasons import GROUPS, positions
+from streamrec.tasks.ranking.model.head import Head
 
-COLUMNS = columns(INPUTS)
+COLUMNS = positions()
 _AT_ONCE = 256
 """Items taken apart together: 64 subsets of their hidden units stay in the cache."""
 

@@ -18,16 +18,10 @@ from torch import Tensor
 
 from streamrec.core.state.user_state import HISTORY
 from streamrec.models.dot_rows import DotRows
+from streamrec.tasks.ranking import inputs
+from streamrec.tasks.ranking.inputs import RECENT
 
-SIMILARITIES = (
-    "sim_decayed",  # mean over the history, newest weighing most
-    "sim_mean",  # mean over the history
-    "sim_last3",  # mean over the last three
-    "sim_last",  # the last one
-    "sim_max",  # the nearest of the last RECENT
-    "sim_attention",  # mean over the last RECENT, the nearest weighing most
-)
-RECENT = 16
+SIMILARITIES = tuple(column.name for column in inputs.SIMILARITIES)
 DECAY = 0.85
 SHARPNESS = 8.0
 """Attention weights are softmax(SHARPNESS × similarity)."""

@@ -52,8 +52,8 @@ def test_every_item_says_why_and_the_list_can_be_explained(counter):
     assert kept.statistics == {"items-0": 0, "items-1": 4, "events-0": 0, "events-1": 1}
 
 
-def test_the_last_item_is_named_when_companions_decide(counter):
-    counter.model.parts = {"companions": 1.0}
+def test_the_last_item_is_named_when_co_occurrences_decide(counter):
+    counter.model.parts = {"co-occurrences": 1.0}
     [answer] = counter.serve(update("ann"))
     assert answer.items[0].reason == "often follows title of d"
 

@@ -10,7 +10,6 @@ from streamrec.core.state.catalogue import UNKNOWN, Catalogue
 from streamrec.core.state.fold import FoldRules, Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import NEW_USER
-from streamrec.tasks.ranking import features as module
 from streamrec.tasks.ranking.features import (
     FEATURES,
     ITEM_FEATURES,
@@ -61,21 +60,15 @@ def busy(events: int = 120) -> list[Interaction]:
     ]
 
 
-@pytest.mark.parametrize("dense", [0, 256])
-def test_lists_and_the_whole_catalogue_get_the_same(
-    dense: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_items_of_lists_and_of_the_whole_catalogue_get_the_same() -> None:
     world = World(busy())
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "DENSE_CATEGORIES", dense)
-        maker = FeatureMaker(world.statistics, world.catalogue)
-    users = [world.fold.user("u1"), world.fold.user("u2"), NEW_USER]
-    pairs_BPN = maker.catalogue_pair_features([user.history for user in users])
+    maker = FeatureMaker(world.statistics, world.catalogue)
     rows = np.arange(len(world.catalogue))
-    for user, pairs_PN in zip(users, pairs_BPN, strict=True):
+    for user in (world.fold.user("u1"), world.fold.user("u2"), NEW_USER):
         stats = candidate_features(user, rows, 10_000_000, world.statistics, world.catalogue)
+        np.testing.assert_array_equal(stats[:, : PAIRS.start], maker.item_NI)
+        (pairs_PN,) = maker.catalogue_pair_features([user.history])
         np.testing.assert_allclose(stats[:, PAIRS], pairs_PN.T, atol=1e-5)
-        np.testing.assert_allclose(stats[:, : PAIRS.start], maker.item_NI, atol=1e-5)
 
 
 def test_nothing_known_is_finite_and_an_unknown_item_is_zero() -> None:

@@ -4,7 +4,7 @@ import threading
 
 from streamrec.core.events import Item, Source
 from streamrec.core.state.catalogue import item_record
-from streamrec.core.state.item_stats import ItemShare, share_half_lives
+from streamrec.core.state.item_stats import PartialItemCounts, partition_half_lives
 from streamrec.ports import Writes
 from streamrec.tasks.ranking.features import ITEM_FEATURES
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
@@ -34,9 +34,9 @@ def put_items(store: FakePartitionStore, *items: Item) -> None:
 
 
 def put_accepts(store: FakePartitionStore, partition: int, item_id: str, at_ms: int) -> None:
-    share = ItemShare()
-    share.touch(1, at_ms, share_half_lives(2), view=True, accept=True)
-    rows = {f"i/{item_id}": share.to_record(), "c": {"n": 1, "t": at_ms}}
+    counts = PartialItemCounts()
+    counts.touch(1, at_ms, partition_half_lives(2), view=True, accept=True)
+    rows = {f"i/{item_id}": counts.to_record(), "c": {"n": 1, "t": at_ms}}
     put(store, Source("events", partition), rows)
 
 

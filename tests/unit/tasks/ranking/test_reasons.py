@@ -7,17 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.tasks.ranking.lists.reasons import (
-    GROUPS,
-    LONGEST_TITLE,
-    RECENT,
-    ReasonInputs,
-    columns,
-    group_of,
-    reason,
-)
-from streamrec.tasks.ranking.model import similarity
+from streamrec.tasks.ranking.lists.reasons import GROUPS, positions, reason
 from streamrec.tasks.ranking.model.head import INPUTS
+from streamrec.tasks.ranking.statistics.declaration import LONGEST_TITLE, ReasonInputs
 
 
 def seen(
@@ -35,12 +27,10 @@ def seen(
 
 
 def test_every_input_of_the_head_is_in_one_group_and_every_group_has_inputs():
-    found = columns(INPUTS)
+    found = positions()
+    assert len(found) == len(GROUPS)
     assert sorted(at for own in found for at in own) == list(range(len(INPUTS)))
     assert all(found)
-    with pytest.raises(KeyError):
-        group_of("unheard_of")
-    assert RECENT == similarity.RECENT  # the item named is one that was compared
 
 
 @pytest.mark.parametrize(
@@ -49,10 +39,10 @@ def test_every_input_of_the_head_is_in_one_group_and_every_group_has_inputs():
         (seen("text", {"sim_max": 0.4}), "because you chose Near"),
         (seen("text", {"sim_max": 0.0}), ""),
         (seen("text", {"sim_max": 0.4}, nearest=None), ""),
-        (seen("companions", {"after_last": 0.1}), "often follows Last"),
-        (seen("companions", {"after_recent": 0.1}), "often follows what you chose"),
-        (seen("companions", {"with_recent": 0.1}), "often chosen together with what you chose"),
-        (seen("companions", {}), ""),
+        (seen("co-occurrences", {"after_last": 0.1}), "often follows Last"),
+        (seen("co-occurrences", {"after_recent": 0.1}), "often follows what you chose"),
+        (seen("co-occurrences", {"with_recent": 0.1}), "often chosen together with what you chose"),
+        (seen("co-occurrences", {}), ""),
         (seen("taste", {"affinity_lift": 0.2}), "of a kind you choose more than others do"),
         (
             seen("taste", {"affinity_lift": -0.2, "affinity": 0.1}),
@@ -87,9 +77,9 @@ def test_no_reason_speaks_of_another_part_than_the_largest(parts, inputs):
     said = reason(ReasonInputs(np.array(parts, np.float32), values, values, at, "Near", "Last"))
     speaks_of = {
         "because you chose Near": "text",
-        "often follows Last": "companions",
-        "often follows what you chose": "companions",
-        "often chosen together with what you chose": "companions",
+        "often follows Last": "co-occurrences",
+        "often follows what you chose": "co-occurrences",
+        "often chosen together with what you chose": "co-occurrences",
         "of a kind you choose more than others do": "taste",
         "of a kind you have chosen": "taste",
         "popular now": "popularity",

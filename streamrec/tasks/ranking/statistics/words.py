@@ -1,0 +1,41 @@
+"""The weightiest word, by rarity, that a title shares with the user's history (docs/adr/0037)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.core.examples import FloatArray
+from streamrec.core.state.catalogue import IntArray
+from streamrec.tasks.ranking.statistics.declaration import Column, Group, PairStatistic, silent
+from streamrec.tasks.ranking.statistics.moment import Moment
+
+DECAY = 0.93
+"""The n-th newest item of a history weighs this to the n."""
+
+
+class SharedWord(PairStatistic):
+    columns = (Column("shared_word", Group.TEXT, silent),)
+
+    def __init__(self, moment: Moment) -> None:
+        self._words = moment.catalogue.title_words()
+
+    def pairs(
+        self, histories: Sequence[IntArray], rows_T: NDArray[np.int64], request_T: NDArray[np.intp]
+    ) -> FloatArray:
+        best_T = np.zeros(len(rows_T), np.float32)
+        by_request_T = np.argsort(request_T, kind="stable")
+        ends_B = np.cumsum(np.bincount(request_T, minlength=len(histories)))
+        for history, own_T in zip(histories, np.split(by_request_T, ends_B[:-1]), strict=True):
+            if len(own_T) and len(history):
+                best_T[own_T] = self._words.best(self._taste(history), rows_T[own_T])
+        return best_T[:, None]
+
+    def catalogue(self, histories: Sequence[IntArray], out_BCN: FloatArray) -> None:
+        for (out_N,), history in zip(out_BCN, histories, strict=True):
+            out_N[:] = self._words.best_of_all(self._taste(history))
+
+    def _taste(self, history: IntArray) -> FloatArray:
+        return self._words.taste(history[history >= 0][::-1], DECAY)
