@@ -23,35 +23,39 @@ def show_settings(
     *,
     as_json: JsonOption = False,
     changed: Annotated[
-        bool, typer.Option("--changed", help="Only those that are not the default.")
+        bool, typer.Option("--changed", help="Only those that are set somewhere.")
     ] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="As the table in docs/configuration.md.")
     ] = False,
 ) -> None:
-    """List every setting: environment variable, value now, and what it means.
+    """List every setting: environment variable, value now, where it came from, what it means.
 
     Secrets are masked; `NAME_FILE` instead of `NAME` reads a secret from a file.
 
     \b
     streamrec settings --changed
     """
-    from streamrec import settings as reader
+    from streamrec.settings import describe
+    from streamrec.settings.reading import read
+    from streamrec.settings.showing import DEFAULT
 
+    found = read()
     rows = [
-        row for row in reader.describe(reader.load()) if not changed or row.value != row.default
+        row
+        for row in describe(found.settings, found.sources)
+        if not changed or row.source != DEFAULT
     ]
     if markdown:
         sys.stdout.write(as_markdown(rows))
         return
     if as_json:
-        print_json([{"name": r.name, "value": r.value, "doc": r.doc} for r in rows])
+        print_json(
+            [{"name": r.name, "value": r.value, "source": r.source, "doc": r.doc} for r in rows]
+        )
         return
-    shown = [
-        (row.name, row.value or "(empty)", "" if row.value == row.default else "*", row.doc)
-        for row in rows
-    ]
-    out.print(table("", ["setting", "value", "", "meaning"], shown))
+    shown = [(row.name, row.value or "(empty)", row.source, row.doc) for row in rows]
+    out.print(table("", ["setting", "value", "from", "meaning"], shown))
 
 
 def as_markdown(rows: Iterable[Described]) -> str:

@@ -1,11 +1,68 @@
-"""Settings: short names."""
+"""Settings: where each comes from, and what is said of those that cannot be."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from streamrec import settings
 from streamrec.errors import SettingsError
+from streamrec.settings import KafkaSettings, Settings, TrustSettings
+from streamrec.settings.reading import read
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory with a `.env` and a `streamrec.toml`."""
+    (tmp_path / ".env").write_text(
+        "PATH=elsewhere\nexport STREAMREC_SERVING_K=7\nSTREAMREC_REDIS_KEY_PREFIX='of env'\n"
+    )
+    (tmp_path / "streamrec.toml").write_text(
+        'log_level = "DEBUG"\n[serving]\nk = 8\nexplore = 0.1\n[redis]\nkey_prefix = "of toml"\n'
+    )
+    return tmp_path
+
+
+def problems(environ: dict[str, str], folder: Path | None = None) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as refusal:
+        settings.load(environ, folder)
+    return refusal.value.problems
+
+
+def toml_problems(folder: Path, text: str) -> tuple[str, ...]:
+    (folder / "streamrec.toml").write_text(text)
+    return problems({}, folder)
+
+
+def test_the_environment_wins_then_dotenv_then_the_file_then_the_default(folder: Path) -> None:
+    found = settings.load({"STREAMREC_SERVING_K": "6"}, folder)
+    assert found.serving.k == 6
+    assert found.redis.key_prefix == "of env"
+    assert (found.serving.explore, found.log_level) == (0.1, "DEBUG")
+    assert found.kafka == KafkaSettings()
+
+
+def test_where_each_came_from(folder: Path) -> None:
+    assert read({"STREAMREC_SERVING_K": "6"}, folder).sources == {
+        "serving_k": "environment",
+        "redis_key_prefix": ".env",
+        "serving_explore": "streamrec.toml",
+        "log_level": "streamrec.toml",
+    }
+
+
+def test_an_environment_that_stands_in_stands_for_the_files_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert settings.load({}) == Settings()
+    assert settings.load().redis.key_prefix == "of env"
+
+
+def test_a_child_has_the_settings_of_its_parent_whatever_files_say(folder: Path) -> None:
+    given = Settings(trust=TrustSettings(pseudonym_key="hush"), state_dir=folder)
+    assert settings.load(settings.environment(given), folder) == given
 
 
 def test_the_encoder_has_a_short_name() -> None:
@@ -20,6 +77,96 @@ def test_two_names_with_two_values_are_refused() -> None:
         settings.load(both)
 
 
-def test_a_value_above_what_makes_sense_is_a_problem() -> None:
-    with pytest.raises(SettingsError, match=r"STREAMREC_CANARY_SHARE: 1 is above 0\.9"):
-        settings.load({"STREAMREC_CANARY_SHARE": "1"})
+@pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("CANARY_SHARE", "1", "1 is above 0.9"),
+        ("SERVING_K", "0", "0 is below 1"),
+        ("SERVING_K", "many", "'many' is not a whole number"),
+        ("SERVING_K", "", "'' is not a whole number"),
+        ("SERVING_EXPLORE", "nan", "'nan' is not a number"),
+        ("CANARY_SHOWN_ONLY", "perhaps", "'perhaps' is not true or false"),
+        ("ENCODER_POOLING", "max", "'max' is none of auto, mean, cls, last"),
+    ],
+)
+def test_a_variable_with_an_impossible_value(name: str, value: str, wrong: str) -> None:
+    assert problems({f"STREAMREC_{name}": value}) == (f"environment: STREAMREC_{name}: {wrong}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('[serving]\nk = "ten"', "serving.k: 'ten' is not a whole number"),
+        ("[serving]\nk = true", "serving.k: True is not a whole number"),
+        ("[serving]\nk = [1]", "serving.k: [1] is not a whole number"),
+        ("[redis]\nurl = 6379", "redis.url: 6379 is not text"),
+        ("state_dir = 1", "state_dir: 1 is not a path"),
+        ("[redis]\npassword = 17", "redis.password: it is not text"),
+        ("[canary]\nshare = 1", "canary.share: 1 is above 0.9"),
+    ],
+)
+def test_a_file_with_a_value_of_the_wrong_type(tmp_path: Path, text: str, wrong: str) -> None:
+    assert toml_problems(tmp_path, text) == (f"streamrec.toml: {wrong}",)
+
+
+def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
+    (problem,) = toml_problems(tmp_path, "[serving\nk = 1")
+    assert problem.startswith("streamrec.toml: ")
+    assert "line 1" in problem
+
+
+def test_an_unknown_name_is_told_with_the_nearest_in_each_source(folder: Path) -> None:
+    (folder / ".env").write_text("STREAMREC_REDIS_KEYPREFIX=x\nOTHER=1\n")
+    (folder / "streamrec.toml").write_text("zzz = 1\n[servign]\nk = 1\n[redis]\nulr = ''\n")
+    assert problems({"STREAMREC_SREVING_K": "5", "STREAMREC_QQQ": ""}, folder) == (
+        "environment: STREAMREC_QQQ: no such setting",
+        "environment: STREAMREC_SREVING_K: no such setting; did you mean STREAMREC_SERVING_K?",
+        ".env: STREAMREC_REDIS_KEYPREFIX: no such setting; did you mean "
+        "STREAMREC_REDIS_KEY_PREFIX?",
+        "streamrec.toml: zzz: no such setting",
+        "streamrec.toml: servign.k: no such setting; did you mean serving.k?",
+        "streamrec.toml: redis.ulr: no such setting; did you mean redis.url?",
+    )
+
+
+def test_all_problems_at_once(folder: Path) -> None:
+    (folder / ".env").write_text("STREAMREC_SERVING_K=0\n")
+    (folder / "streamrec.toml").write_text("[canary]\nshare = 1\n[redis]\nulr = ''\n")
+    wrong = {
+        "STREAMREC_KAFKA_PARTITIONS": "four",
+        "STREAMREC_NO": "1",
+        "STREAMREC_REDIS_PASSWORD_FILE": "/nowhere",
+    }
+    found = problems(wrong, folder)
+    assert [at.split(":")[:2] for at in found] == [
+        ["environment", " STREAMREC_NO"],
+        ["environment", " STREAMREC_REDIS_PASSWORD_FILE"],
+        ["streamrec.toml", " redis.ulr"],
+        ["environment", " STREAMREC_KAFKA_PARTITIONS"],
+        [".env", " STREAMREC_SERVING_K"],
+        ["streamrec.toml", " canary.share"],
+    ]
+
+
+def test_a_wrong_value_that_another_source_outdoes_does_not_matter(folder: Path) -> None:
+    (folder / "streamrec.toml").write_text("[serving]\nk = 'ten'\n")
+    assert settings.load({}, folder).serving.k == 7
+
+
+def test_secrets_are_read_from_files_that_any_source_names(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("hush\n")
+    (tmp_path / "two").write_text("quiet\n")
+    (tmp_path / ".env").write_text(f"STREAMREC_KAFKA_SASL_PASSWORD_FILE={tmp_path / 'two'}\n")
+    (tmp_path / "streamrec.toml").write_text(
+        f"[redis]\npassword_file = '{tmp_path / 'one'}'\n[kafka]\nsasl_password = 'of the file'\n"
+    )
+    found = read({}, tmp_path)
+    assert (found.settings.redis.password, found.settings.kafka.sasl_password) == ("hush", "quiet")
+    assert found.sources == {"redis_password": "streamrec.toml", "kafka_sasl_password": ".env"}
+
+
+def test_secrets_are_shown_nowhere() -> None:
+    found = settings.load({"STREAMREC_REDIS_PASSWORD": "hush"})
+    shown = repr(found) + repr(settings.describe(found))
+    assert "hush" not in shown
+    assert "***" in shown

@@ -1,25 +1,15 @@
-"""The only reader of the environment.
+"""What can be set: one field for each setting, with its default, its limits and what it means.
 
-Every setting is one field below, read from ``STREAMREC_<GROUP>_<FIELD>``; ``load`` checks
-all of them and raises one ``SettingsError`` that lists every problem. Secrets can be given
-as ``STREAMREC_..._FILE`` naming a file, and never appear in ``describe``.
+Values only, frozen: groups of them are handed on to whoever needs them. Reading them is
+``settings.reading``'s.
 """
 
 from __future__ import annotations
 
-import os
-import typing
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-
-from streamrec.errors import SettingsError
-
-PREFIX = "STREAMREC_"
-SHORT = {"STREAMREC_ENCODER": "STREAMREC_ENCODER_MODEL"}
-"""Other names of settings; giving both, with different values, is a problem."""
 
 
 def setting(
@@ -342,145 +332,3 @@ class Settings:
     guard: GuardSettings = GuardSettings()
     alarm: AlarmSettings = AlarmSettings()
     trust: TrustSettings = TrustSettings()
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """One setting as a person sees it."""
-
-    name: str
-    value: str
-    default: str
-    doc: str
-
-
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment.
-
-    Raises:
-        SettingsError: with every unknown name and impossible value.
-    """
-    source = os.environ if environ is None else environ
-    given = {k: v for k, v in source.items() if k.startswith(PREFIX)}
-    problems: list[str] = []
-    _spell_out(given, problems)
-    known: set[str] = set()
-    settings = _read(Settings, PREFIX, given, known, problems)
-    problems += [f"{name}: no such setting" for name in sorted(given.keys() - known)]
-    if problems:
-        raise SettingsError(problems)
-    return typing.cast(Settings, settings)
-
-
-def _spell_out(given: dict[str, str], problems: list[str]) -> None:
-    """Replace short names by whole ones."""
-    for short in SHORT.keys() & given.keys():
-        name, value = SHORT[short], given.pop(short)
-        if given.setdefault(name, value) != value:
-            problems.append(f"{short} and {name} are the same setting and differ: give one")
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The environment that makes ``load`` return these settings again (for child processes)."""
-    return {
-        name: str(value) for name, value, spec in _walk(settings, PREFIX) if value != spec.default
-    }
-
-
-def child_environment(settings: Settings) -> dict[str, str]:
-    """The whole environment of a worker process that shall have exactly these settings."""
-    others = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
-    return others | environment(settings)
-
-
-def describe(settings: Settings) -> list[Described]:
-    """Every setting with its value, secrets masked."""
-    rows = []
-    for name, value, spec in _walk(settings, PREFIX):
-        shown = "***" if spec.metadata["secret"] and value else str(value)
-        rows.append(Described(name, shown, str(spec.default), spec.metadata["doc"]))
-    return rows
-
-
-def _walk(group: Any, prefix: str) -> Iterator[tuple[str, Any, Field[Any]]]:
-    for spec in fields(group):
-        value, name = getattr(group, spec.name), prefix + spec.name.upper()
-        if "doc" in spec.metadata:
-            yield name, value, spec
-        else:
-            yield from _walk(value, name + "_")
-
-
-def _read(
-    group: type[Any], prefix: str, given: Mapping[str, str], known: set[str], problems: list[str]
-) -> Any:
-    hints = typing.get_type_hints(group)
-    values: dict[str, Any] = {}
-    for spec in fields(group):
-        name = prefix + spec.name.upper()
-        if "doc" not in spec.metadata:
-            values[spec.name] = _read(hints[spec.name], name + "_", given, known, problems)
-            continue
-        known |= {name, name + "_FILE"} if spec.metadata["secret"] else {name}
-        try:
-            text = _text(name, given)
-            if text is not None:
-                values[spec.name] = _parse(hints[spec.name], text, spec.metadata)
-        except (ValueError, OSError) as error:
-            problems.append(f"{name}: {error}")
-    return group(**values)
-
-
-def _text(name: str, given: Mapping[str, str]) -> str | None:
-    if name + "_FILE" in given and name not in given:
-        return Path(given[name + "_FILE"]).read_text().strip()
-    return given.get(name)
-
-
-def _parse(kind: type[Any], text: str, limits: Mapping[str, Any]) -> Any:
-    if kind is bool:
-        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-        if text.lower() not in words:
-            raise ValueError(f"{text!r} is neither true nor false")
-        return words[text.lower()]
-    if issubclass(kind, StrEnum) and text not in list(kind):
-        raise ValueError(f"{text!r} is none of {', '.join(kind)}")
-    names: Mapping[type[Any], str] = {int: "a whole number", float: "a number"}
-    convert: Callable[[str], Any] = kind
-    try:
-        value = convert(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not {names.get(kind, kind.__name__)}") from None
-    least, most = limits["least"], limits["most"]
-    if least is not None and value < least:
-        raise ValueError(f"{text} is below {least:g}")
-    if most is not None and value > most:
-        raise ValueError(f"{text} is above {most:g}")
-    return value
-
-
-__all__ = [
-    "Adapter",
-    "AlarmSettings",
-    "CanarySettings",
-    "Described",
-    "EncoderSettings",
-    "GuardSettings",
-    "HeadSettings",
-    "IngestSettings",
-    "KafkaSettings",
-    "LearningSettings",
-    "Optimiser",
-    "Pooling",
-    "Precision",
-    "RedisSettings",
-    "SecurityProtocol",
-    "ServingSettings",
-    "Settings",
-    "TrainerSettings",
-    "TrustSettings",
-    "child_environment",
-    "describe",
-    "environment",
-    "load",
-]
