@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from streamrec.settings.names import PREFIX
 from streamrec.settings.showing import Described, child_environment, describe, environment
 from streamrec.settings.values import (
     Adapter,
@@ -51,6 +52,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
 
 
 __all__ = [
+    "PREFIX",
     "Adapter",
     "AlarmSettings",
     "CanarySettings",
