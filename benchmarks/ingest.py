@@ -31,7 +31,7 @@ from typing import Any
 
 from streamrec import settings as reader
 from streamrec.apps import clients
-from streamrec.apps.features import ingest_rules
+from streamrec.apps.features import RUN_EVENTS, ingest_rules
 from streamrec.core.events import Interaction, Item, Kind, Source
 from streamrec.core.state.fold import PartitionFold
 from streamrec.infra.clock import SystemClock
@@ -184,13 +184,13 @@ def split(settings: Settings, total: int) -> dict[str, float]:
     spent.clear()
     started, done = time.perf_counter(), 0
     for source, run in records.items():
-        for start in range(0, len(run), settings.ingest.run_events):
-            ingest.ingest(source, run[start : start + settings.ingest.run_events])
+        for start in range(0, len(run), RUN_EVENTS):
+            ingest.ingest(source, run[start : start + RUN_EVENTS])
             if source.topic == "items":
                 started = time.perf_counter()
                 spent.clear()
             else:
-                done += len(run[start : start + settings.ingest.run_events])
+                done += len(run[start : start + RUN_EVENTS])
                 ingest.tick()
     ingest.settle()
     whole = time.perf_counter() - started

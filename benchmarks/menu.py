@@ -108,6 +108,18 @@ LINES: Mapping[str, Line] = {
 REFERENCE = "lora"
 
 
+def settings_of(names: Mapping[str, str]) -> Settings:
+    """The usual ones with these changed, also where no operator can."""
+    settings = Settings()
+    for name, text in names.items():
+        group, _, key = name.lower().partition("_")
+        owner = getattr(settings, group)
+        kind = type(getattr(owner, key))
+        value = text == "yes" if kind is bool else kind(text)
+        settings = replace(settings, **{group: replace(owner, **{key: value})})
+    return settings
+
+
 class SecondHalf:
     """A learner whose snapshots rank nothing before a moment: that half is not looked at."""
 
@@ -148,8 +160,7 @@ class Kitchen:
     def cook(self, line: Line) -> dict[str, Any]:
         """Raises SettingsError when the combination is refused."""
         wanted = UNTRIED | line.settings if line.learns else line.settings
-        names = {f"STREAMREC_{name}": value for name, value in wanted.items()}
-        settings = load(names | {"STREAMREC_TRAINER_SEED": str(self._seed)})
+        settings = settings_of(wanted | {"TRAINER_SEED": str(self._seed)})
         catalogue, encoder, index = self._encoder(settings)
         recipe = recipe_for(settings, encoder)
         assert recipe.slow is not None

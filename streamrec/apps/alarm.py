@@ -26,7 +26,7 @@ def promotion_alarm(
     """The alarm and the threads to be started; none where it is switched off."""
     settings = context.settings
     given = settings.alarm
-    rules = ShiftRules(given.window, given.reference, z=given.z, calm=given.calm)
+    rules = ShiftRules(given.window, given.reference, calm=given.calm)
     memory = settings.state_dir / MEMORY_FILE
     watch = ShiftWatch(rules, categories_of)
     _recall(watch, memory)

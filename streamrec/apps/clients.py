@@ -150,7 +150,7 @@ def release_desk(settings: Settings) -> Iterator[ReleaseService]:
             registry_store(settings),
             SystemClock(),
             operator(),
-            stage_timeout_s=settings.trainer.stage_timeout_s,
+            stage_timeout_s=settings.trainer.swap_timeout_s,
         )
 
 

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 FEATURES = "features"
 BEAT_S = 1.0
+RUN_EVENTS = 500  # folded and committed at once, at most
+BATCH_EXAMPLES, BATCH_AGE_MS = 64, 500  # a mini-batch is sent when it is this large, or this old
+FUTURE_TOLERANCE_MS = 86_400_000  # an event further ahead is refused
 
 
 def run(settings: Settings, worker_id: str) -> None:
@@ -54,17 +57,14 @@ def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRul
             fold=FoldRules(
                 partitions=partitions[topics.EVENTS],
                 attribution_window_ms=int(ingest.attribution_window_s * 1000),
-                sampled_negatives=ingest.sampled_negatives,
-                repeats=ingest.repeated_clicks,
             ),
             batch=BatchRules(
-                examples=ingest.batch_examples,
+                examples=BATCH_EXAMPLES,
                 bytes=settings.kafka.max_message_bytes - 1024,  # room for the batch's own fields
-                age_ms=int(ingest.batch_age_s * 1000),
+                age_ms=BATCH_AGE_MS,
             ),
-            future_tolerance_ms=int(ingest.future_tolerance_s * 1000),
+            future_tolerance_ms=FUTURE_TOLERANCE_MS,
         ),
-        refresh_ms=int(ingest.statistics_refresh_s * 1000),
     )
 
 
@@ -77,9 +77,7 @@ async def _consume(context: WorkerContext) -> None:
     if context.stop.is_set():  # one came before
         stop.set()
     ingest = Ingest(context.edges(), ingest_rules(settings, context.partitions))
-    feed = Feed(
-        settings.kafka, ingest, settings.ingest.run_events, partial(log_bounds, settings.kafka)
-    )
+    feed = Feed(settings.kafka, ingest, RUN_EVENTS, partial(log_bounds, settings.kafka))
     scratch = settings.state_dir / "faust" / context.worker_id
     app = make_app(settings.kafka, context.worker_id, feed, scratch)
     beating = asyncio.ensure_future(_beat(context, ingest, feed))

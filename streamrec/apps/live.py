@@ -50,7 +50,7 @@ def desk_of(
         clients.registry_store(context.settings),
         context.clock,
         actor,
-        stage_timeout_s=context.settings.trainer.stage_timeout_s,
+        stage_timeout_s=context.settings.trainer.swap_timeout_s,
         sleep=context.pause,
         tryout=tryout,
     )
@@ -58,7 +58,7 @@ def desk_of(
 
 def live(context: WorkerContext, state: Callable[[], RegistryState]) -> Live:
     """The watchers that these settings want. ``state``: the registry, from any thread."""
-    watchers = [guard(context)] if context.settings.guard.looks else []
+    watchers = [guard(context)] if context.settings.guard.watch_s else []
     outcomes = _outcomes(context) if watches_outcomes(context.settings) else None
     if outcomes is not None:
         board = RedisLiveBoard(context.redis, context.settings.redis.key_prefix)
@@ -80,9 +80,7 @@ def tryout(context: WorkerContext, outcomes: Outcomes | None) -> CanaryRollout |
         return None
     rules = CanaryRolloutRules(
         share=canary.share,
-        min_s=canary.min_s,
         max_s=canary.max_s,
-        looks=context.settings.guard.looks,
         test=verdict_rules(context.settings),
         levels=level_rules(context.settings),
     )
@@ -91,7 +89,7 @@ def tryout(context: WorkerContext, outcomes: Outcomes | None) -> CanaryRollout |
 
 def guard(context: WorkerContext) -> Background:
     settings, desk = context.settings, desk_of(context, ACTOR)
-    rules = GuardRules(settings.guard.looks, settings.guard.watch_s, level_rules(settings))
+    rules = GuardRules(watch_s=settings.guard.watch_s, levels=level_rules(settings))
     watching = Guard(desk.state, desk.rollback, context.fleet, context.clock, rules)
     return Background("guard", watching.look, GUARD_EVERY_S, context.stop)
 
@@ -113,18 +111,13 @@ def click_guard(context: WorkerContext, outcomes: Outcomes) -> Background:
 def verdict_rules(settings: Settings) -> TestRules:
     """Settings as the test wants them."""
     canary = settings.canary
-    return TestRules(alpha=canary.alpha, harm=canary.harm, least_lists=canary.min_lists)
+    return TestRules(harm=canary.harm, least_lists=canary.min_lists)
 
 
 def level_rules(settings: Settings) -> LevelRules:
     """Settings as service levels want them."""
     guarded = settings.guard
-    return LevelRules(
-        guarded.max_latency_ms,
-        guarded.max_empty_ratio,
-        guarded.max_fault_ratio,
-        guarded.min_lists,
-    )
+    return LevelRules(guarded.max_latency_ms, guarded.max_empty_ratio)
 
 
 def _outcomes(context: WorkerContext) -> Outcomes | None:
@@ -138,9 +131,5 @@ def _outcomes(context: WorkerContext) -> Outcomes | None:
         return None
     context.closing(follower)
     canary = settings.canary
-    rules = JoinRules(
-        window_ms=int(canary.window_s * 1000),
-        user_lists=canary.user_lists,
-        shown_only=canary.shown_only,
-    )
+    rules = JoinRules(window_ms=int(canary.window_s * 1000), shown_only=canary.shown_only)
     return Outcomes(follower, LiveMetric(rules), context.clock)

@@ -21,7 +21,7 @@ from streamrec.loop.training.reproduce import Bench, Reproduction, inputs, repro
 from streamrec.models.generation import file_digest
 from streamrec.models.made_with import made_with
 from streamrec.models.weight_changes import changes
-from streamrec.settings import EncoderSettings, Settings
+from streamrec.settings import EncoderSettings, Settings, known_now
 from streamrec.tasks.ranking.features import FEATURE_SET
 
 GROUPS = ("encoder", "learning", "trainer")
@@ -76,7 +76,8 @@ def settings_then(settings: Settings, manifest: Manifest) -> Settings:
     """
     made = manifest.training.get("made_with", {})
     groups = {
-        name: _restored(getattr(settings, name), manifest.settings.get(name, {})) for name in GROUPS
+        name: _restored(getattr(settings, name), known_now(name, manifest.settings.get(name, {})))
+        for name in GROUPS
     }
     encoder: EncoderSettings = groups["encoder"]
     if str(made.get("threads", "")).isdigit():

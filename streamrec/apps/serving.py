@@ -27,6 +27,11 @@ from streamrec.tasks.ranking.model.served import hot_swap
 
 log = logging.getLogger(__name__)
 
+USERS_AT_ONCE = 64
+STATISTICS_REFRESH_S = 1.0
+KEPT_WARM = 2
+"""Generations beside the active one."""
+
 
 def run(settings: Settings, worker_id: str) -> None:
     """Work until SIGTERM or SIGINT, then finish what is held and return.
@@ -53,22 +58,21 @@ def _worker(context: WorkerContext) -> ServingWorker:
     swap = hot_swap(load_encoder(settings.encoder), mirror.catalogue, trust.signers(settings))
     feed = KafkaTriggerFeed(settings.kafka, clients.codec(settings), context.worker_id)
     attested = AttestedStore(clients.registry_store(settings))
-    keep = settings.serving.keep_generations
     parts = ServingDependencies(
         feed=context.closing(feed),
         control=context.control_log(attested.note),
         fleet=context.fleet,
         clock=context.clock,
         mirror=mirror,
-        follower=GenerationFollower(attested, swap, mirror.catalogue, keep=keep),
+        follower=GenerationFollower(attested, swap, mirror.catalogue, keep=KEPT_WARM),
         server=_server(context, mirror),
     )
     return ServingWorker(
         parts,
         context.identity(),
         context.stop,
-        batch_users=settings.serving.batch_users,
-        refresh_s=settings.serving.statistics_refresh_s,
+        batch_users=USERS_AT_ONCE,
+        refresh_s=STATISTICS_REFRESH_S,
     )
 
 
@@ -79,15 +83,14 @@ def _server(context: WorkerContext, mirror: Mirror) -> Server:
         mirror,
         worker_id=context.worker_id,
         k=serving.k,
-        exploration=Exploration(serving.explore, serving.explore_shortlist),
+        exploration=Exploration(serving.explore),
         explainer=explainer(context.settings, context.redis),
     )
 
 
 def explainer(settings: Settings, redis: Redis) -> Explainer:
     """Reasons for every item; explanations kept as long, and as many, as the settings say."""
-    serving = settings.serving
-    if not (serving.explain_s and serving.explain_per_s):
+    keep_s = settings.serving.explain_s
+    if not keep_s:
         return Explainer()
-    kept = RedisExplanations(redis, settings.redis.key_prefix, serving.explain_s)
-    return Explainer(kept, serving.explain_per_s)
+    return Explainer(RedisExplanations(redis, settings.redis.key_prefix, keep_s))

@@ -183,15 +183,7 @@ def schedule(settings: TrainerSettings) -> TrainerSchedule:
         gate_s=settings.gate_s,
         checkpoint_s=settings.checkpoint_s,
         snapshots=settings.snapshots,
-        rules=GateRules(
-            ranking_limit=settings.gate_ranking_limit,
-            loss_limit_ratio=settings.gate_loss_limit_ratio,
-            max_update_norm=settings.gate_max_update_norm,
-            max_kl=settings.gate_max_kl,
-            min_coverage_ratio=settings.gate_min_coverage_ratio,
-            max_calibration=settings.gate_max_calibration,
-            floor_tolerance=settings.gate_floor_tolerance,
-        ),
+        rules=GateRules(),
     )
 
 

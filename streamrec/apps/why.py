@@ -18,6 +18,7 @@ from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.models.generation import read_manifest
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.lists.attribution import ItemAttribution
+from streamrec.tasks.ranking.lists.explainer import EXPLAINED_PER_S
 from streamrec.tasks.ranking.lists.explanation import Explanation
 from streamrec.tasks.ranking.model.attribution import load_head, look_back
 
@@ -85,11 +86,11 @@ def _manifest(settings: Settings, generation: str) -> Manifest | None:
 
 
 def _not_kept(settings: Settings) -> str:
-    serving = settings.serving
-    if not (serving.explain_s and serving.explain_per_s):
-        return "nothing is kept: STREAMREC_SERVING_EXPLAIN_S or …_PER_S is 0"
+    keep_s = settings.serving.explain_s
+    if not keep_s:
+        return "nothing is kept: STREAMREC_SERVING_EXPLAIN_S is 0"
     return (
-        f"what it was made from is not kept: it is older than {serving.explain_s:g} s, or more "
-        f"than {serving.explain_per_s:g} lists a second were answered, or it never was "
-        "(STREAMREC_SERVING_EXPLAIN_S, STREAMREC_SERVING_EXPLAIN_PER_S)"
+        f"what it was made from is not kept: it is older than {keep_s:g} s "
+        f"(STREAMREC_SERVING_EXPLAIN_S), or more than {EXPLAINED_PER_S:g} lists a second were "
+        "answered, or it never was"
     )

@@ -1,6 +1,7 @@
 """Settings: what can be set, and the only reader of the environment, `.env` and `streamrec.toml`.
 
 values.py    every setting: default, limits, meaning
+retired.py   settings of earlier versions, and where they went
 names.py     what each is called in the environment and in the file
 reading.py   pydantic-settings reads and checks them, and lists every problem at once
 showing.py   as a person sees them, and as the environment of a child process
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from streamrec.settings.names import PREFIX
+from streamrec.settings.retired import known_now
 from streamrec.settings.showing import Described, child_environment, describe, environment
 from streamrec.settings.values import (
     Adapter,
@@ -75,5 +77,6 @@ __all__ = [
     "child_environment",
     "describe",
     "environment",
+    "known_now",
     "load",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Iterable
-from dataclasses import Field, dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
+from streamrec.settings.retired import RENAMED, RETIRED
 from streamrec.settings.values import Settings
 
 PREFIX = "STREAMREC_"
@@ -54,16 +55,36 @@ def variable(key: str) -> str:
 def every() -> tuple[SettingName, ...]:
     """Every setting, in the order of the documentation."""
     kinds = typing.get_type_hints(Settings)
-    alone = [spec for spec in fields(Settings) if not is_dataclass(kinds[spec.name])]
-    found = [SettingName("", spec, kinds[spec.name]) for spec in alone]
-    for group, kind in kinds.items():
-        if is_dataclass(kind):
-            hints = typing.get_type_hints(kind)
-            found += [SettingName(group, spec, hints[spec.name]) for spec in fields(kind)]
+    groups = {name: kind for name, kind in kinds.items() if is_dataclass(kind)}
+    found = list(_in_group("", Settings))
+    for group, kind in groups.items():
+        found += _in_group(group, kind)
     return tuple(found)
 
 
-def unknown(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is none of the known ones: which it is most like."""
-    (like,) = difflib.get_close_matches(name, known, n=1, cutoff=0.8) or ("",)
+def _in_group(group: str, kind: Any) -> Iterator[SettingName]:
+    """Fields that say what they mean; the others nobody sets from outside."""
+    hints = typing.get_type_hints(kind)
+    for spec in fields(kind):
+        if "doc" in spec.metadata:
+            yield SettingName(group, spec, hints[spec.name])
+
+
+def settings_of(values: Mapping[str, Any]) -> Settings:
+    """Settings from a value for each ``SettingName.key``."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name in every():
+        groups.setdefault(name.group, {})[name.field.name] = values[name.key]
+    alone, usual = groups.pop(""), Settings()
+    return Settings(**alone, **{at: replace(getattr(usual, at), **groups[at]) for at in groups})
+
+
+def unknown(name: str, known: Mapping[str, str]) -> str:
+    """What to say of ``name``; ``known``: names as that source writes them, by key."""
+    key = name.removeprefix(PREFIX).replace(".", "_").lower()
+    if key in RENAMED:
+        return f"is called {known[RENAMED[key]]} now"
+    if key in RETIRED:
+        return str(RETIRED[key])
+    (like,) = difflib.get_close_matches(name, known.values(), n=1, cutoff=0.8) or ("",)
     return "no such setting" + (f"; did you mean {like}?" if like else "")

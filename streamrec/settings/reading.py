@@ -26,7 +26,15 @@ from pydantic_settings import (
 )
 
 from streamrec.errors import SettingsError
-from streamrec.settings.names import PREFIX, SHORT, SettingName, every, unknown, variable
+from streamrec.settings.names import (
+    PREFIX,
+    SHORT,
+    SettingName,
+    every,
+    settings_of,
+    unknown,
+    variable,
+)
 from streamrec.settings.values import Settings
 
 ENVIRONMENT, DOTENV, TOML = "environment", ".env", "streamrec.toml"
@@ -89,9 +97,9 @@ MODEL = create_model(
     **cast(dict[str, Any], {name.key: _checked(name) for name in every()}),
     **cast(dict[str, Any], dict.fromkeys([key + FILE for key in SECRETS], (str, ""))),
 )
-VARIABLES = [variable(key) for key in [*MODEL.model_fields, *SHORT]]
-PATHS = {name.path: name.key for name in every()} | {
-    NAMES[key].path + FILE: key + FILE for key in SECRETS
+VARIABLES = {key: variable(key) for key in [*MODEL.model_fields, *SHORT]}
+PATHS = {name.key: name.path for name in every()} | {
+    key + FILE: NAMES[key].path + FILE for key in SECRETS
 }
 
 
@@ -115,16 +123,7 @@ def read(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         problems += [_problem(at, sources) for at in error.errors()]
     if problems:
         raise SettingsError(problems)
-    return Reading(_settings(checked), sources)
-
-
-def _settings(checked: Mapping[str, Any]) -> Settings:
-    groups: dict[str, dict[str, Any]] = {}
-    for name in every():
-        groups.setdefault(name.group, {})[name.field.name] = checked[name.key]
-    alone = groups.pop("")
-    default = Settings()
-    return Settings(**alone, **{at: type(getattr(default, at))(**groups[at]) for at in groups})
+    return Reading(settings_of(checked), sources)
 
 
 Ask = Callable[[list[str]], dict[str, Any]]
@@ -161,7 +160,7 @@ def _ours(
 ) -> dict[str, Any]:
     """Let ``source`` read those variables that are settings."""
     ours = {name: text for name, text in variables.items() if name.startswith(PREFIX)}
-    strange = sorted(ours.keys() - set(VARIABLES))
+    strange = sorted(ours.keys() - set(VARIABLES.values()))
     found += [f"{name}: {unknown(name, VARIABLES)}" for name in strange]
     for short, key in SHORT.items():
         name = variable(key)
@@ -179,8 +178,9 @@ def _of_toml(path: Path, found: list[str]) -> dict[str, Any]:
         given |= {f"{section}.{name}": inner for name, inner in inside}
         if not isinstance(value, Mapping):
             given[section] = value
-    found += [f"{name}: {unknown(name, PATHS)}" for name in given if name not in PATHS]
-    return {PATHS[name]: value for name, value in given.items() if name in PATHS}
+    strange = [name for name in given if name not in PATHS.values()]
+    found += [f"{name}: {unknown(name, PATHS)}" for name in strange]
+    return {key: given[path] for key, path in PATHS.items() if path in given}
 
 
 def _read_secrets(given: dict[str, Any], found: list[str]) -> None:

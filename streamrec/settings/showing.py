@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from streamrec.settings.names import PREFIX, every
+from streamrec.settings.names import PREFIX, every, settings_of
 from streamrec.settings.values import Settings
 
 DEFAULT = "default"
@@ -37,7 +37,12 @@ def describe(settings: Settings, sources: Mapping[str, str] | None = None) -> li
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment that makes ``load`` return these settings again, whatever files say."""
+    """The environment that makes ``load`` return these settings again, whatever files say.
+
+    Raises ValueError where a value is changed that no setting says.
+    """
+    if settings_of({name.key: name.of(settings) for name in every()}) != settings:
+        raise ValueError(f"not all of this can be handed on to a process: {settings}")
     return {name.variable: str(name.of(settings)) for name in every()}
 
 

@@ -1,7 +1,7 @@
 """What can be set: one field for each setting, with its default, its limits and what it means.
 
 Values only, frozen: groups of them are handed on to whoever needs them. Reading them is
-``settings.reading``'s.
+``settings.reading``'s. A field without ``setting()`` is not read: code may change it, nobody else.
 """
 
 from __future__ import annotations
@@ -61,20 +61,9 @@ class RedisSettings:
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
-    run_events: int = setting(500, "events folded and committed at once, at most", least=1)
     attribution_window_s: float = setting(
         300.0, "event time a view waits for its click; nearly all should come within it", least=0
     )
-    sampled_negatives: int = setting(
-        100, "items sampled beside a click without impression", least=1
-    )
-    repeated_clicks: int = setting(
-        3, "clicks of one user on one item, among the last 50, that lift the item", least=1
-    )
-    batch_examples: int = setting(64, "a mini-batch is sent when it has this many", least=1)
-    batch_age_s: float = setting(0.5, "or when its first example is this old", least=0)
-    future_tolerance_s: float = setting(86_400.0, "an event further ahead is refused", least=0)
-    statistics_refresh_s: float = setting(1.0, "how often others' statistics are read", least=0.05)
 
 
 class Adapter(StrEnum):
@@ -110,14 +99,12 @@ class EncoderSettings:
     max_tokens: int = setting(32, "tokens of an item's text that are read", least=4)
     pooling: Pooling = setting(Pooling.AUTO, "auto, mean, cls (first token) or last (token)")
     prompt: str = setting("", "put before every text, where a model was trained so: `query: `")
-    adapter: Adapter = setting(
-        Adapter.LORA, "lora, dora, adalora, ia3, prefix, last-layers, full or none (head only)"
-    )
+    adapter: Adapter = setting(Adapter.LORA, "lora, dora, full or none (head only)")
     layers: int = setting(2, "the adapter changes this many of the last layers", least=1)
-    rank: int = setting(8, "rank of lora, dora and adalora; length of a prefix", least=1)
-    alpha: float = setting(16.0, "the low-rank change is scaled by alpha / rank", least=0)
-    dropout: float = setting(0.0, "of the input of lora, dora and adalora, in training", least=0)
-    cache_mb: int = setting(256, "memory for activations below the adapted layers", least=0)
+    rank: int = setting(8, "rank of lora and dora", least=1)
+    alpha: float = 16.0
+    dropout: float = 0.0
+    cache_mb: int = 256
     threads: int = setting(0, "CPU threads of a worker; 0: torch decides", least=0)
 
 
@@ -140,50 +127,38 @@ class Precision(StrEnum):
 class LearningSettings:
     """How the encoder's trained weights learn (the slow lane)."""
 
-    optimiser: Optimiser = setting(Optimiser.ADAMW, "adamw, sgd (momentum 0.9) or adafactor")
-    rate: float = setting(0.0, "its learning rate; 0: 2e-4, 2e-2 or 2e-3, as above", least=0)
+    optimiser: Optimiser = Optimiser.ADAMW
+    rate: float = setting(0.0, "its learning rate; 0: 2e-4", least=0)
     examples: int = setting(
         16, "in a step, half of them fresh; a step costs about seven texts for each", least=4
     )
-    weight_decay: float = setting(0.0, "decoupled weight decay (sgd: L2)", least=0)
-    clip_norm: float = setting(1.0, "gradients are cut to this norm; 0: never", least=0)
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
     accumulate: int = setting(
         1, "a step's texts pass in this many pieces: less memory, the same gradient", least=1
     )
     precision: Precision = setting(
         Precision.FLOAT32, "of a training step: float32, or bfloat16 (mixed)"
     )
-    hide_tokens: float = setting(0.0, "part of the tokens hidden from a step, at random", least=0)
-    shuffle_text: bool = setting(False, "half of the texts begin with the categories, in a step")
-    fgm: float = setting(
-        0.0, "adversarial perturbation of the embeddings, as part of their norm; 0: none", least=0
-    )
-    average: int = setting(1, "an encoder is published as the mean of so many recent ones", least=1)
-    challenge: bool = setting(
-        True, "a new encoder is taken only if it ranks fresh examples better than the one in use"
-    )
+    hide_tokens: float = 0.0
+    shuffle_text: bool = False
+    fgm: float = 0.0
+    average: int = 1
+    challenge: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
     """How the head learns (the fast lane); what each is worth: docs/learning.md."""
 
-    rate: float = setting(0.005, "learning rate", least=0)
-    replayed: int = setting(200, "older examples beside 32 fresh ones in a step", least=0)
-    recent: int = setting(2_048, "examples remembered: the newest", least=1)
-    reservoir: int = setting(2_048, "examples remembered: a fair sample of all before", least=0)
-    proximal: float = setting(
-        0.0, "pull to the served weights: × squared distance; 0: none", least=0
-    )
-    proximal_kl: float = setting(
-        0.0, "pull to the served order: × KL from served to trained; 0: none", least=0
-    )
-    cycle_steps: int = setting(
-        0, "the rate falls to a tenth over so many steps and starts again; 0: it stays", least=0
-    )
-    judged_steps: int = setting(
-        0, "after so many steps go back if fresh examples were ranked no better; 0: never", least=0
-    )
+    rate: float = 0.005
+    replayed: int = 200
+    recent: int = 2_048
+    reservoir: int = 2_048
+    proximal: float = 0.0
+    proximal_kl: float = 0.0
+    cycle_steps: int = 0
+    judged_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,30 +167,6 @@ class TrainerSettings:
     release_s: float = setting(15.0, "or after this many seconds with something learned", least=0)
     gate_examples: int = setting(200, "fresh examples that judge a candidate", least=1)
     gate_s: float = setting(10.0, "or this many seconds, with at least a tenth of them", least=0)
-    gate_ranking_limit: float = setting(
-        0.05, "a candidate this far below the champion's reciprocal rank is rejected", least=0
-    )
-    gate_loss_limit_ratio: float = setting(
-        0.15, "or this part above its log loss, whatever the noise", least=0
-    )
-    gate_max_update_norm: float = setting(
-        10.0, "or with weights this many times their norm away from the champion's", least=0
-    )
-    gate_max_kl: float = setting(
-        1.0, "or whose lists are this many nats (KL, mean) away from the champion's", least=0
-    )
-    gate_min_coverage_ratio: float = setting(
-        0.5, "or that puts fewer than this part of the champion's distinct items on top", least=0
-    )
-    gate_max_calibration: float = setting(
-        0.35, "or with a calibration error above this, unless it is below the champion's", least=0
-    )
-    gate_floor_tolerance: float = setting(
-        0.02,
-        "or this far below popularity's reciprocal rank, or below that of the champion ten "
-        "releases ago, unless it is above the champion's",
-        least=0,
-    )
     quota_window: int = setting(2_048, "examples over which quotas are counted", least=1)
     quota_user_share: float = setting(
         0.125, "a user weighs no more than this share of them; 1: no quota", least=0
@@ -223,12 +174,12 @@ class TrainerSettings:
     quota_item_share: float = setting(
         0.25, "an item weighs no more than this share of them; 1: no quota", least=0
     )
-    stage_timeout_s: float = setting(20.0, "a silent worker holds a swap up no longer", least=0)
+    swap_timeout_s: float = setting(20.0, "a silent worker holds a swap up no longer", least=0)
     checkpoint_s: float = setting(30.0, "seconds between checkpoints", least=0)
     snapshots: int = setting(
         8, "generations the trainer can go back to, beside champion and previous", least=1
     )
-    seed: int = setting(0, "seed of initialisation, sampling and replay", least=0)
+    seed: int = 0
     start_from: str = setting(
         "", "a generation of the registry (`streamrec train`) that the first champion is made from"
     )
@@ -238,20 +189,13 @@ class TrainerSettings:
 @dataclass(frozen=True, slots=True)
 class ServingSettings:
     k: int = setting(10, "items in a live recommendation", least=1)
-    batch_users: int = setting(64, "users ranked at once, at most", least=1)
-    statistics_refresh_s: float = setting(1.0, "how often item statistics are read", least=0.05)
-    keep_generations: int = setting(2, "generations kept warm beside the active one", least=1)
     explore: float = setting(
         0.0, "part of the lists whose last slot is drawn; propensities are logged", least=0, most=1
     )
-    explore_shortlist: int = setting(20, "from this many items, the next best", least=1)
     explain_s: float = setting(
         3600.0,
         "`streamrec why` can explain a list for so long (about 3 KB in Redis); 0: not at all",
         least=0,
-    )
-    explain_per_s: float = setting(
-        20.0, "lists a second and worker that are kept to be explained, at most", least=0
     )
 
 
@@ -260,15 +204,10 @@ class CanarySettings:
     """Trying a generation that passed its gate on some of the users first."""
 
     share: float = setting(0.0, "part of the users who get it first; 0: none", least=0, most=0.9)
-    min_s: float = setting(10.0, "it is not promoted before this, however good", least=0)
     max_s: float = setting(600.0, "after this without harm it is promoted", least=0)
     min_lists: int = setting(50, "lists of each arm before anything is concluded", least=1)
     harm: float = setting(0.0, "part of the champion's click rate that may go", least=0)
-    alpha: float = setting(
-        0.05, "chance of a wrong verdict, over all looks together", least=1e-6, most=0.5
-    )
     window_s: float = setting(30.0, "a list's views and clicks come within this", least=0.1)
-    user_lists: int = setting(20, "lists that one user can weigh, at most", least=1)
     shown_only: bool = setting(False, "count only lists that a view or click says were seen")
 
 
@@ -276,9 +215,7 @@ class CanarySettings:
 class GuardSettings:
     """Service levels of a new champion; a breach brings the one before back."""
 
-    looks: int = setting(5, "a breach on so many looks, one a second, ends it; 0: never", least=0)
-    watch_s: float = setting(600.0, "a champion is watched for this long", least=0)
-    min_lists: int = setting(20, "lists of it in the last ten seconds, or nothing is said", least=1)
+    watch_s: float = setting(600.0, "a champion is watched for this long; 0: not at all", least=0)
     click_drop: float = setting(
         0.0,
         "a champion clicked this part less than the one before, beyond noise, goes too; 0: never",
@@ -287,7 +224,6 @@ class GuardSettings:
     )
     max_latency_ms: float = setting(0.0, "95 % of its lists, at most; 0: any", least=0)
     max_empty_ratio: float = setting(0.2, "part of its lists without an item; 0: any", least=0)
-    max_fault_ratio: float = setting(0.05, "part of its lists it failed at; 0: any", least=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +234,6 @@ class AlarmSettings:
     reference: int = setting(
         50, "windows that say what is usual; before there are so many, no alarm", least=8
     )
-    z: float = setting(6.0, "deviations from the usual that add up to an alarm", least=0)
     calm: int = setting(5, "windows with nothing strange that end an alarm", least=1)
 
 

@@ -27,7 +27,6 @@ from streamrec.settings import (
     EncoderSettings,
     KafkaSettings,
     RedisSettings,
-    ServingSettings,
     Settings,
 )
 from tests.harness.generations import new_generation
@@ -168,7 +167,6 @@ def serving_loop(
         kafka=KafkaSettings(bootstrap=bootstrap, topic_prefix=names[0], partitions=2),
         redis=RedisSettings(url=redis_url, key_prefix=names[1]),
         encoder=EncoderSettings(model=str(language_model), device="cpu", dtype="float32"),
-        serving=ServingSettings(statistics_refresh_s=0.1),
     )
     with ExitStack() as stack:
         loop = Loop(settings, scratch, stack)

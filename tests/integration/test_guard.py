@@ -26,7 +26,6 @@ from streamrec.lab.demo.ready import Readiness, load_catalogue
 from streamrec.models.loading import load_encoder
 from streamrec.settings import (
     EncoderSettings,
-    GuardSettings,
     KafkaSettings,
     Settings,
     TrainerSettings,
@@ -66,7 +65,6 @@ def world(tmp_path: Path) -> Iterator[World]:
             model=str(save_tiny_model("bert", tmp_path / "model")), device="cpu", threads=1
         ),
         trainer=TrainerSettings(release_examples=1_000_000, release_s=3600.0),  # no better one
-        guard=GuardSettings(looks=3),
     )
     with LocalLoop(settings, ProcessCounts(), print) as loop:
         yield World(loop, CommandLine(reader.environment(loop.settings), tmp_path))

@@ -35,7 +35,7 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings_of(kafka: str, redis: str, prefix, model: Path, root: Path, **how) -> Settings:
     trainer = TrainerSettings(
-        release_examples=64, gate_examples=32, stage_timeout_s=1.0, checkpoint_s=0.5
+        release_examples=64, gate_examples=32, swap_timeout_s=1.0, checkpoint_s=0.5
     )
     return Settings(
         state_dir=root / "state",

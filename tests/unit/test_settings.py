@@ -8,8 +8,10 @@ import pytest
 
 from streamrec import settings
 from streamrec.errors import SettingsError
-from streamrec.settings import KafkaSettings, Settings, TrustSettings
+from streamrec.settings import KafkaSettings, Settings, TrainerSettings, TrustSettings
+from streamrec.settings.names import every
 from streamrec.settings.reading import read
+from streamrec.settings.retired import RENAMED, RETIRED
 
 
 @pytest.fixture
@@ -170,3 +172,55 @@ def test_secrets_are_shown_nowhere() -> None:
     shown = repr(found) + repr(settings.describe(found))
     assert "hush" not in shown
     assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("TRAINER_STAGE_TIMEOUT_S", "is called STREAMREC_TRAINER_SWAP_TIMEOUT_S now"),
+        (
+            "LEARNING_FGM",
+            "no longer a setting: now a recipe, streamrec train --recipe fgm",
+        ),
+        ("INGEST_RUN_EVENTS", "no longer a setting: it is always 500"),
+        (
+            "GUARD_LOOKS",
+            "no longer a setting: it is always 5; STREAMREC_GUARD_WATCH_S=0 turns the guard off",
+        ),
+    ],
+)
+def test_a_setting_of_an_earlier_version_is_told_where_it_went(name: str, says: str) -> None:
+    assert problems({f"STREAMREC_{name}": "1"}) == (f"environment: STREAMREC_{name}: {says}",)
+
+
+def test_a_file_is_told_in_its_own_words(tmp_path: Path) -> None:
+    text = "[trainer]\nstage_timeout_s = 3\n[learning]\nfgm = 0.1\n"
+    assert toml_problems(tmp_path, text) == (
+        "streamrec.toml: trainer.stage_timeout_s: is called trainer.swap_timeout_s now",
+        "streamrec.toml: learning.fgm: no longer a setting: now a recipe, streamrec train "
+        "--recipe fgm",
+    )
+
+
+def test_nothing_is_both_a_setting_and_none() -> None:
+    now = {name.key for name in every()}
+    assert not now & (RETIRED.keys() | RENAMED.keys())
+    assert set(RENAMED.values()) <= now
+
+
+def test_what_is_no_setting_has_the_value_that_is_said() -> None:
+    usual = Settings()
+    for key, retired in RETIRED.items():
+        group, _, name = key.partition("_")
+        assert getattr(getattr(usual, group), name, retired.value) == retired.value, key
+
+
+def test_what_an_earlier_version_wrote_down_is_understood() -> None:
+    recorded = {"stage_timeout_s": 9.0, "gate_max_kl": 1.0, "gate_s": 10.0}
+    assert settings.known_now("trainer", recorded) == {"swap_timeout_s": 9.0, "gate_s": 10.0}
+    assert settings.known_now("trainer", {"gate_max_kl": 0.1}) == {"gate_max_kl": 0.1}
+
+
+def test_what_no_setting_says_is_not_handed_on() -> None:
+    with pytest.raises(ValueError, match="handed on"):
+        settings.environment(Settings(trainer=TrainerSettings(seed=3)))

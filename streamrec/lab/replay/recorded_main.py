@@ -30,8 +30,6 @@ def fold_rules(settings: Settings) -> FoldRules:
     return FoldRules(
         partitions=1,
         attribution_window_ms=int(ingest.attribution_window_s * 1_000),
-        sampled_negatives=ingest.sampled_negatives,
-        repeats=ingest.repeated_clicks,
     )
 
 

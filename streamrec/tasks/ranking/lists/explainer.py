@@ -61,12 +61,16 @@ class Explained:
     watermark_ms: int
 
 
+EXPLAINED_PER_S = 20.0
+"""An explanation is about 3 KB in Redis."""
+
+
 @dataclass(slots=True)
 class Explainer:
     """``kept``: where explanations go; None: nowhere. At most ``per_s`` a second are kept."""
 
     kept: Explanations | None = None
-    per_s: float = 0.0
+    per_s: float = EXPLAINED_PER_S
     _credit: float = 0.0
     _counted_ms: int = 0
     _away: bool = field(default=False)
