@@ -27,7 +27,7 @@ def promotion_alarm(
     settings = context.settings
     given = settings.alarm
     rules = ShiftRules(given.window, given.reference, calm=given.calm)
-    memory = settings.state_dir / MEMORY_FILE
+    memory = context.state_dir / MEMORY_FILE
     watch = ShiftWatch(rules, categories_of)
     _recall(watch, memory)
     desk = desk_of(context, ACTOR)

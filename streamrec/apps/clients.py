@@ -15,11 +15,12 @@ from dataclasses import replace
 from redis import Redis
 
 from streamrec import settings as reader
-from streamrec.core import topics
+from streamrec.core import tasks, topics
 from streamrec.core.events import Item, Source
 from streamrec.core.pseudonym import pseudonym
 from streamrec.core.release.registry import ControlRecord
 from streamrec.core.state.catalogue import item_from_record
+from streamrec.core.tasks import RANKING
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes import servers_file
@@ -85,21 +86,26 @@ def publisher(settings: Settings, client_id: str) -> KafkaPublisher:
 
 
 def control_log(
-    settings: Settings, observe: Callable[[ControlRecord], object] = lambda _: None
+    settings: Settings,
+    observe: Callable[[ControlRecord], object] = lambda _: None,
+    *,
+    task: str = RANKING,
 ) -> KafkaControlLog:
-    """The log that the workers obey; a context manager that connects at first use."""
-    prefix = settings.kafka.topic_prefix
-    return KafkaControlLog(client_config(settings.kafka), codec(settings), prefix, observe=observe)
+    """A task's slot in the log that workers obey; a context manager, connects at first use."""
+    config, prefix = client_config(settings.kafka), settings.kafka.topic_prefix
+    return KafkaControlLog(config, codec(settings), prefix, observe=observe, task=task)
 
 
-def registry_store(settings: Settings) -> RegistryStore:
-    """Where generations are kept."""
-    return open_registry(registry_url(settings), settings.state_dir / "registry-cache")
+def registry_store(settings: Settings, task: str = RANKING) -> RegistryStore:
+    """Where a task's generations are kept."""
+    cache = tasks.directory(settings.state_dir / "registry-cache", task)
+    return open_registry(registry_url(settings, task), cache)
 
 
-def registry_url(settings: Settings) -> str:
+def registry_url(settings: Settings, task: str = RANKING) -> str:
     """A path or an fsspec URL."""
-    return settings.registry_url or str((settings.state_dir / "registry").absolute())
+    root = settings.registry_url or str((settings.state_dir / "registry").absolute())
+    return root if task == RANKING else f"{root.rstrip('/')}/{task}"
 
 
 def redis(settings: Settings) -> Redis:
@@ -107,14 +113,14 @@ def redis(settings: Settings) -> Redis:
     return connect_redis(settings.redis)
 
 
-def fleet(settings: Settings, client: Redis) -> RedisFleet:
-    """Who is alive."""
-    return RedisFleet(client, settings.redis.key_prefix)
+def fleet(settings: Settings, client: Redis, task: str | None = None) -> RedisFleet:
+    """Who is alive: of one task, or everybody."""
+    return RedisFleet(client, settings.redis.key_prefix, task=task)
 
 
-def live_board(settings: Settings, client: Redis) -> RedisLiveBoard:
-    """What the trainer says of live outcomes."""
-    return RedisLiveBoard(client, settings.redis.key_prefix)
+def live_board(settings: Settings, client: Redis, task: str = RANKING) -> RedisLiveBoard:
+    """What a task's trainer says of live outcomes."""
+    return RedisLiveBoard(client, settings.redis.key_prefix, task)
 
 
 def partition_store(settings: Settings, client: Redis) -> RedisPartitionStore:
@@ -140,14 +146,28 @@ def catalogue_items(settings: Settings) -> dict[str, Item]:
     return found
 
 
-@contextmanager
-def release_desk(settings: Settings) -> Iterator[ReleaseService]:
-    """Changes to the registry in the name of whoever runs this command."""
+def known_tasks(settings: Settings) -> list[str]:
+    """Ranking, and every task that has a record in the control log or a worker alive."""
     with control_log(settings) as control, redis(settings) as client:
+        alive = {worker.task for worker in fleet(settings, client).workers()}
+        return [RANKING, *sorted({*control.tasks(), *alive} - {RANKING})]
+
+
+def checked_task(settings: Settings, task: str) -> str:
+    """The same. Raises UserError when nobody knows a task of that name, Unavailable."""
+    if task != RANKING and task not in (known := known_tasks(settings)):
+        raise UserError(f"no task {task!r} is known here; known: {', '.join(known)}")
+    return task
+
+
+@contextmanager
+def release_service(settings: Settings, task: str = RANKING) -> Iterator[ReleaseService]:
+    """Changes to a task's slot in the name of whoever runs this command."""
+    with control_log(settings, task=task) as control, redis(settings) as client:
         yield ReleaseService(
             control,
-            fleet(settings, client),
-            registry_store(settings),
+            fleet(settings, client, task),
+            registry_store(settings, task),
             SystemClock(),
             operator(),
             stage_timeout_s=settings.trainer.swap_timeout_s,

@@ -15,7 +15,6 @@ from streamrec.core.release.live_metric import JoinRules, LiveMetric
 from streamrec.core.release.registry import RegistryState
 from streamrec.core.release.sequential_test import TestRules
 from streamrec.core.release.service_levels import LevelRules
-from streamrec.infra.stores.live_board import RedisLiveBoard
 from streamrec.infra.wire.follower import Follower
 from streamrec.loop.background import Background
 from streamrec.loop.releasing.canary_rollout import CanaryRollout, CanaryRolloutRules
@@ -47,7 +46,7 @@ def desk_of(
     return ReleaseService(
         context.control_log(),
         context.fleet,
-        clients.registry_store(context.settings),
+        context.registry_store(),
         context.clock,
         actor,
         stage_timeout_s=context.settings.trainer.swap_timeout_s,
@@ -61,7 +60,7 @@ def live(context: WorkerContext, state: Callable[[], RegistryState]) -> Live:
     watchers = [guard(context)] if context.settings.guard.watch_s else []
     outcomes = _outcomes(context) if watches_outcomes(context.settings) else None
     if outcomes is not None:
-        board = RedisLiveBoard(context.redis, context.settings.redis.key_prefix)
+        board = clients.live_board(context.settings, context.redis, context.task)
         rules = verdict_rules(context.settings)
         watch = LiveWatch(outcomes, state, board, context.clock, rules)
         watchers += [

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from streamrec.apps.rights import ROLES, not_granted
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Unavailable
 from streamrec.infra.wire.kafka import full_name
 from streamrec.infra.wire.kafka_rights import not_allowed
@@ -47,13 +48,13 @@ def patiently(make: Callable[[], Made], stop: threading.Event) -> Made | None:
     return None
 
 
-def partitions_of(settings: Settings, role: str) -> dict[str, int]:
+def partitions_of(settings: Settings, role: str, task: str = RANKING) -> dict[str, int]:
     """Partitions by short name of every topic there is.
 
     Raises Unavailable if one that the role needs is missing, NotAllowed if we may not use one.
     """
     kafka = settings.kafka
-    if rights := not_granted(settings, role):
+    if rights := not_granted(settings, role, task):
         raise not_allowed(kafka.sasl_username, ", ".join(rights))
     counts = partition_counts(kafka)
     missing = [name for name in ROLES[role].operations if name not in counts]
@@ -63,6 +64,7 @@ def partitions_of(settings: Settings, role: str) -> dict[str, int]:
     return counts
 
 
-def identity(worker_id: str, role: str, now_ms: int) -> WorkerStatus:
+def identity(worker_id: str, role: str, now_ms: int, task: str = RANKING) -> WorkerStatus:
     """The first status of this process, as a worker that started just now."""
-    return WorkerStatus(worker_id, role, socket.gethostname(), os.getpid(), now_ms, now_ms)
+    host, pid = socket.gethostname(), os.getpid()
+    return WorkerStatus(worker_id, role, host, pid, now_ms, now_ms, task=task)

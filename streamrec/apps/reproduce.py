@@ -13,7 +13,9 @@ from typing import Any
 
 from streamrec.apps import clients
 from streamrec.apps.model import load_model
+from streamrec.core import tasks
 from streamrec.core.release.manifest import Manifest
+from streamrec.core.tasks import RANKING
 from streamrec.errors import UserError
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.stores.checkpoints import DirectorySnapshots
@@ -37,20 +39,22 @@ class Report:
     distance: Mapping[str, float]  # relative, by group of tensors; empty when identical
 
 
-def run(settings: Settings, generation: str, say: Callable[[str], None]) -> Report:
+def run(
+    settings: Settings, generation: str, say: Callable[[str], None], task: str = RANKING
+) -> Report:
     """Make it again with the settings that its manifest names.
 
     Raises UserError, GenerationRefused, Unavailable, EncoderUnavailable.
     """
-    store = clients.registry_store(settings)
+    store = clients.registry_store(settings, task)
     directory = store.get(generation)
     manifest = Manifest.from_json((directory / "manifest.json").read_text())
     then = settings_then(settings, manifest)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamrec-again-")))
-        feed = KafkaBatchFeed(then.kafka, clients.codec(then), "streamrec-reproduce")
+        feed = KafkaBatchFeed(then.kafka, clients.codec(then), "streamrec-reproduce", task)
         stack.callback(feed.close)
-        snapshots = DirectorySnapshots(settings.state_dir / "snapshots")
+        snapshots = DirectorySnapshots(tasks.directory(settings.state_dir, task) / "snapshots")
         inputs(feed, snapshots, manifest)  # who lacks one need not wait for the model
         say(f"loading the language model {then.encoder.model}")
         model = load_model(then)

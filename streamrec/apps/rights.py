@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamrec.apps.local_loop import FEATURES, SERVING, TRAINER
+from streamrec.core import tasks
+from streamrec.core.tasks import RANKING
 from streamrec.core.topics import (
     ADAPTERS,
     DEAD_LETTER,
@@ -73,13 +75,14 @@ def watches_outcomes(settings: Settings) -> bool:
     return bool(settings.canary.share or settings.serving.explore or settings.guard.click_drop)
 
 
-def not_granted(settings: Settings, role: str) -> list[str]:
+def not_granted(settings: Settings, role: str, task: str = RANKING) -> list[str]:
     """Rights that ``role`` needs and we lack, in words. Raises Unavailable."""
-    found = _lacking(settings.kafka, ROLES[role])
+    found = _lacking(settings.kafka, ROLES[role], task)
     if role == TRAINER and watches_outcomes(settings):
-        found += _lacking(settings.kafka, WATCHER)
+        found += _lacking(settings.kafka, WATCHER, task)
     return found
 
 
-def _lacking(kafka: KafkaSettings, needs: Needs) -> list[str]:
-    return lacking(kafka, needs.operations, needs.group)
+def _lacking(kafka: KafkaSettings, needs: Needs, task: str) -> list[str]:
+    group = tasks.key(needs.group, task) if needs.group else None
+    return lacking(kafka, needs.operations, group)

@@ -10,6 +10,7 @@ from redis import Redis
 from streamrec.apps import clients, trust
 from streamrec.apps.process import stop_on_signals
 from streamrec.apps.worker_context import WorkerContext, worker_context
+from streamrec.core.tasks import RANKING
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.processes.telemetry import configure_logging
 from streamrec.infra.stores.explanations import RedisExplanations
@@ -33,7 +34,7 @@ KEPT_WARM = 2
 """Generations beside the active one."""
 
 
-def run(settings: Settings, worker_id: str) -> None:
+def run(settings: Settings, worker_id: str, task: str = RANKING) -> None:
     """Work until SIGTERM or SIGINT, then finish what is held and return.
 
     Raises:
@@ -41,12 +42,14 @@ def run(settings: Settings, worker_id: str) -> None:
         UserError: an impossible log level.
     """
     configure_logging(settings.log_level, worker_id)
-    run_serving_worker(settings, worker_id, stop_on_signals())
+    run_serving_worker(settings, worker_id, stop_on_signals(), task)
 
 
-def run_serving_worker(settings: Settings, worker_id: str, stop: threading.Event) -> None:
+def run_serving_worker(
+    settings: Settings, worker_id: str, stop: threading.Event, task: str = RANKING
+) -> None:
     """As ``run``, until ``stop`` is set: for a thread of somebody else's process."""
-    with worker_context(settings, worker_id, SERVING, stop) as context:
+    with worker_context(settings, worker_id, SERVING, stop, task) as context:
         if context is not None:
             _worker(context).run()
     log.info("stopped")
@@ -56,8 +59,10 @@ def _worker(context: WorkerContext) -> ServingWorker:
     settings = context.settings
     mirror = Mirror(context.store, context.partitions)
     swap = hot_swap(load_encoder(settings.encoder), mirror.catalogue, trust.signers(settings))
-    feed = KafkaTriggerFeed(settings.kafka, clients.codec(settings), context.worker_id)
-    attested = AttestedStore(clients.registry_store(settings))
+    feed = KafkaTriggerFeed(
+        settings.kafka, clients.codec(settings), context.worker_id, context.task
+    )
+    attested = AttestedStore(context.registry_store())
     parts = ServingDependencies(
         feed=context.closing(feed),
         control=context.control_log(attested.note),

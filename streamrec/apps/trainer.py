@@ -24,10 +24,11 @@ from streamrec.apps.live import desk_of, live, tryout
 from streamrec.apps.model import Model, load_model
 from streamrec.apps.process import stop_on_signals
 from streamrec.apps.worker_context import WorkerContext, worker_context
-from streamrec.core import topics
+from streamrec.core import tasks, topics
 from streamrec.core.events import Source
 from streamrec.core.examples import Example
 from streamrec.core.release.gate import GateRules
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.processes.telemetry import configure_logging, open_scalars, peak_rss_mb
@@ -57,7 +58,7 @@ from streamrec.tasks.ranking.model.generations import ModelGenerations
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, worker_id: str) -> None:
+def run(settings: Settings, worker_id: str, task: str = RANKING) -> None:
     """Work until SIGTERM or SIGINT, then write a checkpoint and return.
 
     Raises:
@@ -73,17 +74,17 @@ def run(settings: Settings, worker_id: str) -> None:
             return
         configure_logging(settings.log_level, worker_id)
         followers = Followers(group)
-        _lead(settings, worker_id, followers)
+        _lead(settings, worker_id, followers, task)
         followers.dismiss()
     finally:
         group.close()
 
 
-def _lead(settings: Settings, worker_id: str, followers: Followers) -> None:
+def _lead(settings: Settings, worker_id: str, followers: Followers, task: str) -> None:
     stop = stop_on_signals()
     with (
         closing(open_scalars(settings.trainer.tensorboard_dir)) as scalars,
-        worker_context(settings, worker_id, TRAINER, stop) as context,
+        worker_context(settings, worker_id, TRAINER, stop, task) as context,
     ):
         if context is not None:
             _worker(context, scalars, followers).run()
@@ -103,24 +104,25 @@ def _follow(settings: Settings, group: Group) -> None:
 def _worker(context: WorkerContext, scalars: Scalars, followers: Followers) -> TrainingWorker:
     settings = context.settings
     feed = context.closing(
-        KafkaBatchFeed(settings.kafka, clients.codec(settings), context.worker_id)
+        KafkaBatchFeed(settings.kafka, clients.codec(settings), context.worker_id, context.task)
     )
     mirror = CatalogueMirror(context.store, context.partitions[topics.ITEMS])
-    lease = RedisLease(context.redis, settings.redis.key_prefix, TRAINER, context.worker_id)
+    name = tasks.key(TRAINER, context.task)
+    lease = RedisLease(context.redis, settings.redis.key_prefix, name, context.worker_id)
     model = _model(context, followers)
     way_out = _way_out(context, model)
     parts = TrainerDependencies(
         feed=feed,
         learner=model.learner,
-        checkpoints=DirectoryCheckpoints(settings.state_dir / "checkpoints"),
-        snapshots=DirectorySnapshots(settings.state_dir / "snapshots"),
+        checkpoints=DirectoryCheckpoints(context.state_dir / "checkpoints"),
+        snapshots=DirectorySnapshots(context.state_dir / "snapshots"),
         generations=way_out.generations,
         store=way_out.store,
         champions=way_out.champions,
         line=way_out.line,
         clock=context.clock,
         scalars=scalars,
-        work=settings.state_dir / "candidates",
+        work=context.state_dir / "candidates",
         refuse=partial(_refuse, Refusals(context.edges())),
         mirror=mirror.refresh,
         observe=way_out.observe,
@@ -141,7 +143,7 @@ def _model(context: WorkerContext, followers: Followers) -> Model:
     model = load_model(settings, followers)
     context.closing(model.learner)
     if settings.trainer.start_from:
-        model.start_from(clients.registry_store(settings), settings.trainer.start_from)
+        model.start_from(context.registry_store(), settings.trainer.start_from)
     return model
 
 
@@ -158,7 +160,7 @@ class _WayOut:
 
 
 def _way_out(context: WorkerContext, model: Model) -> _WayOut:
-    store, generations = clients.registry_store(context.settings), model.generations()
+    store, generations = context.registry_store(), model.generations()
     attested = AttestedStore(store)
     champions = ChampionWatch(
         context.control_log(attested.note), attested, generations, model.learner.snapshot

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamrec.apps import clients
+from streamrec.core.tasks import RANKING
 from streamrec.models.signing import Signer, Signers, read_signer, read_signers
 from streamrec.settings import Settings
 
@@ -23,12 +24,12 @@ def signers(settings: Settings) -> Signers:
     return read_signers([Path(name.strip()) for name in names if name.strip()])
 
 
-def check_signature(settings: Settings, generation: str) -> None:
+def check_signature(settings: Settings, generation: str, task: str = RANKING) -> None:
     """Whether a generation in the registry is signed as the settings ask.
 
     Raises GenerationRefused; UserError for a key that cannot be read.
     """
     trusted = signers(settings)
     if trusted.keys:
-        directory = clients.registry_store(settings).get(generation)
+        directory = clients.registry_store(settings, task).get(generation)
         trusted.check((directory / MANIFEST).read_bytes(), directory)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from streamrec.apps import clients
-from streamrec.core import topics
+from streamrec.core import tasks, topics
 from streamrec.core.ledger import quarantine, undo
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.ledger.undo import UndoPoint
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import RegistryState
+from streamrec.core.tasks import RANKING
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.checkpoints import DirectorySnapshots
@@ -46,7 +47,9 @@ class Undo:
     ranges: tuple[Quarantine, ...]
 
 
-def plan(settings: Settings, state: RegistryState, wanted: UndoRequest) -> Undo:
+def plan(
+    settings: Settings, state: RegistryState, wanted: UndoRequest, task: str = RANKING
+) -> Undo:
     """Resolve times and users to offsets, and find the generation to go back to.
 
     Raises UserError with what is possible instead, Unavailable.
@@ -54,18 +57,19 @@ def plan(settings: Settings, state: RegistryState, wanted: UndoRequest) -> Undo:
     bounds = log_bounds(settings.kafka, (topics.EVENTS, topics.TRAINING_BATCHES))
     ends = {p: end for (topic, p), (_, end) in bounds.items() if topic == topics.EVENTS}
     first_batch, _ = bounds[topics.TRAINING_BATCHES, 0]
-    places = _places(clients.registry_store(settings), state)
+    places = _places(clients.registry_store(settings, task), state)
     ranges = _ranges(settings, wanted, places, ends)
-    found = undo.choose(places, snapshots(settings), first_batch, ranges, wanted.to or None)
+    found = undo.choose(places, snapshots(settings, task), first_batch, ranges, wanted.to or None)
     return Undo(found.generation, tuple(ranges))
 
 
-def snapshots(settings: Settings) -> set[str]:
+def snapshots(settings: Settings, task: str = RANKING) -> set[str]:
     """Generations that a trainer here or elsewhere can go back to. Raises Unavailable."""
     with clients.redis(settings) as redis:
-        workers = clients.fleet(settings, redis).workers()
+        workers = clients.fleet(settings, redis, task).workers()
         said = {name for worker in workers for name in worker.snapshots}
-    return said | set(DirectorySnapshots(settings.state_dir / "snapshots").names())
+    here = tasks.directory(settings.state_dir, task) / "snapshots"
+    return said | set(DirectorySnapshots(here).names())
 
 
 def moment_ms(text: str, now_ms: int) -> int:

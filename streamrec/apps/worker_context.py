@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from redis import Redis
 
 from streamrec.apps import clients
 from streamrec.apps.process import identity, partitions_of, patiently
-from streamrec.core import topics
+from streamrec.core import tasks, topics
 from streamrec.core.release.registry import ControlRecord
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.control_log import KafkaControlLog
@@ -26,7 +28,7 @@ from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
 from streamrec.loop.ingesting.raw import Edges
-from streamrec.ports import WorkerStatus
+from streamrec.ports import RegistryStore, WorkerStatus
 from streamrec.settings import Settings
 
 
@@ -39,7 +41,11 @@ Opened = TypeVar("Opened", bound=Closable)
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """``partitions``: of every topic there is, by short name. ``stop``: set when we must end."""
+    """``partitions``: of every topic there is, by short name. ``stop``: set when we must end.
+
+    ``fleet``: the workers of our task. A features worker makes the examples of all tasks: its
+    ``task`` says nothing.
+    """
 
     settings: Settings
     worker_id: str
@@ -52,6 +58,16 @@ class WorkerContext:
     store: RedisPartitionStore
     clock: SystemClock
     stack: ExitStack
+    task: str = RANKING
+
+    @property
+    def state_dir(self) -> Path:
+        """Where our task keeps its files."""
+        return tasks.directory(self.settings.state_dir, self.task)
+
+    def registry_store(self) -> RegistryStore:
+        """Where our task's generations are kept."""
+        return clients.registry_store(self.settings, self.task)
 
     def closing(self, opened: Opened) -> Opened:
         """The same; closed when the worker has ended, the last first."""
@@ -61,8 +77,8 @@ class WorkerContext:
     def control_log(
         self, observe: Callable[[ControlRecord], object] = lambda _: None
     ) -> KafkaControlLog:
-        """One more reader and writer of it, for one thread."""
-        return self.closing(clients.control_log(self.settings, observe))
+        """One more reader and writer of our task's slot, for one thread."""
+        return self.closing(clients.control_log(self.settings, observe, task=self.task))
 
     def edges(self) -> Edges:
         """What the stages that take in records and answer users work with."""
@@ -76,7 +92,7 @@ class WorkerContext:
 
     def identity(self) -> WorkerStatus:
         """The first status of this process, as a worker that started just now."""
-        return identity(self.worker_id, self.role, self.clock.now_ms())
+        return identity(self.worker_id, self.role, self.clock.now_ms(), self.task)
 
     def pause(self, seconds: float) -> None:
         """For a thread of the worker: being told to stop ends its waiting. Raises Unavailable."""
@@ -86,10 +102,10 @@ class WorkerContext:
 
 @contextmanager
 def worker_context(
-    settings: Settings, worker_id: str, role: str, stop: threading.Event
+    settings: Settings, worker_id: str, role: str, stop: threading.Event, task: str = RANKING
 ) -> Iterator[WorkerContext | None]:
     """Waits for Kafka, and says so; None when told to stop meanwhile. Redis may be away still."""
-    partitions = patiently(lambda: partitions_of(settings, role), stop)
+    partitions = patiently(lambda: partitions_of(settings, role, task), stop)
     publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
     if partitions is None or publisher is None:
         yield None
@@ -105,8 +121,9 @@ def worker_context(
             partitions,
             publisher,
             redis,
-            clients.fleet(settings, redis),
+            clients.fleet(settings, redis, task),
             clients.partition_store(settings, redis),
             SystemClock(),
             stack,
+            task,
         )

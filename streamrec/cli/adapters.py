@@ -1,6 +1,7 @@
 """``adapters …``: which generation answers, and the brake.
 
-Every command here reads or appends to the control log, which all workers obey.
+Every command here reads or appends to one task's slot in the control log, which the task's
+workers obey.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import typer
 
 from streamrec.cli import adapters_view as view
 from streamrec.cli import lineage, live_view
-from streamrec.cli.console import JsonOption, err, out, print_json, say
+from streamrec.cli.console import JsonOption, TaskOption, err, out, print_json, say
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord, RegistryState
+from streamrec.core.tasks import EVERY, RANKING
 from streamrec.errors import GenerationRefused, UserError
 
 if TYPE_CHECKING:
@@ -40,47 +42,45 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="adapters", rich_help_panel="Release")
 
 
-def list_generations(as_json: JsonOption = False) -> None:
-    """List generations, newest first, and what became of each.
+def list_generations(task: TaskOption = RANKING, as_json: JsonOption = False) -> None:
+    """List generations, newest first, and what became of each; ``--task all``: of every task.
 
     \b
     streamrec adapters list
+    streamrec adapters list --task all
     streamrec adapters list --json | jq -r '.champion'
     """
     from streamrec.apps import clients
     from streamrec.infra.clock import SystemClock
 
     settings = clients.located()
-    store, records = clients.registry_store(settings), _records(settings)
-    state = records[-1].state if records else RegistryState()
-    fate = view.fates(state, records)
-    manifests = {name: _manifest(store, name) for name in reversed(store.generations())}
-    if not as_json:
-        out.print(view.listing(manifests, fate, SystemClock().now_ms()))
-        if state.pin:
-            say(f"pinned by {state.pin.actor}: {state.pin.reason or 'no reason given'}")
+    if task == EVERY:
+        slots = [_slot(settings, name) for name in clients.known_tasks(settings)]
+    else:
+        slots = [_slot(settings, clients.checked_task(settings, task))]
+    if as_json:
+        shown = {slot.task: view.slot_fields(slot) for slot in slots}
+        print_json({"tasks": shown} if task == EVERY else shown[task])
         return
-    print_json(
-        {
-            "revision": state.revision,
-            "champion": state.champion,
-            "previous": state.previous,
-            "staged": state.staged,
-            "pinned": state.pin is not None,
-            "canary": state.canary and asdict(state.canary),
-            "generations": [
-                {
-                    "generation": name,
-                    "state": fate.get(name, "candidate"),
-                    "manifest": manifest and asdict(manifest),
-                }
-                for name, manifest in manifests.items()
-            ],
-        }
-    )
+    out.print(view.listing(slots, SystemClock().now_ms()))
+    for slot in slots:
+        if pinned := slot.state.pin:
+            whose = f"{slot.task}: " if slot.task != RANKING else ""
+            say(f"{whose}pinned by {pinned.actor}: {pinned.reason or 'no reason given'}")
 
 
-def show(generation: GenerationArgument, as_json: JsonOption = False) -> None:
+def _slot(settings: Settings, task: str) -> view.Slot:
+    from streamrec.apps import clients
+
+    store, records = clients.registry_store(settings, task), _records(settings, task)
+    state = records[-1].state if records else RegistryState()
+    manifests = {name: _manifest(store, name) for name in reversed(store.generations())}
+    return view.Slot(task, state, view.fates(state, records), manifests)
+
+
+def show(
+    generation: GenerationArgument, task: TaskOption = RANKING, as_json: JsonOption = False
+) -> None:
     """Show one generation: where it comes from, what it learned from, how it was judged.
 
     \b
@@ -89,13 +89,13 @@ def show(generation: GenerationArgument, as_json: JsonOption = False) -> None:
     from streamrec.apps import clients
 
     settings = clients.located()
-    store = clients.registry_store(settings)
+    store = clients.registry_store(settings, clients.checked_task(settings, task))
     if generation not in store.generations():
         raise UserError(
             f"{generation} is not in the registry; `streamrec adapters list` names them all"
         )
     manifest = Manifest.from_json((store.get(generation) / MANIFEST).read_text())
-    records = [record for record in _records(settings) if record.generation == generation]
+    records = [record for record in _records(settings, task) if record.generation == generation]
     if as_json:
         log = [view.record_fields(record) for record in records]
         print_json({"manifest": asdict(manifest), "log": log})
@@ -103,7 +103,7 @@ def show(generation: GenerationArgument, as_json: JsonOption = False) -> None:
         out.print(view.detail(manifest, records))
 
 
-def live(as_json: JsonOption = False) -> None:
+def live(task: TaskOption = RANKING, as_json: JsonOption = False) -> None:
     """Show how each generation does with its users, and how it serves.
 
     Outcomes are known while the trainer follows them: STREAMREC_CANARY_SHARE or
@@ -118,12 +118,13 @@ def live(as_json: JsonOption = False) -> None:
     from streamrec.loop.releasing.levels import by_generation
 
     settings = clients.located()
-    with clients.control_log(settings) as control:
+    clients.checked_task(settings, task)
+    with clients.control_log(settings, task=task) as control:
         latest = control.latest()
     state = latest.state if latest else RegistryState()
     with clients.redis(settings) as redis:
-        report = clients.live_board(settings, redis).get()
-        levels = by_generation(clients.fleet(settings, redis).workers())
+        report = clients.live_board(settings, redis, task).get()
+        levels = by_generation(clients.fleet(settings, redis, task).workers())
     if as_json:
         print_json(live_view.fields(state, report, levels))
     else:
@@ -131,7 +132,11 @@ def live(as_json: JsonOption = False) -> None:
 
 
 def activate(
-    generation: GenerationArgument, *, reason: ReasonOption = "", as_json: JsonOption = False
+    generation: GenerationArgument,
+    *,
+    task: TaskOption = RANKING,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Make a generation the champion, on every serving worker.
 
@@ -143,9 +148,9 @@ def activate(
     from streamrec.apps import clients, trust
 
     settings = clients.located()
-    trust.check_signature(settings, generation)
-    with clients.release_desk(settings) as desk:
-        _tell(desk.activate(generation, reason), "active", as_json)
+    trust.check_signature(settings, generation, clients.checked_task(settings, task))
+    with clients.release_service(settings, task) as service:
+        _tell(service.activate(generation, reason), "active", as_json)
 
 
 def rollback(
@@ -160,6 +165,7 @@ def rollback(
     ] = None,
     since: Annotated[str, typer.Option(help="All events since 10m, 2h, or an ISO time.")] = "",
     user: Annotated[str, typer.Option(help="Only this user's examples of those.")] = "",
+    task: TaskOption = RANKING,
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -183,42 +189,49 @@ def rollback(
     settings = clients.located()
     if not relearn and (quarantine or since or user):
         raise UserError("--quarantine, --since and --user say what to relearn without: --relearn")
+    clients.checked_task(settings, task)
     if to:
-        trust.check_signature(settings, to)
-    with clients.release_desk(settings) as desk:
+        trust.check_signature(settings, to, task)
+    with clients.release_service(settings, task) as service:
         if not relearn:
-            _tell(desk.rollback(reason, to or None), "rolled back to", as_json)
+            _tell(service.rollback(reason, to or None), "rolled back to", as_json)
             return
         from streamrec.apps import undo
 
         wanted = undo.UndoRequest(tuple(quarantine or ()), since, user, to)
-        planned = undo.plan(settings, desk.state(), wanted)
-        report = desk.relearn(reason, planned.to, planned.ranges)
+        planned = undo.plan(settings, service.state(), wanted, task)
+        report = service.relearn(reason, planned.to, planned.ranges)
         _tell(report, "rolled back to", as_json, view.undo_fields(planned))
         if not as_json:
             out.print(view.undo_words(planned), markup=False, soft_wrap=True)
 
 
-def pin(*, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+def pin(
+    *, task: TaskOption = RANKING, reason: ReasonOption = "", as_json: JsonOption = False
+) -> None:
     """Keep the champion: nothing new is activated until `adapters unpin`."""
     from streamrec.apps import clients
 
-    with clients.release_desk(clients.located()) as desk:
-        _tell_state(desk.pin(reason), as_json)
+    settings = clients.located()
+    with clients.release_service(settings, clients.checked_task(settings, task)) as service:
+        _tell_state(service.pin(reason), as_json)
 
 
-def unpin(*, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+def unpin(
+    *, task: TaskOption = RANKING, reason: ReasonOption = "", as_json: JsonOption = False
+) -> None:
     """Let the trainer activate new generations again."""
     from streamrec.apps import clients
 
-    with clients.release_desk(clients.located()) as desk:
-        _tell_state(desk.unpin(reason), as_json)
+    settings = clients.located()
+    with clients.release_service(settings, clients.checked_task(settings, task)) as service:
+        _tell_state(service.unpin(reason), as_json)
 
 
-def _records(settings: Settings) -> list[ControlRecord]:
+def _records(settings: Settings, task: str) -> list[ControlRecord]:
     from streamrec.apps import clients
 
-    with clients.control_log(settings) as control:
+    with clients.control_log(settings, task=task) as control:
         return control.records()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -33,23 +33,52 @@ def fates(state: RegistryState, records: Iterable[ControlRecord]) -> dict[str, s
     return found
 
 
-def listing(
-    manifests: Mapping[str, Manifest | None], fate: Mapping[str, str], now_ms: int
-) -> RenderableType:
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What the log and the registry hold of one task. ``manifests``: None if unreadable."""
+
+    task: str
+    state: RegistryState
+    fate: Mapping[str, str]
+    manifests: Mapping[str, Manifest | None]
+
+
+def listing(slots: Sequence[Slot], now_ms: int) -> RenderableType:
     """One line a generation."""
-    rows = [
-        (
-            name,
-            fate.get(name, "candidate"),
-            manifest.parent if manifest else "?",
-            ago(now_ms - manifest.created_at_ms) if manifest else "?",
-            trained_events(manifest) if manifest else "?",
-            verdict(manifest.gate) if manifest else "its manifest cannot be read",
-        )
-        for name, manifest in manifests.items()
-    ]
-    columns = ["generation", "state", "parent", "age>", "events>", "gate"]
+    rows = [row for slot in slots for row in _rows(slot, now_ms)]
+    columns = ["task", "generation", "state", "parent", "age>", "events>", "gate"]
     return table("", columns, rows) if rows else Text("no generation yet")
+
+
+def _rows(slot: Slot, now_ms: int) -> Iterator[tuple[object, ...]]:
+    for name, manifest in slot.manifests.items():
+        told: tuple[object, ...] = ("?", "?", "?", "its manifest cannot be read")
+        if manifest is not None:
+            age = ago(now_ms - manifest.created_at_ms)
+            told = (manifest.parent, age, trained_events(manifest), verdict(manifest.gate))
+        yield (slot.task, name, slot.fate.get(name, "candidate"), *told)
+
+
+def slot_fields(slot: Slot) -> dict[str, Any]:
+    """The same as JSON fields."""
+    state = slot.state
+    return {
+        "task": slot.task,
+        "revision": state.revision,
+        "champion": state.champion,
+        "previous": state.previous,
+        "staged": state.staged,
+        "pinned": state.pin is not None,
+        "canary": state.canary and asdict(state.canary),
+        "generations": [
+            {
+                "generation": name,
+                "state": slot.fate.get(name, "candidate"),
+                "manifest": manifest and asdict(manifest),
+            }
+            for name, manifest in slot.manifests.items()
+        ],
+    }
 
 
 def trained_events(manifest: Manifest) -> int:

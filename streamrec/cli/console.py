@@ -22,6 +22,9 @@ from rich.text import Text
 from streamrec.errors import UserError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script to read.")]
+TaskOption = Annotated[
+    str, typer.Option("--task", help="Whose generations: what the loop learns.", metavar="NAME")
+]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from streamrec.cli import lineage_view as view
-from streamrec.cli.console import JsonOption, out, print_json, say
+from streamrec.cli.console import JsonOption, TaskOption, out, print_json, say
 from streamrec.core.release.lineage import difference
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord
+from streamrec.core.tasks import RANKING
 
 DIFFERS = 3
 """Exit code of ``reproduce`` when the digests are not the same."""
@@ -21,7 +22,9 @@ FOLLOW_S = 1.0
 GenerationArgument = Annotated[str, typer.Argument(help="As `adapters list` names it.")]
 
 
-def reproduce(generation: GenerationArgument, as_json: JsonOption = False) -> None:
+def reproduce(
+    generation: GenerationArgument, task: TaskOption = RANKING, as_json: JsonOption = False
+) -> None:
     """Train a generation again, from its parent, and compare the digests.
 
     Runs where the trainer keeps its state directory: it needs the trainer's snapshots, and the
@@ -34,7 +37,8 @@ def reproduce(generation: GenerationArgument, as_json: JsonOption = False) -> No
     from streamrec.apps import clients
     from streamrec.apps import reproduce as again
 
-    report = again.run(clients.located(), generation, say)
+    settings = clients.located()
+    report = again.run(settings, generation, say, clients.checked_task(settings, task))
     if as_json:
         print_json(view.reproduction_fields(report))
     else:
@@ -44,7 +48,10 @@ def reproduce(generation: GenerationArgument, as_json: JsonOption = False) -> No
 
 
 def diff(
-    before: GenerationArgument, after: GenerationArgument, as_json: JsonOption = False
+    before: GenerationArgument,
+    after: GenerationArgument,
+    task: TaskOption = RANKING,
+    as_json: JsonOption = False,
 ) -> None:
     """What one generation has that another has not: settings, events, gate, weights.
 
@@ -54,7 +61,8 @@ def diff(
     from streamrec.apps import clients
     from streamrec.models.weight_changes import changes
 
-    store = clients.registry_store(clients.located())
+    settings = clients.located()
+    store = clients.registry_store(settings, clients.checked_task(settings, task))
     manifests = {}
     for name in store.generations():
         manifests[name] = Manifest.from_json((store.get(name) / "manifest.json").read_text())
@@ -68,6 +76,7 @@ def diff(
 
 def log(
     *,
+    task: TaskOption = RANKING,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,7 +90,9 @@ def log(
     """
     from streamrec.apps import clients
 
-    with clients.control_log(clients.located()) as control:
+    settings = clients.located()
+    clients.checked_task(settings, task)
+    with clients.control_log(settings, task=task) as control:
         records = control.records()
         if as_json:
             _print_lines(records)

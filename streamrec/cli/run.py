@@ -11,10 +11,17 @@ from typing import Annotated
 import typer
 
 from streamrec.cli.console import say
+from streamrec.core import tasks
+from streamrec.core.tasks import RANKING
+from streamrec.errors import UserError
 
 RUN = "Run"
 IdOption = Annotated[
     str, typer.Option("--id", help="Name of this worker, unique; default: role, host, pid.")
+]
+
+BuiltInOption = Annotated[
+    str, typer.Option("--task", help="What it learns or answers: one task.", metavar="NAME")
 ]
 
 
@@ -82,20 +89,21 @@ def worker_features(*, id: IdOption = "") -> None:
     features.run(clients.located(), id or clients.default_worker_id("features"))
 
 
-def worker_trainer(*, id: IdOption = "") -> None:
+def worker_trainer(*, task: BuiltInOption = RANKING, id: IdOption = "") -> None:
     """Learn from mini-batches; make, judge and release generations.
 
-    One at a time: a second one waits for its turn.
+    One at a time for each task: a second one waits for its turn.
 
     \b
     streamrec worker trainer
     """
     from streamrec.apps import clients, trainer
 
-    trainer.run(clients.located(), id or clients.default_worker_id("trainer"))
+    name = id or clients.default_worker_id(tasks.key("trainer", _built_in(task)))
+    trainer.run(clients.located(), name, task)
 
 
-def worker_serving(*, id: IdOption = "") -> None:
+def worker_serving(*, task: BuiltInOption = RANKING, id: IdOption = "") -> None:
     """Rank the catalogue for users whose state changed, and for requests.
 
     \b
@@ -103,7 +111,16 @@ def worker_serving(*, id: IdOption = "") -> None:
     """
     from streamrec.apps import clients, serving
 
-    serving.run(clients.located(), id or clients.default_worker_id("serving"))
+    name = id or clients.default_worker_id(tasks.key("serving", _built_in(task)))
+    serving.run(clients.located(), name, task)
+
+
+def _built_in(task: str) -> str:
+    """The same. Raises UserError when this version cannot learn it."""
+    if task not in tasks.BUILT_IN:
+        known = ", ".join(tasks.BUILT_IN)
+        raise UserError(f"{task!r} is no task that this version can learn; it can: {known}")
+    return task
 
 
 @contextmanager

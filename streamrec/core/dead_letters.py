@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from streamrec.core import topics
+from streamrec.core import tasks, topics
 from streamrec.core.events import DeadLetter
 from streamrec.errors import UserError
 
@@ -50,6 +50,12 @@ class DeadLetterRecord(NamedTuple):
     @property
     def origin(self) -> Origin:
         return Origin(self.value.topic, self.value.partition, self.value.offset)
+
+    @property
+    def task(self) -> str:
+        """Whose mini-batch it was; "" for what comes before tasks part."""
+        ours = self.value.topic == topics.TRAINING_BATCHES
+        return tasks.of_batch_key(self.value.key) if ours else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from pathlib import Path
 from streamrec.errors import UserError
 
 RANKING = "ranking"
+BUILT_IN = (RANKING,)
+"""What this version can learn and answer."""
+
 EVERY = "all"
 """Not a task: every one of them, on the command line."""
 
@@ -56,3 +59,14 @@ def directory(base: Path, task: str) -> Path:
 def key(name: str, task: str) -> str:
     """``name`` as this task's own: of a lease, a consumer group, a key, an outbox."""
     return name if task == RANKING else f"{name}-{task}"
+
+
+def batch_key(partition: int, task: str) -> bytes:
+    """The key of its mini-batches in the topic that all tasks share, by source partition."""
+    return f"{partition}".encode() if task == RANKING else f"{task}/{partition}".encode()
+
+
+def of_batch_key(key: bytes | None) -> str:
+    """The task whose mini-batches have this key."""
+    task, slash, _ = (key or b"").partition(b"/")
+    return task.decode(errors="replace") if slash else RANKING

@@ -89,7 +89,7 @@ class DeliveredBatch:
 
 
 class BatchFeed(Protocol):
-    """The topic ``training-batches`` in its one order, from wherever it is told to start.
+    """A task's part of ``training-batches`` in its one order, from wherever it is told to start.
 
     Raises (every method): Unavailable when Kafka does not answer.
     """
@@ -106,5 +106,5 @@ class BatchFeed(Protocol):
         ...
 
     def lag(self) -> int:
-        """Batches in the topic that have not been polled."""
+        """Messages in the topic that have not been passed, all tasks' together."""
         ...

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamrec.core.release.registry import ControlRecord
+from streamrec.core.tasks import RANKING
 
 
 class ControlLog(Protocol):
-    """The one-partition log the workers obey. One instance belongs to one thread."""
+    """One task's slot in the one-partition log that workers obey. An instance is one thread's."""
 
     def latest(self) -> ControlRecord | None:
         """The newest accepted record, having read to the end. Raises Unavailable."""
@@ -34,6 +35,10 @@ class ControlLog(Protocol):
 
     def records(self) -> list[ControlRecord]:
         """Every accepted record the log still holds, oldest first. Raises Unavailable."""
+        ...
+
+    def tasks(self) -> list[str]:
+        """Those that the log has records of, by name. Raises Unavailable."""
         ...
 
 
@@ -69,10 +74,11 @@ class WorkerStatus:
     gauges: Mapping[str, float] = field(default_factory=dict)  # counts, rates, ages
     snapshots: Sequence[str] = ()  # generations a trainer can go back to
     levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by generation
+    task: str = RANKING  # that it trains or serves; a features worker makes examples for all
 
 
 class Fleet(Protocol):
-    """Who is alive and what they serve."""
+    """Who is alive and what they serve: everybody, or the workers of one task."""
 
     def beat(self, status: WorkerStatus) -> None: ...
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
+from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release import registry, transitions
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.core.tasks import RANKING
 from streamrec.errors import RegistryConflict, Unavailable
-from streamrec.infra.stores.control_log import SLOT, KafkaControlLog
+from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.ports import ControlLog
 from tests.fakes.control import SharedLog
 from tests.harness.waiting import eventually
 
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 KINDS = [
     "fake",
     pytest.param("apache_kafka", marks=pytest.mark.apache_kafka),
@@ -38,25 +44,41 @@ class Topic:
         admin.create_topics({self.partition.topic: spec}, wait_for_metadata=True)
 
     def reader(
-        self, observe: Callable[[ControlRecord], object] = lambda _: None
+        self,
+        observe: Callable[[ControlRecord], object] = lambda _: None,
+        task: str = RANKING,
     ) -> KafkaControlLog:
-        log = KafkaControlLog(self.config, WireCodec(), self.prefix, observe=observe)
+        log = KafkaControlLog(self.config, WireCodec(), self.prefix, observe=observe, task=task)
         return self._stack.enter_context(log)
 
     def last_record(self) -> ControlRecord:
         """What compaction would leave."""
+        return WireCodec().decode("adapters", self.messages()[-1][1])
+
+    def messages(self) -> list[tuple[bytes, bytes]]:
+        """Key and value of every message."""
         consumer = KafkaConsumer(**self.config)
         self._stack.callback(consumer.close)
         consumer.assign([self.partition])
-        consumer.seek(self.partition, consumer.end_offsets([self.partition])[self.partition] - 1)
-        while not (fetched := consumer.poll(timeout_ms=500)):
-            pass
-        return WireCodec().decode("adapters", fetched[self.partition][-1].value)
+        consumer.seek(self.partition, 0)
+        end, found = consumer.end_offsets([self.partition])[self.partition], []
+        while len(found) < end:
+            for message in consumer.poll(timeout_ms=500).get(self.partition, []):
+                found.append((message.key, message.value))
+        return found
 
-    def write_raw(self, value: bytes) -> None:
+    def write_raw(self, value: bytes, slot: bytes = b"default") -> None:
         producer = KafkaProducer(**self.config)
         self._stack.callback(producer.close)
-        producer.send(self.partition.topic, value, SLOT, partition=0).get(10)
+        producer.send(self.partition.topic, value, slot, partition=0).get(10)
+
+    def compacted(self) -> Topic:
+        """Another topic, with what compaction at its strictest leaves of this one."""
+        bootstrap = self.config["bootstrap_servers"]
+        left = Topic(bootstrap, f"compacted.{self.prefix}", self._stack)
+        for slot, value in dict(self.messages()).items():
+            left.write_raw(value, slot)
+        return left
 
 
 @pytest.fixture
@@ -174,6 +196,102 @@ def test_writers_at_once_agree_on_one_order(new_reader) -> None:
         thread.join()
     assert len(set(won)) == len(won) > 0
     assert len({log.latest().state for log in [*readers, new_reader()]}) == 1
+
+
+@pytest.mark.parametrize("topic", KINDS[1:], indirect=True)
+def test_a_log_that_version_01_wrote_is_read_as_it_is_and_continued(topic) -> None:
+    """``fixtures/control_log_0_1.json``: the messages, as its code made them."""
+    written = json.loads((FIXTURES / "control_log_0_1.json").read_text())
+    for message in written["messages"]:
+        topic.write_raw(base64.b64decode(message["value"]), message["key"].encode())
+    log = topic.reader()
+    latest = log.latest()
+    assert (latest.state.champion, latest.state.revision) == ("g000001-00000001", 12)
+    assert latest.state.quarantine == (Quarantine(0, 120, 150), Quarantine(1, 5, 9, "ann"))
+    assert len(log.records()) == len(written["messages"])
+    assert log.tasks() == [RANKING]
+    act(topic.reader(task="copy"), "c1")
+    assert act(log, "g000009-99999999").history[-1] == "g000001-00000001"
+
+
+# -- a slot for each task ---------------------------------------------------------------
+
+
+def test_each_task_has_a_champion_of_its_own_in_one_log(new_reader) -> None:
+    told: list[str | None] = []
+    ranking = new_reader()
+    copy = new_reader(lambda record: told.append(record.generation), task="copy")
+    for n in range(3):
+        act(ranking, f"r{n}")
+        act(copy, f"c{n}")
+    assert ranking.latest().state == RegistryState(3, "r2", ("r0", "r1"))
+    assert copy.latest().state == RegistryState(3, "c2", ("c0", "c1"))
+    assert told == ["c0", "c1", "c2"]
+    assert [record.generation for record in new_reader().records()] == ["r0", "r1", "r2"]
+    assert [record.generation for record in new_reader(task="copy").records()] == told
+
+
+def test_news_of_another_task_is_no_news(new_reader) -> None:
+    ranking, copy = new_reader(), new_reader(task="copy")
+    ranking.latest()
+    act(copy, "c0")
+    assert ranking.poll(0.2) is None
+    assert new_reader().latest() is None
+
+
+def test_the_log_names_the_tasks_it_knows(new_reader) -> None:
+    reader = new_reader()
+    assert reader.tasks() == []
+    act(new_reader(task="replies"), "g1")
+    assert reader.tasks() == ["replies"]
+    act(reader, "g1")
+    act(new_reader(task="copy"), "g1")
+    assert reader.tasks() == ["copy", RANKING, "replies"]
+
+
+def test_writers_of_two_tasks_do_not_race(new_reader) -> None:
+    """Both write the revision after the one they read, and both are right."""
+    ranking, copy = new_reader(), new_reader(task="copy")
+    act(ranking, "r0")
+    act(copy, "c0")
+    state = transitions.activate(ranking.latest().state, "r1")
+    act(copy, "c1")
+    act(copy, "c2")
+    ranking.append(ControlRecord(Action.ACTIVATE, "ana", "", 1, state, "r1"))
+    assert new_reader().latest().state == RegistryState(2, "r1", ("r0",))
+    assert new_reader(task="copy").latest().state == RegistryState(3, "c2", ("c0", "c1"))
+
+
+def test_a_race_within_one_task_is_repaired_in_its_slot(new_reader) -> None:
+    ours, theirs, ranking = (new_reader(task=task) for task in ("copy", "copy", RANKING))
+    act(ours, "c1")
+    stale = theirs.latest().state
+    act(ours, "c2")
+    act(ranking, "r1")
+    lost = ControlRecord(Action.ACTIVATE, "ben", "", 1, transitions.activate(stale, "c9"), "c9")
+    with pytest.raises(RegistryConflict) as conflict:
+        theirs.append(lost)
+    assert (conflict.value.expected, conflict.value.actual) == (1, 3)
+    last = new_reader(task="copy").records()[-1]
+    assert (last.action, last.state.champion) == (Action.REPAIR, "c2")
+    assert [record.generation for record in new_reader().records()] == ["r1"]
+
+
+@pytest.mark.parametrize("topic", KINDS[1:], indirect=True)
+def test_compaction_leaves_every_tasks_champion(topic) -> None:
+    ours, theirs = topic.reader(task="copy"), topic.reader(task="copy")
+    act(topic.reader(), "r1")
+    act(ours, "c1")
+    stale = theirs.latest().state
+    act(ours, "c2")
+    lost = ControlRecord(Action.ACTIVATE, "b", "", 1, transitions.activate(stale, "c9"), "c9")
+    with pytest.raises(RegistryConflict):
+        theirs.append(lost)
+    act(topic.reader(), "r2")
+    left = topic.compacted()
+    assert len(left.messages()) == 2
+    assert left.reader().latest().state == RegistryState(2, "r2", ("r1",))
+    assert left.reader(task="copy").latest().state.champion == "c2"
 
 
 @pytest.mark.parametrize("topic", KINDS[1:], indirect=True)

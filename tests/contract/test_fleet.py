@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import orjson
 import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Unavailable
 from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.ports import Fleet, WorkerStatus
@@ -71,6 +73,28 @@ def test_who_falls_silent_is_gone_and_may_come_back(fleet) -> None:
     assert list(members.workers()) == []
     members.beat(STATUS)
     assert list(members.workers()) == [STATUS]
+
+
+def test_who_asks_for_a_task_is_told_of_its_workers_only(fleet) -> None:
+    members, _ = fleet
+    copy = replace(STATUS, worker_id="serving-2", task="copy")
+    for status in (STATUS, copy):
+        members.beat(status)
+    assert list(members.workers()) == [STATUS, copy]
+    members.task = "copy"
+    assert list(members.workers()) == [copy]
+    members.task = RANKING
+    assert list(members.workers()) == [STATUS]
+
+
+@pytest.mark.redis_server
+def test_a_beat_of_version_01_is_of_a_worker_of_ranking(redis_url, fresh_prefix) -> None:
+    said = asdict(STATUS)
+    del said["task"]
+    with Redis.from_url(redis_url) as client:
+        client.sadd(f"{fresh_prefix.redis}:{{fleet}}:workers", "serving-1")
+        client.set(f"{fresh_prefix.redis}:{{fleet}}:w:serving-1", orjson.dumps(said))
+        assert list(RedisFleet(client, fresh_prefix.redis, task=RANKING).workers()) == [STATUS]
 
 
 def test_an_unreachable_redis_is_unavailable() -> None:

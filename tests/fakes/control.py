@@ -8,33 +8,52 @@ from dataclasses import replace
 
 from streamrec.core.release import registry
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
+from streamrec.core.tasks import RANKING
 from streamrec.errors import RegistryConflict, Unavailable
 
 
 class SharedLog:
-    """What the broker holds. ``down`` makes every view raise Unavailable."""
+    """What the broker holds. ``down`` makes every view raise Unavailable.
+
+    ``entries``: of all tasks; ``others``: the places of those that are not ranking's.
+    """
 
     def __init__(self) -> None:
         self.entries: list[ControlRecord] = []
+        self.others: dict[int, str] = {}
         self.news = threading.Condition()
         self.down = False
 
-    def write(self, record: ControlRecord) -> int:
+    def write(self, record: ControlRecord, task: str = RANKING) -> int:
         with self.news:
+            if task != RANKING:
+                self.others[len(self.entries)] = task
             self.entries.append(record)
             self.news.notify_all()
             return len(self.entries) - 1
 
-    def reader(self, observe: Callable[[ControlRecord], object] = lambda _: None) -> FakeControlLog:
-        """``observe`` is told every accepted record, in order."""
-        return FakeControlLog(self, observe)
+    def reader(
+        self,
+        observe: Callable[[ControlRecord], object] = lambda _: None,
+        task: str = RANKING,
+    ) -> FakeControlLog:
+        """``observe`` is told every accepted record of the task, in order."""
+        return FakeControlLog(self, observe, task)
+
+    def task_of(self, offset: int) -> str:
+        return self.others.get(offset, RANKING)
 
 
 class FakeControlLog:
     def __init__(
-        self, shared: SharedLog, observe: Callable[[ControlRecord], object] = lambda _: None
+        self,
+        shared: SharedLog,
+        observe: Callable[[ControlRecord], object] = lambda _: None,
+        task: str = RANKING,
     ) -> None:
         self.shared = shared
+        self._task = task
+        self._ends_ignored = False
         self._observe = observe
         self._position = 0
         self._record: ControlRecord | None = None
@@ -55,12 +74,12 @@ class FakeControlLog:
 
     def append(self, record: ControlRecord) -> None:
         self._reachable()
-        offset = self.shared.write(record)
+        offset = self.shared.write(record, self._task)
         if offset in self._read():
             return
         while self._ends_ignored:
             state = registry.repair(self._state)
-            self.shared.write(replace(record, action=Action.REPAIR, state=state))
+            self.shared.write(replace(record, action=Action.REPAIR, state=state), self._task)
             self._read()
         raise RegistryConflict(record.state.revision - 1, self._state.revision)
 
@@ -68,6 +87,10 @@ class FakeControlLog:
         self._reachable()
         self._position, self._record = 0, None
         return [self.shared.entries[offset] for offset in self._read()]
+
+    def tasks(self) -> list[str]:
+        self._reachable()
+        return sorted({self.shared.task_of(at) for at in range(len(self.shared.entries))})
 
     @property
     def _state(self) -> RegistryState:
@@ -77,6 +100,9 @@ class FakeControlLog:
         self._reachable()
         accepted = []
         while self._position < len(self.shared.entries):
+            if self.shared.task_of(self._position) != self._task:
+                self._position += 1
+                continue
             record = self.shared.entries[self._position]
             self._ends_ignored = not registry.accepts(self._state, record)
             if not self._ends_ignored:

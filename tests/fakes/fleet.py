@@ -9,9 +9,13 @@ from streamrec.ports import WorkerStatus
 
 
 class FakeFleet:
-    """Statuses live ``ttl_s`` of ``elapsed_s``; ``down`` makes every call but ``leave`` raise."""
+    """Statuses live ``ttl_s`` of ``elapsed_s``; ``down`` makes every call but ``leave`` raise.
 
-    def __init__(self, ttl_s: float = 10.0) -> None:
+    ``task``: whose workers are told of; None: everybody.
+    """
+
+    def __init__(self, ttl_s: float = 10.0, *, task: str | None = None) -> None:
+        self.task = task
         self.ttl_s = ttl_s
         self.elapsed_s = 0.0
         self.down = False
@@ -31,7 +35,11 @@ class FakeFleet:
         self._reachable()
         alive = sorted(self._alive.items())
         return iter(
-            [status for _, (at, status) in alive if self.elapsed_s - at < self.ttl_s],
+            [
+                status
+                for _, (at, status) in alive
+                if self.elapsed_s - at < self.ttl_s and self.task in (None, status.task)
+            ]
         )
 
     def _reachable(self) -> None:

@@ -94,7 +94,7 @@ class Installation:
         redis = self._redis = stack.enter_context(clients.redis(settings))
         self.fleet = clients.fleet(settings, redis)
         self.registry = clients.registry_store(settings)
-        self.desk = stack.enter_context(clients.release_desk(settings))
+        self.desk = stack.enter_context(clients.release_service(settings))
         self.publisher = clients.publisher(settings, "test")
         stack.callback(self.publisher.close)
         store, source = clients.partition_store(settings, redis), Source("items", 0)

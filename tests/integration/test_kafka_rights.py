@@ -195,7 +195,7 @@ def test_a_loop_runs_learns_is_undone_and_reproduced_with_these_rights(world: Wo
             stack.callback(worker.end)
         trainer = workers["trainer"]
         world.does("service", "items", "load", world.items())
-        desk = stack.enter_context(clients.release_desk(world.settings))
+        desk = stack.enter_context(clients.release_service(world.settings))
         world.until(trainer, lambda: len(desk.state().history) >= 2)
         before = {*desk.state().history, desk.state().champion}
         undo = ("adapters", "rollback", "--relearn", "-m", "a burst", "--quarantine", "0:10-60")

@@ -10,18 +10,23 @@ Losing the place is never silent:
   first batch, and the watermarks name the source offsets that are missing;
 - the log ends earlier (the topic was made anew): an error. Going on from its first batch
   would look like a re-send of what was trained, and be dropped.
+
+The mini-batches of other tasks, which share the topic, are passed over by their key, undecoded.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import AbstractContextManager
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
+from streamrec.core import tasks, topics
 from streamrec.core.examples import TrainingBatch
+from streamrec.core.tasks import RANKING
 from streamrec.core.topics import TRAINING_BATCHES
 from streamrec.errors import Malformed, Refused, UserError
 from streamrec.infra.wire.kafka import full_name, kafka_errors, make_consumer
@@ -35,7 +40,11 @@ log = logging.getLogger(__name__)
 class KafkaBatchFeed:
     """``ports.BatchFeed`` over one Kafka partition. Connects at ``seek``; close it."""
 
-    def __init__(self, settings: KafkaSettings, codec: Codec, client_id: str) -> None:
+    def __init__(
+        self, settings: KafkaSettings, codec: Codec, client_id: str, task: str = RANKING
+    ) -> None:
+        self._task = task
+        self._shape = topics.of_task(TRAINING_BATCHES, task)
         self._settings = settings
         self._codec = codec
         self._client_id = client_id
@@ -68,21 +77,31 @@ class KafkaBatchFeed:
         return start
 
     def poll(self, timeout_s: float, limit: int) -> list[DeliveredBatch]:
-        """The next batches, at most ``limit``; none if nothing came in time.
+        """The next batches of our task, at most ``limit``; none if nothing came in time.
 
         Raises Unavailable, UserError when the topic was made anew meanwhile.
         """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            fetched = self._passed(max(0.0, deadline_s - time.monotonic()), limit)
+            ours = [message for message in fetched if tasks.of_batch_key(message.key) == self._task]
+            if ours or not fetched or time.monotonic() >= deadline_s:
+                return [self._delivered(message) for message in ours]
+
+    def _passed(self, timeout_s: float, limit: int) -> list[Any]:
+        """The next messages, whoever's; the place is behind them then."""
         try:
             with self._asked(f"reading {self._partition.topic}") as reader:
                 fetched = self._fetch(reader, timeout_s, limit)
         except _PlaceGone as gone:
-            return self._regain(gone.offset)
+            self.seek(gone.offset)
+            return []
         if fetched:
             self._next = fetched[-1].offset + 1
-        return [self._delivered(message) for message in fetched]
+        return fetched
 
     def lag(self) -> int:
-        """Batches in the topic that have not been polled. Raises Unavailable."""
+        """Messages in the topic that have not been passed, all tasks'. Raises Unavailable."""
         with self._asked(f"asking where {self._partition.topic} ends") as reader:
             end = int(reader.end_offsets([self._partition])[self._partition])
             return max(0, end - int(reader.position(self._partition)))
@@ -100,17 +119,13 @@ class KafkaBatchFeed:
             raise _PlaceGone(int(error.args[0][self._partition])) from error
         return list(fetched.get(self._partition, []))
 
-    def _regain(self, offset: int) -> list[DeliveredBatch]:
-        self.seek(offset)
-        return []
-
     def _delivered(self, message: Any) -> DeliveredBatch:
         data = message.value or b""
         return DeliveredBatch(message.offset, message.key, data, self._decoded(data))
 
     def _decoded(self, data: bytes) -> TrainingBatch | Refused:
         try:
-            value = self._codec.decode(TRAINING_BATCHES, data)
+            value = self._codec.decode(self._shape, data)
         except Refused as refused:
             return refused
         if isinstance(value, TrainingBatch):

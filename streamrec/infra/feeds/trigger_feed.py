@@ -18,7 +18,9 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
+from streamrec.core import tasks
 from streamrec.core.events import Request, UserUpdate
+from streamrec.core.tasks import RANKING
 from streamrec.core.topics import REQUESTS, USER_UPDATES
 from streamrec.errors import Malformed, Refused
 from streamrec.infra.wire.kafka import kafka_errors, make_consumer
@@ -36,7 +38,11 @@ SESSION_TIMEOUT_MS = 6_000
 class KafkaTriggerFeed:
     """``ports.TriggerFeed`` over a consumer group. Connects at first use; close it."""
 
-    def __init__(self, settings: KafkaSettings, codec: Codec, client_id: str) -> None:
+    def __init__(
+        self, settings: KafkaSettings, codec: Codec, client_id: str, task: str = RANKING
+    ) -> None:
+        """``task``: whose serving workers share the triggers out; every task gets all of them."""
+        self._group = tasks.key(GROUP, task)
         self._settings = settings
         self._codec = codec
         self._client_id = client_id
@@ -132,7 +138,7 @@ class KafkaTriggerFeed:
         return make_consumer(
             self._settings,
             (USER_UPDATES, REQUESTS),
-            group=GROUP,
+            group=self._group,
             client_id=self._client_id,
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=SESSION_TIMEOUT_MS // 4,

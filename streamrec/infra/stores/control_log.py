@@ -1,7 +1,8 @@
-"""The control log on Kafka: one partition, one key, compacted.
+"""The control log on Kafka: one partition, one key for each task, compacted.
 
-Knows how to read it from the start, how to wait for news, and how to append against the
-revision that was read. Does not know which steps are possible (``core.release.transitions``).
+Read from the start; appended to against the revision that was read. The records of another
+task's slot are passed over: neither a step nor a race. Which steps are possible is said by
+``core.release.transitions``.
 
 Order of an append:
 
@@ -25,9 +26,10 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
-from streamrec.core import topics
+from streamrec.core import tasks, topics
 from streamrec.core.release import registry
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused, RegistryConflict, Unavailable
 from streamrec.infra.wire.kafka import UNDECODABLE
 from streamrec.infra.wire.kafka_connect import connect
@@ -37,8 +39,6 @@ from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.ports import Codec
 
 log = logging.getLogger(__name__)
-
-SLOT = b"default"
 
 
 class KafkaControlLog:
@@ -54,13 +54,17 @@ class KafkaControlLog:
         prefix: str = "",
         timeout_s: float = 10.0,
         observe: Callable[[ControlRecord], object] = lambda _: None,
+        *,
+        task: str = RANKING,
     ) -> None:
-        """``observe`` is told every accepted record, in order."""
+        """``observe`` is told every accepted record of the task, in order."""
         self._config = dict(config)
         self._codec = codec
         self._partition = TopicPartition(prefix + topics.ADAPTERS, 0)
         self._timeout_s = timeout_s
         self._observe = observe
+        self._slot = tasks.slot(task)
+        self._slots: set[bytes] = set()  # seen so far
         self._consumer = LazyConsumer(self._connected)
         self._producer: KafkaProducer | None = None
         self._record: ControlRecord | None = None
@@ -96,6 +100,12 @@ class KafkaControlLog:
             self._record = None
             return [record for _, record in self._read_to(end)]
 
+    def tasks(self) -> list[str]:
+        """Those that the log has records of, by name."""
+        with self._reachable():
+            self._read_to(self._end())
+        return sorted(map(tasks.of_slot, self._slots))
+
     def close(self) -> None:
         self._consumer.close()
         if self._producer is not None:
@@ -124,7 +134,7 @@ class KafkaControlLog:
                 **self._config, acks="all", max_block_ms=int(self._timeout_s * 1000)
             )
         data = self._codec.encode(topics.ADAPTERS, record)
-        sent = self._producer.send(self._partition.topic, data, SLOT, partition=0)
+        sent = self._producer.send(self._partition.topic, data, self._slot, partition=0)
         offset = sent.get(self._timeout_s).offset
         taken = self._read_to(max(offset + 1, self._end()))
         return any(at == offset for at, _ in taken)
@@ -145,6 +155,10 @@ class KafkaControlLog:
         fetched = self._consumer.get().poll(timeout_ms=int(timeout_s * 1000))
         taken = []
         for message in fetched.get(self._partition, []):
+            key = message.key or b""
+            self._slots |= {key} if key else set()
+            if key != self._slot:
+                continue
             record = self._decoded(message)
             accepted = record is not None and registry.accepts(self._state, record)
             self._ends_ignored = not accepted

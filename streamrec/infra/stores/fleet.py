@@ -32,7 +32,16 @@ _FIELDS = frozenset(field.name for field in fields(WorkerStatus))
 class RedisFleet:
     """``ports.Fleet`` over Redis."""
 
-    def __init__(self, client: Redis, key_prefix: str = "sr", ttl_s: float = TTL_S) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        key_prefix: str = "sr",
+        ttl_s: float = TTL_S,
+        *,
+        task: str | None = None,
+    ) -> None:
+        """``task``: whose workers are told of; None: everybody."""
+        self.task = task
         self._redis = client
         self._tag = f"{key_prefix}:{{fleet}}"
         self._ttl_ms = int(ttl_s * 1000)
@@ -62,7 +71,8 @@ class RedisFleet:
             gone = [name for name, data in zip(ids, found, strict=True) if data is None]
             if gone:  # one that comes back adds itself again with its next beat
                 self._redis.srem(self._ids, *gone)
-        return iter([_status(data) for data in found if data is not None])
+        alive = [_status(data) for data in found if data is not None]
+        return iter([worker for worker in alive if self.task in (None, worker.task)])
 
     @property
     def _ids(self) -> str:
@@ -82,7 +92,7 @@ def _reachable() -> Iterator[None]:
 
 
 def _status(data: bytes | str) -> WorkerStatus:
-    """A worker of a newer version may say more than we know of."""
+    """A newer version may say more than we know of; an older one knew no task but ranking."""
     said = {name: value for name, value in orjson.loads(data).items() if name in _FIELDS}
     return WorkerStatus(**said | {"snapshots": tuple(said.get("snapshots", ()))})
 

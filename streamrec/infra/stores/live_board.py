@@ -1,8 +1,7 @@
-"""The trainer's report of live outcomes, in one Redis key that expires.
+"""A trainer's report of live outcomes (``core.release.live_report``), in a Redis key that expires.
 
-Knows the key. Does not know what the report says (``core.release.live_report``).
-
-    {prefix}:live     JSON of the LiveReport
+{prefix}:live          JSON of the LiveReport of ranking
+{prefix}:live-<task>   of another task
 """
 
 from __future__ import annotations
@@ -11,7 +10,9 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
+from streamrec.core import tasks
 from streamrec.core.release.live_report import LiveReport
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Unavailable
 
 TTL_S = 60
@@ -20,9 +21,9 @@ TTL_S = 60
 class RedisLiveBoard:
     """Written by the trainer about once a second, read by whoever wants to know."""
 
-    def __init__(self, client: Redis, key_prefix: str = "sr") -> None:
+    def __init__(self, client: Redis, key_prefix: str = "sr", task: str = RANKING) -> None:
         self._redis = client
-        self._key = f"{key_prefix}:live"
+        self._key = f"{key_prefix}:{tasks.key('live', task)}"
 
     def put(self, report: LiveReport) -> None:
         """Raises Unavailable."""

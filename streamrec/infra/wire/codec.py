@@ -83,7 +83,9 @@ class WireCodec:
         bytes.
         """
         self._check_size(topic, data)
-        wire = self._wires[topic]
+        wire = self._wires.get(topic)
+        if wire is None:
+            raise UnknownSchema(f"no shape of {topic} is known here")
         return wire.shape.from_fields(self._fields(wire, topic, data))
 
     def _check_size(self, topic: str, data: bytes) -> None:

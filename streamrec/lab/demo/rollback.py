@@ -28,7 +28,7 @@ class RollbackTimes:
 def show_rollback(settings: Settings, say: Callable[[str], None]) -> RollbackTimes:
     """Back, a look around, and forward. Says what it does and why it could not."""
     try:
-        with clients.release_desk(settings) as desk:
+        with clients.release_service(settings) as desk:
             state = desk.state()
             if state.champion is None or not state.history:
                 say("no rollback is shown: there is no former champion yet")

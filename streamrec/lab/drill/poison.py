@@ -168,7 +168,7 @@ class PoisonDrill:
     def _call_it_usual(self) -> None:
         """As an operator would who knows why traffic changes: lists are getting better."""
         self._say("an alarm while lists get better: unpinned, this is usual")
-        with suppress(UserError, RegistryConflict), clients.release_desk(self._settings) as desk:
+        with suppress(UserError, RegistryConflict), clients.release_service(self._settings) as desk:
             desk.unpin("poison drill: lists are getting better")
 
     def _attack(self) -> None:
@@ -215,7 +215,7 @@ class PoisonDrill:
         return "" if just_now else "no candidate was judged just now"
 
     def _activate(self, bad: str) -> None:
-        with clients.release_desk(self._settings) as desk:
+        with clients.release_service(self._settings) as desk:
             desk.activate(bad, "poison drill: what if the gate were fooled?")
 
     # -- going on ---------------------------------------------------------------------

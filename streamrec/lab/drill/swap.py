@@ -120,7 +120,7 @@ class SwapDrill:
         readiness = Readiness(self._settings, self._options.processes, self._options.items)
         insist_on(readiness.missing, READY_WITHIN_S, self._look)
         sender.start()
-        with clients.release_desk(self._settings) as desk:
+        with clients.release_service(self._settings) as desk:
             self._say("learning until there are two generations …")
             insist_on(lambda: self._unready(desk), RELEASED_WITHIN_S, self._look)
             self._swap(desk)

@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from streamrec.core import topics
 from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin, Resent
 from streamrec.core.events import Interaction
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused, TooLarge, UserError
 from streamrec.ports import Clock, Codec
 from streamrec.ports.dead_letters import Producer, ResendLedger
@@ -106,7 +107,7 @@ class Resender:
         if value is None:
             return
         try:
-            found = self.codec.decode(topic, value)
+            found = self.codec.decode(topics.of_task(topic, letter.task or RANKING), value)
         except Refused as error:
             raise UserError(
                 f"{letter.position}: {topic} would refuse it again: {error}. Mend it with --edit "

@@ -34,10 +34,10 @@ def feed(kafka: KafkaSettings) -> Iterator[KafkaBatchFeed]:
     feed.close()
 
 
-def send(kafka: KafkaSettings, *values: bytes) -> None:
+def send(kafka: KafkaSettings, *values: bytes, key: bytes = b"0") -> None:
     publisher = KafkaPublisher(kafka, "test")
     for value in values:
-        publisher.publish("training-batches", b"0", value)
+        publisher.publish("training-batches", key, value)
     publisher.flush()
     publisher.close()
 
@@ -78,6 +78,34 @@ def test_what_cannot_be_read_is_handed_over_with_its_bytes(kafka, feed) -> None:
     assert isinstance(found[1].batch, Refused)
     assert found[1].data == b"\xc3\x01garbage"
     assert isinstance(found[2].batch, TrainingBatch)
+
+
+def test_batches_of_other_tasks_are_passed_over_undecoded(kafka, feed) -> None:
+    good = encoded(3)
+    foreign = [b"copy's own shape"] * 5
+    send(kafka, good[0])
+    send(kafka, *foreign, key=b"copy/0")
+    send(kafka, good[1])
+    send(kafka, *foreign, key=b"copy/1")
+    assert feed.seek(0) == 0
+    assert feed.lag() == 12
+    assert [one.offset for one in read(feed, 2)] == [0, 6]
+    assert feed.poll(0.2, 3) == []
+    assert feed.lag() == 0
+    send(kafka, good[2])
+    (found,) = read(feed, 1)
+    assert (found.offset, type(found.batch)) == (12, TrainingBatch)
+
+
+def test_a_task_reads_its_batches_only_and_in_its_shape(kafka) -> None:
+    send(kafka, *encoded(2))
+    send(kafka, b"copy's own shape", key=b"copy/0")
+    feed = KafkaBatchFeed(kafka, CODEC, "test", task="copy")
+    feed.seek(0)
+    (found,) = read(feed, 1)
+    assert (found.offset, found.data) == (2, b"copy's own shape")
+    assert isinstance(found.batch, Refused)  # this codec knows no shape of copy
+    feed.close()
 
 
 def test_a_topic_that_ends_before_our_place_was_made_anew(kafka, feed) -> None:

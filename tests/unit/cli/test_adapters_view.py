@@ -56,12 +56,13 @@ def test_the_list_says_what_became_of_each() -> None:
         "g5": "staged",
     }
     manifests = {"g5": None, "g4": manifest("g4"), "g3": manifest("g3", GATE, "g1")}
-    lines = drawn(view.listing(manifests, fate, now_ms=120_000)).splitlines()
+    slot = view.Slot("ranking", state, fate, manifests)
+    lines = drawn(view.listing([slot], now_ms=120_000)).splitlines()
     assert "cannot be read" in lines[1]
     assert "candidate" in lines[2]
     assert "MRR 0.310 against 0.280 on 200 examples" in lines[3]
     assert "30" in lines[3], "events"
-    assert "no generation yet" in drawn(view.listing({}, {}, 0))
+    assert "no generation yet" in drawn(view.listing([], 0))
 
 
 def test_a_rejection_shows_its_reasons() -> None:

@@ -23,6 +23,7 @@ from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release import registry, transitions
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Malformed
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.infra.stores.registry_store import DirectoryRegistry
@@ -57,17 +58,26 @@ class ObeyingFleet(FakeFleet):
         self.broken: dict[str, str] = {}
         self._log = log
 
+    def of_task(self, *asked: object) -> ObeyingFleet:
+        """As ``clients.fleet`` is asked for it: settings, client and perhaps a task."""
+        self.task = str(asked[2]) if len(asked) > 2 else None
+        return self
+
     def workers(self) -> Iterator[WorkerStatus]:
-        latest = self._log.reader().latest()
-        assert latest is not None
-        state = latest.state
+        tasks = [self.task] if self.task else self._log.reader().tasks()
+        return iter([worker for task in tasks for worker in self._of(task)])
+
+    def _of(self, task: str) -> list[WorkerStatus]:
+        latest = self._log.reader(task=task).latest()
+        state = latest.state if latest else RegistryState()
         serving = WorkerStatus(
-            "serving-1", "serving", "h", 1, 0, 0, active=state.champion, staged=state.staged,
-            revision=state.revision,
+            f"serving-{task}", "serving", "h", 1, 0, 0, active=state.champion, staged=state.staged,
+            revision=state.revision, task=task,
         )  # fmt: skip
         if state.champion in self.broken:
             serving = replace(serving, active=None, refused=self.broken)
-        return iter([serving, WorkerStatus("t", "trainer", "h", 2, 0, 0, snapshots=self.snapshots)])
+        trainer = WorkerStatus("t", "trainer", "h", 2, 0, 0, snapshots=self.snapshots, task=task)
+        return [serving, trainer]
 
 
 @dataclass
@@ -139,14 +149,15 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
     settings = Settings(state_dir=tmp_path)
 
     @contextmanager
-    def control_log(_: Settings) -> Iterator[FakeControlLog]:
-        yield log.reader()
+    def control_log(_: Settings, *, task: str = RANKING) -> Iterator[FakeControlLog]:
+        yield log.reader(task=task)
 
     @contextmanager
-    def release_desk(_: Settings) -> Iterator[ReleaseService]:
-        store, clock = DirectoryRegistry(tmp_path / "registry"), FakeClock()
+    def release_service(given: Settings, task: str = RANKING) -> Iterator[ReleaseService]:
+        store, clock = clients.registry_store(given, task), FakeClock()
+        fleet.task = task
         yield ReleaseService(
-            log.reader(), fleet, store, clock, "ana@host",
+            log.reader(task=task), fleet, store, clock, "ana@host",
             sleep=lambda s: clock.pass_ms(int(1000 * s) or 1),
         )  # fmt: skip
 
@@ -156,9 +167,9 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
 
     monkeypatch.setattr(clients, "located", lambda: settings)
     monkeypatch.setattr(clients, "control_log", control_log)
-    monkeypatch.setattr(clients, "release_desk", release_desk)
+    monkeypatch.setattr(clients, "release_service", release_service)
     monkeypatch.setattr(clients, "redis", nullcontext)
-    monkeypatch.setattr(clients, "fleet", lambda *_: fleet)
+    monkeypatch.setattr(clients, "fleet", fleet.of_task)
     monkeypatch.setattr(undo, "log_bounds", bounds)
     monkeypatch.setattr(undo, "offsets_since", lambda *_: {0: 150, 1: 190})
 
@@ -188,7 +199,7 @@ def test_a_plain_rollback_flips_and_pins_and_names_who_confirmed(shop) -> None:
 def test_a_rollback_to_a_certain_former_champion(shop) -> None:
     told = shop.json("rollback", "--to", ONE)
     assert (told["generation"], told["refused"], told["silent"]) == (ONE, {}, [])
-    assert told["confirmed_ms"].keys() == {"serving-1"}
+    assert told["confirmed_ms"].keys() == {"serving-ranking"}
     assert (shop.state.champion, shop.state.history) == (ONE, ())
 
 
@@ -196,7 +207,7 @@ def test_a_rollback_that_a_worker_cannot_follow_exits_1_and_says_who(shop) -> No
     shop.fleet.broken = {THREE: "wrong base model"}
     code, out, err = shop.run("rollback")
     assert (code, out) == (1, "")
-    assert "serving-1 refuses it and keeps what it has: wrong base model" in err
+    assert "serving-ranking refuses it and keeps what it has: wrong base model" in err
     assert shop.state.champion == THREE  # decided all the same
 
 
