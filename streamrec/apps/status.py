@@ -1,7 +1,4 @@
-"""One look at a running loop from outside: positions, workers, champion.
-
-Knows where each number lives. Does not know how they are shown.
-"""
+"""One look at a running loop from outside: positions, workers, each task's champion."""
 
 from __future__ import annotations
 
@@ -51,12 +48,22 @@ class ChampionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskSnapshot:
+    """What one task has released, and how that does."""
+
+    task: str
+    champion: ChampionStatus | None = None
+    live: LiveReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LoopSnapshot:
+    """``tasks``: ranking, then every other that somebody knows, by name."""
+
     at_ms: int
     flows: tuple[Flow, ...]
     workers: tuple[WorkerStatus, ...]
-    champion: ChampionStatus | None
-    live: LiveReport | None = None
+    tasks: tuple[TaskSnapshot, ...]
 
 
 class Observer:
@@ -70,8 +77,6 @@ class Observer:
         self._redis = clients.redis(settings)
         self._store = clients.partition_store(settings, self._redis)
         self._fleet = clients.fleet(settings, self._redis)
-        self._registry = clients.registry_store(settings)
-        self._live = clients.live_board(settings, self._redis)
         self._clock = SystemClock()
 
     def __enter__(self) -> Self:
@@ -98,31 +103,41 @@ class Observer:
         flows = [_flow(topic, ends, applied) for topic in FOLDED]
         flows += [_flow(topic, ends, answered) for topic in ANSWERED]
         flows += [Flow(topic, _total(topic, ends)) for topic in WRITTEN]
+        applied_events = {
+            partition: at for (topic, partition), at in applied.items() if topic == topics.EVENTS
+        }
+        names = clients.known_tasks(self._settings)
         return LoopSnapshot(
             self._clock.now_ms(),
             tuple(flows),
             tuple(self._fleet.workers()),
-            self._champion(applied),
-            self._live.get(),
+            tuple(self._task(name, applied_events) for name in names),
         )
 
-    def _champion(self, applied: Mapping[tuple[str, int], int]) -> ChampionStatus | None:
-        with clients.control_log(self._settings) as control:
+    def _task(self, task: str, applied: Mapping[int, int]) -> TaskSnapshot:
+        """``applied``: next event not applied yet, by partition."""
+        live = clients.live_board(self._settings, self._redis, task).get()
+        with clients.control_log(self._settings, task=task) as control:
             record = control.latest()
         if record is None:
-            return None
+            return TaskSnapshot(task, None, live)
+        return TaskSnapshot(task, self._champion(task, record, applied), live)
+
+    def _champion(
+        self, task: str, record: ControlRecord, applied: Mapping[int, int]
+    ) -> ChampionStatus:
         generation = record.state.champion
         if generation is None:
             return ChampionStatus(record)
+        store = clients.registry_store(self._settings, task)
         try:
-            path = self._registry.get(generation) / "manifest.json"
+            path = store.get(generation) / "manifest.json"
             manifest = Manifest.from_json(path.read_text())
         except (GenerationRefused, OSError):
             return ChampionStatus(record)
+        learned = manifest.trained_through
         missing = sum(
-            max(0, position - manifest.trained_through.get(str(partition), 0))
-            for (topic, partition), position in applied.items()
-            if topic == topics.EVENTS
+            max(0, at - learned.get(str(partition), 0)) for partition, at in applied.items()
         )
         return ChampionStatus(record, manifest.created_at_ms, missing)
 

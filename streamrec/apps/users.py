@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamrec.apps import clients
@@ -16,11 +18,11 @@ from streamrec.core.events import Interaction, Kind, Source
 from streamrec.core.ledger.training_pairs import GenerationRange, TrainingPair, learned_from, span
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.user_state import UserState
-from streamrec.errors import UserError
+from streamrec.errors import Refused, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.explanations import RedisExplanations
 from streamrec.infra.stores.redis_store import connect_redis
-from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.follower import FollowedRecord, Follower
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets, log_bounds
 from streamrec.infra.wire.kafka_topics import partition_counts
@@ -39,20 +41,29 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
-    """Examples of a person that Kafka still keeps, and the generations that learned them.
+class TaskTraces:
+    """A task's examples of a person that Kafka still keeps, and who learned them.
 
-    ``first_batch``: mini-batches before it are gone, and with them the answer for those.
+    ``unreadable``: mini-batches in a shape that is not known here.
     """
 
+    task: str
     training_pairs: list[TrainingPair]
     generations: list[GenerationRange]
-    first_batch: int
+    unreadable: int = 0
 
     @property
     def quarantine(self) -> str:
         """Their range as ``adapters rollback --relearn --quarantine`` takes it."""
         return span(self.training_pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Of every task. ``first_batch``: mini-batches before it are gone, and their answer too."""
+
+    tasks: list[TaskTraces]
+    first_batch: int
 
 
 def held(settings: Settings, user: str) -> Held:
@@ -98,26 +109,44 @@ def forget(settings: Settings, person: Held, wait_s: float) -> bool:
 def traces(settings: Settings, person: Held) -> Traces:
     """Read all mini-batches that Kafka keeps, and every manifest. Raises Unavailable."""
     (first, end) = log_bounds(settings.kafka, [topics.TRAINING_BATCHES])[topics.TRAINING_BATCHES, 0]
-    training_pairs = _lessons(settings, person.known_as, first, end)
-    store = clients.registry_store(settings)
+    pairs: dict[str, list[TrainingPair]] = {name: [] for name in clients.known_tasks(settings)}
+    unreadable: Counter[str] = Counter()
+    for seen in _batches(settings, first, end):
+        found = pairs.setdefault(seen.task, [])
+        if isinstance(seen.value, Refused):
+            unreadable[seen.task] += 1
+            continue
+        found += [
+            TrainingPair(seen.offset, example.partition, example.offset)
+            for example in seen.value.examples
+            if example.user_id == person.known_as and example.kind != Kind.FORGET
+        ]
+    return Traces(
+        [
+            TaskTraces(task, found, _learned(settings, person, task, found), unreadable[task])
+            for task, found in pairs.items()
+        ],
+        first,
+    )
+
+
+def _learned(
+    settings: Settings, person: Held, task: str, pairs: list[TrainingPair]
+) -> list[GenerationRange]:
+    store = clients.registry_store(settings, task)
     manifests = (
         Manifest.from_json((store.get(name) / MANIFEST).read_bytes())
         for name in store.generations()
     )
-    return Traces(training_pairs, learned_from(manifests, training_pairs, person.known_as), first)
+    return learned_from(manifests, pairs, person.known_as)
 
 
-def _lessons(settings: Settings, user_id: str, first: int, end: int) -> list[TrainingPair]:
-    found: list[TrainingPair] = []
+def _batches(settings: Settings, first: int, end: int) -> Iterator[FollowedRecord]:
+    """Every mini-batch, of all tasks."""
     read = first
     codec, topic = clients.codec(settings), [topics.TRAINING_BATCHES]
     with Follower(settings.kafka, codec, topic, "streamrec-cli", from_start=True) as batches:
         while read < end:
             for seen in batches.poll(1.0):
                 read = seen.offset + 1
-                found += [
-                    TrainingPair(seen.offset, example.partition, example.offset)
-                    for example in getattr(seen.value, "examples", ())
-                    if example.user_id == user_id and example.kind != Kind.FORGET
-                ]
-    return found
+                yield seen

@@ -17,6 +17,8 @@ import typer
 from rich.text import Text
 
 from streamrec.cli.console import JsonOption, out, print_json
+from streamrec.core.release.registry import RegistryState
+from streamrec.core.tasks import RANKING
 from streamrec.errors import EncoderUnavailable, SettingsError, StreamrecError, UserError
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def examine() -> Iterator[Finding]:
     if _fine(redis):
         yield from _guarded("workers", _workers, located)
     if _fine(kafka):
-        yield from _guarded("champion", _champion, located)
+        yield from _guarded("champion", _champions, located)
 
 
 def _fine(findings: list[Finding]) -> bool:
@@ -273,13 +275,19 @@ def _workers(settings: Settings) -> Iterator[Finding]:
 
     with clients.redis(settings) as redis:
         workers = list(clients.fleet(settings, redis).workers())
-    alive = Counter(worker.role for worker in workers)
+    alive = Counter((worker.role, worker.task) for worker in workers)
     for role in (FEATURES, TRAINER, SERVING):
-        if alive[role]:
-            yield Finding("workers", CheckResult.OK, f"{role}: {alive[role]} alive")
+        if alive[role, RANKING]:
+            yield Finding("workers", CheckResult.OK, f"{role}: {alive[role, RANKING]} alive")
         else:
             remedy = f"`streamrec worker {role}`, or `streamrec up` for all of them"
             yield Finding("workers", CheckResult.PROBLEM, f"{role}: none alive", remedy)
+    for task in sorted({worker.task for worker in workers} - {RANKING}):
+        for role in (TRAINER, SERVING):
+            count = alive[role, task]
+            verdict = CheckResult.OK if count else CheckResult.NOTE
+            remedy = "" if count else f"`streamrec worker {role} --task {task}`"
+            yield Finding("workers", verdict, f"{role} of {task}: {count or 'none'} alive", remedy)
     for worker in workers:
         for generation, why in worker.refused.items():
             yield Finding(
@@ -287,21 +295,30 @@ def _workers(settings: Settings) -> Iterator[Finding]:
             )
 
 
-def _champion(settings: Settings) -> Iterator[Finding]:
+def _champions(settings: Settings) -> Iterator[Finding]:
     from streamrec.apps import clients
 
-    with clients.control_log(settings) as control:
+    for task in clients.known_tasks(settings):
+        yield from _champion(settings, task)
+
+
+def _champion(settings: Settings, task: str) -> Iterator[Finding]:
+    from streamrec.apps import clients
+
+    what, option = ("champion", "") if task == RANKING else (f"of {task}", f" --task {task}")
+    with clients.control_log(settings, task=task) as control:
         latest = control.latest()
-    champion = latest.state.champion if latest else None
-    if latest is None or champion is None:
-        yield Finding("champion", CheckResult.NOTE, "none yet", "the trainer makes the first one")
+    state = latest.state if latest else RegistryState()
+    champion, pin = state.champion, state.pin
+    if champion is None:
+        yield Finding(what, CheckResult.NOTE, "none yet", "the trainer makes the first one")
         return
-    if champion not in clients.registry_store(settings).generations():
-        remedy = "`streamrec adapters activate` another, or bring the directory back"
-        yield Finding("champion", CheckResult.PROBLEM, f"{champion} is not in the registry", remedy)
+    if champion not in clients.registry_store(settings, task).generations():
+        remedy = f"`streamrec adapters activate{option}` another, or bring the directory back"
+        yield Finding(what, CheckResult.PROBLEM, f"{champion} is not in the registry", remedy)
         return
-    pin = latest.state.pin
-    yield Finding("champion", CheckResult.OK, champion)
+    yield Finding(what, CheckResult.OK, champion)
     if pin:
         detail = f"pinned by {pin.actor}: {pin.reason or 'no reason given'}"
-        yield Finding("champion", CheckResult.NOTE, detail, "`streamrec adapters unpin` lifts it")
+        remedy = f"`streamrec adapters unpin{option}` lifts it"
+        yield Finding(what, CheckResult.NOTE, detail, remedy)

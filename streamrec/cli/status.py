@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -14,13 +15,17 @@ from rich.text import Text
 
 from streamrec.cli import live_view
 from streamrec.cli.console import JsonOption, ago, out, print_json, table
+from streamrec.core.tasks import RANKING
 
 if TYPE_CHECKING:
-    from streamrec.apps.status import ChampionStatus, LoopSnapshot, Observer
+    from streamrec.apps.status import ChampionStatus, LoopSnapshot, Observer, TaskSnapshot
     from streamrec.ports import WorkerStatus
 
 UNATTENDED = ("alarm", "canary", "click-guard", "guard")
 """Actors whose last word in the control log an operator wants to see first."""
+
+FEATURES = "features"
+"""The role of the workers that make the examples of every task."""
 
 BETWEEN_S = 1.0
 """Rates are taken between two looks this far apart."""
@@ -75,9 +80,9 @@ def _watch(observer: Observer, as_json: bool) -> NoReturn:
 
 
 def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
-    """A look as JSON fields; rates from the look before."""
+    """A look as JSON fields; rates from the look before. ``champion``, ``live``: of ranking."""
     rates = _rates(before, after)
-    champion = after.champion
+    released = {one.task: _task_fields(one) for one in after.tasks}
     return {
         "at_ms": after.at_ms,
         "topics": [
@@ -90,20 +95,31 @@ def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
             }
             for flow in after.flows
         ],
-        "champion": None
-        if champion is None
-        else {
-            "generation": champion.record.state.champion,
-            "staged": champion.record.state.staged,
-            "pinned": champion.record.state.pin is not None,
-            "pin": champion.record.state.pin and asdict(champion.record.state.pin),
-            "canary": champion.record.state.canary and asdict(champion.record.state.canary),
-            "revision": champion.record.state.revision,
-            "created_at_ms": champion.created_at_ms,
-            "events_not_learned": champion.events_not_learned,
-        },
-        "live": after.live and after.live.to_record(),
+        **released[RANKING],
+        "tasks": released,
         "workers": [_worker_fields(worker) for worker in after.workers],
+    }
+
+
+def _task_fields(one: TaskSnapshot) -> dict[str, Any]:
+    champion, live = one.champion, one.live
+    return {
+        "champion": champion and _champion_fields(champion),
+        "live": live and live.to_record(),
+    }
+
+
+def _champion_fields(champion: ChampionStatus) -> dict[str, Any]:
+    state = champion.record.state
+    return {
+        "generation": state.champion,
+        "staged": state.staged,
+        "pinned": state.pin is not None,
+        "pin": state.pin and asdict(state.pin),
+        "canary": state.canary and asdict(state.canary),
+        "revision": state.revision,
+        "created_at_ms": champion.created_at_ms,
+        "events_not_learned": champion.events_not_learned,
     }
 
 
@@ -111,6 +127,7 @@ def _worker_fields(worker: WorkerStatus) -> dict[str, Any]:
     return {
         "worker_id": worker.worker_id,
         "role": worker.role,
+        "task": worker.task,
         "host": worker.host,
         "pid": worker.pid,
         "started_at_ms": worker.started_at_ms,
@@ -127,53 +144,64 @@ def _worker_fields(worker: WorkerStatus) -> dict[str, Any]:
 
 def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
     """The same for people."""
-    rates = _rates(before, after)
+    rates, now_ms = _rates(before, after), after.at_ms
     flows = [
         (flow.topic, flow.written, f"{rates[flow.topic]:.1f}", flow.lag) for flow in after.flows
     ]
-    workers = [
-        (
-            worker.worker_id,
-            worker.active,
-            worker.staged,
-            ago(after.at_ms - worker.started_at_ms),
-            ago(after.at_ms - worker.beat_at_ms),
-            _gauges(worker),
-        )
-        for worker in after.workers
-    ]
-    columns = ["worker", "active", "staged", "up>", "heard>", ""]
+    several = len(after.tasks) > 1
     return Group(
         table("", ["topic", "messages>", "per second>", "lag>"], flows),
         Text(),
-        table("", columns, workers) if workers else Text("no worker is alive"),
+        _workers(after.workers, now_ms, several=several),
         Text(),
-        _champion_line(after.champion, after.at_ms),
-        *_canary_lines(after),
+        *(line for one in after.tasks for line in _task_lines(one, now_ms, several=several)),
     )
 
 
-def _canary_lines(after: LoopSnapshot) -> list[Text]:
-    if after.champion is None:
-        return []
-    record = after.champion.record
-    lines = [live_view.canary_line(record.state, after.live, after.at_ms)]
-    if record.actor in UNATTENDED:
-        when = ago(after.at_ms - record.at_ms)
-        lines.append(Text(f"{record.action} by {record.actor} {when} ago: {record.reason}"))
-    return [line for line in lines if line is not None]
+def _workers(workers: Sequence[WorkerStatus], now_ms: int, *, several: bool) -> RenderableType:
+    """``several``: tasks, so that a worker's has to be said."""
+    if not workers:
+        return Text("no worker is alive")
+    rows = [
+        (
+            worker.worker_id,
+            *([worker.task if worker.role != FEATURES else None] if several else []),
+            worker.active,
+            worker.staged,
+            ago(now_ms - worker.started_at_ms),
+            ago(now_ms - worker.beat_at_ms),
+            _gauges(worker),
+        )
+        for worker in workers
+    ]
+    task = ["task"] if several else []
+    return table("", ["worker", *task, "active", "staged", "up>", "heard>", ""], rows)
+
+
+def _task_lines(one: TaskSnapshot, now_ms: int, *, several: bool) -> list[Text]:
+    """The champion, the canary, and what was done to them while nobody looked."""
+    champion = one.champion
+    lines = [_champion_line(champion, now_ms)]
+    if champion is not None:
+        record = champion.record
+        canary = live_view.canary_line(record.state, one.live, now_ms)
+        lines += [canary] if canary else []
+        if record.actor in UNATTENDED:
+            when = ago(now_ms - record.at_ms)
+            lines.append(Text(f"{record.action} by {record.actor} {when} ago: {record.reason}"))
+    return [Text(f"{one.task}: ").append(line) for line in lines] if several else lines
 
 
 def _champion_line(champion: ChampionStatus | None, now_ms: int) -> Text:
-    if champion is None or champion.record.state.champion is None:
+    state = champion.record.state if champion else None
+    if champion is None or state is None or state.champion is None:
         return Text("no champion yet")
-    parts = [f"champion {champion.record.state.champion}"]
+    parts = [f"champion {state.champion}"]
     if champion.created_at_ms is not None:
         parts.append(f"made {ago(now_ms - champion.created_at_ms)} ago")
     if champion.events_not_learned is not None:
         parts.append(f"{champion.events_not_learned:,} applied events not learned yet")
-    pin = champion.record.state.pin
-    if pin:
+    if pin := state.pin:
         parts.append(f"pinned by {pin.actor} ({pin.reason or 'no reason given'})")
     return Text(", ".join(parts))
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streamrec.cli.console import JsonOption, out, print_json, say, table
+from streamrec.core.tasks import RANKING
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
-    from streamrec.apps.users import Held, Traces
+    from streamrec.apps.users import Held, TaskTraces, Traces
 
 UserArgument = Annotated[str, typer.Argument(help="The person's own id.", metavar="USER")]
 SHOWN = 10
@@ -123,15 +124,23 @@ def _show_traces(learned: Traces, user: str) -> None:
             f"mini-batches before {learned.first_batch:,} are gone: what was learned from them "
             "cannot be told"
         )
-    if not learned.generations:
+    for one in learned.tasks:
+        if one.unreadable:
+            say(f"{one.unreadable:,} mini-batches of {one.task} cannot be read here: not counted")
+    rows: list[tuple[object, ...]] = [
+        (one.task, g.generation, g.examples) for one in learned.tasks for g in one.generations
+    ]
+    if not rows:
         say("no generation has learned from them, as far as Kafka still tells")
         return
-    rows: list[tuple[object, ...]] = [(g.generation, g.examples) for g in learned.generations]
-    out.print(table("learned from them", ["generation", "examples>"], rows))
-    say(
-        "to take that back: streamrec adapters rollback --relearn "
-        f"--quarantine {learned.quarantine} --user {user}"
-    )
+    out.print(table("learned from them", ["task", "generation", "examples>"], rows))
+    for one in learned.tasks:
+        if one.generations:
+            whose = "" if one.task == RANKING else f"--task {one.task} "
+            say(
+                f"to take that back: streamrec adapters rollback --relearn {whose}"
+                f"--quarantine {one.quarantine} --user {user}"
+            )
 
 
 def _fields(person: Held, learned: Traces | None) -> dict[str, Any]:
@@ -141,9 +150,13 @@ def _fields(person: Held, learned: Traces | None) -> dict[str, Any]:
         "state": None if person.state is None else person.state.to_record(),
     }
     if learned is not None:
-        found |= {
-            "generations": [asdict(one) for one in learned.generations],
-            "quarantine": learned.quarantine,
-            "first_batch": learned.first_batch,
-        }
+        told = {one.task: _task_fields(one) for one in learned.tasks}
+        found |= told[RANKING] | {"first_batch": learned.first_batch, "tasks": told}
     return found
+
+
+def _task_fields(one: TaskTraces) -> dict[str, Any]:
+    return {
+        "generations": [asdict(made) for made in one.generations],
+        "quarantine": one.quarantine,
+    }

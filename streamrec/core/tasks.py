@@ -61,12 +61,7 @@ def key(name: str, task: str) -> str:
     return name if task == RANKING else f"{name}-{task}"
 
 
-def batch_key(partition: int, task: str) -> bytes:
-    """The key of its mini-batches in the topic that all tasks share, by source partition."""
-    return f"{partition}".encode() if task == RANKING else f"{task}/{partition}".encode()
-
-
 def of_batch_key(key: bytes | None) -> str:
-    """The task whose mini-batches have this key."""
+    """Whose mini-batches have this key: ``<partition>``, of another task ``<task>/<partition>``."""
     task, slash, _ = (key or b"").partition(b"/")
     return task.decode(errors="replace") if slash else RANKING

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
+from streamrec.core import tasks
+from streamrec.core.tasks import RANKING
+from streamrec.core.topics import TRAINING_BATCHES, of_task
 from streamrec.errors import Refused
 from streamrec.infra.wire.kafka import kafka_errors, make_consumer
 from streamrec.ports import Codec
@@ -16,13 +19,17 @@ from streamrec.settings import KafkaSettings
 
 
 class FollowedRecord(NamedTuple):
-    """One message. ``value`` is decoded; ``Refused`` where that was not possible."""
+    """One message. ``value`` is decoded; ``Refused`` where that was not possible.
+
+    ``task``: whose mini-batch it is; every other topic is of no task.
+    """
 
     topic: str  # short name
     partition: int
     offset: int
     timestamp_ms: int
     value: Any
+    task: str = RANKING
 
 
 class Follower:
@@ -61,11 +68,13 @@ class Follower:
         ]
 
     def _seen(self, topic: str, message: Any) -> FollowedRecord:
+        task = tasks.of_batch_key(message.key) if topic == TRAINING_BATCHES else RANKING
         try:
-            value = self._codec.decode(topic, message.value or b"")
+            value = self._codec.decode(of_task(topic, task), message.value or b"")
         except Refused as error:
             value = error
-        return FollowedRecord(topic, message.partition, message.offset, message.timestamp, value)
+        place = (message.partition, message.offset)
+        return FollowedRecord(topic, *place, message.timestamp, value, task)
 
     def close(self) -> None:
         self._consumer.close()

@@ -26,7 +26,6 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Malformed
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
-from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.loop.releasing.release import ReleaseService
 from streamrec.loop.training.reproduce import Reproduction
@@ -124,7 +123,8 @@ def fill(root: Path) -> None:
         made = draft(
             generation=name, parent=parent, offsets={"0": (begin, end), "1": (begin, end)},
             training=training, settings={"learning": {"rank": 8 if n < 3 else 16}},
-            gate={"accepted": True, "metrics": {"mrr": {"candidate": 0.1 * n}}, "reasons": []},
+            gate={"accepted": True, "metrics": {"mrr": {"candidate": 0.1 * n, "champion": 0.1}},
+                  "reasons": [], "examples": 40},
         )  # fmt: skip
         (directory / "manifest.json").write_text(made.to_json())
         save_file({"w": torch.full((2, 2), 1.0 + n)}, directory / "head.safetensors")
@@ -426,3 +426,108 @@ def test_other_digests_exit_3_and_say_what_else_is_different(shop, monkeypatch) 
     told = json.loads(out)
     assert (code, told["identical"]) == (3, False)
     assert told["not_the_same"] == {"torch": {"then": "2.12", "now": "2.13"}}
+
+
+# -- a task beside ranking --------------------------------------------------------------
+
+COPIES = ("g000001-cccccccc", "g000002-cccccccc")
+
+
+@pytest.fixture
+def beside(shop) -> Shop:
+    """Two generations of ``copy``, released after all of ranking's."""
+    state = RegistryState()
+    for n, name in enumerate(COPIES):
+        directory = shop.settings.state_dir / "registry" / "copy" / name
+        directory.mkdir(parents=True)
+        parent = COPIES[0] if n else None
+        training = {"batches": [10 * n, 10 * n + 10], "examples": 10}
+        made = draft(
+            generation=name, parent=parent, offsets={"0": (10 * n, 10 * n + 10)}, gate=None,
+            training=training,
+        )  # fmt: skip
+        (directory / "manifest.json").write_text(made.to_json())
+        save_file({"w": torch.full((2, 2), 1.0 + n)}, directory / "head.safetensors")
+        save_file({"layers.0.a": torch.ones(2)}, directory / "adapter_model.safetensors")
+        state = transitions.activate(state, name)
+        record = ControlRecord(Action.ACTIVATE, "trainer-c", "better", 50 + n, state, name, "d")
+        shop.log.write(record, "copy")
+    return shop
+
+
+def champion(shop: Shop, task: str) -> str | None:
+    return shop.log.reader(task=task).latest().state.champion
+
+
+def test_a_list_is_of_one_task_and_says_which(beside) -> None:
+    told = beside.json("list")
+    assert (told["task"], told["champion"]) == (RANKING, FOUR)
+    assert [one["generation"] for one in told["generations"]] == [FOUR, THREE, TWO, ONE]
+    told = beside.json("list", "--task", "copy")
+    assert (told["task"], told["champion"], told["revision"]) == ("copy", COPIES[1], 2)
+    assert {one["generation"] for one in told["generations"]} == set(COPIES)
+
+
+def test_one_table_lists_every_task(beside) -> None:
+    code, out, err = beside.run("list", "--task", "all")
+    assert (code, err) == (0, "")
+    lines = [line.split()[:3] for line in out.splitlines()]
+    assert lines[0] == ["task", "generation", "state"]
+    assert lines[1] == [RANKING, FOUR, "champion"]
+    assert ["copy", COPIES[1], "champion"] in lines
+    assert ["copy", COPIES[0], "former"] in lines
+    told = beside.json("list", "--task", "all")["tasks"]
+    assert {task: one["champion"] for task, one in told.items()} == {
+        RANKING: FOUR,
+        "copy": COPIES[1],
+    }
+
+
+def test_a_rollback_of_one_task_leaves_the_others_alone(beside) -> None:
+    code, out, err = beside.run("rollback", "--task", "copy", "-m", "odd words")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"rolled back to {COPIES[0]}; confirmed by all 1 serving workers")
+    assert (champion(beside, "copy"), champion(beside, RANKING)) == (COPIES[0], FOUR)
+    assert beside.log.reader(task="copy").latest().state.pin is not None
+    assert beside.log.reader().latest().state.pin is None
+    assert beside.json("activate", COPIES[1], "--task", "copy")["confirmed_ms"].keys() == {
+        "serving-copy"
+    }
+
+
+def test_pins_are_of_one_task(beside) -> None:
+    assert beside.json("pin", "--task", "copy") == {"champion": COPIES[1], "pinned": True}
+    assert beside.log.reader().latest().state.pin is None
+    assert "pinned by ana@host: no reason given" in beside.run("list", "--task", "copy")[2]
+    assert beside.json("unpin", "--task", "copy") == {"champion": COPIES[1], "pinned": False}
+
+
+def test_activation_finds_the_tasks_own_generations(beside) -> None:
+    assert beside.json("activate", COPIES[0], "--task", "copy")["generation"] == COPIES[0]
+    assert (champion(beside, "copy"), champion(beside, RANKING)) == (COPIES[0], FOUR)
+    assert f"{COPIES[1]} is not in the registry" in beside.refused("activate", COPIES[1])
+
+
+def test_a_task_relearns_from_its_own_generations(beside) -> None:
+    beside.fleet.snapshots = COPIES
+    told = beside.json("rollback", "--relearn", "--quarantine", "0:18-19", "--to", COPIES[0],
+                       "--task", "copy")  # fmt: skip
+    assert told["relearn_from"] == COPIES[0]
+    assert beside.log.reader(task="copy").latest().state.relearn == registry.Relearn(1, COPIES[0])
+    assert beside.log.reader().latest().state.relearn is None
+
+
+def test_log_show_and_diff_are_of_one_task(beside) -> None:
+    _, out, _ = beside.run("log", "--json", "--task", "copy")
+    assert [json.loads(line)["generation"] for line in out.splitlines()] == list(COPIES)
+    assert beside.json("show", COPIES[1], "--task", "copy")["manifest"]["parent"] == COPIES[0]
+    assert "is not in the registry" in beside.refused("show", COPIES[1])
+    told = beside.json("diff", *COPIES, "--task", "copy")
+    assert told["weights"] == {"adapter: layer 0": 0.0, "head: w": 1.0}
+
+
+def test_a_task_that_nobody_knows_is_refused_with_those_that_are_known(beside) -> None:
+    for command in (("list",), ("log",), ("live",), ("pin",), ("rollback",), ("show", ONE),
+                    ("diff", ONE, TWO), ("activate", ONE), ("reproduce", TWO)):  # fmt: skip
+        said = beside.refused(*command, "--task", "replies")
+        assert "no task 'replies' is known here; known: ranking, copy" in said

@@ -15,7 +15,6 @@ def test_ranking_is_called_what_version_01_called_it() -> None:
     assert tasks.slot(RANKING) == b"default"
     assert tasks.directory(Path("state"), RANKING) == Path("state")
     assert tasks.key("trainer", RANKING) == "trainer"
-    assert tasks.batch_key(3, RANKING) == b"3"
     assert topics.of_task(topics.TRAINING_BATCHES, RANKING) == "training-batches"
 
 
@@ -23,14 +22,12 @@ def test_every_other_task_has_names_of_its_own() -> None:
     assert tasks.slot("copy") == b"copy"
     assert tasks.directory(Path("state"), "copy") == Path("state/copy")
     assert tasks.key("trainer", "copy") == "trainer-copy"
-    assert tasks.batch_key(3, "copy") == b"copy/3"
     assert topics.of_task("example", "copy") == "example@copy"
 
 
 @pytest.mark.parametrize("task", [RANKING, "copy"])
-def test_a_slot_and_a_mini_batch_name_their_task(task) -> None:
+def test_a_slot_names_its_task(task) -> None:
     assert tasks.of_slot(tasks.slot(task)) == task
-    assert tasks.of_batch_key(tasks.batch_key(3, task)) == task
 
 
 @pytest.mark.parametrize("name", [RANKING, "copy", "next-query", "top3"])
@@ -49,6 +46,7 @@ def test_what_is_taken_or_cannot_be_a_directory_is_refused(name) -> None:
         tasks.checked(name)
 
 
-@pytest.mark.parametrize("key", [None, b"", b"0", b"\xff"])
-def test_a_mini_batch_that_names_no_task_is_of_ranking(key) -> None:
-    assert tasks.of_batch_key(key) == RANKING
+def test_a_mini_batch_is_its_tasks_by_its_key() -> None:
+    assert tasks.of_batch_key(b"copy/3") == "copy"
+    for key in (None, b"", b"0", b"\xff"):
+        assert tasks.of_batch_key(key) == RANKING

@@ -1,0 +1,75 @@
+"""What ``status`` shows of one task, and of several."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+
+from streamrec.apps.status import ChampionStatus, Flow, LoopSnapshot, TaskSnapshot
+from streamrec.cli import status
+from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.ports import WorkerStatus
+
+WORKERS = (
+    WorkerStatus("features-1", "features", "h", 1, 0, 9_000),
+    WorkerStatus("serving-1", "serving", "h", 2, 0, 9_000, active="g2"),
+)
+RELEASED = ControlRecord(Action.ACTIVATE, "trainer-1", "better", 0, RegistryState(4, "g2", ("g1",)))
+RANKING = TaskSnapshot("ranking", ChampionStatus(RELEASED, 5_000, 12))
+PINNED = RegistryState(2, "g7", pin=Pin("guard", "slow", 8_000))
+COPY = TaskSnapshot(
+    "copy", ChampionStatus(ControlRecord(Action.ROLLBACK, "guard", "slow", 8_000, PINNED))
+)
+COPIES = WorkerStatus("serving-copy", "serving", "h", 3, 0, 9_000, active="g7", task="copy")
+
+
+def snapshot(*tasks: TaskSnapshot, workers: tuple[WorkerStatus, ...] = WORKERS) -> LoopSnapshot:
+    return LoopSnapshot(10_000, (Flow("events", 30, 20),), workers, tasks)
+
+
+def shown(look: LoopSnapshot) -> str:
+    console = Console(file=StringIO(), width=200)
+    console.print(status.picture(look, look))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_ranking_alone_names_no_task() -> None:
+    text = shown(snapshot(RANKING))
+    assert "champion g2, made 5.0 s ago, 12 applied events not learned yet" in text
+    assert "ranking" not in text
+    assert "task" not in text
+
+
+def test_of_several_tasks_each_has_its_champion_and_workers() -> None:
+    text = shown(snapshot(RANKING, COPY, workers=(*WORKERS, COPIES)))
+    assert "ranking: champion g2, made" in text
+    assert "copy: champion g7, pinned by guard (slow)" in text
+    assert "copy: rollback by guard 2.0 s ago: slow" in text
+    serving = {line.split()[0]: line.split() for line in text.splitlines() if "serving" in line}
+    assert serving["serving-1"][1:3] == ["ranking", "g2"]
+    assert serving["serving-copy"][1:3] == ["copy", "g7"]
+
+
+def test_a_task_without_a_champion_says_so() -> None:
+    assert "copy: no champion yet" in shown(snapshot(RANKING, TaskSnapshot("copy")))
+
+
+def test_a_script_finds_ranking_where_it_was_and_every_task_by_name() -> None:
+    look = snapshot(RANKING, COPY, workers=(COPIES,))
+    told = status.fields(look, look)
+    assert told["champion"]["generation"] == "g2"
+    assert told["champion"] == told["tasks"]["ranking"]["champion"]
+    assert told["tasks"]["copy"]["champion"]["pin"]["actor"] == "guard"
+    assert told["topics"][0] == {
+        "topic": "events", "written": 30, "read": 20, "lag": 10, "per_second": 0.0,
+    }  # fmt: skip
+    assert [worker["task"] for worker in told["workers"]] == ["copy"]
+
+
+def test_nothing_is_released_yet() -> None:
+    look = snapshot(TaskSnapshot("ranking"), workers=())
+    assert "no champion yet" in shown(look)
+    assert "no worker is alive" in shown(look)
+    assert status.fields(look, look)["champion"] is None
