@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from streamrec.apps.live import desk_of
+from streamrec.apps.live import release_service
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.loop.background import Background
 from streamrec.loop.training.alarm import ACT_EVERY_S, ACTOR, PromotionAlarm
@@ -30,9 +30,9 @@ def promotion_alarm(
     memory = context.state_dir / MEMORY_FILE
     watch = ShiftWatch(rules, categories_of)
     _recall(watch, memory)
-    desk = desk_of(context, ACTOR)
+    service = release_service(context, ACTOR)
     alarm = PromotionAlarm(
-        watch, desk.state, desk.pin, desk.unpin, lambda record: _keep(memory, record)
+        watch, service.state, service.pin, service.unpin, lambda record: _keep(memory, record)
     )
     if not rules.window:
         return alarm, []

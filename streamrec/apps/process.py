@@ -1,7 +1,4 @@
-"""What every worker process does before it works: say who it is, wait for its surroundings.
-
-Knows signals, topics and patience. Does not know what any worker does.
-"""
+"""What every worker process does before it works: say who it is, wait for what it needs."""
 
 from __future__ import annotations
 
@@ -37,8 +34,8 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def patiently(make: Callable[[], Made], stop: threading.Event) -> Made | None:
-    """Make it, waiting for what is away; None when told to stop meanwhile."""
+def retrying(make: Callable[[], Made], stop: threading.Event) -> Made | None:
+    """Make it, again and again while something is unavailable; None when told to stop meanwhile."""
     while not stop.is_set():
         try:
             return make()

@@ -20,7 +20,7 @@ from functools import partial
 
 from streamrec.apps import clients
 from streamrec.apps.alarm import promotion_alarm
-from streamrec.apps.live import desk_of, live, tryout
+from streamrec.apps.live import canary_rollout, live, release_service
 from streamrec.apps.model import Model, load_model
 from streamrec.apps.process import stop_on_signals
 from streamrec.apps.worker_context import WorkerContext, worker_context
@@ -167,10 +167,11 @@ def _way_out(context: WorkerContext, model: Model) -> _WayOut:
     )
     watching = live(context, lambda: champions.state)
     alarm, alarms = promotion_alarm(context, model.catalogue.categories_of)
-    desk = desk_of(context, context.worker_id, tryout=tryout(context, watching.outcomes))
+    rollout = canary_rollout(context, watching.outcomes)
+    service = release_service(context, context.worker_id, rollout=rollout)
     thread = ThreadPoolExecutor(1, thread_name_prefix="release")
     context.stack.enter_context(thread)  # a release ends before what it needs is closed
-    line = ReleaseQueue(desk, store, thread, context.stop)
+    line = ReleaseQueue(service, store, thread, context.stop)
     watchers = (*watching.watchers, *alarms)
     return _WayOut(generations, store, champions, line, alarm.observe, watchers)
 

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from redis import Redis
 
 from streamrec.apps import clients
-from streamrec.apps.process import identity, partitions_of, patiently
+from streamrec.apps.process import identity, partitions_of, retrying
 from streamrec.core import tasks, topics
 from streamrec.core.release.registry import ControlRecord
 from streamrec.core.tasks import RANKING
@@ -104,9 +104,9 @@ class WorkerContext:
 def worker_context(
     settings: Settings, worker_id: str, role: str, stop: threading.Event, task: str = RANKING
 ) -> Iterator[WorkerContext | None]:
-    """Waits for Kafka, and says so; None when told to stop meanwhile. Redis may be away still."""
-    partitions = patiently(lambda: partitions_of(settings, role, task), stop)
-    publisher = patiently(lambda: clients.publisher(settings, worker_id), stop)
+    """Waits for Kafka, and says so, not for Redis; None when told to stop meanwhile."""
+    partitions = retrying(lambda: partitions_of(settings, role, task), stop)
+    publisher = retrying(lambda: clients.publisher(settings, worker_id), stop)
     if partitions is None or publisher is None:
         yield None
         return

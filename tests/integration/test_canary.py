@@ -111,10 +111,10 @@ def test_a_bad_generation_is_taken_back_by_what_its_share_of_users_does(loop) ->
         )
         outcomes = Outcomes(follower, LiveMetric(JoinRules(window_ms=1500)), clock)
         control = stack.enter_context(clients.control_log(loop.settings))
-        rules = CanaryRolloutRules(0.3, min_s=1, max_s=120, test=TestRules(least_lists=60))
+        rules = CanaryRolloutRules(0.3, min_s=1, max_s=120, test=TestRules(min_lists=60))
         desk = ReleaseService(
             control, loop.fleet, clients.registry_store(loop.settings), clock, "trainer",
-            tryout=CanaryRollout(outcomes, loop.fleet, clock, stop.wait, rules),
+            rollout=CanaryRollout(outcomes, loop.fleet, clock, stop.wait, rules),
         )  # fmt: skip
         board = RedisLiveBoard(
             stack.enter_context(connect_redis(loop.settings.redis)),

@@ -14,7 +14,7 @@ difference (Robbins 1970; Johari, Koomen, Pekelis & Walsh 2022, "Always valid in
 continuous monitoring of A/B tests", section 5 for two Bernoulli streams). Turned round, it
 gives an interval that holds the true difference at all times.
 
-V is a normal approximation, so a verdict waits for ``least_lists`` and ``LEAST_USERS`` in
+V is a normal approximation, so a verdict waits for ``min_lists`` and ``MIN_USERS`` in
 each arm and ``LEAST_CLICKS`` in both together. Lists of one user are not independent: V is
 taken over whole users (the sandwich variance of a ratio of sums), and is never smaller than
 that of independent lists. A variance that few users or a few busy ones were asked about is
@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 LEAST_CLICKS = 10
-LEAST_USERS = 5
+MIN_USERS = 5
 
 
 class Rate(NamedTuple):
@@ -67,7 +67,7 @@ class TestRules:
     alpha: float = 0.05
     harm: float = 0.0
     effect: float = 0.5
-    least_lists: int = 50
+    min_lists: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ def look(champion: Rate, canary: Rate, rules: TestRules) -> Look:
     halfwidth = _halfwidth(champion, canary, pooled, 1.0, rules)
     interval = max(-1.0, difference - halfwidth), min(1.0, difference + halfwidth)
     ready = (
-        min(champion.lists, canary.lists) >= rules.least_lists
-        and min(champion.users, canary.users) >= LEAST_USERS
+        min(champion.lists, canary.lists) >= rules.min_lists
+        and min(champion.users, canary.users) >= MIN_USERS
         and champion.clicked + canary.clicked >= LEAST_CLICKS
     )
     verdict = Verdict.UNDECIDED

@@ -28,15 +28,15 @@ class RollbackTimes:
 def show_rollback(settings: Settings, say: Callable[[str], None]) -> RollbackTimes:
     """Back, a look around, and forward. Says what it does and why it could not."""
     try:
-        with clients.release_service(settings) as desk:
-            state = desk.state()
+        with clients.release_service(settings) as service:
+            state = service.state()
             if state.champion is None or not state.history:
                 say("no rollback is shown: there is no former champion yet")
                 return RollbackTimes()
-            back = insist(lambda: desk.rollback("the demo shows it", state.previous))
+            back = insist(lambda: service.rollback("the demo shows it", state.previous))
             say(_told("rolled back to", back))
             time.sleep(LOOK_AROUND_S)
-            forward = insist(lambda: desk.activate(state.champion or "", "the demo shows it"))
+            forward = insist(lambda: service.activate(state.champion or "", "the demo shows it"))
             say(_told("brought forward", forward))
     except StreamrecError as error:
         say(f"the rollback could not be shown: {error}")

@@ -168,8 +168,11 @@ class PoisonDrill:
     def _call_it_usual(self) -> None:
         """As an operator would who knows why traffic changes: lists are getting better."""
         self._say("an alarm while lists get better: unpinned, this is usual")
-        with suppress(UserError, RegistryConflict), clients.release_service(self._settings) as desk:
-            desk.unpin("poison drill: lists are getting better")
+        with (
+            suppress(UserError, RegistryConflict),
+            clients.release_service(self._settings) as service,
+        ):
+            service.unpin("poison drill: lists are getting better")
 
     def _attack(self) -> None:
         self._seen.limited_before = self._limited()
@@ -215,8 +218,8 @@ class PoisonDrill:
         return "" if just_now else "no candidate was judged just now"
 
     def _activate(self, bad: str) -> None:
-        with clients.release_service(self._settings) as desk:
-            desk.activate(bad, "poison drill: what if the gate were fooled?")
+        with clients.release_service(self._settings) as service:
+            service.activate(bad, "poison drill: what if the gate were fooled?")
 
     # -- going on ---------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from streamrec.core.events import Recommendation
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.lab.drill.poison_world import SEEN, STUFFED, Attack, hits, honest, likes
 from streamrec.lab.drill.report import machine
-from streamrec.loop.releasing.click_guard import ACTOR as CLICK_GUARD
 from streamrec.loop.releasing.guard import ACTOR as GUARD
+from streamrec.loop.releasing.guard import CLICK_ACTOR as CLICK_GUARD
 from streamrec.loop.releasing.release import CANARY_ACTOR
 from streamrec.loop.training.alarm import ACTOR as ALARM
 

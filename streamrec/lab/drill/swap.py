@@ -120,27 +120,27 @@ class SwapDrill:
         readiness = Readiness(self._settings, self._options.processes, self._options.items)
         insist_on(readiness.missing, READY_WITHIN_S, self._look)
         sender.start()
-        with clients.release_service(self._settings) as desk:
+        with clients.release_service(self._settings) as service:
             self._say("learning until there are two generations …")
-            insist_on(lambda: self._unready(desk), RELEASED_WITHIN_S, self._look)
-            self._swap(desk)
+            insist_on(lambda: self._unready(service), RELEASED_WITHIN_S, self._look)
+            self._swap(service)
         sender.stop()
         publisher.close()
         return self._report()
 
-    def _unready(self, desk: ReleaseService) -> str:
+    def _unready(self, service: ReleaseService) -> str:
         """Without two generations nothing can be swapped, without lists nothing can be mixed."""
-        if not desk.state().history:
+        if not service.state().history:
             return "one generation only"
         lists = sum(one.gauges.get("published", 0) for one in self._fleet.workers())
         return "" if lists else "no list yet"
 
-    def _swap(self, desk: ReleaseService) -> None:
-        """The desk is used by one thread; this one goes on looking after the workers."""
+    def _swap(self, service: ReleaseService) -> None:
+        """It is used by one thread; this one goes on looking after the workers."""
         said_s = time.monotonic()
         with ThreadPoolExecutor(1, thread_name_prefix="swaps") as aside:
             for _ in range(self._options.swaps // 2):
-                both = aside.submit(self._back_and_forward, desk)
+                both = aside.submit(self._back_and_forward, service)
                 while not both.done():
                     self._look()
                 both.result()
@@ -148,11 +148,11 @@ class SwapDrill:
                     said_s = time.monotonic()
                     self._say(f"{len(self._seen.back_ms) + len(self._seen.forward_ms)} flips")
 
-    def _back_and_forward(self, desk: ReleaseService) -> None:
-        champion = desk.state().champion or ""
-        self._seen.note(insist(lambda: desk.rollback("drill")), self._seen.back_ms)
+    def _back_and_forward(self, service: ReleaseService) -> None:
+        champion = service.state().champion or ""
+        self._seen.note(insist(lambda: service.rollback("drill")), self._seen.back_ms)
         time.sleep(BETWEEN_S)
-        forward = insist(lambda: desk.activate(champion, "drill"))
+        forward = insist(lambda: service.activate(champion, "drill"))
         self._seen.note(forward, self._seen.forward_ms)
         time.sleep(BETWEEN_S)
 

@@ -2,10 +2,8 @@
 
 release.py          releases and rollbacks: one control record, then the whole fleet confirms
 fleet_watch.py      watching the serving workers follow the control log
-guard.py            the guard: a new champion that serves worse than the one before is rolled back
-                    by itself
-click_guard.py      a new champion that people click less than the one before is rolled back by
-                    itself
+guard.py            two guards: a new champion that serves worse, or is clicked less, than the one
+                    before is rolled back by itself
 live_watch.py       telling everybody how the generations do with their users
 outcomes.py         following what users do with the lists of each generation, in the trainer's
                     process

@@ -34,7 +34,7 @@ class Ending(StrEnum):
 
     PROMOTE = "promote"
     ABANDON = "abandon"
-    TAKEN = "taken"  # somebody else changed the registry
+    SUPERSEDED = "superseded"  # somebody else changed the registry
 
 
 class Decision(NamedTuple):
@@ -93,7 +93,7 @@ class CanaryRollout:
         breached, said_ms = 0, self._clock.now_ms()
         while True:
             if not still_out():
-                return Decision(Ending.TAKEN, "somebody else ended it")
+                return Decision(Ending.SUPERSEDED, "somebody else ended it")
             breach = self._breach(canary.generation, champion)
             breached = breached + 1 if breach else 0
             look = self._look(canary.generation, champion)

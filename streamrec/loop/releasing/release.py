@@ -11,8 +11,8 @@ A release by the trainer:
 3. Wait until each has said that it is ready, or why it refuses; one that is gone or silent
    past ``stage_timeout_s`` holds nobody up.
 4. With canaries: append ``canary``, watch its share of the users
-(``loop.releasing.canary_rollout``), and
-   append ``abandon`` when it does harm: that is the end of it.
+   (``loop.releasing.canary_rollout``), and append ``abandon`` when it does harm: that is the end
+   of it.
 5. Append ``activate``, unless somebody pinned the champion meanwhile.
 6. Wait until each has flipped, and report who has, and how fast.
 
@@ -89,16 +89,16 @@ class ReleaseService:
         *,
         stage_timeout_s: float = 20.0,
         sleep: Callable[[float], None] = time.sleep,
-        tryout: CanaryRollout | None = None,
+        rollout: CanaryRollout | None = None,
     ) -> None:
-        """``tryout``: what passed its gate is tried out as canary first."""
+        """``rollout``: what passed its gate is tried out as canary first."""
         self._control = control
         self._watch = FleetWatch(fleet, clock, sleep)
         self._store = store
         self._clock = clock
         self._actor = actor
         self._stage_timeout_s = stage_timeout_s
-        self._tryout = tryout
+        self._rollout = rollout
 
     def state(self) -> RegistryState:
         """The registry as the log has it now. Raises Unavailable."""
@@ -114,7 +114,7 @@ class ReleaseService:
         learned what is quarantined now.
 
         Raises:
-            Unavailable: Kafka, Redis or the store is away; nothing is activated, try again.
+            Unavailable: Kafka, Redis or the store is unavailable; nothing is activated, try again.
         """
         self._store.put(generation, directory)
         latest = self._control.latest()
@@ -129,8 +129,8 @@ class ReleaseService:
             tried = self._tried_out(generation, reason, digest)
             if tried.ending is Ending.ABANDON:
                 return ReleaseReport(Outcome.ABANDONED, tried.reason, staging)
-            if tried.ending is Ending.TAKEN:
-                return self._taken(generation, digest)
+            if tried.ending is Ending.SUPERSEDED:
+                return self._superseded(generation, digest)
             record = self._insist(
                 Action.ACTIVATE, generation, tried.reason, digest, transitions.promote
             )
@@ -221,15 +221,15 @@ class ReleaseService:
 
     def _tried_out(self, generation: str, reason: str, digest: str) -> Decision:
         """Step 4. Without canaries, or anything to compare with, it is over at once."""
-        state, tryout = self.state(), self._tryout
-        if tryout is None or state.champion is None:
+        state, rollout = self.state(), self._rollout
+        if rollout is None or state.champion is None:
             return Decision(Ending.PROMOTE, reason)
         canary = state.canary
         if canary is None or canary.generation != generation:
-            canary = Canary(generation, tryout.rules.share, generation, self._clock.now_ms())
+            canary = Canary(generation, rollout.rules.share, generation, self._clock.now_ms())
             begin = partial(_begin, canary=canary)
             self._insist(Action.CANARY, generation, reason, digest, begin)
-        decision = tryout.watch(canary, state.champion, lambda: self.state().canary == canary)
+        decision = rollout.watch(canary, state.champion, lambda: self.state().canary == canary)
         if decision.ending is Ending.ABANDON:
             log.warning("canary %s is abandoned: %s", generation, decision.reason)
             record = self._insist(
@@ -243,7 +243,7 @@ class ReleaseService:
             self._watch.active(state.champion, record)
         return decision
 
-    def _taken(self, generation: str, digest: str) -> ReleaseReport:
+    def _superseded(self, generation: str, digest: str) -> ReleaseReport:
         """Somebody else ended the canary: what they wanted stands."""
         latest = self._control.latest()
         assert latest is not None  # noqa: S101 - there was a canary in it

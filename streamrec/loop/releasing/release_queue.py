@@ -1,10 +1,8 @@
 """Finished generations on their way out, in the background, so that training goes on.
 
-Knows one release at a time, and that a dependency that is away is waited for. Does not know the
-steps of a release (``loop.releasing.release``) or why a candidate was rejected
-(``core.release.gate``).
-
-The desk and its control log belong to the background thread; nothing else may touch them.
+One release at a time; a dependency that is unavailable is waited for. The steps of a release are
+in ``loop.releasing.release``. The release service and its control log belong to the background
+thread; nothing else may touch them.
 """
 
 from __future__ import annotations
@@ -54,12 +52,12 @@ class ReleaseQueue:
 
     def __init__(
         self,
-        desk: ReleaseService,
+        service: ReleaseService,
         store: RegistryStore,
         executor: Executor,
         stop: threading.Event | None = None,
     ) -> None:
-        self._desk = desk
+        self._service = service
         self._store = store
         self._executor = executor
         self._stop = stop or threading.Event()
@@ -71,7 +69,7 @@ class ReleaseQueue:
 
     def submit(self, outgoing: PendingRelease) -> None:
         """Start a release; only when not ``busy``."""
-        self._running = self._executor.submit(self._patiently, outgoing)
+        self._running = self._executor.submit(self._with_retries, outgoing)
 
     def finished(self) -> Released | None:
         """What became of the release, once, when it is over."""
@@ -85,22 +83,23 @@ class ReleaseQueue:
         self._executor.submit(self._withdraw, "the trainer that watched it is gone")
 
     def stop(self) -> None:
-        """Wait no longer for what is away; the next start makes another candidate."""
+        """Wait no longer for what is unavailable; the next start makes another candidate."""
         self._stop.set()
 
-    def _patiently(self, outgoing: PendingRelease) -> Released | None:
-        """Release or file; try again while a dependency is away. None: told to stop."""
+    def _with_retries(self, outgoing: PendingRelease) -> Released | None:
+        """Release or file; try again while a dependency is unavailable. None: told to stop."""
         step: Callable[[PendingRelease], Released] = (
             self._release if outgoing.accepted else self._file
         )
+        generation = outgoing.sealed.generation
         while not self._stop.is_set():
             try:
                 released = step(outgoing)
             except (Unavailable, RegistryConflict) as error:
-                log.warning("%s waits: %s", outgoing.sealed.generation, error)
+                log.warning("%s waits: %s", generation, error)
                 self._stop.wait(getattr(error, "retry_after_s", 1.0))
             except (GenerationRefused, UserError) as error:
-                log.exception("%s is not released", outgoing.sealed.generation)
+                log.exception("%s is not released", generation)
                 return Released(outgoing, Outcome.REFUSED, str(error))
             else:
                 shutil.rmtree(outgoing.directory, ignore_errors=True)
@@ -114,7 +113,7 @@ class ReleaseQueue:
         while not tries or tried < tries:
             tried += 1
             try:
-                return self._desk.recover(why)
+                return self._service.recover(why)
             except (Unavailable, RegistryConflict) as error:
                 log.warning("whether a canary is out is not known: %s", error)
                 if self._stop.wait(getattr(error, "retry_after_s", 1.0)):
@@ -122,17 +121,14 @@ class ReleaseQueue:
         return None
 
     def _release(self, outgoing: PendingRelease) -> Released:
-        report = self._desk.publish(
-            outgoing.sealed.generation,
-            outgoing.directory,
-            outgoing.reason,
-            outgoing.sealed.digest,
-            outgoing.candidate.epoch,
+        sealed, epoch = outgoing.sealed, outgoing.candidate.epoch
+        report = self._service.publish(
+            sealed.generation, outgoing.directory, outgoing.reason, sealed.digest, epoch
         )
         return Released(outgoing, report.outcome, report.reason)
 
     def _file(self, outgoing: PendingRelease) -> Released:
-        generation = outgoing.sealed.generation
-        self._store.put(generation, outgoing.directory)
-        self._desk.reject(generation, outgoing.reason, outgoing.sealed.digest)
+        sealed = outgoing.sealed
+        self._store.put(sealed.generation, outgoing.directory)
+        self._service.reject(sealed.generation, outgoing.reason, sealed.digest)
         return Released(outgoing, None, outgoing.reason)

@@ -8,8 +8,8 @@ from streamrec.core.release import transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Pin, RegistryState
 from streamrec.core.release.sequential_test import Rate, TestRules
-from streamrec.loop.releasing.click_guard import ACTOR, ClickGuard
 from streamrec.loop.releasing.fleet_watch import SwapReport
+from streamrec.loop.releasing.guard import CLICK_ACTOR, ClickGuard
 from tests.fakes.clock import FakeClock
 
 GOOD = Rate(400, 200, 60, 0.5, 0.0009)
@@ -34,7 +34,7 @@ class World:
 
     def roll_back(self, reason: str, to: str) -> SwapReport:
         self.undone.append(reason)
-        self.state = transitions.rollback(self.state, Pin(ACTOR, reason, 0), to)
+        self.state = transitions.rollback(self.state, Pin(CLICK_ACTOR, reason, 0), to)
         return SwapReport(self.state.champion or "")
 
     def activate(self, generation: str) -> None:

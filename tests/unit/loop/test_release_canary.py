@@ -45,10 +45,10 @@ class World(ReleaseWorld):
 
     def trying_desk(self) -> ReleaseService:
         rules = CanaryRolloutRules(0.2, min_s=5, max_s=60, looks=3)
-        tryout = CanaryRollout(self, self.fleet, self, self.sleep, rules)
+        rollout = CanaryRollout(self, self.fleet, self, self.sleep, rules)
         return ReleaseService(
             self.shared.reader(), self.fleet, self.store, self, "trainer",
-            sleep=self.sleep, tryout=tryout,
+            sleep=self.sleep, rollout=rollout,
         )  # fmt: skip
 
     def publish(self, generation: str):
@@ -225,10 +225,10 @@ def test_a_trainer_that_is_stopped_withdraws_its_canary(world) -> None:
             stop.set()
             raise Unavailable("stopping")
 
-    tryout = CanaryRollout(world, world.fleet, world, sleep, CanaryRolloutRules(0.2))
+    rollout = CanaryRollout(world, world.fleet, world, sleep, CanaryRolloutRules(0.2))
     desk = ReleaseService(
         world.shared.reader(), world.fleet, world.store, world, "trainer",
-        sleep=sleep, tryout=tryout,
+        sleep=sleep, rollout=rollout,
     )  # fmt: skip
     with ThreadPoolExecutor(1) as executor:
         ReleaseQueue(desk, world.store, executor, stop).submit(outgoing(world))
