@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from streamrec.core.events import Kind, Request, UserUpdate
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.wire.codec import WireCodec
@@ -56,8 +57,8 @@ class KafkaTopic:
         self._publisher.publish(topic, b"ana", value)
         self._publisher.flush()
 
-    def member(self) -> TriggerFeed:
-        self._feed = KafkaTriggerFeed(self._settings, CODEC, "serving-1")
+    def member(self, task: str = RANKING) -> TriggerFeed:
+        self._feed = KafkaTriggerFeed(self._settings, CODEC, "serving-1", task=task)
         self._stack.callback(self._feed.close)
         return self._feed
 
@@ -65,13 +66,14 @@ class KafkaTopic:
         self._feed.close()
 
 
-@pytest.fixture(
-    params=[
-        "fake",
-        pytest.param("apache_kafka", marks=pytest.mark.apache_kafka),
-        pytest.param("embedded_kafka", marks=pytest.mark.embedded),
-    ]
-)
+KINDS = [
+    "fake",
+    pytest.param("apache_kafka", marks=pytest.mark.apache_kafka),
+    pytest.param("embedded_kafka", marks=pytest.mark.embedded),
+]
+
+
+@pytest.fixture(params=KINDS)
 def topic(request, fresh_prefix) -> Iterator[FakeTopic | KafkaTopic]:
     with ExitStack() as stack:
         if request.param == "fake":
@@ -166,3 +168,15 @@ def test_lag_is_what_was_not_handed_out(topic) -> None:
     assert feed.lag() == 3
     take(feed, 3)
     assert feed.lag() == 0
+
+
+@pytest.mark.parametrize("topic", KINDS[1:], indirect=True)
+def test_each_task_gets_every_trigger_and_commits_for_itself(topic) -> None:
+    send_requests(topic, *"ab")
+    ranking = topic.member()
+    take(ranking, 2)
+    ranking.commit()
+    copy = topic.member("copy")
+    assert names(take(copy, 2)) == ["a", "b"]
+    send_requests(topic, "c")
+    assert names(take(copy, 1)) == names(take(ranking, 1)) == ["c"]

@@ -68,6 +68,16 @@ def test_nothing_configured_and_nothing_running(arguments, monkeypatch, capsys) 
     assert len(shown.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("role", ["trainer", "serving"])
+def test_a_worker_of_a_task_that_is_not_built_in_is_refused_before_anything(
+    role, monkeypatch, capsys
+) -> None:
+    assert run(monkeypatch, "worker", role, "--task", "poetry") == 1
+    assert "'poetry' is no task that this version can learn; it can: ranking" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_wrong_setting_is_named_and_every_problem_is_listed(monkeypatch, capsys) -> None:
     monkeypatch.setenv("STREAMREC_SERVING_K", "many")
     monkeypatch.setenv("STREAMREC_SREVING_K", "1")
