@@ -13,7 +13,7 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -64,6 +64,15 @@ class Counter:
         if numbers is None or len(numbers) != self.width:
             return (0.0,) * self.width
         return tuple(numbers)
+
+
+def distinct(declared: Iterable[Counter]) -> tuple[Counter, ...]:
+    """Each once, however many share it. Raises ValueError for two of one name."""
+    by_name: dict[str, Counter] = {}
+    for one in declared:
+        if by_name.setdefault(one.name, one) != one:
+            raise ValueError(f"two counters are called {one.name!r}")
+    return tuple(by_name.values())
 
 
 class ItemCounters:

@@ -5,20 +5,29 @@ The values of similarities are computed by ``tasks.ranking.model.similarity``.
 
 from __future__ import annotations
 
-from streamrec.tasks.ranking.statistics.declaration import Column, Group, if_positive, silent
+from streamrec.tasks.ranking.statistics.declaration import (
+    InputColumn,
+    InputGroup,
+    if_positive,
+    silent,
+)
 from streamrec.tasks.ranking.statistics.registry import STATISTICS
 
 RECENT = 16
 """Of so many last items, the closest is found and named."""
 
 SIMILARITIES = (
-    Column("sim_decayed", Group.TEXT, silent),  # mean over the history, newest weighing most
-    Column("sim_mean", Group.TEXT, silent),  # mean over the history
-    Column("sim_last3", Group.TEXT, silent),  # mean over the last three
-    Column("sim_last", Group.TEXT, silent),  # the last one
+    # mean over the history, newest weighing most
+    InputColumn("sim_decayed", InputGroup.TEXT, silent),
+    # mean over the history
+    InputColumn("sim_mean", InputGroup.TEXT, silent),
+    # mean over the last three
+    InputColumn("sim_last3", InputGroup.TEXT, silent),
+    # the last one
+    InputColumn("sim_last", InputGroup.TEXT, silent),
     # the nearest of the last RECENT
-    Column("sim_max", Group.TEXT, if_positive("because you chose {nearest}")),
+    InputColumn("sim_max", InputGroup.TEXT, if_positive("because you chose {nearest}")),
     # mean over the last RECENT, the nearest weighing most
-    Column("sim_attention", Group.TEXT, silent),
+    InputColumn("sim_attention", InputGroup.TEXT, silent),
 )
 INPUTS = (*STATISTICS.columns, *SIMILARITIES)

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from streamrec.tasks.ranking.inputs import INPUTS
-from streamrec.tasks.ranking.statistics.declaration import Column, Group, ReasonInputs
+from streamrec.tasks.ranking.statistics.declaration import InputColumn, InputGroup, ReasonInputs
 
-GROUPS: Mapping[str, str] = {group.value: group.about for group in Group}
+GROUPS: Mapping[str, str] = {group.value: group.about for group in InputGroup}
 """Groups of inputs, in the order of every (…, G) array, in words."""
 
 
-def reason(seen: ReasonInputs, inputs: Sequence[Column] = INPUTS) -> str:
+def reason(seen: ReasonInputs, inputs: Sequence[InputColumn] = INPUTS) -> str:
     """Why this item, in a few words; empty when nothing short is true.
 
     The first column of the group that has something to say says it.
@@ -27,11 +27,11 @@ def reason(seen: ReasonInputs, inputs: Sequence[Column] = INPUTS) -> str:
     largest = int(np.argmax(seen.parts_G))
     if seen.parts_G[largest] <= 0:
         return ""
-    group = list(Group)[largest]
+    group = list(InputGroup)[largest]
     said = (column.reason(column.name, seen) for column in inputs if column.group is group)
     return next(filter(None, said), "")
 
 
-def positions(inputs: Sequence[Column] = INPUTS) -> list[list[int]]:
+def positions(inputs: Sequence[InputColumn] = INPUTS) -> list[list[int]]:
     """Positions of the inputs of each group, in the order of ``GROUPS``."""
-    return [[at for at, one in enumerate(inputs) if one.group is group] for group in Group]
+    return [[at for at, one in enumerate(inputs) if one.group is group] for group in InputGroup]

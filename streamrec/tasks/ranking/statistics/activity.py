@@ -7,7 +7,12 @@ import math
 from streamrec.core.state.item_stats import MS_PER_HOUR
 from streamrec.core.state.user_state import UserState
 from streamrec.tasks.ranking.statistics.ages import LONG_AGO
-from streamrec.tasks.ranking.statistics.declaration import Column, Group, UserStatistic, silent
+from streamrec.tasks.ranking.statistics.declaration import (
+    InputColumn,
+    InputGroup,
+    UserStatistic,
+    silent,
+)
 
 
 class Activity(UserStatistic):
@@ -15,11 +20,11 @@ class Activity(UserStatistic):
 
     columns = (
         # log(1 + accepted events of the user)
-        Column("user_accepts", Group.USER, silent),
+        InputColumn("user_accepts", InputGroup.USER, silent),
         # log of accepts over accepts and views, with a prior of one in two
-        Column("user_rate", Group.USER, silent),
+        InputColumn("user_rate", InputGroup.USER, silent),
         # log(1 + hours since the user's last event); LONG_AGO for a new user
-        Column("user_away", Group.USER, silent),
+        InputColumn("user_away", InputGroup.USER, silent),
     )
 
     @staticmethod

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from streamrec.core.state.item_stats import MS_PER_HOUR
 from streamrec.tasks.ranking.statistics.declaration import (
-    Column,
-    Group,
+    InputColumn,
+    InputGroup,
     ItemStatistic,
     if_below_usual,
     if_positive,
@@ -28,11 +28,11 @@ class Ages(ItemStatistic):
 
     columns = (
         # log(1 + hours since first seen); 0 when never
-        Column("age", Group.AGE, if_below_usual("new here")),
+        InputColumn("age", InputGroup.AGE, if_below_usual("new here")),
         # 1 when no event has named it
-        Column("unseen", Group.AGE, if_positive("new here")),
+        InputColumn("unseen", InputGroup.AGE, if_positive("new here")),
         # log(1 + hours since it was last accepted); LONG_AGO when never
-        Column("since_accept", Group.AGE, silent),
+        InputColumn("since_accept", InputGroup.AGE, silent),
     )
 
     def items(self, moment: Moment) -> Sequence[NDArray[np.float64]]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
 from streamrec.tasks.ranking.statistics.declaration import (
-    Column,
-    Group,
+    InputColumn,
+    InputGroup,
     ItemStatistic,
     PairStatistic,
     ReasonInputs,
@@ -76,9 +76,9 @@ class CategoryPopularity(ItemStatistic):
 
     columns = (
         # log lift of accepts / views
-        Column("category_rate", Group.TASTE, silent),
+        InputColumn("category_rate", InputGroup.TASTE, silent),
         # log(1 + 100 × share of all accepted events)
-        Column("category_share", Group.TASTE, silent),
+        InputColumn("category_share", InputGroup.TASTE, silent),
     )
 
     def items(self, moment: Moment) -> Sequence[NDArray[np.floating[Any]]]:
@@ -102,9 +102,9 @@ class Affinity(PairStatistic):
 
     columns = (
         # mean weight of its categories in the user's history
-        Column("affinity", Group.TASTE, _kind),
+        InputColumn("affinity", InputGroup.TASTE, _kind),
         # log of that over the categories' share of all accepted events
-        Column("affinity_lift", Group.TASTE, silent),
+        InputColumn("affinity_lift", InputGroup.TASTE, silent),
     )
 
     def __init__(self, moment: Moment) -> None:

@@ -14,8 +14,8 @@ from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
 from streamrec.core.state.statistics import Neighbours
 from streamrec.tasks.ranking.statistics.declaration import (
-    Column,
-    Group,
+    InputColumn,
+    InputGroup,
     PairStatistic,
     if_positive,
     silent,
@@ -28,23 +28,25 @@ DECAY = 0.8
 PRIOR = 2.0
 """Weight added to a row's total: a pair seen once is not yet a certainty."""
 
+GROUP = InputGroup.CO_OCCURRENCES
+
 
 class CoOccurrences(PairStatistic):
     """log(1 + 100 × a sum over pairs of (one of the user's last items, this item))."""
 
     columns = (
         # P(accepted right after the user's last item)
-        Column("after_last", Group.CO_OCCURRENCES, if_positive("often follows {last}")),
+        InputColumn("after_last", GROUP, if_positive("often follows {last}")),
         # the same, mean over the last items, newest weighing most
-        Column("after_recent", Group.CO_OCCURRENCES, if_positive("often follows what you chose")),
+        InputColumn("after_recent", GROUP, if_positive("often follows what you chose")),
         # share of co-occurrences with the last items
-        Column(
+        InputColumn(
             "with_recent",
-            Group.CO_OCCURRENCES,
+            GROUP,
             if_positive("often chosen together with what you chose"),
         ),
         # cosine-normalised co-occurrence, item-kNN's score
-        Column("with_cosine", Group.CO_OCCURRENCES, silent),
+        InputColumn("with_cosine", GROUP, silent),
     )
 
     def __init__(self, moment: Moment) -> None:

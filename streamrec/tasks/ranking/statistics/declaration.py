@@ -31,12 +31,12 @@ from streamrec.tasks.ranking.statistics.moment import Moment
 LONGEST_TITLE = 60
 
 
-class Group(StrEnum):
+class InputGroup(StrEnum):
     """Groups of inputs that are explained together, in the order of every (…, G) array."""
 
     about: str  # what the inputs tell, in words
 
-    def __new__(cls, name: str, about: str) -> Group:
+    def __new__(cls, name: str, about: str) -> InputGroup:
         group = str.__new__(cls, name)
         group._value_, group.about = name, about
         return group
@@ -83,11 +83,11 @@ wrong one.
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class InputColumn:
     """One input of the head. ``name`` is for ever: weights and stored features are named by it."""
 
     name: str
-    group: Group
+    group: InputGroup
     reason: Reason
 
 
@@ -126,7 +126,7 @@ def _short(title: str) -> str:
 class Statistic(ABC):
     """What all have. One object of it lives as long as its moment."""
 
-    columns: ClassVar[tuple[Column, ...]]
+    columns: ClassVar[tuple[InputColumn, ...]]
     counter: ClassVar[Counter | None] = None
     """What it counts, beside what the core counts for all of them."""
 

@@ -12,8 +12,8 @@ from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
 from streamrec.tasks.ranking.statistics.ages import Ages
 from streamrec.tasks.ranking.statistics.declaration import (
-    Column,
-    Group,
+    InputColumn,
+    InputGroup,
     ItemStatistic,
     PairStatistic,
     silent,
@@ -57,10 +57,10 @@ class Gap(PairStatistic):
 
 
 class PopularityGap(Gap):
-    columns = (Column("popularity_gap", Group.POPULARITY, silent),)
+    columns = (InputColumn("popularity_gap", InputGroup.POPULARITY, silent),)
     of = (Accepts, "accepts_5000ev")
 
 
 class AgeGap(Gap):
-    columns = (Column("age_gap", Group.AGE, silent),)
+    columns = (InputColumn("age_gap", InputGroup.AGE, silent),)
     of = (Ages, "age")

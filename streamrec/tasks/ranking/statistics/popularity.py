@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from streamrec.core.state.item_stats import DECAYS
 from streamrec.tasks.ranking.statistics.declaration import (
-    Column,
-    Group,
+    InputColumn,
+    InputGroup,
     ItemStatistic,
     if_above_usual,
     silent,
@@ -28,7 +28,7 @@ class Accepts(ItemStatistic):
     """log(1 + decayed accepted events)."""
 
     columns = tuple(
-        Column(f"accepts_{decay}", Group.POPULARITY, if_above_usual("popular now"))
+        InputColumn(f"accepts_{decay}", InputGroup.POPULARITY, if_above_usual("popular now"))
         for decay in DECAYS
     )
 
@@ -39,7 +39,7 @@ class Accepts(ItemStatistic):
 class Views(ItemStatistic):
     """log(1 + decayed exposures)."""
 
-    columns = tuple(Column(f"views_{decay}", Group.POPULARITY, silent) for decay in VIEWS)
+    columns = tuple(InputColumn(f"views_{decay}", InputGroup.POPULARITY, silent) for decay in VIEWS)
 
     def items(self, moment: Moment) -> Sequence[Array]:
         return [np.log1p(moment.counts.views(decay)) for decay in VIEWS]
@@ -48,7 +48,7 @@ class Views(ItemStatistic):
 class Rates(ItemStatistic):
     """Log lift of accepts / views over that of all items, with a prior."""
 
-    columns = tuple(Column(f"rate_{decay}", Group.POPULARITY, silent) for decay in RATES)
+    columns = tuple(InputColumn(f"rate_{decay}", InputGroup.POPULARITY, silent) for decay in RATES)
 
     def items(self, moment: Moment) -> Sequence[Array]:
         counts = moment.counts

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from streamrec.core.state.counters import Counter
+from streamrec.core.state.counters import distinct
 from streamrec.tasks.ranking.statistics.activity import Activity
 from streamrec.tasks.ranking.statistics.ages import Ages
 from streamrec.tasks.ranking.statistics.categories import Affinity, CategoryPopularity
 from streamrec.tasks.ranking.statistics.co_occurrences import CoOccurrences
 from streamrec.tasks.ranking.statistics.declaration import (
-    Column,
+    InputColumn,
     ItemStatistic,
     PairStatistic,
     Statistic,
@@ -25,7 +25,7 @@ from streamrec.tasks.ranking.statistics.words import SharedWord
 class StatisticSet:
     """Declared statistics: of items, then of pairs, then of users, each as they were given.
 
-    Raises ValueError where two columns or two counters have one name.
+    Raises ValueError where two columns, or two counters, have one name.
     """
 
     def __init__(self, declared: Sequence[type[Statistic]]) -> None:
@@ -34,11 +34,10 @@ class StatisticSet:
         self.users = tuple(one for one in declared if issubclass(one, UserStatistic))
         self.columns = (*columns_of(self.items), *columns_of(self.pairs), *columns_of(self.users))
         self.names = tuple(column.name for column in self.columns)
-        self.counters: tuple[Counter, ...] = tuple(
-            one.counter for one in declared if one.counter is not None
-        )
-        _refuse_repeated(self.names)
-        _refuse_repeated([counter.name for counter in self.counters])
+        self.counters = distinct(one.counter for one in declared if one.counter is not None)
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"declared more than once: {', '.join(repeated)}")
 
     @property
     def digest(self) -> str:
@@ -46,15 +45,9 @@ class StatisticSet:
         return hashlib.sha256("\n".join(self.names).encode()).hexdigest()[:12]
 
 
-def columns_of(declared: Sequence[type[Statistic]]) -> tuple[Column, ...]:
+def columns_of(declared: Sequence[type[Statistic]]) -> tuple[InputColumn, ...]:
     """Their columns, in order."""
     return tuple(column for one in declared for column in one.columns)
-
-
-def _refuse_repeated(names: Sequence[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"declared more than once: {', '.join(repeated)}")
 
 
 STATISTICS = StatisticSet(

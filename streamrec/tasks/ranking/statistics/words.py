@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
-from streamrec.tasks.ranking.statistics.declaration import Column, Group, PairStatistic, silent
+from streamrec.tasks.ranking.statistics.declaration import (
+    InputColumn,
+    InputGroup,
+    PairStatistic,
+    silent,
+)
 from streamrec.tasks.ranking.statistics.moment import Moment
 
 DECAY = 0.93
@@ -17,7 +22,7 @@ DECAY = 0.93
 
 
 class SharedWord(PairStatistic):
-    columns = (Column("shared_word", Group.TEXT, silent),)
+    columns = (InputColumn("shared_word", InputGroup.TEXT, silent),)
 
     def __init__(self, moment: Moment) -> None:
         self._words = moment.catalogue.title_words()

@@ -19,8 +19,8 @@ from streamrec.tasks.ranking.lists.reasons import GROUPS, reason
 from streamrec.tasks.ranking.model.head import INPUTS
 from streamrec.tasks.ranking.statistics.activity import Activity
 from streamrec.tasks.ranking.statistics.declaration import (
-    Column,
-    Group,
+    InputColumn,
+    InputGroup,
     ItemStatistic,
     ReasonInputs,
     UserStatistic,
@@ -52,7 +52,7 @@ class ItemHours(ItemStatistic):
 
     hours = Counter("hours", Owner.ITEM, 24, by_hour)
     counter = hours
-    columns = (Column("hour_share", Group.AGE, if_positive("often chosen at this hour")),)
+    columns = (InputColumn("hour_share", InputGroup.AGE, if_positive("often chosen at this hour")),)
 
     def items(self, moment: Moment) -> Sequence[np.ndarray]:
         counts_NH = moment.statistics.counted(self.hours)
@@ -65,7 +65,7 @@ class UserHours(UserStatistic):
 
     hours = Counter("my_hours", Owner.USER, 24, by_hour)
     counter = hours
-    columns = (Column("user_hour_share", Group.USER, silent),)
+    columns = (InputColumn("user_hour_share", InputGroup.USER, silent),)
 
     @staticmethod
     def user(user: UserState, now_ms: int) -> tuple[float, ...]:
@@ -79,10 +79,10 @@ EXTENDED = StatisticSet((Accepts, ItemHours, Activity, UserHours))
 class Partition:
     """A fold whose results are kept as a store would keep them."""
 
-    def __init__(self, counters: Sequence[Counter] = EXTENDED.counters) -> None:
+    def __init__(self, declared: StatisticSet = EXTENDED) -> None:
         self.catalogue = Catalogue()
         self.catalogue.put([Item(f"i{n}", f"Item {n}") for n in range(3)])
-        self.counters = counters
+        self.declared = declared
         self.rows: dict[str, dict] = {}
         self.users: dict[str, dict | None] = {}
         self.offset = 0
@@ -92,7 +92,7 @@ class Partition:
         """A new fold from what is stored."""
         self.statistics = Statistics(self.catalogue)
         self.fold = PartitionFold(
-            0, FoldRules(), self.catalogue, self.statistics, counters=self.counters
+            0, FoldRules(), self.catalogue, self.statistics, self.declared.counters
         )
         self.fold.load_rows(self.rows)
 
@@ -125,11 +125,11 @@ def test_the_columns_are_those_of_version_0_1() -> None:
 
 def test_a_column_without_group_or_reason_cannot_be_declared() -> None:
     with pytest.raises(TypeError, match="reason"):
-        Column("age", Group.AGE)  # type: ignore[call-arg]
+        InputColumn("age", InputGroup.AGE)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="group"):
-        Column(name="age", reason=silent)  # type: ignore[call-arg]
+        InputColumn(name="age", reason=silent)  # type: ignore[call-arg]
     for column in STATISTICS.columns:
-        assert isinstance(column.group, Group)
+        assert isinstance(column.group, InputGroup)
         nothing = ReasonInputs(np.zeros(len(GROUPS)), np.zeros(0), np.zeros(0), {}, None, None)
         assert column.reason(column.name, nothing) == ""
 
@@ -137,9 +137,12 @@ def test_a_column_without_group_or_reason_cannot_be_declared() -> None:
 def test_two_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="accepts_500ev"):
         StatisticSet((Accepts, Activity, Accepts))
-    hours = type("OtherHours", (ItemHours,), {"columns": (Column("other", Group.AGE, silent),)})
-    with pytest.raises(ValueError, match="hours"):
-        StatisticSet((ItemHours, hours))
+    columns = {"columns": (InputColumn("other", InputGroup.AGE, silent),)}
+    sharing = type("Sharing", (ItemHours,), columns)
+    assert len(StatisticSet((ItemHours, sharing)).counters) == 1
+    other = {"counter": Counter("hours", Owner.ITEM, 1, by_hour)}
+    with pytest.raises(ValueError, match="two counters are called 'hours'"):
+        StatisticSet((ItemHours, type("Other", (ItemHours,), columns | other)))
 
 
 def test_as_many_values_as_columns() -> None:
@@ -161,7 +164,7 @@ def test_a_statistic_of_its_own_counter_goes_from_the_fold_to_the_reason() -> No
     assert stats_TF[:, EXTENDED.names.index("hour_share")].tolist() == [0.0, 0.5, 0.0]
     assert stats_TF[:, EXTENDED.names.index("user_hour_share")].tolist() == [1.0] * 3
     seen = ReasonInputs(
-        parts_G=np.array([group is Group.AGE for group in Group], np.float32),
+        parts_G=np.array([group is InputGroup.AGE for group in InputGroup], np.float32),
         raw_D=stats_TF[1],
         standard_D=stats_TF[1],
         at={name: place for place, name in enumerate(EXTENDED.names)},
@@ -233,7 +236,7 @@ def test_records_of_another_width_or_of_no_declared_counter_are_left_alone() -> 
 
 def test_rows_and_records_of_version_0_1_are_read_and_written_as_they_were() -> None:
     counts = [2, 1_000, 500, 1_000, *[1.5] * 6, *[0.5] * 6]
-    partition = Partition(counters=())
+    partition = Partition(STATISTICS)
     partition.rows = {
         "c": {"n": 7, "t": 1_000},
         "i/i1": {"s": counts},
