@@ -29,7 +29,7 @@ def promotion_alarm(
     rules = ShiftRules(given.window, given.reference, calm=given.calm)
     memory = context.state_dir / MEMORY_FILE
     watch = ShiftWatch(rules, categories_of)
-    _recall(watch, memory)
+    _restore(watch, memory)
     service = release_service(context, ACTOR)
     alarm = PromotionAlarm(
         watch, service.state, service.pin, service.unpin, lambda record: _keep(memory, record)
@@ -45,7 +45,7 @@ def _keep(path: Path, record: Mapping[str, Any]) -> None:
     aside.replace(path)
 
 
-def _recall(watch: ShiftWatch, path: Path) -> None:
+def _restore(watch: ShiftWatch, path: Path) -> None:
     """What is usual may be forgotten: it is learned again in some minutes."""
     try:
         watch.load(json.loads(path.read_text(encoding="utf-8")))

@@ -91,7 +91,7 @@ def control_log(
     *,
     task: str = RANKING,
 ) -> KafkaControlLog:
-    """A task's slot in the log that workers obey; a context manager, connects at first use."""
+    """A task's slot in the log that workers follow; a context manager, connects at first use."""
     config, prefix = client_config(settings.kafka), settings.kafka.topic_prefix
     return KafkaControlLog(config, codec(settings), prefix, observe=observe, task=task)
 

@@ -1,7 +1,7 @@
 """What every part of a worker's process is made with: who we are, connections, the word to stop.
 
 Knows what has to be there before a worker can be put together, and that all of it is closed when
-the worker has ended. Does not know what any worker does.
+the worker has ended.
 """
 
 from __future__ import annotations

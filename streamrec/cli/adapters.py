@@ -1,7 +1,7 @@
 """``adapters …``: which generation answers, and the brake.
 
 Every command here reads or appends to one task's slot in the control log, which the task's
-workers obey.
+workers follow.
 """
 
 from __future__ import annotations

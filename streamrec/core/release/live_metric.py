@@ -1,7 +1,7 @@
 """How often the lists of each generation are clicked, as the stream tells it.
 
 Knows how views and clicks are joined to the list they came from, and what one user may
-weigh. Does not know Kafka, clocks, or what the rates are good for.
+weigh.
 
 An event belongs to a list when it names its ``recommendation_id``, is the same user's, is
 about an item on it, and came within ``window_ms`` of it. Anything else is foreign and
@@ -32,12 +32,12 @@ GENERATIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class JoinRules:
-    """``user_lists``: a user's lists weigh no more than this many. ``most_open``: memory."""
+    """``user_lists``: a user's lists weigh no more than this many. ``max_open``: memory."""
 
     window_ms: int = 30_000
     user_lists: int = 20
     shown_only: bool = False
-    most_open: int = 200_000
+    max_open: int = 200_000
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class LiveMetric:
         _, early = self._early.pop(name, ("", []))
         for event, event_ms in early:
             self._join(self._open[name], event, event_ms)
-        while len(self._open) > self._rules.most_open:
+        while len(self._open) > self._rules.max_open:
             self._open.popitem(last=False)
             self.dropped += 1
 
@@ -111,7 +111,7 @@ class LiveMetric:
             self._join(found, event, at_ms)
             return
         self._early.setdefault(name, (name, []))[1].append((event, at_ms))
-        while len(self._early) > self._rules.most_open:
+        while len(self._early) > self._rules.max_open:
             self._early.popitem(last=False)
             self.foreign += 1
 

@@ -1,7 +1,5 @@
 """Is the canary worse than the champion, or better? An answer that may be asked for at any time.
 
-Knows the test. Does not know what is counted, or what is done about it.
-
 A test with a fixed sample size is wrong far more often than it says when somebody looks
 after every list and stops at the first bad look. The mixture sequential probability ratio
 test is not: with theta the difference of the two rates, V the variance of that difference
@@ -15,7 +13,7 @@ continuous monitoring of A/B tests", section 5 for two Bernoulli streams). Turne
 gives an interval that holds the true difference at all times.
 
 V is a normal approximation, so a verdict waits for ``min_lists`` and ``MIN_USERS`` in
-each arm and ``LEAST_CLICKS`` in both together. Lists of one user are not independent: V is
+each arm and ``MIN_CLICKS`` in both together. Lists of one user are not independent: V is
 taken over whole users (the sandwich variance of a ratio of sums), and is never smaller than
 that of independent lists. A variance that few users or a few busy ones were asked about is
 uncertain itself: it is stretched by that of Student's t, n / (n - 2) with n one less than
@@ -34,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-LEAST_CLICKS = 10
+MIN_CLICKS = 10
 MIN_USERS = 5
 
 
@@ -120,7 +118,7 @@ def look(champion: Rate, canary: Rate, rules: TestRules) -> Look:
     ready = (
         min(champion.lists, canary.lists) >= rules.min_lists
         and min(champion.users, canary.users) >= MIN_USERS
-        and champion.clicked + canary.clicked >= LEAST_CLICKS
+        and champion.clicked + canary.clicked >= MIN_CLICKS
     )
     verdict = Verdict.UNDECIDED
     if ready and interval[0] > 0:

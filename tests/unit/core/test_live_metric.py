@@ -130,7 +130,7 @@ def test_only_seen_lists_count_when_that_is_wanted() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    metric = LiveMetric(JoinRules(window_ms=WINDOW, most_open=10))
+    metric = LiveMetric(JoinRules(window_ms=WINDOW, max_open=10))
     for n in range(50):
         metric.recommended(a_list(f"r{n}"), 100)
         metric.happened(event(f"unknown{n}"), 100)
