@@ -23,6 +23,7 @@ import torch
 from benchmarks.prepared import FAST, Prepared, prepare
 from streamrec.lab.measures.leaderboard import FEW, gain, second_half
 from streamrec.lab.measures.significance import paired_bootstrap
+from streamrec.lab.recipes import early_stopping, proximal, proximal_kl, rate_cycles
 from streamrec.lab.replay.compare import LearnsUntil
 from streamrec.lab.replay.contest import ReplayLearner
 from streamrec.lab.replay.recorded import RecordedStream
@@ -45,14 +46,14 @@ VARIANTS: Mapping[str, Recipe] = {
     "reservoir-only": replace(FAST, recent=FAST.step_examples, reservoir=MEMORY),
     "half-memory": replace(FAST, recent=FAST.recent // 2, reservoir=FAST.reservoir // 2),
     "replay-100": replace(FAST, replayed=100),
-    "proximal-1e-3": fast(proximal=1e-3),
-    "proximal-1e-2": fast(proximal=1e-2),
-    "proximal-kl-0.1": fast(proximal_kl=0.1),
-    "proximal-kl-1": fast(proximal_kl=1.0),
-    "cycle-64": fast(cycle_steps=64),
-    "cycle-256": fast(cycle_steps=256),
-    "early-stopping-16": fast(judged_steps=16),
-    "early-stopping-64": fast(judged_steps=64),
+    "proximal-1e-3": proximal.pulled(FAST, 1e-3),
+    "proximal-1e-2": proximal.pulled(FAST, 1e-2),
+    "proximal-kl-0.1": proximal_kl.pulled(FAST, 0.1),
+    "proximal-kl-1": proximal_kl.pulled(FAST, 1.0),
+    "cycle-64": rate_cycles.cycling(FAST, 64),
+    "cycle-256": rate_cycles.cycling(FAST, 256),
+    "early-stopping-16": early_stopping.stopping(FAST, 16),
+    "early-stopping-64": early_stopping.stopping(FAST, 64),
     "no-averaging": fast(averaging=0.0),
     "no-warm-up": fast(warmup_steps=1),
     "linear": fast(hidden=False),

@@ -1,4 +1,4 @@
-"""What each dish of the menu is worth: adapters, optimisers, regularisers, one line each.
+"""What each adapter method and recipe is worth: adapters, optimisers, regularisers, one line each.
 
     python -m benchmarks.menu [--dataset DIRECTORY] [--events 10000] [--lines 'lora;dora' …]
                               [--out menu.jsonl] [--seed 0] [--publish-steps 64] [--table]
@@ -39,9 +39,10 @@ from streamrec.core.state.user_state import UserState
 from streamrec.errors import SettingsError
 from streamrec.infra.stores.datasets import movielens_100k
 from streamrec.infra.wire.codec import WireCodec
-from streamrec.lab.ablations.regularisers import mean_state
 from streamrec.lab.measures.leaderboard import second_half
 from streamrec.lab.measures.significance import paired_bootstrap
+from streamrec.lab.recipes.adapter_averaging import MeanOfRecent, mean_state
+from streamrec.lab.recipes.names import chosen
 from streamrec.lab.replay.contest import ReplayScorer
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.recorded_main import read_events, read_items
@@ -49,8 +50,9 @@ from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
+from streamrec.models.lora import Adapt
 from streamrec.ports import LearnReport
-from streamrec.settings import Settings, load
+from streamrec.settings import EncoderSettings, Settings, load
 from streamrec.tasks.ranking.features import FeatureMaker
 from streamrec.tasks.ranking.model.config import recipe_for
 from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
@@ -61,10 +63,11 @@ THIN = HeadRecipe(inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_500
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Settings without their prefix, and the head beside it."""
+    """Settings without their prefix, the head beside it, and recipes of the laboratory."""
 
     settings: Mapping[str, str] = field(default_factory=dict)
     thin: bool = False
+    recipes: tuple[str, ...] = ()
 
     @property
     def learns(self) -> bool:
@@ -79,13 +82,13 @@ LINES: Mapping[str, Line] = {
     "lora": Line(),
     "thin, head only": Line({"ENCODER_ADAPTER": "none"}, thin=True),
     "thin, lora": Line(thin=True),
-    "lora, hide_tokens 0.15": Line({"LEARNING_HIDE_TOKENS": "0.15"}),
-    "lora, fgm 0.05": Line({"LEARNING_FGM": "0.05"}),
-    "lora, average 3": Line({"LEARNING_AVERAGE": "3"}),
-    "lora, shuffle_text": Line({"LEARNING_SHUFFLE_TEXT": "yes"}),
+    "lora, hide_tokens 0.15": Line(recipes=("hidden-tokens",)),
+    "lora, fgm 0.05": Line(recipes=("fgm",)),
+    "lora, average 3": Line(recipes=("adapter-averaging",)),
+    "lora, shuffle_text": Line(recipes=("shuffled-text",)),
     "lora, rate 5e-5": Line({"LEARNING_RATE": "5e-5"}),
-    "lora, sgd": Line({"LEARNING_OPTIMISER": "sgd"}),
-    "lora, adafactor": Line({"LEARNING_OPTIMISER": "adafactor"}),
+    "lora, sgd": Line(recipes=("sgd",)),
+    "lora, adafactor": Line(recipes=("adafactor",)),
     "lora, rate 1e-3": Line({"LEARNING_RATE": "1e-3"}),
     "lora, weight_decay 0.1": Line({"LEARNING_WEIGHT_DECAY": "0.1"}),
     "lora, bfloat16": Line({"LEARNING_PRECISION": "bfloat16"}),
@@ -95,15 +98,15 @@ LINES: Mapping[str, Line] = {
     "lora, accumulate 4": Line({"LEARNING_ACCUMULATE": "4"}),
     "lora, dropout 0.1": Line({"ENCODER_DROPOUT": "0.1"}),
     "dora": Line({"ENCODER_ADAPTER": "dora"}),
-    "ia3": Line({"ENCODER_ADAPTER": "ia3"}),
-    "ia3, rate 5e-3": Line({"ENCODER_ADAPTER": "ia3", "LEARNING_RATE": "5e-3"}),
-    "adalora": Line({"ENCODER_ADAPTER": "adalora"}),
-    "last-layers": Line({"ENCODER_ADAPTER": "last-layers"}),
-    "last-layers, rate 2e-5": Line({"ENCODER_ADAPTER": "last-layers", "LEARNING_RATE": "2e-5"}),
+    "ia3": Line(recipes=("ia3",)),
+    "ia3, rate 5e-3": Line({"LEARNING_RATE": "5e-3"}, recipes=("ia3",)),
+    "adalora": Line(recipes=("adalora",)),
+    "last-layers": Line(recipes=("last-layers",)),
+    "last-layers, rate 2e-5": Line({"LEARNING_RATE": "2e-5"}, recipes=("last-layers",)),
     "lora, rank 2": Line({"ENCODER_RANK": "2"}),
     "lora, rank 32": Line({"ENCODER_RANK": "32", "ENCODER_ALPHA": "64"}),
     "full, rate 2e-5": Line({"ENCODER_ADAPTER": "full", "LEARNING_RATE": "2e-5"}),
-    "prefix": Line({"ENCODER_ADAPTER": "prefix"}),
+    "prefix": Line(recipes=("prefix",)),
 }
 REFERENCE = "lora"
 
@@ -150,26 +153,32 @@ class _Late:
         return self._scorer.rank(users, now_ms, features)
 
 
-class Kitchen:
+class Lines:
     """One stream; encoders and their first index by settings, the last one kept."""
 
     def __init__(self, stream: RecordedStream, seed: int, publish_steps: int) -> None:
         self._stream, self._seed, self._publish_steps = stream, seed, publish_steps
         self._made: tuple[Any, Catalogue, TextEncoder, ItemIndex] | None = None
 
-    def cook(self, line: Line) -> dict[str, Any]:
+    def measure(self, line: Line) -> dict[str, Any]:
         """Raises SettingsError when the combination is refused."""
         wanted = UNTRIED | line.settings if line.learns else line.settings
         settings = settings_of(wanted | {"TRAINER_SEED": str(self._seed)})
-        catalogue, encoder, index = self._encoder(settings)
-        recipe = recipe_for(settings, encoder)
+        recipes = chosen(line.recipes)
+        catalogue, encoder, index = self._encoder(recipes.encoder(settings.encoder), recipes.method)
+        recipe = recipes.learning(recipe_for(settings, encoder))
+        mean = MeanOfRecent()
         assert recipe.slow is not None
         recipe = replace(recipe, slow=replace(recipe.slow, publish_steps=self._publish_steps))
+        if recipe.slow.publisher is MeanOfRecent:
+            recipe = replace(recipe, slow=replace(recipe.slow, publisher=lambda: mean))
         if line.thin:
             recipe = replace(recipe, fast=THIN)
         if not encoder.trainable_parameters():
             recipe = replace(recipe, slow=None)
-        return self._replay(recipe, catalogue, encoder, index)
+        found = self._replay(recipe, catalogue, encoder, index)
+        averaged = {"averaged": len(mean.recent), "product_error": product_error(mean.recent)}
+        return averaged | found
 
     def _replay(
         self, recipe: Recipe, catalogue: Catalogue, encoder: TextEncoder, index: ItemIndex
@@ -183,10 +192,7 @@ class Kitchen:
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         learner.close()
         made = [p for p in second_half(replay.predictions, replay.span) if p.rank]
-        recent = learner._rollout.lane._recent if learner._rollout else []
         return {
-            "averaged": len(recent),
-            "product_error": product_error(recent),
             "numbers": [p.number for p in made],
             "users": [p.user_id for p in made],
             "ranks": [p.rank for p in made],
@@ -196,14 +202,16 @@ class Kitchen:
             "cpu_s": round(cpu, 1),
         }
 
-    def _encoder(self, settings: Settings) -> tuple[Catalogue, TextEncoder, ItemIndex]:
-        if self._made is None or self._made[0] != settings.encoder:
+    def _encoder(
+        self, settings: EncoderSettings, method: Adapt
+    ) -> tuple[Catalogue, TextEncoder, ItemIndex]:
+        if self._made is None or self._made[0] != (settings, method):
             catalogue = Catalogue()
             catalogue.put(self._stream.items)
-            encoder = load_encoder(settings.encoder)
+            encoder = load_encoder(settings, method=method)
             index = ItemIndex(encoder)
             index.ensure(catalogue)
-            self._made = (settings.encoder, catalogue, encoder, index)
+            self._made = ((settings, method), catalogue, encoder, index)
         return self._made[1:]
 
 
@@ -309,12 +317,12 @@ def main() -> None:
     if not options.table:
         wanted = [one.strip() for one in options.lines.split(";") if one.strip()] or [*LINES]
         stream = stream_of(options.dataset, options.events, options.out.parent / "datasets")
-        kitchen = Kitchen(stream, options.seed, options.publish_steps)
+        lines = Lines(stream, options.seed, options.publish_steps)
         for line in wanted:
             if line in done:
                 continue
             try:
-                row = kitchen.cook(LINES[line])
+                row = lines.measure(LINES[line])
             except SettingsError as error:
                 row = {"refused": str(error)}
             row = {"key": key, "line": line} | row

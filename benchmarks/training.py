@@ -35,9 +35,8 @@ from streamrec.core.state.catalogue import Catalogue, item_record
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, HeadTrainer
+from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, HeadTrainer, listwise
 from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
-from streamrec.tasks.ranking.model.losses import listwise
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 DIM = 384

@@ -6,23 +6,24 @@ Knows which settings shape the weights, and that they stand in every manifest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from streamrec.apps import trust
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused, UserError
-from streamrec.models.data_parallel import Followers
+from streamrec.models.data_parallel import Ranks
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import read_generation
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
+from streamrec.models.lora import Adapt, adapt
 from streamrec.ports import RegistryStore
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.model.config import recipe_for
 from streamrec.tasks.ranking.model.generations import ModelGenerations
-from streamrec.tasks.ranking.model.learner import OnlineLearner
+from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
 from streamrec.tasks.ranking.model.served import head_expectations
 
 log = logging.getLogger(__name__)
@@ -64,19 +65,23 @@ class Model:
 
 
 def load_model(
-    settings: Settings, followers: Followers | None = None, *, slow_lane: bool = True
+    settings: Settings,
+    ranks: Ranks | None = None,
+    *,
+    change: Callable[[Recipe], Recipe] = lambda recipe: recipe,
+    method: Adapt = adapt,
 ) -> Model:
-    """Untrained, with an empty catalogue. Without ``slow_lane`` only the head will learn.
+    """Untrained, with an empty catalogue.
+
+    ``change``: of how it learns; ``method``: puts the adapter on.
 
     Raises EncoderUnavailable, SettingsError when the language model cannot be made.
     """
     log.info("loading the language model %s", settings.encoder.model)
-    encoder, catalogue = load_encoder(settings.encoder), Catalogue()
-    recipe = recipe_for(settings, encoder)
-    if not slow_lane:
-        recipe = replace(recipe, slow=None)
+    encoder, catalogue = load_encoder(settings.encoder, method=method), Catalogue()
+    recipe = change(recipe_for(settings, encoder))
     index, seed = ItemIndex(encoder), settings.trainer.seed
-    learner = OnlineLearner(catalogue, index, seed, recipe, encoder, followers=followers)
+    learner = OnlineLearner(catalogue, index, seed, recipe, encoder, ranks=ranks)
     return Model(settings, encoder, catalogue, learner)
 
 

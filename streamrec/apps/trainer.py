@@ -47,12 +47,13 @@ from streamrec.loop.training.training_worker import (
     TrainingDependencies,
     TrainingWorker,
 )
-from streamrec.models.data_parallel import Followers, follow
-from streamrec.models.distributed import Group, joined_group
+from streamrec.models.data_parallel import Ranks, joined_ranks
 from streamrec.models.loading import load_encoder
 from streamrec.ports import DeliveredBatch, RegistryStore, Scalars
 from streamrec.settings import Settings, TrainerSettings
 from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.model.adapter_trainer import follow
+from streamrec.tasks.ranking.model.config import recipe_for
 from streamrec.tasks.ranking.model.generations import ModelGenerations
 
 log = logging.getLogger(__name__)
@@ -66,42 +67,43 @@ def run(settings: Settings, worker_id: str, task: str = RANKING) -> None:
         UserError: an impossible log level, TensorBoard missing, mini-batches made anew.
         LeaseLost, GenerationRefused, GroupBroken: it must not go on; the message says why.
     """
-    group = joined_group()
+    ranks = joined_ranks()
     try:
-        if group.rank > 0:
-            configure_logging(settings.log_level, f"{worker_id}.{group.rank}")
-            _follow(settings, group)
+        if ranks.rank > 0:
+            configure_logging(settings.log_level, f"{worker_id}.{ranks.rank}")
+            _follow(settings, ranks)
             return
         configure_logging(settings.log_level, worker_id)
-        followers = Followers(group)
-        _lead(settings, worker_id, followers, task)
-        followers.dismiss()
+        _lead(settings, worker_id, ranks, task)
+        ranks.shutdown()
     finally:
-        group.close()
+        ranks.close()
 
 
-def _lead(settings: Settings, worker_id: str, followers: Followers, task: str) -> None:
+def _lead(settings: Settings, worker_id: str, ranks: Ranks, task: str) -> None:
     stop = stop_on_signals()
     with (
         closing(open_scalars(settings.trainer.tensorboard_dir)) as scalars,
         worker_context(settings, worker_id, TRAINER, stop, task) as context,
     ):
         if context is not None:
-            _worker(context, scalars, followers).run()
+            _worker(context, scalars, ranks).run()
     log.info("stopped")
 
 
-def _follow(settings: Settings, group: Group) -> None:
-    """Compute for the first process until it ends; a signal reaches that one too."""
+def _follow(settings: Settings, ranks: Ranks) -> None:
+    """Take the first process' steps with it until it ends; a signal reaches that one too."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    encoder = load_encoder(settings.encoder, group.rank)
-    log.info("process %d of %d: computing for the first", group.rank + 1, group.size)
-    follow(group, encoder)
-    log.info("dismissed")
+    encoder = load_encoder(settings.encoder, ranks.rank)
+    recipe = recipe_for(settings, encoder).slow
+    log.info("process %d of %d: learning with the first", ranks.rank + 1, ranks.size)
+    if recipe is not None:
+        follow(encoder, recipe, ranks)
+    log.info("shut down")
 
 
-def _worker(context: WorkerContext, scalars: Scalars, followers: Followers) -> TrainingWorker:
+def _worker(context: WorkerContext, scalars: Scalars, ranks: Ranks) -> TrainingWorker:
     settings = context.settings
     feed = context.closing(
         KafkaBatchFeed(settings.kafka, clients.codec(settings), context.worker_id, context.task)
@@ -109,7 +111,7 @@ def _worker(context: WorkerContext, scalars: Scalars, followers: Followers) -> T
     mirror = CatalogueMirror(context.store, context.partitions[topics.ITEMS])
     name = tasks.key(TRAINER, context.task)
     lease = RedisLease(context.redis, settings.redis.key_prefix, name, context.worker_id)
-    model = _model(context, followers)
+    model = _model(context, ranks)
     way_out = _way_out(context, model)
     parts = TrainerDependencies(
         feed=feed,
@@ -137,10 +139,10 @@ def _worker(context: WorkerContext, scalars: Scalars, followers: Followers) -> T
     return TrainingWorker(running, context.identity(), context.stop)
 
 
-def _model(context: WorkerContext, followers: Followers) -> Model:
+def _model(context: WorkerContext, ranks: Ranks) -> Model:
     """The model, closed in the end, on the weights that the settings want to start from."""
     settings = context.settings
-    model = load_model(settings, followers)
+    model = load_model(settings, ranks)
     context.closing(model.learner)
     if settings.trainer.start_from:
         model.start_from(context.registry_store(), settings.trainer.start_from)

@@ -48,6 +48,10 @@ def train(
     fast_only: Annotated[
         bool, typer.Option("--fast-only", help="Leave the language model as it is.")
     ] = False,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(help="Learn otherwise, once or more: a recipe's name; `list` shows them."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initialisation, replay memory.")] = 0,
     registry: Annotated[
         str, typer.Option(help="Where the generation goes; default: the registry of the loop.")
@@ -62,6 +66,8 @@ def train(
     predicted no better. The table compares the untrained ranker (frozen similarity and live
     statistics) with the trained one on the test part, which nothing else has seen.
 
+    --recipe is for what the loop does not do, because it was measured to earn nothing.
+
     Then: STREAMREC_TRAINER_START_FROM=<generation> streamrec up
 
     \b
@@ -72,6 +78,10 @@ def train(
     from streamrec.lab.replay.offline import Schedule
     from streamrec.lab.replay.offline_main import TrainPlan, run_training
 
+    recipes = _names(recipe or [])
+    if "list" in recipes:
+        _show_recipes()
+        return
     plan = TrainPlan(
         items=items,
         events=events,
@@ -82,6 +92,7 @@ def train(
         slow_lane=not fast_only,
         registry=registry,
         limit=first,
+        recipes=recipes,
     )
     with progress_bar() as advance:
         advance(0, 0, "reading the stream")
@@ -94,8 +105,19 @@ def train(
         print_json(result)
     else:
         _show(result)
-    if result["generation"] is None:
+    if not result["best_epoch"]:
         raise typer.Exit(1)
+
+
+def _names(given: list[str]) -> tuple[str, ...]:
+    """From options that may each name several, by commas."""
+    return tuple(name.strip() for text in given for name in text.split(",") if name.strip())
+
+
+def _show_recipes() -> None:
+    from streamrec.lab.recipes.names import described
+
+    out.print(table("", ["recipe", "what it does", "measured"], list(map(list, described()))))
 
 
 def _shares(text: str) -> tuple[float, float, float]:
@@ -130,7 +152,9 @@ def _show(result: dict[str, Any]) -> None:
     out.print()
     out.print(_compared(result["test"]))
     if result["generation"] is None:
-        say("no epoch was better than the untrained ranker: no generation was written")
+        own_method = result["best_epoch"] and "the loop has no such adapter"
+        why = own_method or "no epoch was better than the untrained ranker"
+        say(f"{why}: no generation was written")
         return
     out.print()
     out.print(f"{result['generation']} written to {result['registry']}", markup=False)

@@ -1,30 +1,26 @@
 """Everything that needs torch, transformers or peft, and nothing else.
 
-cached_layers.py     the layers that never change, run once per text
-data_parallel.py     several processes that take one training step together: what travels, and who
-                     does what
-distributed.py       processes that compute together, and how values travel between them
-dot_rows.py          how close items that users have had lately are to every item, remembered
-encoder.py           item text to vector: a frozen language model with a small trainable adapter
-generation.py        generation directories: writing one, and refusing a bad one before anything
-                     is changed
-gradient_cache.py    gradients of a loss over all texts of a step, the encoder's memory bounded by
-                     a piece
-gradient_pieces.py   some of the texts of a training step, and their way through the trained
-                     layers and back
-hotswap.py           the generations a worker holds in memory, one of them active
-item_index.py        the catalogue as vectors of one encoder version
-loading.py           from settings to a ``TextEncoder``: weights found, read, cut, and an adapter
-                     put on
-lora.py              what of the language model is trained: the menu, and how one dish is put on a
-                     model
-made_with.py         what a computation depends on beside its inputs: versions, processor, threads
-packaged.py          language models that come in Python packages, for machines that reach no hub
-pooling.py           token vectors to one vector, in the way the model was trained for
-signing.py           who made a generation: an Ed25519 signature of ``manifest.json``, beside it
-state_dicts.py       states within states: tensors of a part by name, under the part's own name
-weight_changes.py    how far the weights of one generation are from another's, group by group
-weights.py           where a base language model's weights come from, and their digest
+cached_layers.py    the layers that never change, run once per text
+data_parallel.py    several processes that take each training step of an encoder together
+dot_rows.py         how close items that users have had lately are to every item, remembered
+encoder.py          item text to vector: a frozen language model with a small trainable adapter
+generation.py       generation directories: writing one, and refusing a bad one before anything is
+                    changed
+gradient_cache.py   gradients of a loss over all texts of a step, the encoder's memory bounded by
+                    a chunk of them
+hotswap.py          the generations a worker holds in memory, one of them active
+item_index.py       the catalogue as vectors of one encoder version
+loading.py          from settings to a ``TextEncoder``: weights found, read, cut, and an adapter
+                    put on
+lora.py             what of the language model is trained: lora, dora, full or none, and how it is
+                    put on a model
+made_with.py        what a computation depends on beside its inputs: versions, processor, threads
+packaged.py         language models that come in Python packages, for machines that reach no hub
+pooling.py          token vectors to one vector, in the way the model was trained for
+signing.py          who made a generation: an Ed25519 signature of ``manifest.json``, beside it
+state_dicts.py      states within states: tensors of a part by name, under the part's own name
+weight_changes.py   how far the weights of one generation are from another's, group by group
+weights.py          where a base language model's weights come from, and their digest
 
 torch's CPU kernels (oneDNN) keep a compiled primitive for each shape they have met, 1,024 of
 them by default. Batches of texts come in a new shape almost every time: the trainer grew by

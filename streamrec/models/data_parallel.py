@@ -1,148 +1,142 @@
-"""Several processes that take one training step together: what travels, and who does what.
+"""Several processes that take each training step of an encoder together, as torchrun starts them.
 
 Rank 0 is the trainer as ever: it alone reads mini-batches, keeps offsets, checkpoints and
-releases. The others (``follow``) hold the same frozen model and nothing that must survive
-them: the weights to use come with every order. So N processes learn what one would, and
-offsets stay exact. Of a backward pass (``models.gradient_cache``), in this order:
+releases. What a step needs is broadcast; every rank passes its part of the texts through its
+own copy, gathers all vectors for the loss, and torch's DistributedDataParallel reduces the
+gradients while they are computed. All then step the same optimiser by the same gradients, so
+all have the same weights. N processes learn what one would.
 
-1. ``deal``: each rank gets some of the pieces, and the weights;
-2. ``vectors``: what every rank makes of its pieces;
-3. ``share``: the loss's gradient by those vectors, computed by rank 0;
-4. ``add_gradients``: each rank's gradients, added to rank 0's in the order of ranks.
+gloo, also between GPUs. ``torchrun`` starts the processes of one host and ends them all when
+one dies. A peer that dies is noticed at once (the connection breaks), one that hangs is not:
+the trainer's lease lapses then, and another trainer may take its turn.
 
-Knows pieces and gradients. Does not know the encoder's inside, losses or optimisers, nor how
-values travel (``models.distributed``).
-
-Shapes: B texts of a piece, T tokens, H hidden units, D dimensions.
+Shapes: B, U texts, D dimensions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-from streamrec.models.distributed import Alone, Group
+from streamrec.errors import GroupBroken
 from streamrec.models.encoder import TextEncoder
-from streamrec.models.gradient_pieces import Pass, Piece
+
+IDLE = timedelta(days=365)
+"""Between two steps lies as much time as the stream is silent."""
+
+Forward = Callable[[Tensor, Tensor], Tensor]
+"""Hidden states and mask to vectors (B, D): ``TextEncoder.forward``."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Order:
-    """What one rank is to do. ``weights``: of the trainable parameters, in their order."""
+class Ranks:
+    """One process alone: nothing travels."""
 
-    pieces: Mapping[int, Piece]  # by their number in the step
-    weights: Sequence[Tensor]
-    seed: int
-    bfloat16: bool
+    rank, size = 0, 1
 
+    def broadcast(self, value: Any) -> Any:
+        """What rank 0 gives; the others give None. No tensor in it may be on a GPU."""
+        return value
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Gradients:
-    """What one rank found: by each trainable parameter, by what entered each piece."""
+    def shard(self, texts: Sequence[str]) -> Sequence[str]:
+        """Our part, in order; at least one text. Too many ranks repeat the last text."""
+        size = -(-len(texts) // self.size)
+        return texts[self.rank * size : (self.rank + 1) * size] or texts[-1:]
 
-    weights: Sequence[Tensor | None]
-    entering: Mapping[int, Tensor]
+    def gather(self, own_UD: Tensor) -> tuple[Tensor, slice]:
+        """The vectors of all ranks in order, and where ours are."""
+        return own_UD, slice(None)
 
+    def data_parallel(self, encoder: TextEncoder) -> Forward:
+        """The way through the encoder; every rank calls this at the same time."""
+        return encoder.forward
 
-class Followers:
-    """The other ranks, as rank 0 sees them. Without a group there are none."""
+    def reducing(self, _forward: Forward, *, last: bool) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Around one forward and backward pass; after the ``last`` all have all gradients."""
+        return nullcontext()
 
-    def __init__(self, group: Group | None = None) -> None:
-        self._group = group or Alone()
-        self._hands: list[dict[int, Piece]] = [{}]
+    def shutdown(self) -> None:
+        """Let the other ranks end, between two steps."""
 
-    @property
-    def processes(self) -> int:
-        """Ourselves included. A step in at least as many pieces keeps all of them busy."""
-        return self._group.size
-
-    def deal(
-        self, pieces: Sequence[Piece], weights: Sequence[nn.Parameter], seed: int, bfloat16: bool
-    ) -> dict[int, Piece]:
-        """Every rank its pieces; ours are returned."""
-        size, numbered = self._group.size, list(enumerate(pieces))
-        self._hands = [dict(numbered[rank::size]) for rank in range(size)]
-        others = self._hands[1:]
-        sent = [p.detach().cpu() for p in weights] if others else []
-        orders = [
-            Order({n: _travelling(p) for n, p in hand.items()}, sent, seed, bfloat16)
-            for hand in others
-        ]
-        self._group.scatter([None, *orders])
-        return self._hands[0]
-
-    def vectors(self, own: Mapping[int, Tensor]) -> list[Tensor]:
-        """(B, D) of every piece of the step, in their order."""
-        found: dict[int, Tensor] = {}
-        for theirs in self._group.gather(own):
-            found |= theirs
-        return [found[n] for n in sorted(found)]
-
-    def share(self, gradients: Mapping[int, Tensor]) -> None:
-        """The loss's gradient by the vectors of each piece, to whoever has the piece."""
-        shares = [{n: gradients[n].clone().cpu() for n in hand} for hand in self._hands[1:]]
-        self._group.scatter([None, *shares])
-
-    def add_gradients(self, pieces: Sequence[Piece], weights: Sequence[nn.Parameter]) -> None:
-        """Wait for all; what they found is added to our parameters' and pieces' gradients."""
-        for theirs in self._group.gather(None)[1:]:
-            for parameter, gradient in zip(weights, theirs.weights, strict=True):
-                if gradient is not None:
-                    moved = gradient.to(parameter.device)
-                    parameter.grad = moved if parameter.grad is None else parameter.grad + moved
-            for n, gradient in theirs.entering.items():
-                entered = pieces[n].entering_BTH
-                torch.autograd.backward(entered, gradient.to(entered.device))
-
-    def dismiss(self) -> None:
-        """Let them end, between two steps."""
-        self._group.scatter([None] * self._group.size)
+    def close(self) -> None:
+        """After the last call."""
 
 
-def follow(group: Group, encoder: TextEncoder) -> None:
-    """What every rank but the first does, until it is dismissed: compute for rank 0.
+class TorchrunRanks(Ranks):
+    """The processes that ``torchrun`` started together. All methods raise GroupBroken.
 
-    ``encoder`` has the same frozen model and adapter method as rank 0's; it is left with the
-    weights of the last order.
-
-    Raises:
-        GroupBroken: rank 0 is gone.
+    Values are pickled: these processes are one program, and nobody else's data is read so.
     """
-    parameters = encoder.trainable_parameters()
-    while (order := group.scatter(None)) is not None:
-        _take_weights(parameters, order.weights)
-        pieces = {n: _arrived(piece, encoder.device) for n, piece in order.pieces.items()}
-        passing = Pass(encoder, pieces, order.seed, order.bfloat16)
-        group.gather({n: vectors_BD.cpu() for n, vectors_BD in passing.vectors().items()})
-        shares = group.scatter(None)
-        passing.backward({n: share_BD.to(encoder.device) for n, share_BD in shares.items()})
-        group.gather(_found(parameters, pieces))
+
+    def __init__(self) -> None:
+        """Waits until all have come; ``torchrun`` has told us who and where."""
+        with _whole():
+            distributed.init_process_group("gloo", timeout=IDLE)
+        self.rank = distributed.get_rank()
+        self.size = distributed.get_world_size()
+
+    def broadcast(self, value: Any) -> Any:
+        given = [value]
+        with _whole():
+            distributed.broadcast_object_list(given, src=0)
+        return given[0]
+
+    def gather(self, own_UD: Tensor) -> tuple[Tensor, slice]:
+        found: list[Any] = [None] * self.size
+        with _whole():
+            distributed.all_gather_object(found, own_UD.cpu())
+        before = sum(len(part) for part in found[: self.rank])
+        return torch.cat(found).to(own_UD.device), slice(before, before + len(own_UD))
+
+    def data_parallel(self, encoder: TextEncoder) -> Forward:
+        with _whole():
+            wrapped: Forward = nn.parallel.DistributedDataParallel(_Trained(encoder))
+        return wrapped
+
+    @contextmanager
+    def reducing(self, forward: Forward, *, last: bool) -> Iterator[None]:
+        assert isinstance(forward, nn.parallel.DistributedDataParallel)  # noqa: S101 - ours
+        with nullcontext() if last else forward.no_sync(), _whole():
+            yield
+
+    def shutdown(self) -> None:
+        self.broadcast(None)
+
+    def close(self) -> None:
+        distributed.destroy_process_group()
 
 
-def _take_weights(parameters: Sequence[nn.Parameter], weights: Sequence[Tensor]) -> None:
-    with torch.no_grad():
-        for parameter, weight in zip(parameters, weights, strict=True):
-            parameter.copy_(weight)
-            parameter.grad = None
+class _Trained(nn.Module):
+    """The encoder's forward pass, with the parameters that are trained and no others."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        super().__init__()
+        self._parameters_trained = nn.ParameterList(encoder.trainable_parameters())
+        self._encoder = encoder
+
+    def forward(self, hidden_BTH: Tensor, mask_BT: Tensor) -> Tensor:
+        """(B, D). The gradients' mean over the ranks shall be their sum."""
+        vectors_BD = self._encoder.forward(hidden_BTH, mask_BT)
+        if vectors_BD.requires_grad:
+            size = distributed.get_world_size()
+            vectors_BD.register_hook(lambda g_BD: g_BD * size)  # type: ignore[no-untyped-call]
+        return vectors_BD
 
 
-def _found(parameters: Sequence[nn.Parameter], pieces: Mapping[int, Piece]) -> Gradients:
-    entering = {n: piece.entering_BTH.grad for n, piece in pieces.items()}
-    return Gradients(
-        [None if p.grad is None else p.grad.cpu() for p in parameters],
-        {n: gradient.cpu() for n, gradient in entering.items() if gradient is not None},
-    )
+def joined_ranks() -> Ranks:
+    """The processes we were started with: ``torchrun``'s, or ourselves alone."""
+    return TorchrunRanks() if distributed.is_torchelastic_launched() else Ranks()
 
 
-def _travelling(piece: Piece) -> Piece:
-    """A leaf on the processor that asks for a gradient if the piece does."""
-    return _arrived(piece, torch.device("cpu"))
-
-
-def _arrived(piece: Piece, device: torch.device) -> Piece:
-    wanted = piece.entering_BTH.requires_grad
-    entering_BTH = piece.entering_BTH.detach().to(device).requires_grad_(wanted)
-    return Piece(entering_BTH, piece.mask_BT.to(device))
+@contextmanager
+def _whole() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # gloo's only kind
+        raise GroupBroken(
+            "a process that learns along has died: its own last lines say why; torchrun ends us all"
+        ) from error

@@ -189,11 +189,11 @@ class TextEncoder:
         adapter. One batch: the caller chooses its size."""
         return self._vectors(texts)
 
-    def entering(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """What enters the trained layers (B, T, H), and the mask (B, T) of what is real.
 
         Cached activations, or the embedded tokens of a model that runs whole; the caller may
-        change them. At least one text. ``onward`` makes vectors of them.
+        change them. At least one text. ``forward`` makes vectors of them.
         """
         if self._upper is not None:
             hidden_BTH, mask_BT = padded(self._base.activations(texts))
@@ -202,10 +202,10 @@ class TextEncoder:
         embed: nn.Module = self._adapted.transformer.get_input_embeddings()  # type: ignore[operator]
         return embed(ids_BT), mask_BT
 
-    def onward(self, entering_BTH: Tensor, mask_BT: Tensor) -> Tensor:
+    def forward(self, hidden_BTH: Tensor, mask_BT: Tensor) -> Tensor:
         """Unit vectors (B, D), float32, with gradients; ``embed`` in two halves."""
         model = self._upper if self._upper is not None else self._adapted.root
-        out = model(inputs_embeds=entering_BTH, attention_mask=mask_BT)
+        out = model(inputs_embeds=hidden_BTH, attention_mask=mask_BT)
         return pooled(out.last_hidden_state, mask_BT, self._base.pooling)
 
     @contextmanager

@@ -16,21 +16,20 @@ from safetensors import SafetensorError
 from streamrec.errors import EncoderUnavailable, SettingsError
 from streamrec.models.cached_layers import ActivationCache, cut, same_output
 from streamrec.models.encoder import Base, TextEncoder
-from streamrec.models.lora import adapt, problems
+from streamrec.models.lora import Adapt, adapt, problems
 from streamrec.models.pooling import default_pooling, own_pooling
 from streamrec.models.weights import find_weights
 from streamrec.settings import Adapter, EncoderSettings, Pooling
 
 SHORT_TOKENS = 128
 ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5"})
-WHOLE = frozenset({Adapter.FULL, Adapter.PREFIX})
-"""Adapters that reach every layer: nothing is left to cache."""
 
 
-def load_encoder(settings: EncoderSettings, rank: int = 0) -> TextEncoder:
+def load_encoder(settings: EncoderSettings, rank: int = 0, *, method: Adapt = adapt) -> TextEncoder:
     """The base model of the settings with a fresh adapter, ready to encode.
 
     ``rank``: of this process among those that learn together; each takes a GPU of its own.
+    ``method``: puts the adapter on.
 
     Raises:
         EncoderUnavailable: the weights cannot be found or read.
@@ -42,8 +41,8 @@ def load_encoder(settings: EncoderSettings, rank: int = 0) -> TextEncoder:
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     device = _device(settings.device, rank)
     dtype = _dtype(settings.dtype, device)
-    if settings.adapter in WHOLE:
-        dtype = torch.float32  # what is trained, or sums with it, is kept exact
+    if settings.adapter is Adapter.FULL:
+        dtype = torch.float32  # what is trained is kept exact
     weights = find_weights(settings.model)
     try:
         config = transformers.AutoConfig.from_pretrained(weights.directory, local_files_only=True)
@@ -70,7 +69,13 @@ def load_encoder(settings: EncoderSettings, rank: int = 0) -> TextEncoder:
     except (OSError, ValueError, SafetensorError) as error:
         raise EncoderUnavailable(f"{settings.model} cannot be read: {error}") from error
     return build_encoder(
-        model, tokenizer, settings, name=weights.name, digest=weights.digest, device=device
+        model,
+        tokenizer,
+        settings,
+        name=weights.name,
+        digest=weights.digest,
+        device=device,
+        method=method,
     )
 
 
@@ -82,6 +87,7 @@ def build_encoder(
     name: str,
     digest: str,
     device: torch.device | None = None,
+    method: Adapt = adapt,
 ) -> TextEncoder:
     """An encoder around a loaded transformer, which it takes over.
 
@@ -93,11 +99,11 @@ def build_encoder(
     model = model.eval().to(device)
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # ``pooling`` does its work: not computed, and never trained
-    adapted = adapt(model, settings)
+    adapted = method(model, settings)
     halves = cut(adapted.transformer, adapted.first_adapted) if adapted.first_adapted else None
     if halves is not None and not same_output(adapted.transformer, halves):
         halves = None
-    if settings.adapter is Adapter.LAST_LAYERS:
+    if adapted.root is adapted.transformer and adapted.parameters():  # its own layers are trained
         (halves.upper if halves else adapted.transformer).float()
     adapted.root.eval()  # no dropout: activations are cached and versions compared
     pooling = settings.pooling

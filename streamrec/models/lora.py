@@ -1,10 +1,7 @@
-"""What of the language model is trained: the menu, and how one dish is put on a model.
+"""What of the language model is trained: lora, dora, full or none, and how it is put on a model.
 
-Knows PEFT's methods and their limits per model family. Does not know about texts,
-pooling, caching or optimisers.
-
-Every dish begins as no change at all to the frozen model's output, except prefix tuning,
-whose prefix takes part in attention from the start.
+Other adapter methods are recipes (``streamrec.lab.recipes``): an ``Adapt`` of their own. Every
+method begins as no change at all to the frozen model's output.
 """
 
 from __future__ import annotations
@@ -12,10 +9,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import re
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +27,7 @@ from streamrec.settings import Adapter, EncoderSettings
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
-LOW_RANK = frozenset({Adapter.LORA, Adapter.DORA, Adapter.ADALORA})
-RANKED = LOW_RANK | {Adapter.PREFIX}
-TRAINED_WHOLE = frozenset({Adapter.LAST_LAYERS, Adapter.FULL})
-ADALORA_STEPS = 100_000
-"""AdaLoRA must be told how long it will train; a stream has no end, so: long."""
+LOW_RANK = frozenset({Adapter.LORA, Adapter.DORA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +39,7 @@ class Adapted:
     differs from the frozen model (the number of layers if none does).
     """
 
-    adapter: Adapter
+    method: str
     root: Any
     transformer: nn.Module
     first_adapted: int
@@ -62,7 +54,7 @@ class Adapted:
 
     def state(self) -> dict[str, Tensor]:
         """Copies of the trainable tensors, named as in ``adapter_model.safetensors``."""
-        return {name: tensor.clone() for name, tensor in self._named().items()}
+        return {name: tensor.clone() for name, tensor in self.live().items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take these weights.
@@ -71,7 +63,7 @@ class Adapted:
             GenerationRefused: names or shapes differ, or a value is not finite; nothing
                 has changed then.
         """
-        mine = self._named()
+        mine = self.live()
         check_tensors(state, {name: tuple(tensor.shape) for name, tensor in mine.items()})
         with torch.no_grad():
             for name, tensor in mine.items():
@@ -83,7 +75,7 @@ class Adapted:
         tensors = [*self.root.parameters(), *self.root.buffers()]
         shared = {id(t): t for t in tensors if id(t) not in trainable}
         root = copy.deepcopy(self.root, memo=dict(shared))
-        return Adapted(self.adapter, root, _inside(root), self.first_adapted, self.signature)
+        return replace(self, root=root, transformer=inside(root))
 
     def save(self, directory: Path, base_name: str) -> None:
         """``adapter_config.json`` and ``adapter_model.safetensors``, as PEFT lays them out."""
@@ -94,7 +86,7 @@ class Adapted:
             config.save_pretrained(str(directory))
             _in_order(directory / CONFIG_FILE)
         else:  # nothing PEFT has a name for; plain PEFT refuses it by its type
-            text = json.dumps({"peft_type": self.adapter, "base_model_name_or_path": base_name})
+            text = json.dumps({"peft_type": self.method, "base_model_name_or_path": base_name})
             (directory / CONFIG_FILE).write_text(text)
         save_file(
             {name: tensor.contiguous().cpu() for name, tensor in self.state().items()},
@@ -102,15 +94,17 @@ class Adapted:
             metadata={"format": "pt"},
         )
 
-    def _named(self) -> dict[str, Tensor]:
-        """The live trainable tensors under their names in PEFT's files."""
-        if isinstance(self.root, peft.PeftModel) and self.adapter is Adapter.PREFIX:
-            return {"prompt_embeddings": self.root.prompt_encoder["default"].embedding.weight.data}
+    def live(self) -> dict[str, Tensor]:
+        """The trainable tensors themselves under their names in PEFT's files."""
         return {
             name.replace(".default", ""): parameter.data
             for name, parameter in self.root.named_parameters()
             if parameter.requires_grad
         }
+
+
+Adapt = Callable[[Any, EncoderSettings], Adapted]
+"""Freezes a transformers model and puts an adapter on it, in place; raises SettingsError."""
 
 
 def _in_order(path: Path) -> None:
@@ -154,7 +148,6 @@ def problems(settings: EncoderSettings, config: Any) -> list[str]:
     return [
         *_larger_than_the_model(settings, config),
         *_contradictions(settings),
-        *_not_in_the_family(settings.adapter, str(config.model_type)),
     ]
 
 
@@ -175,39 +168,38 @@ def _larger_than_the_model(settings: EncoderSettings, config: Any) -> Iterator[s
 def _contradictions(settings: EncoderSettings) -> Iterator[str]:
     """Settings that mean nothing, or nothing together."""
     adapter, dropout = settings.adapter, settings.dropout
-    if adapter in TRAINED_WHOLE and settings.dtype == "bfloat16":
-        yield (
-            f"STREAMREC_ENCODER_DTYPE=bfloat16 with {adapter}: a step smaller than 1/256 of a "
-            "weight would be rounded away; use auto"
-        )
+    if adapter not in {Adapter.LORA, Adapter.DORA, Adapter.FULL, Adapter.NONE}:
+        yield f"STREAMREC_ENCODER_ADAPTER={adapter} is now: streamrec train --recipe {adapter}"
     if not 0 <= dropout < 1:
         yield f"STREAMREC_ENCODER_DROPOUT={dropout:g} is not in [0, 1)"
-    if dropout and adapter not in LOW_RANK:
-        yield (
-            f"STREAMREC_ENCODER_DROPOUT={dropout:g} with {adapter}: only lora, dora and "
-            "adalora have an input to drop"
-        )
-    if adapter not in RANKED and settings.rank != EncoderSettings().rank:
-        yield (
-            f"STREAMREC_ENCODER_RANK={settings.rank} with {adapter}: it has no rank; leave it out"
-        )
+    if adapter is Adapter.FULL:
+        yield from rounded_away(settings, adapter)
+    if adapter not in LOW_RANK:
+        yield from without_rank(settings, adapter)
 
 
-def _not_in_the_family(adapter: Adapter, family: str) -> Iterator[str]:
-    if adapter is Adapter.IA3 and not _targets(adapter, family):
-        yield f"ia3 does not know which modules to scale in {family}; use lora"
-    if adapter is Adapter.PREFIX and family not in PREFIX_FAMILIES:
+def rounded_away(settings: EncoderSettings, method: str) -> Iterator[str]:
+    """Why the model's own weights cannot be trained by this method."""
+    if settings.dtype == "bfloat16":
         yield (
-            f"prefix tuning feeds keys and values through a decoder's cache, which {family} "
-            "used as an encoder does not have; use lora"
+            f"STREAMREC_ENCODER_DTYPE=bfloat16 with {method}: a step smaller than 1/256 of a "
+            "weight would be rounded away; use auto"
         )
 
 
-PREFIX_FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gpt2"})
+def without_rank(settings: EncoderSettings, method: str) -> Iterator[str]:
+    """Which settings of low-rank adapters were changed in vain."""
+    if settings.dropout:
+        yield (
+            f"STREAMREC_ENCODER_DROPOUT={settings.dropout:g} with {method}: only lora and dora "
+            "have an input to drop"
+        )
+    if settings.rank != EncoderSettings().rank:
+        yield f"STREAMREC_ENCODER_RANK={settings.rank} with {method}: it has no rank; leave it out"
 
 
 def adapt(model: Any, settings: EncoderSettings) -> Adapted:
-    """Freeze ``model`` and put the chosen adapter on it, in place.
+    """An ``Adapt``: the method of the settings.
 
     Its random parts are drawn from a fixed seed: every process starts from the same adapter.
 
@@ -219,31 +211,33 @@ def adapt(model: Any, settings: EncoderSettings) -> Adapted:
         raise SettingsError(found)
     model.requires_grad_(False)
     layers_name, layers = layer_list(model)
-    first = len(layers) - settings.layers
     adapter = settings.adapter
     if adapter is Adapter.NONE:
         return Adapted(adapter, model, model, len(layers), adapter)
     if adapter is Adapter.FULL:
         model.requires_grad_(True)
         return Adapted(adapter, model, model, 0, adapter)
-    if adapter is Adapter.LAST_LAYERS:
-        for layer in layers[first:]:
-            layer.requires_grad_(True)
-        return Adapted(adapter, model, model, first, adapter)
-    config = _config(settings, str(model.config.model_type), layers_name, first, layers)
+    config = peft.LoraConfig(
+        **low_rank(settings, model, layers_name, layers), use_dora=adapter is Adapter.DORA
+    )
+    return put_on(model, config, settings, adapter, len(layers) - settings.layers)
+
+
+def put_on(
+    model: Any, config: Any, settings: EncoderSettings, method: str, first_adapted: int
+) -> Adapted:
+    """PEFT's ``config`` on a frozen model, its random parts from a fixed seed."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         root = peft.get_peft_model(model, config)
-        if adapter is Adapter.LORA:  # PEFT has drawn in the base's dtype: draw again, in float32
+        if method == Adapter.LORA:  # PEFT has drawn in the base's dtype: draw again, in float32
             torch.manual_seed(0)
             for module in root.modules():
                 if isinstance(module, LoraLayer):
                     module.reset_lora_parameters("default", init_lora_weights=True)
-    signature = f"{adapter} r={settings.rank} alpha={settings.alpha:g} layers={settings.layers}"
-    return Adapted(
-        adapter, root, _inside(root), 0 if adapter is Adapter.PREFIX else first, signature
-    )
+    signature = f"{method} r={settings.rank} alpha={settings.alpha:g} layers={settings.layers}"
+    return Adapted(method, root, inside(root), first_adapted, signature)
 
 
 def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
@@ -259,18 +253,10 @@ def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
     raise SettingsError([f"{type(model).__name__}: found no stack of {depth} layers to adapt"])
 
 
-def _inside(root: Any) -> nn.Module:
+def inside(root: Any) -> nn.Module:
+    """The transformer in PEFT's wrapper, if it is in one."""
     inside: nn.Module = root.get_base_model() if isinstance(root, peft.PeftModel) else root
     return inside
-
-
-def _targets(adapter: Adapter, family: str) -> list[str] | None:
-    if adapter is Adapter.IA3:
-        table = constants.TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
-    else:
-        table = constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-    names: list[str] | None = table.get(family)
-    return names
 
 
 def _linear_names(layer: nn.Module) -> list[str]:
@@ -279,37 +265,19 @@ def _linear_names(layer: nn.Module) -> list[str]:
     return sorted({name.rpartition(".")[2] for name in linear})
 
 
-def _config(
-    settings: EncoderSettings, family: str, layers_name: str, first: int, layers: nn.ModuleList
-) -> Any:
-    adapter, depth = settings.adapter, len(layers)
-    if adapter is Adapter.PREFIX:
-        return peft.PrefixTuningConfig(
-            task_type=peft.TaskType.FEATURE_EXTRACTION, num_virtual_tokens=settings.rank
-        )
-    if adapter is Adapter.IA3:
-        feedforward = constants.TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING[family]
-        where = rf".*{re.escape(layers_name)}\.({'|'.join(map(str, range(first, depth)))})\..*"
-        named = [re.escape(name) for name in _targets(adapter, family) or []]
-        inside = [re.escape(name) for name in feedforward]
-        return peft.IA3Config(
-            task_type=peft.TaskType.FEATURE_EXTRACTION,
-            target_modules=rf"{where}({'|'.join(named)})",
-            feedforward_modules=rf"{where}({'|'.join(inside)})",
-            fan_in_fan_out=family == "gpt2",
-        )
-    low_rank = {
+def low_rank(
+    settings: EncoderSettings, model: Any, layers_name: str, layers: nn.ModuleList
+) -> dict[str, Any]:
+    """What PEFT's low-rank methods want to be told."""
+    first, family = len(layers) - settings.layers, str(model.config.model_type)
+    known: Mapping[str, list[str]] = constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    return {
         "task_type": peft.TaskType.FEATURE_EXTRACTION,
-        "target_modules": _targets(adapter, family) or _linear_names(layers[first]),
-        "layers_to_transform": list(range(first, depth)),
+        "target_modules": known.get(family) or _linear_names(layers[first]),
+        "layers_to_transform": list(range(first, len(layers))),
         "layers_pattern": layers_name.rpartition(".")[2],
         "r": settings.rank,
         "lora_alpha": settings.alpha,
         "lora_dropout": settings.dropout,
         "fan_in_fan_out": family == "gpt2",
     }
-    if adapter is Adapter.ADALORA:
-        return peft.AdaLoraConfig(
-            **low_rank, init_r=settings.rank, target_r=settings.rank, total_step=ADALORA_STEPS
-        )
-    return peft.LoraConfig(**low_rank, use_dora=adapter is Adapter.DORA)

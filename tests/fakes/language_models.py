@@ -14,6 +14,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.loading import build_encoder
+from streamrec.models.lora import Adapt, adapt
 from streamrec.settings import EncoderSettings
 
 WIDTH, DEPTH = 32, 4
@@ -91,13 +92,16 @@ def save_tiny_model(family: str, directory: Path, seed: int = 0) -> Path:
     return directory
 
 
-def tiny_encoder(family: str = "bert", seed: int = 0, **settings: Any) -> TextEncoder:
+def tiny_encoder(
+    family: str = "bert", seed: int = 0, *, method: Adapt = adapt, **settings: Any
+) -> TextEncoder:
     return build_encoder(
         tiny_model(family, seed),
         WordTokenizer(),
         EncoderSettings(**settings),
         name=f"tiny-{family}",
         digest=f"{seed:064d}",
+        method=method,
     )
 
 

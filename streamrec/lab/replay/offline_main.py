@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from streamrec.errors import BadFile, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.datasets import movielens_100k
 from streamrec.infra.stores.registry_store import open_registry
+from streamrec.lab.recipes.names import Chosen, chosen
 from streamrec.lab.replay.offline import Fitted, Offline, OfflineProgress, Schedule
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.recorded_main import fold_rules, read_events, read_items
@@ -28,7 +30,7 @@ from streamrec.lab.replay.time_split import TimeSplit, time_split
 from streamrec.ports import Provenance, RegistryStore
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.model.generations import ModelGenerations
-from streamrec.tasks.ranking.model.learner import LearnerSnapshot, OnlineLearner
+from streamrec.tasks.ranking.model.learner import LearnerSnapshot, OnlineLearner, Recipe
 
 DATASETS = ("movielens-100k",)
 
@@ -48,6 +50,7 @@ class TrainPlan:
     slow_lane: bool = True
     registry: str = ""  # empty: the settings'
     limit: int = 0  # only the first so many events; 0: all
+    recipes: tuple[str, ...] = ()  # of the laboratory (``lab.recipes``)
 
 
 def run_training(
@@ -60,16 +63,18 @@ def run_training(
 
     Raises:
         BadFile: a file or a line in it cannot be used.
-        UserError: an unknown data set, a stream too short to be cut.
+        UserError: an unknown data set or recipe, a stream too short to be cut.
         EncoderUnavailable, SettingsError: the language model cannot be made.
     """
+    recipes = chosen(plan.recipes)
+    settings = replace(settings, encoder=recipes.encoder(settings.encoder))
     name, stream = _stream(settings, plan, say)
     try:
         split = time_split([event.occurred_at_ms for event in stream.events], plan.shares)
     except ValueError as error:
         raise UserError(f"--split: {error}") from None
     settings = replace(settings, trainer=replace(settings.trainer, seed=plan.seed))
-    model = load_model(settings, slow_lane=plan.slow_lane)
+    model = load_model(settings, change=partial(_way, plan, recipes), method=recipes.method)
     with closing(model.learner) as learner:
         say(f"encoding {len(stream.items):,} items …")
         learner.know(stream.items)
@@ -83,8 +88,15 @@ def run_training(
         url = plan.registry or clients.registry_url(settings)
         store = open_registry(url, settings.state_dir / "registry-cache")
         generations = model.generations({"offline": report})
-        written = _write(learner, fitted, generations, store) if fitted.best.number else None
+        written = None
+        if fitted.best.number and not recipes.own_method:
+            written = _write(learner, fitted, generations, store)
     return report | {"generation": written, "registry": url}
+
+
+def _way(plan: TrainPlan, recipes: Chosen, recipe: Recipe) -> Recipe:
+    recipe = recipes.learning(recipe)
+    return recipe if plan.slow_lane else replace(recipe, slow=None)
 
 
 def _stream(settings: Settings, plan: TrainPlan, say: Say) -> tuple[str, RecordedStream]:
@@ -121,6 +133,7 @@ def _report(name: str, split: TimeSplit, fitted: Fitted, plan: TrainPlan) -> dic
         "best_epoch": fitted.best.number,
         "stopped_early": len(epochs) <= plan.schedule.epochs,
         "seed": plan.seed,
+        "recipes": list(plan.recipes),
     }
 
 

@@ -1,4 +1,4 @@
-"""Gradient accumulation gives the gradient of one large batch, with negatives across pieces."""
+"""Gradient accumulation gives the gradient of one large batch, with negatives across chunks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from streamrec.models.encoder import TextEncoder
-from streamrec.models.gradient_cache import Piecewise
-from streamrec.models.gradient_pieces import TEXTS as FEW_TEXTS
-from streamrec.models.gradient_pieces import TOKENS, Piece
+from streamrec.models.gradient_cache import TEXTS as FEW_TEXTS
+from streamrec.models.gradient_cache import TOKENS, Chunk, GradientCache
 from streamrec.settings import Adapter
 from tests.fakes.language_models import stir, tiny_encoder
 
@@ -19,7 +18,7 @@ TEXTS = [f"word{n} word{n * 3 % 7} word{n * 5 % 11}"[: 12 + n] for n in range(10
 
 
 def in_batch(raw_UD: Tensor) -> Tensor:
-    """Every text against all others: no sum over pieces."""
+    """Every text against all others: no sum over chunks."""
     scores_UU = 5.0 * raw_UD @ raw_UD.T
     target_U = (torch.arange(len(raw_UD)) + 3) % len(raw_UD)
     return torch.nn.functional.cross_entropy(scores_UU, target_U)
@@ -32,26 +31,26 @@ def encoder_of(adapter: Adapter, **settings: object) -> TextEncoder:
 
 
 def gradients(
-    encoder: TextEncoder, pieces: int, loss: Callable[[Tensor], Tensor] = in_batch
-) -> tuple[float, list[Tensor], list[Piece]]:
+    encoder: TextEncoder, count: int, loss: Callable[[Tensor], Tensor] = in_batch
+) -> tuple[float, list[Tensor], list[Chunk]]:
     for parameter in encoder.trainable_parameters():
         parameter.grad = None
-    size = -(-len(TEXTS) // pieces)
+    size = -(-len(TEXTS) // count)
     cut = [TEXTS[start : start + size] for start in range(0, len(TEXTS), size)]
-    own = [Piece(*encoder.entering(part)) for part in cut]
-    for piece in own:
-        piece.want_gradient()
-    value = Piecewise(encoder).backward(own, loss, seed=3)
+    own = [Chunk(*encoder.hidden_states(part)) for part in cut]
+    for chunk in own:
+        chunk.want_gradient()
+    value = GradientCache(encoder).backward(own, loss, seed=3)
     grads = [p.grad.clone() for p in encoder.trainable_parameters() if p.grad is not None]
     return value, grads, own
 
 
-@pytest.mark.parametrize("adapter", [Adapter.LORA, Adapter.IA3, Adapter.FULL, Adapter.LAST_LAYERS])
-@pytest.mark.parametrize("pieces", [2, 3, 10])
-def test_pieces_add_up_to_one_large_batch(adapter: Adapter, pieces: int) -> None:
+@pytest.mark.parametrize("adapter", [Adapter.LORA, Adapter.DORA, Adapter.FULL])
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_chunks_add_up_to_one_large_batch(adapter: Adapter, count: int) -> None:
     encoder = encoder_of(adapter)
     loss, whole, _ = gradients(encoder, 1)
-    again, parts, _ = gradients(encoder, pieces)
+    again, parts, _ = gradients(encoder, count)
     assert again == pytest.approx(loss, abs=1e-5)
     assert len(parts) == len(whole) > 0
     for one, other in zip(whole, parts, strict=True):
@@ -72,7 +71,7 @@ def test_plain_accumulation_is_something_else() -> None:
     assert max(apart) > 0.1
 
 
-def test_dropout_is_the_same_in_both_passes_of_a_piece() -> None:
+def test_dropout_is_the_same_in_both_passes_of_a_chunk() -> None:
     """Else the gradient would belong to vectors that the loss has never seen."""
     encoder = encoder_of(Adapter.LORA, dropout=0.5)
     seen: list[Tensor] = []
@@ -99,15 +98,15 @@ def test_dropout_ends_with_the_step() -> None:
 @pytest.mark.parametrize("adapter", [Adapter.LORA, Adapter.FULL])
 def test_what_enters_has_a_gradient_when_wanted(adapter: Adapter) -> None:
     encoder = encoder_of(adapter)
-    _, _, pieces = gradients(encoder, 1)
-    assert pieces[0].gradient.shape == pieces[0].entering_BTH.shape
-    assert float(pieces[0].gradient.norm()) > 0
+    _, _, chunks = gradients(encoder, 1)
+    assert chunks[0].gradient.shape == chunks[0].hidden_BTH.shape
+    assert float(chunks[0].gradient.norm()) > 0
 
 
 def test_a_gradient_nobody_wanted_is_missed_aloud() -> None:
     encoder = encoder_of(Adapter.LORA)
     with pytest.raises(ValueError, match="want_gradient"):
-        Piece(*encoder.entering(TEXTS)).gradient  # noqa: B018
+        Chunk(*encoder.hidden_states(TEXTS)).gradient  # noqa: B018
 
 
 def test_halves_are_the_whole() -> None:
@@ -115,7 +114,7 @@ def test_halves_are_the_whole() -> None:
         encoder = tiny_encoder(family)
         with torch.no_grad():
             whole = encoder.embed(TEXTS)
-            halves = encoder.onward(*encoder.entering(TEXTS))
+            halves = encoder.forward(*encoder.hidden_states(TEXTS))
         torch.testing.assert_close(halves, whole, atol=1e-5, rtol=1e-4)
 
 
@@ -124,7 +123,9 @@ def test_mixed_precision_moves_in_the_same_direction() -> None:
     _, whole, _ = gradients(encoder, 1)
     for parameter in encoder.trainable_parameters():
         parameter.grad = None
-    Piecewise(encoder, bfloat16=True).backward([Piece(*encoder.entering(TEXTS))], in_batch, 3)
+    GradientCache(encoder, bfloat16=True).backward(
+        [Chunk(*encoder.hidden_states(TEXTS))], in_batch, 3
+    )
     mixed = torch.cat([p.grad.flatten() for p in encoder.trainable_parameters()])
     exact = torch.cat([grad.flatten() for grad in whole])
     assert mixed.dtype == torch.float32
@@ -136,13 +137,13 @@ def test_mixed_precision_moves_in_the_same_direction() -> None:
 def test_the_model_sees_few_shapes_and_padding_changes_no_vector(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder, shapes, onward = tiny_encoder(family), set(), TextEncoder.onward
+    encoder, shapes, forward = tiny_encoder(family), set(), TextEncoder.forward
 
-    def noting(self: TextEncoder, entering_BTH: Tensor, mask_BT: Tensor) -> Tensor:
+    def noting(self: TextEncoder, hidden_BTH: Tensor, mask_BT: Tensor) -> Tensor:
         shapes.add(tuple(mask_BT.shape))
-        return onward(self, entering_BTH, mask_BT)
+        return forward(self, hidden_BTH, mask_BT)
 
-    monkeypatch.setattr(TextEncoder, "onward", noting)
+    monkeypatch.setattr(TextEncoder, "forward", noting)
     for count in range(2, 11):
         texts, seen = TEXTS[:count], []
 
@@ -150,6 +151,6 @@ def test_the_model_sees_few_shapes_and_padding_changes_no_vector(
             seen.append(raw_UD.detach().clone())
             return in_batch(raw_UD)
 
-        Piecewise(encoder).backward([Piece(*encoder.entering(texts))], remembering, seed=3)
+        GradientCache(encoder).backward([Chunk(*encoder.hidden_states(texts))], remembering, seed=3)
         torch.testing.assert_close(seen[0], encoder.encode(texts), atol=1e-5, rtol=1e-4)
     assert shapes == {(FEW_TEXTS, TOKENS)}

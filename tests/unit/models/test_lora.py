@@ -1,4 +1,7 @@
-"""Every dish on every family: it starts as no change, it learns, it is saved and refused."""
+"""Every adapter method on every family, the recipes' too.
+
+It starts as no change, it learns, it is saved, loaded, and refused where it cannot work.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,42 @@ import pytest
 import torch
 
 from streamrec.errors import GenerationRefused, SettingsError
+from streamrec.lab.recipes import ia3, last_layers, prefix
+from streamrec.lab.recipes.names import METHODS
+from streamrec.models.encoder import TextEncoder
 from streamrec.models.loading import build_encoder
 from streamrec.settings import Adapter, EncoderSettings
 from tests.fakes.language_models import DEPTH, WIDTH, WordTokenizer, stir, tiny_encoder, tiny_model
 
 TEXTS = ["a film", "the good the bad and the ugly", "once upon a time in the west"]
 FAMILIES = ("bert", "llama", "t5", "gpt2")
-BY_PEFT = (Adapter.LORA, Adapter.DORA, Adapter.ADALORA, Adapter.IA3, Adapter.PREFIX)
+IN_THE_LOOP = ("lora", "dora", "full", "none")
+NOT_BY_PEFT = frozenset({"full", "none", "last-layers"})
 NO_PREFIX = frozenset({"bert", "t5"})
 
 COMBINATIONS = [
-    (family, adapter)
+    (family, method)
     for family in FAMILIES
-    for adapter in Adapter
-    if not (adapter is Adapter.PREFIX and family in NO_PREFIX)
+    for method in (*IN_THE_LOOP, *METHODS)
+    if not (method == "prefix" and family in NO_PREFIX)
 ]
 
 
-@pytest.mark.parametrize(("family", "adapter"), COMBINATIONS)
-def test_it_starts_as_no_change_and_then_learns(family: str, adapter: Adapter) -> None:
-    encoder = tiny_encoder(family, adapter=adapter)
+def encoder_with(method: str, family: str = "bert", **settings: object) -> TextEncoder:
+    """By a method of the loop or of the laboratory."""
+    if method in METHODS:
+        return tiny_encoder(family, method=METHODS[method].adapt, **settings)
+    return tiny_encoder(family, adapter=Adapter(method), **settings)
+
+
+@pytest.mark.parametrize(("family", "method"), COMBINATIONS)
+def test_it_starts_as_no_change_and_then_learns(family: str, method: str) -> None:
+    encoder = encoder_with(method, family)
     frozen = tiny_encoder(family, adapter=Adapter.NONE).encode(TEXTS)
-    if adapter is not Adapter.PREFIX:  # a prefix takes part in attention from the start
+    if method != "prefix":  # a prefix takes part in attention from the start
         torch.testing.assert_close(encoder.encode(TEXTS), frozen, atol=1e-6, rtol=0)
     parameters = encoder.trainable_parameters()
-    if adapter is Adapter.NONE:
+    if method == "none":
         assert parameters == []
         return
     optimiser = torch.optim.Adam(parameters, lr=0.01)
@@ -50,26 +64,26 @@ def test_it_starts_as_no_change_and_then_learns(family: str, adapter: Adapter) -
     torch.testing.assert_close(trained, encoder.embed(TEXTS).detach(), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("family", "adapter"), COMBINATIONS)
+@pytest.mark.parametrize(("family", "method"), COMBINATIONS)
 def test_saved_and_loaded_it_gives_the_same_vectors(
-    family: str, adapter: Adapter, tmp_path: Path
+    family: str, method: str, tmp_path: Path
 ) -> None:
-    encoder = tiny_encoder(family, adapter=adapter)
+    encoder = encoder_with(method, family)
     encoder.load_adapter_state(stir(encoder))
     encoder.save_adapter(tmp_path)
-    again = tiny_encoder(family, adapter=adapter)
+    again = encoder_with(method, family)
     again.load_adapter(tmp_path)
     assert again.encoder_version == encoder.encoder_version
     torch.testing.assert_close(again.encode(TEXTS), encoder.encode(TEXTS), atol=1e-6, rtol=0)
-    if adapter is not Adapter.NONE:
-        assert encoder.encoder_version != tiny_encoder(family, adapter=adapter).encoder_version
+    if method != "none":
+        assert encoder.encoder_version != encoder_with(method, family).encoder_version
 
 
 @pytest.mark.parametrize(
-    ("family", "adapter"), [pair for pair in COMBINATIONS if pair[1] in BY_PEFT]
+    ("family", "method"), [pair for pair in COMBINATIONS if pair[1] not in NOT_BY_PEFT]
 )
-def test_plain_peft_loads_it(family: str, adapter: Adapter, tmp_path: Path) -> None:
-    encoder = tiny_encoder(family, adapter=adapter)
+def test_plain_peft_loads_it(family: str, method: str, tmp_path: Path) -> None:
+    encoder = encoder_with(method, family)
     encoder.load_adapter_state(stir(encoder))
     encoder.save_adapter(tmp_path)
     plain = peft.PeftModel.from_pretrained(tiny_model(family), str(tmp_path)).eval()
@@ -93,10 +107,10 @@ def test_only_the_last_layers_change(family: str) -> None:
 
 
 def test_adapters_do_not_load_each_others_files(tmp_path: Path) -> None:
-    tiny_encoder(adapter=Adapter.LORA).save_adapter(tmp_path)
-    for other in set(Adapter) - {Adapter.LORA, Adapter.PREFIX}:
+    encoder_with("lora").save_adapter(tmp_path)
+    for other in {*IN_THE_LOOP, *METHODS} - {"lora", "prefix"}:
         with pytest.raises(GenerationRefused):
-            tiny_encoder(adapter=other).load_adapter(tmp_path)
+            encoder_with(other).load_adapter(tmp_path)
 
 
 def test_the_same_weights_with_another_alpha_are_another_version() -> None:
@@ -106,13 +120,13 @@ def test_the_same_weights_with_another_alpha_are_another_version() -> None:
 @pytest.mark.parametrize(
     ("family", "settings", "reason"),
     [
-        ("bert", {"adapter": Adapter.PREFIX}, "decoder's cache"),
-        ("t5", {"adapter": Adapter.PREFIX}, "decoder's cache"),
+        ("bert", {"method": prefix.adapt}, "decoder's cache"),
+        ("t5", {"method": prefix.adapt}, "decoder's cache"),
         ("bert", {"layers": DEPTH + 1}, f"bert has {DEPTH} layers"),
         ("bert", {"rank": WIDTH + 1}, "above the model's width"),
         ("bert", {"max_tokens": 513}, "reads 512"),
         ("bert", {"adapter": Adapter.FULL, "dtype": "bfloat16"}, "rounded away"),
-        ("llama", {"adapter": Adapter.LAST_LAYERS, "dtype": "bfloat16"}, "rounded away"),
+        ("llama", {"method": last_layers.adapt, "dtype": "bfloat16"}, "rounded away"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_reason(
@@ -131,16 +145,19 @@ def test_every_reason_is_given_at_once() -> None:
 def test_ia3_on_a_family_it_does_not_know() -> None:
     model = tiny_model("bert")
     model.config.model_type = "brand-new"
-    from streamrec.models.lora import problems
-
-    found = problems(EncoderSettings(adapter=Adapter.IA3), model.config)
-    assert any("use lora" in problem for problem in found)
+    with pytest.raises(SettingsError, match="use lora"):
+        ia3.adapt(model, EncoderSettings())
 
 
 def test_last_layers_are_trained_exactly_above_frozen_ones_in_bfloat16() -> None:
-    settings = EncoderSettings(adapter=Adapter.LAST_LAYERS, layers=2)
-    model = tiny_model("bert").to(torch.bfloat16)
-    encoder = build_encoder(model, WordTokenizer(), settings, name="tiny", digest="0")
+    encoder = build_encoder(
+        tiny_model("bert").to(torch.bfloat16),
+        WordTokenizer(),
+        EncoderSettings(layers=2),
+        name="tiny",
+        digest="0",
+        method=last_layers.adapt,
+    )
     assert {p.dtype for p in encoder.trainable_parameters()} == {torch.float32}
     assert encoder.frozen_dtype is torch.bfloat16
     assert torch.isfinite(encoder.encode(["a film", "another"])).all()

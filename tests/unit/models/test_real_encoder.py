@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 
+from streamrec.lab.recipes.names import METHODS
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.loading import load_encoder
 from streamrec.models.packaged import PACKAGES
@@ -140,9 +141,17 @@ def test_a_cache_too_small_changes_no_vector(exact: TextEncoder) -> None:
     assert starved.cached_texts == 0
 
 
-@pytest.mark.parametrize("adapter", [a for a in Adapter if a is not Adapter.PREFIX])
-def test_every_dish_starts_from_the_frozen_model(adapter: Adapter, exact: TextEncoder) -> None:
+@pytest.mark.parametrize("adapter", [Adapter.LORA, Adapter.DORA, Adapter.FULL, Adapter.NONE])
+def test_every_adapter_method_starts_from_the_frozen_model(
+    adapter: Adapter, exact: TextEncoder
+) -> None:
     encoder = load_encoder(EncoderSettings(dtype="float32", adapter=adapter))
+    torch.testing.assert_close(encoder.encode(TITLES), exact.encode(TITLES), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("recipe", ["adalora", "ia3", "last-layers"])
+def test_so_do_the_recipes_methods(recipe: str, exact: TextEncoder) -> None:
+    encoder = load_encoder(EncoderSettings(dtype="float32"), method=METHODS[recipe].adapt)
     torch.testing.assert_close(encoder.encode(TITLES), exact.encode(TITLES), atol=2e-6, rtol=0)
 
 

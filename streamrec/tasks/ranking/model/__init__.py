@@ -1,6 +1,6 @@
 """The ranker's weights: one calibrated probability from texts and live statistics.
 
-adapter_trainer.py     the slow lane: the encoder's adapter trained online, through a simple score
+adapter_trainer.py     the encoder's adapter trained online, through a simple score
 config.py              from settings to a recipe of learning, or every reason why there is none
 encoder_rollout.py     one encoder version after another: trained aside, indexed aside, tried,
                        then taken or not
@@ -8,12 +8,10 @@ generations.py         weight files to finished generations, and finished genera
                        of examples
 head.py                the head: one score from similarities and statistics, and a probability
                        from the score
-head_trainer.py        the fast lane: the head trained online, in milliseconds, on a CPU or a GPU
+head_trainer.py        the head trained online, in milliseconds, on a CPU or a GPU
 learner.py             the weights being trained, both lanes, and everything needed to resume
 learner_files.py       A learner's files: its tensors by name, and the catalogue they are numbered
                        by
-losses.py              losses over lists of candidates, one accepted or more in each
-optimisers.py          the optimisers on the menu, and what of them a checkpoint keeps
 parts.py               A score taken apart by groups of inputs, so that the parts sum to the score
 publication.py         an encoder version on its way: its index is built aside while learning goes
                        on

@@ -1,8 +1,7 @@
-"""The slow lane: the encoder's adapter trained online, through a simple score.
+"""The encoder's adapter trained online, through a simple score.
 
-Knows one encoder in training and what it learns from remembered examples. Does not know the
-head: trained through it, the adapter was worse (docs/adr/0035). It is not served; the
-learner publishes a copy of its weights now and then (``published``).
+Learns from replayed examples, not through the head: trained through it, the adapter was worse
+(docs/adr/0035). It is not served; a copy of its weights is published now and then (``published``).
 
 score(user, item) = scale × cosine(user, item) + weight × popularity, the user being the
 decayed mean of the vectors of the last few accepted items; softmax over an example's own
@@ -10,59 +9,72 @@ candidates and what the others of the batch accepted.
 
 A step, in order:
 
-1. Texts of all its items, as they are or shuffled; what the frozen layers make of them;
-   tokens hidden at random (``lab.ablations.regularisers``).
-2. Gradients of the loss (``models.gradient_cache``): in one piece, or in several.
-3. With FGM, gradients of the loss on perturbed embeddings, added.
+1. The training pairs of its examples. Where several processes train (``models.data_parallel``),
+   each gets all of them and takes the rest of the step.
+2. The texts of its items, and what the frozen layers make of them, in chunks.
+3. Gradients of the loss (``models.gradient_cache``).
 4. The pull to the published weights; clipping; one optimiser step.
 
-What is random in a step follows from the seed and the step's number.
+What the laboratory's recipes do otherwise (``streamrec.lab.recipes``) are the functions at the
+end of ``AdapterRecipe``. What is random in a step follows from the seed and the step's number.
 
 Legend: B examples, H history items, U distinct items of a batch, D dimensions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from streamrec.core.events import Item
 from streamrec.core.examples import ExampleKind
-from streamrec.lab.ablations.regularisers import (
-    adversarial,
-    hidden_tokens,
-    mean_state,
-    shuffled_text,
-)
-from streamrec.models.data_parallel import Followers
+from streamrec.models.data_parallel import Ranks
 from streamrec.models.encoder import TextEncoder
-from streamrec.models.gradient_cache import Piecewise
-from streamrec.models.gradient_pieces import Piece
+from streamrec.models.gradient_cache import Chunk, GradientCache
 from streamrec.models.item_index import centred, item_text
 from streamrec.models.state_dicts import named, under
-from streamrec.settings import Optimiser
 from streamrec.tasks.ranking.features import FEATURES
 from streamrec.tasks.ranking.model.head import KINDS
-from streamrec.tasks.ranking.model.optimisers import (
-    RATES,
-    load_optimiser_state,
-    make_optimiser,
-    optimiser_state,
-)
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
+LEARNING_RATE = 2e-4
+"""Of AdamW, where the settings name none."""
+
 _POPULARITY = FEATURES.index("accepts_5000ev")
+
+Backward = Callable[[Sequence[Chunk]], float]
+"""Adds gradients; the loss."""
+
+
+def adamw(parameters: Iterable[nn.Parameter], recipe: AdapterRecipe) -> torch.optim.Optimizer:
+    """Loshchilov & Hutter 2019."""
+    return torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def plain_text(item: Item, _drawn: Generator) -> str:
+    """The text as it is."""
+    return item_text(item)
+
+
+def one_pass(chunks: Sequence[Chunk], backward: Backward, _drawn: Generator) -> float:
+    """One backward pass, of the chunks as they are."""
+    return backward(chunks)
+
+
+def as_they_are() -> Callable[[TextEncoder], TextEncoder]:
+    """Publish a frozen copy of the weights."""
+    return TextEncoder.with_adapter
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterRecipe:
     """How the adapter is trained; a step costs about ``examples`` × (history + 2) texts."""
 
-    learning_rate: float = RATES[Optimiser.ADAMW]
+    learning_rate: float = LEARNING_RATE
     score_rate: float = 1e-2  # of scale and weight
     examples: int = 16  # per step, half of them fresh
     history: int = 5
@@ -73,43 +85,62 @@ class AdapterRecipe:
     decay: float = 0.8  # of a history item's weight, per newer one
     first_publish: int = 64  # steps until the first encoder version: it has most to gain
     publish_steps: int = 128  # then one whenever the steps are a multiple of this
-    optimiser: Optimiser = Optimiser.ADAMW
     weight_decay: float = 0.0
-    pieces: int = 1  # in which a step's texts pass the encoder
+    chunks: int = 1  # in which a process' texts of a step pass the encoder
     bfloat16: bool = False  # mixed precision of the trained layers
-    hide_tokens: float = 0.0
-    shuffle_text: bool = False
-    fgm: float = 0.0
-    average: int = 1  # recent published states whose mean is published
     seed: int = 0
+    # what a recipe of the laboratory may do otherwise
+    make_optimiser: Callable[[Iterable[nn.Parameter], AdapterRecipe], torch.optim.Optimizer] = adamw
+    text_of: Callable[[Item, Generator], str] = plain_text
+    pass_chunks: Callable[[Sequence[Chunk], Backward, Generator], float] = one_pass
+    publisher: Callable[[], Callable[[TextEncoder], TextEncoder]] = as_they_are
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPair:
+    """What one example teaches."""
+
+    history: tuple[int, ...]  # catalogue rows, newest first
+    target: int
+    refused: tuple[int, ...]
+    popularity: Mapping[int, float]
+    impression: bool
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        return (*self.history, self.target, *self.refused)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdapterStep:
+    """All that a process needs to take a step: the same one as the others."""
+
+    pairs: Sequence[TrainingPair]
+    rows: Sequence[int]  # of the catalogue, U of them
+    items: Sequence[Item]  # of these rows
+    centre_D: Tensor
+    state: Mapping[str, Tensor] | None  # of the trainer before the step, where it is news
 
 
 class AdapterTrainer:
     """An adapter in training."""
 
     def __init__(
-        self, encoder: TextEncoder, recipe: AdapterRecipe, followers: Followers | None = None
+        self, encoder: TextEncoder, recipe: AdapterRecipe, ranks: Ranks | None = None
     ) -> None:
         """``encoder`` is the published one; what is trained is a copy of its adapter."""
         self._recipe = recipe
         self._encoder = encoder.with_adapter()
-        followers = followers or Followers()
-        self._piecewise = Piecewise(self._encoder, bfloat16=recipe.bfloat16, followers=followers)
-        self._cuts = recipe.pieces * followers.processes
+        self._ranks = ranks or Ranks()
+        self._cache: GradientCache | None = None  # None: the other ranks do not know our weights
         self.steps = 0
         self._anchor = self._copied()
-        self._recent: list[dict[str, Tensor]] = []  # published states, newest last
+        self._publish = recipe.publisher()
         self._log_scale = nn.Parameter(torch.tensor(2.0))
         self._popularity = nn.Parameter(torch.tensor(0.5))
-        self._optimiser = make_optimiser(
-            recipe.optimiser,
-            self._encoder.trainable_parameters(),
-            recipe.learning_rate,
-            recipe.weight_decay,
-        )
-        self._score_optimiser = make_optimiser(
-            Optimiser.ADAMW, [self._log_scale, self._popularity], recipe.score_rate, 0.0
-        )
+        self._optimiser = recipe.make_optimiser(self._encoder.trainable_parameters(), recipe)
+        score = [self._log_scale, self._popularity]
+        self._score_optimiser = torch.optim.AdamW(score, recipe.score_rate, weight_decay=0.0)
 
     @property
     def due(self) -> bool:
@@ -127,16 +158,9 @@ class AdapterTrainer:
         return min(ahead, first - self.steps) if self.steps < first else ahead
 
     def published(self) -> TextEncoder:
-        """A frozen copy of the weights as they are, or of their mean with the ones before.
-
-        The weights as they are become the proximal anchor.
-        """
+        """The encoder to be tried next. The weights as they are become the proximal anchor."""
         self._anchor = self._copied()
-        if self._recipe.average == 1:
-            return self._encoder.with_adapter()
-        self._recent.append(self._encoder.adapter_state())
-        del self._recent[: -self._recipe.average]
-        return self._encoder.with_adapter(mean_state(self._recent))
+        return self._publish(self._encoder)
 
     def step(
         self,
@@ -151,48 +175,51 @@ class AdapterTrainer:
         """
         half = self._recipe.examples // 2
         examples = _useful(fresh, half) + _useful(replayed, self._recipe.examples - half)
-        training_pairs = [self._lesson(example) for example in examples]
-        if len(training_pairs) < 2:
+        pairs = [self._pair(example) for example in examples]
+        if len(pairs) < 2:
             return None
+        rows = sorted({row for pair in pairs for row in pair.rows})
+        step = AdapterStep(pairs, rows, items(rows), centre_D.cpu(), self._news())
+        return self.take(self._ranks.broadcast(step))
+
+    def take(self, step: AdapterStep) -> float:
+        """Steps 2 to 4 of the module's docstring; every rank takes the same ones. The loss."""
+        if step.state is not None:
+            self.load_state(step.state)
+        if self._cache is None:
+            self._cache = GradientCache(
+                self._encoder, bfloat16=self._recipe.bfloat16, ranks=self._ranks
+            )
         self.steps += 1
         for optimiser in (self._optimiser, self._score_optimiser):
             optimiser.zero_grad(set_to_none=True)
-        rows = sorted({row for lesson in training_pairs for row in lesson.rows})
-        pieces = self._pieces(items(rows))
-        softmax = self._softmax(training_pairs, rows, centre_D)
-        loss = self._piecewise.backward(pieces, softmax, self._step_seed)
-        if self._recipe.fgm:
-            self._piecewise.backward(self._perturbed(pieces), softmax, self._step_seed)
+        seed = self._recipe.seed * 1_000_003 + self.steps
+        drawn = torch.Generator().manual_seed(seed)
+        softmax, cache = self._softmax(step), self._cache
+        loss = self._recipe.pass_chunks(
+            self._chunks(step.items, drawn),
+            lambda chunks: cache.backward(chunks, softmax, seed),
+            drawn,
+        )
         self._move()
         return loss
 
-    @property
-    def _step_seed(self) -> int:
-        return self._recipe.seed * 1_000_003 + self.steps
+    def _news(self) -> Mapping[str, Tensor] | None:
+        """Our state, where other ranks have not seen it."""
+        if self._cache is not None or self._ranks.size == 1:
+            return None
+        return {name: tensor.cpu() for name, tensor in self.state().items()}
 
     def _copied(self) -> list[Tensor]:
         return [p.detach().clone() for p in self._encoder.trainable_parameters()]
 
-    def _pieces(self, items: Sequence[Item]) -> list[Piece]:
-        """What enters the trained layers, in as many pieces as the recipe says per process."""
-        recipe, drawn = self._recipe, torch.Generator().manual_seed(self._step_seed)
-        texts = [
-            shuffled_text(item, drawn) if recipe.shuffle_text else item_text(item) for item in items
-        ]
-        size = -(-len(texts) // self._cuts)
-        pieces = []
-        for start in range(0, len(texts), size):
-            entering, mask = self._encoder.entering(texts[start : start + size])
-            piece = Piece(*hidden_tokens(entering, mask, recipe.hide_tokens, drawn))
-            if recipe.fgm:
-                piece.want_gradient()
-            pieces.append(piece)
-        return pieces
-
-    def _perturbed(self, pieces: Sequence[Piece]) -> list[Piece]:
+    def _chunks(self, items: Sequence[Item], drawn: Generator) -> list[Chunk]:
+        """What enters the trained layers in this process."""
+        texts = self._ranks.shard([self._recipe.text_of(item, drawn) for item in items])
+        size = -(-len(texts) // self._recipe.chunks)
         return [
-            Piece(adversarial(p.entering_BTH.detach(), p.gradient, self._recipe.fgm), p.mask_BT)
-            for p in pieces
+            Chunk(*self._encoder.hidden_states(texts[start : start + size]))
+            for start in range(0, len(texts), size)
         ]
 
     def _move(self) -> None:
@@ -209,7 +236,7 @@ class AdapterTrainer:
         self._optimiser.step()
         self._score_optimiser.step()
 
-    def _lesson(self, example: ReplayBatch) -> _Lesson:
+    def _pair(self, example: ReplayBatch) -> TrainingPair:
         """Rows of one example (batch of one): history, what was accepted, what was not."""
         accepted = example.labels[0] > 0
         shown = example.mask[0] & ~accepted & (example.rows[0] >= 0)
@@ -221,7 +248,7 @@ class AdapterTrainer:
             int(example.rows[0, c]): float(example.inputs[0, c, _POPULARITY])
             for c in [target, *refused.tolist()]
         }
-        return _Lesson(
+        return TrainingPair(
             tuple(history[: self._recipe.history]),
             int(example.rows[0, target]),
             tuple(int(example.rows[0, c]) for c in refused),
@@ -229,28 +256,27 @@ class AdapterTrainer:
             impression,
         )
 
-    def _softmax(
-        self, training_pairs: Sequence[_Lesson], rows: Sequence[int], centre_D: Tensor
-    ) -> Callable[[Tensor], Tensor]:
-        """The loss as a function of the raw vectors (U, D) of ``rows``."""
+    def _softmax(self, step: AdapterStep) -> Callable[[Tensor], Tensor]:
+        """The loss as a function of the raw vectors (U, D) of the step's rows."""
+        pairs, rows = step.pairs, step.rows
         place = {row: u for u, row in enumerate(rows)}
         popularity_U = torch.zeros(len(rows))
-        for lesson in training_pairs:
-            for row, value in lesson.popularity.items():
+        for pair in pairs:
+            for row, value in pair.popularity.items():
                 popularity_U[place[row]] = value
-        history_BU, allowed_BU = torch.zeros(2, len(training_pairs), len(rows))
-        targets = {lesson.target for lesson in training_pairs if not lesson.impression}
-        for b, lesson in enumerate(training_pairs):
-            for age, row in enumerate(lesson.history):
+        history_BU, allowed_BU = torch.zeros(2, len(pairs), len(rows))
+        targets = {pair.target for pair in pairs if not pair.impression}
+        for b, pair in enumerate(pairs):
+            for age, row in enumerate(pair.history):
                 history_BU[b, place[row]] += self._recipe.decay**age
-            others = () if lesson.impression else targets - set(lesson.history)
-            for row in {lesson.target, *lesson.refused, *others}:
+            others = () if pair.impression else targets - set(pair.history)
+            for row in {pair.target, *pair.refused, *others}:
                 allowed_BU[b, place[row]] = 1.0
-        target_B = torch.tensor([place[lesson.target] for lesson in training_pairs])
+        target_B = torch.tensor([place[pair.target] for pair in pairs])
 
         def loss(raw_UD: Tensor) -> Tensor:
             on = raw_UD.device
-            vectors_UD = centred(raw_UD, centre_D.to(on))
+            vectors_UD = centred(raw_UD[: len(rows)], step.centre_D.to(on))
             users_BD = functional.normalize(history_BU.to(on) @ vectors_UD, dim=-1)
             scores_BU = self._log_scale.exp() * users_BD @ vectors_UD.T
             scores_BU = scores_BU + self._popularity * popularity_U.to(on)
@@ -262,8 +288,6 @@ class AdapterTrainer:
     def state(self) -> dict[str, Tensor]:
         state = named("adapter", self._encoder.adapter_state())
         state |= {f"anchor.{n}": a for n, a in enumerate(self._anchor)}
-        for n, recent in enumerate(self._recent):
-            state |= named(f"recent.{n}", recent)
         state |= named("optimiser", optimiser_state(self._optimiser))
         state |= named("score_optimiser", optimiser_state(self._score_optimiser))
         both = torch.stack([self._log_scale.detach(), self._popularity.detach()])
@@ -275,28 +299,13 @@ class AdapterTrainer:
         self._anchor = [
             state[f"anchor.{n}"].to(own.device, copy=True) for n, own in enumerate(self._anchor)
         ]
-        published = range(sum(1 for name in state if name.startswith("recent.")))
-        recent = (under(f"recent.{n}", state) for n in published)
-        self._recent = [weights for weights in recent if weights]
         with torch.no_grad():
             self._log_scale.copy_(state["score"][0])
             self._popularity.copy_(state["score"][1])
         self.steps = int(state["steps"])
         load_optimiser_state(self._optimiser, under("optimiser", state))
         load_optimiser_state(self._score_optimiser, under("score_optimiser", state))
-
-
-@dataclass(frozen=True, slots=True)
-class _Lesson:
-    history: tuple[int, ...]  # catalogue rows, newest first
-    target: int
-    refused: tuple[int, ...]
-    popularity: Mapping[int, float]
-    impression: bool
-
-    @property
-    def rows(self) -> tuple[int, ...]:
-        return (*self.history, self.target, *self.refused)
+        self._cache = None
 
 
 def _useful(examples: ReplayBatch, count: int) -> list[ReplayBatch]:
@@ -305,3 +314,37 @@ def _useful(examples: ReplayBatch, count: int) -> list[ReplayBatch]:
     useful = (examples.history >= 0).any(1) & known.any(1) & (examples.mask.sum(1) > 1)
     chosen = torch.nonzero(useful).flatten().tolist()[-count:]
     return [examples[slice(b, b + 1)] for b in chosen]
+
+
+def follow(encoder: TextEncoder, recipe: AdapterRecipe, ranks: Ranks) -> TextEncoder:
+    """What every rank but the first does until its shutdown: take its steps with it.
+
+    Returns the encoder as trained. Raises GroupBroken when rank 0 is gone.
+    """
+    trainer: AdapterTrainer | None = None
+    while (step := ranks.broadcast(None)) is not None:
+        trainer = trainer or AdapterTrainer(encoder, recipe, ranks)
+        trainer.take(step)
+    return encoder if trainer is None else trainer.published()
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Its moments, flat and named ``<parameter number>.<slot>``."""
+    return {
+        f"{number}.{slot}": value
+        for number, slots in optimiser.state_dict()["state"].items()
+        for slot, value in slots.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_optimiser_state(optimiser: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    """Take what ``optimiser_state`` gave. Raises RuntimeError when that was another kind's."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        number, _, slot = name.partition(".")
+        slots.setdefault(int(number), {})[slot] = value
+    moments = {name for values in slots.values() for name in values}
+    if isinstance(optimiser, torch.optim.AdamW) and moments - {"step", "exp_avg", "exp_avg_sq"}:
+        raise RuntimeError(f"moments of another optimiser than AdamW: {sorted(moments)}")
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": slots})

@@ -1,7 +1,7 @@
 """From settings to a recipe of learning, or every reason why there is none.
 
 Knows which settings of learning exclude each other. Does not know how a step is taken, nor
-which adapter fits which model (``peft_menu.problems``).
+which adapter fits which model (``models.lora.problems``).
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from streamrec.errors import SettingsError
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.loading import native_bfloat16
 from streamrec.settings import Adapter, LearningSettings, Precision, Settings
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.adapter_trainer import LEARNING_RATE, AdapterRecipe
 from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
 from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
 from streamrec.tasks.ranking.model.learner import Recipe
-from streamrec.tasks.ranking.model.optimisers import RATES
 from streamrec.tasks.ranking.quota import QuotaRules
 
 PREFIX = "STREAMREC_LEARNING_"
@@ -33,29 +32,18 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
         raise SettingsError(found)
     learning = settings.learning
     slow = AdapterRecipe(
-        learning_rate=learning.rate or RATES[learning.optimiser],
+        learning_rate=learning.rate or LEARNING_RATE,
         examples=learning.examples,
         clip_norm=learning.clip_norm,
-        optimiser=learning.optimiser,
         weight_decay=learning.weight_decay,
-        pieces=learning.accumulate,
+        chunks=learning.accumulate,
         bfloat16=learning.precision is Precision.BFLOAT16,
-        hide_tokens=learning.hide_tokens,
-        shuffle_text=learning.shuffle_text,
-        fgm=learning.fgm,
-        average=learning.average,
         seed=settings.trainer.seed,
     )
     trainer = settings.trainer
     quota = QuotaRules(trainer.quota_window, trainer.quota_user_share, trainer.quota_item_share)
     head = settings.head
-    fast = HeadRecipe(
-        learning_rate=head.rate,
-        proximal=head.proximal,
-        proximal_kl=head.proximal_kl,
-        cycle_steps=head.cycle_steps,
-        judged_steps=head.judged_steps,
-    )
+    fast = HeadRecipe(learning_rate=head.rate)
     return replace(
         Recipe(),
         replayed=head.replayed,
@@ -72,13 +60,6 @@ def problems(settings: Settings, *, native: bool) -> list[str]:
     """Why these settings of learning cannot work; ``native``: the device multiplies bfloat16."""
     learning, adapter = settings.learning, settings.encoder.adapter
     found = []
-    if not 0 <= learning.hide_tokens < 1:
-        found.append(f"{PREFIX}HIDE_TOKENS={learning.hide_tokens:g} is not in [0, 1)")
-    if learning.fgm >= 1:
-        found.append(
-            f"{PREFIX}FGM={learning.fgm:g} would perturb embeddings by more than themselves; "
-            "0.01 to 0.1 is usual"
-        )
     if learning.precision is Precision.BFLOAT16 and not native:
         found.append(
             f"{PREFIX}PRECISION=bfloat16, but this device does not multiply it; emulated, it is "

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from streamrec.core.events import Item
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.models.data_parallel import Followers
+from streamrec.models.data_parallel import Ranks
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.state_dicts import named, under
@@ -65,9 +65,9 @@ class EncoderRollout:
         recipe: AdapterRecipe,
         schedule: RolloutSchedule,
         catalogue: Catalogue,
-        followers: Followers | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
-        self.lane = AdapterTrainer(encoder, recipe, followers)
+        self.lane = AdapterTrainer(encoder, recipe, ranks)
         self._timetable = schedule
         self._catalogue = catalogue
         self._coming: Publication | None = None

@@ -1,7 +1,6 @@
-"""The fast lane: the head trained online, in milliseconds, on a CPU or a GPU.
+"""The head trained online, in milliseconds, on a CPU or a GPU.
 
-Knows the losses, the optimiser, the running standardisation and the averaged weights. Does
-not know where inputs come from, nor the encoder.
+Knows the losses, the optimiser, the running standardisation and the averaged weights.
 
 Losses of a batch of examples:
 
@@ -9,9 +8,10 @@ Losses of a batch of examples:
   sampled by popularity do not teach that popular items are bad (Bengio & Senécal 2008); the
   accepted item is in the list for certain, so its own log_q is 0;
 - *calibration*: binary cross-entropy of accept / not accept through the Platt layer, on the
-  detached score;
-- *proximal*, where the recipe asks for it: the squared distance to the served weights, or the
-  divergence of the served head's order from the trained one's (``proximal_kl``).
+  detached score.
+
+What the laboratory's recipes do otherwise (``streamrec.lab.recipes``) are the functions at the
+end of ``HeadRecipe``.
 
 Legend: B examples, C candidates, D inputs.
 """
@@ -19,8 +19,7 @@ Legend: B examples, C candidates, D inputs.
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -28,15 +27,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from streamrec.core.examples import ExampleKind
-from streamrec.lab.ablations.early_stopping import EarlyStopping
 from streamrec.models.state_dicts import named, under
 from streamrec.tasks.ranking.model.head import INPUTS, KINDS, Head
-from streamrec.tasks.ranking.model.losses import divergence, listwise
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 MOMENT_EXAMPLES = 2_000.0
 """The running standardisation forgets over this many examples, once it has seen them."""
 LEAST_DEVIATION = 1e-2
+
+
+def warmed_up(recipe: HeadRecipe, step: int) -> float:
+    """Learning rate of a step (from 1): it rises once, then stays."""
+    return recipe.learning_rate * min(1.0, step / recipe.warmup_steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,12 @@ class HeadRecipe:
     warmup_steps: int = 20
     clip_norm: float = 1.0
     averaging: float = 0.98  # of the served weights, per step
-    proximal: float = 0.0  # × squared distance of the score's weights to the served ones
-    proximal_kl: float = 0.0  # × KL(served ‖ trained) of an example's candidates
-    cycle_steps: int = 0  # the rate falls to ``cycle_floor`` and starts again; 0: it stays
-    cycle_floor: float = 0.1
-    judged_steps: int = 0  # early stopping: go back if not better on fresh examples; 0: never
     inputs: tuple[str, ...] = INPUTS  # others are ignored: ablations and baselines
     hidden: bool = True  # False: the linear part alone is learned
+    # what a recipe of the laboratory may do otherwise
+    rate_at: Callable[[HeadRecipe, int], float] = warmed_up
+    more_loss: Callable[[HeadTrainer, Tensor, ReplayBatch], Tensor] | None = None
+    watcher: Callable[[HeadTrainer], Callable[[ReplayBatch], None]] | None = None
 
 
 class HeadTrainer:
@@ -69,7 +70,7 @@ class HeadTrainer:
         self.averaged = copy.deepcopy(self.head).requires_grad_(False)
         self.steps = 0
         self.kinds_seen = torch.zeros(len(KINDS))
-        self._trial = EarlyStopping(recipe.judged_steps, self.averaged)
+        self._watch = recipe.watcher(self) if recipe.watcher else None
         self._moments = torch.zeros(3, self.head.linear_D.numel())  # sums: 1, x, x²
         self._optimiser = torch.optim.AdamW(
             [
@@ -84,9 +85,9 @@ class HeadTrainer:
         )
 
     def observe(self, fresh: ReplayBatch) -> None:
-        """Fresh examples judge what is served, then move standardisation and mix of kinds."""
-        if self._recipe.judged_steps and self._trial.failed(self.averaged, fresh):
-            self._go_back()
+        """Fresh examples move standardisation and mix of kinds, before they are learned."""
+        if self._watch is not None:
+            self._watch(fresh)
         self.kinds_seen += torch.bincount(fresh.kind, minlength=len(KINDS))
         share = 1.0 / fresh.mask.sum(1, keepdim=True).clamp(min=1)
         weights_BC = fresh.mask * share * fresh.weight[:, None]  # an example counts as its weight
@@ -110,14 +111,14 @@ class HeadTrainer:
     def step(self, batch: ReplayBatch) -> dict[str, float]:
         """One optimiser step; the mean losses by name."""
         self.steps += 1
-        self._optimiser.param_groups[0]["lr"] = rate(self._recipe, self.steps)
+        self._optimiser.param_groups[0]["lr"] = self._recipe.rate_at(self._recipe, self.steps)
         scores_BC = self.head(batch.inputs)
         losses = {
             "listwise": listwise(scores_BC, batch),
             "calibration": self._calibration(scores_BC.detach(), batch),
         }
-        if self._recipe.proximal or self._recipe.proximal_kl:
-            losses["proximal"] = self._proximal(scores_BC, batch)
+        if self._recipe.more_loss is not None:
+            losses["recipe"] = self._recipe.more_loss(self, scores_BC, batch)
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
         torch.nn.utils.clip_grad_norm_(self.head.parameters(), self._recipe.clip_norm)
@@ -140,7 +141,7 @@ class HeadTrainer:
         self.kinds_seen[int(self.head.served_kind)] = 1.0
 
     def copied(self) -> HeadTrainer:
-        """Another lane that would go on exactly as this one."""
+        """Another trainer that would go on exactly as this one; a recipe's watcher begins anew."""
         copied = HeadTrainer(self._recipe, torch.Generator())
         copied.load_state({name: value.clone() for name, value in self.state().items()})
         return copied
@@ -162,23 +163,6 @@ class HeadTrainer:
         )
         weights_BC = batch.mask * batch.weight[:, None]
         return (losses_BC * weights_BC).sum() / weights_BC.sum().clamp(min=1)
-
-    def _proximal(self, scores_BC: Tensor, batch: ReplayBatch) -> Tensor:
-        """Pulls towards the served weights, the champion's in all but name."""
-        pairs = zip(self.head.score_parameters(), self.averaged.score_parameters(), strict=True)
-        distance = torch.stack([(p - a).pow(2).sum() for p, a in pairs]).sum()
-        loss = self._recipe.proximal * distance
-        if self._recipe.proximal_kl:
-            with torch.no_grad():
-                served_BC = self.averaged(batch.inputs)
-            loss = loss + self._recipe.proximal_kl * divergence(served_BC, scores_BC, batch)
-        return loss
-
-    @torch.no_grad()
-    def _go_back(self) -> None:
-        for head in (self.head, self.averaged):
-            for now, then in zip(head.parameters(), self._trial.champion.parameters(), strict=True):
-                now.copy_(then)
 
     @torch.no_grad()
     def _confine(self) -> None:
@@ -202,7 +186,6 @@ class HeadTrainer:
         state |= named("averaged", self.averaged.state_dict())
         for number, slots in self._optimiser.state_dict()["state"].items():
             state |= named(f"optimiser.{number}", slots)
-        state |= named("trial", self._trial.state())
         counts = torch.tensor([self.steps])
         return state | {"moments": self._moments, "kinds_seen": self.kinds_seen, "steps": counts}
 
@@ -212,7 +195,6 @@ class HeadTrainer:
         self.averaged.load_state_dict(under("averaged", state))
         self._moments, self.kinds_seen = state["moments"], state["kinds_seen"]
         self.steps = int(state["steps"])
-        self._trial.load_state(under("trial", state))
         slots: dict[int, dict[str, Tensor]] = {}
         for name, value in under("optimiser", state).items():
             number, _, slot = name.partition(".")
@@ -221,12 +203,17 @@ class HeadTrainer:
         self._optimiser.load_state_dict(whole | {"state": slots})
 
 
-def rate(recipe: HeadRecipe, step: int) -> float:
-    """Learning rate of a step (from 1): warm-up once, then cosine cycles (Loshchilov & Hutter
-    2017) where the recipe has them."""
-    warm = min(1.0, step / recipe.warmup_steps)
-    if not recipe.cycle_steps:
-        return recipe.learning_rate * warm
-    part = (step - 1) % recipe.cycle_steps / recipe.cycle_steps
-    falling = 0.5 * (1.0 + math.cos(math.pi * part))
-    return recipe.learning_rate * warm * (recipe.cycle_floor + (1 - recipe.cycle_floor) * falling)
+def listwise(scores_BC: Tensor, batch: ReplayBatch) -> Tensor:
+    """Mean softmax cross-entropy over examples that have both labels, by their weight; 0 when
+    none has."""
+    losses_B, weights_B = listwise_losses(scores_BC, batch)
+    return (losses_B * weights_B).sum() / weights_B.sum().clamp(min=1)
+
+
+def listwise_losses(scores_BC: Tensor, batch: ReplayBatch) -> tuple[Tensor, Tensor]:
+    """Of each example its softmax cross-entropy, and what it weighs: 0 without both labels."""
+    logits_BC = (scores_BC - batch.log_q).masked_fill(~batch.mask, -1e4)
+    positives_B = batch.labels.sum(1)
+    useful_B = (positives_B > 0) & (positives_B < batch.mask.sum(1))
+    losses_B = -(logits_BC.log_softmax(1) * batch.labels).sum(1) / positives_B.clamp(min=1)
+    return losses_B, useful_B * batch.weight

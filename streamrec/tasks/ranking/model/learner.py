@@ -23,7 +23,7 @@ from streamrec.core.events import Item
 from streamrec.core.examples import Example, FloatArray, user_hash
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
-from streamrec.models.data_parallel import Followers
+from streamrec.models.data_parallel import Ranks
 from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import Generation, write_weights
@@ -102,7 +102,7 @@ class OnlineLearner:
         recipe: Recipe | None = None,
         encoder: TextEncoder | None = None,
         *,
-        followers: Followers | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         """``index`` holds the vectors of ``encoder``; without one only the head learns, and
         no generation can be written."""
@@ -113,7 +113,7 @@ class OnlineLearner:
         self._generator = torch.Generator().manual_seed(seed)
         self._quota = Quota(self._recipe.quota)
         self._fast = HeadTrainer(self._recipe.fast, self._generator)
-        self._followers = followers
+        self._ranks = ranks
         self._rollout = self._succeeding(encoder)
         self._memory = ReplayMemory(
             self._recipe.recent, self._recipe.reservoir, self._recipe.candidates, len(INPUTS)
@@ -127,9 +127,7 @@ class OnlineLearner:
         recipe = self._recipe
         if encoder is None or recipe.slow is None or not encoder.trainable_parameters():
             return None
-        return EncoderRollout(
-            encoder, recipe.slow, recipe.schedule, self._catalogue, self._followers
-        )
+        return EncoderRollout(encoder, recipe.slow, recipe.schedule, self._catalogue, self._ranks)
 
     def close(self) -> None:
         """End what is still going on aside. The learner must not be used afterwards."""

@@ -26,8 +26,7 @@ from streamrec.models.state_dicts import named, under
 from streamrec.ports import ShadowResult
 from streamrec.tasks.ranking.features import FEATURES
 from streamrec.tasks.ranking.model.head import Head
-from streamrec.tasks.ranking.model.head_trainer import HeadTrainer
-from streamrec.tasks.ranking.model.losses import listwise_losses
+from streamrec.tasks.ranking.model.head_trainer import HeadTrainer, listwise_losses
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
 

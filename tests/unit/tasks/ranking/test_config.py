@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from streamrec.errors import SettingsError
-from streamrec.models.lora import adapt
-from streamrec.settings import Adapter, EncoderSettings, Optimiser, Precision, Settings
+from streamrec.lab.recipes import ia3, last_layers, prefix
+from streamrec.models.lora import Adapt, adapt
+from streamrec.settings import Adapter, EncoderSettings, Precision, Settings
 from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
 from streamrec.tasks.ranking.model.config import problems, recipe_for
 from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
 from streamrec.tasks.ranking.model.learner import Recipe
-from streamrec.tasks.ranking.model.optimisers import RATES
 from tests.fakes.language_models import tiny_encoder, tiny_model
 
 
@@ -45,46 +45,22 @@ def test_without_a_challenge_a_new_encoder_is_taken_untried() -> None:
 
 def test_settings_of_the_head_reach_the_recipe() -> None:
     settings = settings_with(
-        head_rate=0.01,
-        head_replayed=100,
-        head_recent=64,
-        head_reservoir=0,
-        head_proximal=0.5,
-        head_proximal_kl=0.25,
-        head_cycle_steps=128,
-        head_judged_steps=16,
+        head_rate=0.01, head_replayed=100, head_recent=64, head_reservoir=0
     )
     recipe = recipe_for(settings, tiny_encoder())
-    assert recipe.fast == HeadRecipe(
-        learning_rate=0.01, proximal=0.5, proximal_kl=0.25, cycle_steps=128, judged_steps=16
-    )
+    assert recipe.fast == HeadRecipe(learning_rate=0.01)
     assert (recipe.replayed, recipe.recent, recipe.reservoir) == (100, 64, 0)
 
 
 def test_every_setting_reaches_the_recipe() -> None:
     settings = settings_with(
-        learning_optimiser=Optimiser.ADAFACTOR,
         learning_weight_decay=0.1,
         learning_clip_norm=0,
         learning_accumulate=4,
-        learning_hide_tokens=0.2,
-        learning_shuffle_text=True,
-        learning_fgm=0.05,
-        learning_average=3,
         trainer_seed=9,
     )
     assert recipe_for(settings, tiny_encoder()).slow == replace(
-        AdapterRecipe(),
-        optimiser=Optimiser.ADAFACTOR,
-        learning_rate=RATES[Optimiser.ADAFACTOR],
-        weight_decay=0.1,
-        clip_norm=0.0,
-        pieces=4,
-        hide_tokens=0.2,
-        shuffle_text=True,
-        fgm=0.05,
-        average=3,
-        seed=9,
+        AdapterRecipe(), weight_decay=0.1, clip_norm=0.0, chunks=4, seed=9
     )
     assert recipe_for(settings_with(learning_rate=0.5), tiny_encoder()).slow.learning_rate == 0.5
 
@@ -92,17 +68,8 @@ def test_every_setting_reaches_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ({"learning_hide_tokens": 1}, "not in [0, 1)"),
-        ({"learning_fgm": 1.5}, "more than themselves"),
-        (
-            {"encoder_adapter": Adapter.NONE, "learning_fgm": 0.1},
-            "nothing of the encoder is trained",
-        ),
-        (
-            {"encoder_adapter": Adapter.NONE, "learning_optimiser": Optimiser.SGD},
-            "LEARNING_OPTIMISER",
-        ),
-        ({"encoder_adapter": Adapter.NONE, "learning_average": 2}, "LEARNING_AVERAGE"),
+        ({"encoder_adapter": Adapter.NONE, "learning_rate": 0.1}, "nothing of the encoder is trained"),
+        ({"encoder_adapter": Adapter.NONE, "learning_examples": 8}, "LEARNING_EXAMPLES"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_reason(names: dict[str, Any], says: str) -> None:
@@ -122,25 +89,25 @@ def test_bfloat16_needs_a_device_that_multiplies_it() -> None:
 
 def test_every_reason_is_given_at_once() -> None:
     settings = settings_with(
-        encoder_adapter=Adapter.NONE, learning_hide_tokens=2, learning_precision=Precision.BFLOAT16
+        encoder_adapter=Adapter.NONE, learning_rate=2, learning_precision=Precision.BFLOAT16
     )
-    assert len(problems(settings, native=False)) == 4
+    assert len(problems(settings, native=False)) == 3
 
 
 @pytest.mark.parametrize(
-    ("adapter", "changes", "says"),
+    ("method", "changes", "says"),
     [
-        (Adapter.IA3, {"dropout": 0.1}, "only lora, dora and adalora"),
-        (Adapter.FULL, {"dropout": 0.1}, "only lora, dora and adalora"),
-        (Adapter.NONE, {"dropout": 0.1}, "only lora, dora and adalora"),
-        (Adapter.LORA, {"dropout": 1.0}, "not in [0, 1)"),
-        (Adapter.IA3, {"rank": 4}, "it has no rank"),
-        (Adapter.LAST_LAYERS, {"rank": 4}, "it has no rank"),
-        (Adapter.PREFIX, {}, "prefix tuning feeds keys and values"),
+        (ia3.adapt, {"dropout": 0.1}, "only lora and dora"),
+        (adapt, {"adapter": Adapter.FULL, "dropout": 0.1}, "only lora and dora"),
+        (adapt, {"adapter": Adapter.NONE, "dropout": 0.1}, "only lora and dora"),
+        (adapt, {"dropout": 1.0}, "not in [0, 1)"),
+        (ia3.adapt, {"rank": 4}, "it has no rank"),
+        (last_layers.adapt, {"rank": 4}, "it has no rank"),
+        (prefix.adapt, {}, "prefix tuning feeds keys and values"),
     ],
 )
 def test_adapters_refuse_what_they_have_no_use_for(
-    adapter: Adapter, changes: dict[str, float], says: str
+    method: Adapt, changes: dict[str, object], says: str
 ) -> None:
     with pytest.raises(SettingsError, match=says.replace("[", r"\[").replace(")", r"\)")):
-        adapt(tiny_model("bert"), EncoderSettings(adapter=adapter, **changes))
+        method(tiny_model("bert"), EncoderSettings(**changes))
