@@ -4,7 +4,7 @@
                                    [--only no-replay,recent-only]
 
 DIRECTORY holds items.jsonl and events.jsonl (benchmarks/datasets.py). Every variant is one
-replay of the fast lane, predict then learn, for each seed; OUT keeps one file for each, so a
+replay of the head, predict then learn, for each seed; OUT keeps one file for each, so a
 run that was stopped goes on where it was, and variants can be added. Differences are to
 ``base``, second half, gains averaged over seeds, paired bootstrap over users, 95 %.
 """
@@ -28,18 +28,18 @@ from streamrec.lab.replay.compare import LearnsUntil
 from streamrec.lab.replay.contest import ReplayLearner
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 from streamrec.tasks.ranking.quota import QuotaRules
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def fast(**changes: Any) -> Recipe:
-    return replace(FAST, fast=replace(FAST.fast, **changes))
+def head(**changes: Any) -> LearnerConfig:
+    return replace(FAST, head=replace(FAST.head, **changes))
 
 
 MEMORY = FAST.recent + FAST.reservoir
-VARIANTS: Mapping[str, Recipe] = {
+VARIANTS: Mapping[str, LearnerConfig] = {
     "base": FAST,
     "no-replay": replace(FAST, replayed=0),
     "recent-only": replace(FAST, recent=MEMORY, reservoir=0),
@@ -54,9 +54,9 @@ VARIANTS: Mapping[str, Recipe] = {
     "cycle-256": rate_cycles.cycling(FAST, 256),
     "early-stopping-16": early_stopping.stopping(FAST, 16),
     "early-stopping-64": early_stopping.stopping(FAST, 64),
-    "no-averaging": fast(averaging=0.0),
-    "no-warm-up": fast(warmup_steps=1),
-    "linear": fast(hidden=False),
+    "no-averaging": head(averaging=0.0),
+    "no-warm-up": head(warmup_steps=1),
+    "linear": head(hidden=False),
     "no-quota": replace(FAST, quota=QuotaRules(user_share=1.0, item_share=1.0)),
 }
 STATIC = "static"

@@ -32,12 +32,12 @@ from streamrec.lab.measures.leaderboard import FEW, Prediction, ScoredSpan, gain
 from streamrec.lab.measures.significance import paired_bootstrap
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
-from streamrec.lab.replay.replay_main import frozen_recipe, strongest_statistics
+from streamrec.lab.replay.replay_main import frozen_config, strongest_statistics
 from streamrec.models.item_index import item_text
 from streamrec.models.loading import load_encoder
 from streamrec.settings import load
-from streamrec.tasks.ranking.model.config import recipe_for
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.config import learner_config
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 
 STATISTICS_PART = 0.3  # frozen's half-lives are chosen on it, as by ``streamrec replay``
 TIMED_TEXTS = 1_500
@@ -64,13 +64,13 @@ def played(
     statistics = strongest_statistics(stream, prepared.catalogue, options, until)
     settings = load()
     settings = replace(settings, trainer=replace(settings.trainer, seed=seed))
-    recipe = recipe_for(settings, prepared.encoder) if both_lanes else FAST
+    recipe = learner_config(settings, prepared.encoder) if both_lanes else FAST
     index = NoVectors(len(prepared.items)) if without else prepared.index
 
-    def made(recipe: Recipe) -> OnlineLearner:
+    def made(recipe: LearnerConfig) -> OnlineLearner:
         return OnlineLearner(prepared.catalogue, index, seed, recipe, prepared.encoder)
 
-    learner, frozen = made(recipe), made(frozen_recipe(statistics))
+    learner, frozen = made(recipe), made(frozen_config(statistics))
     replay = Replay(stream, prepared.catalogue, learner, options, {"frozen": frozen})
     cpu_s = time.process_time()
     ours, theirs = replay.play()

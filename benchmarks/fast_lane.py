@@ -26,7 +26,7 @@ from streamrec.core.events import Interaction, Item, Kind
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.model.similarity import RECENT
 
 DIM = 384
@@ -62,7 +62,7 @@ def events_per_second(whole: RecordedStream, *, learn: bool) -> float:
     catalogue = Catalogue()
     catalogue.put(whole.items)
     vectors = FixedVectors(len(whole.items))
-    learner = OnlineLearner(catalogue, vectors, 0, replace(Recipe(), slow=None))
+    learner = OnlineLearner(catalogue, vectors, 0, replace(LearnerConfig(), adapter=None))
     replay = Replay(whole, catalogue, learner, ReplayOptions(learn=learn))
     began = time.process_time()
     replay.run()

@@ -34,7 +34,7 @@ from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.settings import load
 from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.quota import Quota, QuotaRules
 
 RUN = 64
@@ -149,7 +149,7 @@ def main() -> None:
     encoder = load_encoder(load({}).encoder)
     index = ItemIndex(encoder)
     index.ensure(catalogue)
-    learner = OnlineLearner(catalogue, index, 0, Recipe(slow=None), encoder)
+    learner = OnlineLearner(catalogue, index, 0, LearnerConfig(adapter=None), encoder)
     trials(learner, batches, options.release, options.gate)
 
 

@@ -4,8 +4,8 @@
                               [--out menu.jsonl] [--seed 0] [--publish-steps 64] [--table]
 
 DIRECTORY holds movies.dat and ratings.dat (MovieTweetings), or items.jsonl and events.jsonl;
-without it, MovieLens 100K is fetched. A line is one pass of ``streamrec replay`` with both
-lanes (predict, then learn; full catalogue); only the second half is predicted, to save time.
+without it, MovieLens 100K is fetched. A line is one pass of ``streamrec replay`` of head
+and adapter (predict, then learn; full catalogue); only the second half is predicted, to save time.
 An encoder is published every 64 steps instead of 128, so that even a short stream sees a few,
 and taken into use as it is; only *challenged* lines make it beat the one before, as the loop does.
 *thin* lines have the head of the baseline *frozen*: cosine, live popularity, click rate.
@@ -54,11 +54,11 @@ from streamrec.models.lora import Adapt
 from streamrec.ports import LearnReport
 from streamrec.settings import EncoderSettings, Settings, load
 from streamrec.tasks.ranking.features import FeatureMaker
-from streamrec.tasks.ranking.model.config import recipe_for
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.config import learner_config
+from streamrec.tasks.ranking.model.head_trainer import HeadConfig
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 
-THIN = HeadRecipe(inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_5000ev"), hidden=False)
+THIN = HeadConfig(inputs=("sim_decayed", "sim_mean", "accepts_5000ev", "rate_5000ev"), hidden=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,22 +166,22 @@ class Lines:
         settings = settings_of(wanted | {"TRAINER_SEED": str(self._seed)})
         recipes = chosen(line.recipes)
         catalogue, encoder, index = self._encoder(recipes.encoder(settings.encoder), recipes.method)
-        recipe = recipes.learning(recipe_for(settings, encoder))
+        recipe = recipes.learning(learner_config(settings, encoder))
         mean = MeanOfRecent()
-        assert recipe.slow is not None
-        recipe = replace(recipe, slow=replace(recipe.slow, publish_steps=self._publish_steps))
-        if recipe.slow.publisher is MeanOfRecent:
-            recipe = replace(recipe, slow=replace(recipe.slow, publisher=lambda: mean))
+        assert recipe.adapter is not None
+        recipe = replace(recipe, adapter=replace(recipe.adapter, publish_steps=self._publish_steps))
+        if recipe.adapter.publisher is MeanOfRecent:
+            recipe = replace(recipe, adapter=replace(recipe.adapter, publisher=lambda: mean))
         if line.thin:
-            recipe = replace(recipe, fast=THIN)
+            recipe = replace(recipe, head=THIN)
         if not encoder.trainable_parameters():
-            recipe = replace(recipe, slow=None)
+            recipe = replace(recipe, adapter=None)
         found = self._replay(recipe, catalogue, encoder, index)
         averaged = {"averaged": len(mean.recent), "product_error": product_error(mean.recent)}
         return averaged | found
 
     def _replay(
-        self, recipe: Recipe, catalogue: Catalogue, encoder: TextEncoder, index: ItemIndex
+        self, recipe: LearnerConfig, catalogue: Catalogue, encoder: TextEncoder, index: ItemIndex
     ) -> dict[str, Any]:
         learner = OnlineLearner(catalogue, index, self._seed, recipe, encoder)
         middle = self._stream.events[len(self._stream.events) // 2]
@@ -305,7 +305,9 @@ def main() -> None:
     parser.add_argument("--lines", default="", help="only these, separated by ';'")
     parser.add_argument("--out", type=Path, default=Path("menu.jsonl"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--publish-steps", type=int, default=64, help="slow steps between encoders")
+    parser.add_argument(
+        "--publish-steps", type=int, default=64, help="adapter steps between encoders"
+    )
     parser.add_argument("--table", action="store_true", help="print what is there and end")
     options = parser.parse_args()
     torch.set_num_threads(1)

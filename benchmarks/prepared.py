@@ -17,9 +17,9 @@ from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.settings import load
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 
-FAST = replace(Recipe(), slow=None)
+FAST = replace(LearnerConfig(), adapter=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Prepared:
     encoder: TextEncoder
     index: ItemIndex
 
-    def learner(self, recipe: Recipe = FAST, seed: int = 0) -> OnlineLearner:
+    def learner(self, recipe: LearnerConfig = FAST, seed: int = 0) -> OnlineLearner:
         return OnlineLearner(self.catalogue, self.index, seed, recipe, self.encoder)
 
 

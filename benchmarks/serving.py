@@ -7,7 +7,7 @@ Three figures from one run, over the same item vectors, without Kafka:
     bare      cosine of one user vector with every item, torch.topk: nothing else
     ranking   the model of a generation: text similarities, live statistics, head
     serving   a whole micro-batch: states read and parsed, ranked, filtered, encoded
-    reasons   the same, and every item gets its reason (``tasks.ranking.model.parts``)
+    reasons   the same, and every item gets its reason (``tasks.ranking.model.shapley``)
     why       the same, and every list is kept to be explained, packed as for Redis
 
 Users have histories of up to 50 items and statistics of a folded stream. Then generations

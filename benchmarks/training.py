@@ -5,7 +5,7 @@
 Four figures from one run, the same examples in all of them, without Kafka:
 
     bare      forward, both losses, backward, AdamW on prepared tensors: nothing else
-    lane      one step of the fast lane: + warm-up, clipping, averaged weights
+    lane      one step of the head trainer: + warm-up, clipping, averaged weights
     learner   examples to steps: + tensors, text similarities, replay memory, standardisation
     trainer   mini-batches from bytes: + Avro decoding, watermarks, trial bookkeeping
 
@@ -35,8 +35,8 @@ from streamrec.core.state.catalogue import Catalogue, item_record
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, HeadTrainer, listwise
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.head_trainer import HeadConfig, HeadTrainer, listwise
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 DIM = 384
@@ -74,8 +74,8 @@ def make_examples(count: int, items: int) -> list[Example]:
     ]  # fmt: skip
 
 
-def prepared(recipe: Recipe, steps: int) -> list[ReplayBatch]:
-    """Tensors of whole steps, as the learner would hand them to the fast lane."""
+def prepared(recipe: LearnerConfig, steps: int) -> list[ReplayBatch]:
+    """Tensors of whole steps, as the learner would hand them to the head trainer."""
     generator = torch.Generator().manual_seed(1)
     rows = recipe.step_examples + recipe.replayed
     shape = (rows, recipe.candidates)
@@ -112,7 +112,7 @@ def bare_loop(batches: Sequence[ReplayBatch], steps: int) -> None:
 
 
 def lane_loop(batches: Sequence[ReplayBatch], steps: int) -> None:
-    lane = HeadTrainer(HeadRecipe(), torch.Generator().manual_seed(0))
+    lane = HeadTrainer(HeadConfig(), torch.Generator().manual_seed(0))
     for number in range(steps):
         lane.step(batches[number % len(batches)])
 
@@ -159,7 +159,7 @@ def main() -> None:
     wish = parser.parse_args()
     if wish.threads:
         torch.set_num_threads(wish.threads)
-    recipe = Recipe()
+    recipe = LearnerConfig()
     size = recipe.step_examples
     catalogue = Catalogue()
     catalogue.apply_rows({f"i{n}": item_record(Item(f"i{n}", "t")) for n in range(wish.items)})

@@ -21,9 +21,9 @@ from streamrec.models.loading import load_encoder
 from streamrec.models.lora import Adapt, adapt
 from streamrec.ports import RegistryStore
 from streamrec.settings import Settings
-from streamrec.tasks.ranking.model.config import recipe_for
+from streamrec.tasks.ranking.model.config import learner_config
 from streamrec.tasks.ranking.model.generations import ModelGenerations
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.model.served import head_expectations
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def load_model(
     settings: Settings,
     ranks: Ranks | None = None,
     *,
-    change: Callable[[Recipe], Recipe] = lambda recipe: recipe,
+    change: Callable[[LearnerConfig], LearnerConfig] = lambda config: config,
     method: Adapt = adapt,
 ) -> Model:
     """Untrained, with an empty catalogue.
@@ -79,9 +79,9 @@ def load_model(
     """
     log.info("loading the language model %s", settings.encoder.model)
     encoder, catalogue = load_encoder(settings.encoder, method=method), Catalogue()
-    recipe = change(recipe_for(settings, encoder))
+    config = change(learner_config(settings, encoder))
     index, seed = ItemIndex(encoder), settings.trainer.seed
-    learner = OnlineLearner(catalogue, index, seed, recipe, encoder, ranks=ranks)
+    learner = OnlineLearner(catalogue, index, seed, config, encoder, ranks=ranks)
     return Model(settings, encoder, catalogue, learner)
 
 

@@ -20,8 +20,7 @@ from streamrec.errors import UserError
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.stores.checkpoints import DirectorySnapshots
 from streamrec.loop.training.reproduce import Bench, Reproduction, inputs, reproduce
-from streamrec.models.generation import file_digest
-from streamrec.models.made_with import made_with
+from streamrec.models.generation import file_digest, made_with
 from streamrec.models.weight_changes import changes
 from streamrec.settings import EncoderSettings, Settings, known_now
 from streamrec.tasks.ranking.features import FEATURE_SET

@@ -53,7 +53,7 @@ from streamrec.ports import DeliveredBatch, RegistryStore, Scalars
 from streamrec.settings import Settings, TrainerSettings
 from streamrec.tasks.ranking.features import FEATURE_SET
 from streamrec.tasks.ranking.model.adapter_trainer import follow
-from streamrec.tasks.ranking.model.config import recipe_for
+from streamrec.tasks.ranking.model.config import learner_config
 from streamrec.tasks.ranking.model.generations import ModelGenerations
 
 log = logging.getLogger(__name__)
@@ -96,10 +96,10 @@ def _follow(settings: Settings, ranks: Ranks) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     encoder = load_encoder(settings.encoder, ranks.rank)
-    recipe = recipe_for(settings, encoder).slow
+    config = learner_config(settings, encoder).adapter
     log.info("process %d of %d: learning with the first", ranks.rank + 1, ranks.size)
-    if recipe is not None:
-        follow(encoder, recipe, ranks)
+    if config is not None:
+        follow(encoder, config, ranks)
     log.info("shut down")
 
 

@@ -20,7 +20,7 @@ from streamrec.settings import Settings
 from streamrec.tasks.ranking.lists.attribution import ItemAttribution
 from streamrec.tasks.ranking.lists.explainer import EXPLAINED_PER_S
 from streamrec.tasks.ranking.lists.explanation import Explanation
-from streamrec.tasks.ranking.model.attribution import load_head, look_back
+from streamrec.tasks.ranking.model.attribution import attributions, load_head
 
 SEARCH_S = 30.0
 """How long the topic is searched for an answer that is not kept any more."""
@@ -52,7 +52,7 @@ def why(settings: Settings, recommendation_id: str) -> Why:
         return Why(recommendation_id, None, (), manifest, found, problem or _not_kept(settings))
     try:
         directory = clients.registry_store(settings).get(kept.generation)
-        items: Sequence[ItemAttribution] = look_back(load_head(directory), kept)
+        items: Sequence[ItemAttribution] = attributions(load_head(directory), kept)
     except GenerationRefused as error:
         items, problem = (), f"its scores cannot be taken apart: {error}"
     return Why(recommendation_id, kept, items, _manifest(settings, kept.generation), None, problem)

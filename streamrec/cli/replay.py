@@ -87,7 +87,7 @@ def replay(
         warmup_until_ms=_time_ms(warmup_until) if warmup_until else None,
         learn=not no_learn,
         seed=seed,
-        slow_lane=not fast_only,
+        train_adapter=not fast_only,
         compare=tuple(name.strip() for name in compare.split(",") if name.strip()),
     )
     if plot is not None and plot.suffix != ".svg":

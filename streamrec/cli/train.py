@@ -89,7 +89,7 @@ def train(
         shares=_shares(split),
         schedule=Schedule(epochs, patience),
         seed=seed,
-        slow_lane=not fast_only,
+        train_adapter=not fast_only,
         registry=registry,
         limit=first,
         recipes=recipes,

@@ -14,7 +14,6 @@ loading.py          from settings to a ``TextEncoder``: weights found, read, cut
                     put on
 lora.py             what of the language model is trained: lora, dora, full or none, and how it is
                     put on a model
-made_with.py        what a computation depends on beside its inputs: versions, processor, threads
 packaged.py         language models that come in Python packages, for machines that reach no hub
 pooling.py          token vectors to one vector, in the way the model was trained for
 signing.py          who made a generation: an Ed25519 signature of ``manifest.json``, beside it

@@ -1,9 +1,9 @@
 """Generation directories: writing one, and refusing a bad one before anything is changed.
 
-    adapter_config.json, adapter_model.safetensors   PEFT's own head.safetensors
-    the head, and ``index_centre`` manifest.sig                                      only where a
-    key is set (``models.signing``) manifest.json
-    written last: without it, half-written
+    adapter_config.json, adapter_model.safetensors   PEFT's own
+    head.safetensors                                 the head, and ``index_centre``
+    manifest.sig                                     only where a key is set (``models.signing``)
+    manifest.json                                    written last: without it, half-written
 
 Knows the files, their digests and which tensors they must hold. Does not know what the
 head's tensors mean (the caller says their shapes), where directories are kept, or which
@@ -20,9 +20,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -41,6 +43,8 @@ FILES = frozenset({CONFIG_FILE, WEIGHTS_FILE, HEAD_FILE})
 SEALS = frozenset({MANIFEST_FILE, SIGNATURE_FILE})
 PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"})
 MAX_MANIFEST_BYTES = 4 << 20
+
+PACKAGES = ("streamrec", "torch", "transformers", "peft", "tokenizers", "numpy")
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -200,3 +204,28 @@ def _check(name: str, tensors: Mapping[str, Tensor], shapes: Shapes) -> None:
         check_tensors(tensors, shapes)
     except GenerationRefused as error:
         raise GenerationRefused(f"{name}: {error}") from None
+
+
+def made_with(encoder: TextEncoder) -> dict[str, str]:
+    """For a manifest: what a computation depends on beside its inputs (versions, threads …).
+
+    Equal here, and everything else equal: equal to the last bit.
+    """
+    processor = torch.backends.cpu.get_cpu_capability()
+    device = encoder.device.type
+    if device == "cuda":
+        processor = torch.cuda.get_device_name(encoder.device)
+    return {
+        **{name: _version(name) for name in PACKAGES},
+        "device": device,
+        "processor": processor,
+        "dtype": str(encoder.frozen_dtype).removeprefix("torch."),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -6,7 +6,7 @@ import torch
 
 from streamrec.core.state.user_state import HISTORY
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, HeadTrainer, listwise
+from streamrec.tasks.ranking.model.head_trainer import HeadConfig, HeadTrainer, listwise
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 CANDIDATES = 4
@@ -31,8 +31,8 @@ def pairs(seed: int, *, reversed_: bool = False, examples: int = 32) -> ReplayBa
     )
 
 
-def trained(recipe: HeadRecipe, batches: list[ReplayBatch]) -> HeadTrainer:
-    trainer = HeadTrainer(recipe, torch.Generator().manual_seed(0))
+def trained(config: HeadConfig, batches: list[ReplayBatch]) -> HeadTrainer:
+    trainer = HeadTrainer(config, torch.Generator().manual_seed(0))
     for batch in batches:
         trainer.observe(batch)
         trainer.step(batch)

@@ -1,4 +1,4 @@
-"""A trainer that really learns, both lanes, over a tiny language model and no server.
+"""A trainer that really learns, head and adapter, over a tiny language model and no server.
 
 Also a program: ``python -m tests.harness.learning ROOT GENERATION...`` makes generations again
 in a process of its own and prints whether their digests are the same.
@@ -28,22 +28,22 @@ from streamrec.loop.training.train import Trainer
 from streamrec.models.generation import file_digest
 from streamrec.models.item_index import ItemIndex
 from streamrec.tasks.ranking.features import FEATURE_SET
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
 from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
 from streamrec.tasks.ranking.model.generations import ModelGenerations
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from tests.fakes.feed import FakeBatchFeed
 from tests.fakes.language_models import tiny_encoder
 from tests.harness.training import StepExecutor, World
 from tests.harness.training_worker import ITEMS, Stream
 
-RECIPE = Recipe(
+RECIPE = LearnerConfig(
     step_examples=8,
     replayed=24,
     recent=64,
     reservoir=64,
-    slow=AdapterRecipe(examples=8, publish_steps=4, learning_rate=1e-3),
-    schedule=RolloutSchedule(flip_steps=2, challenge_steps=0),
+    adapter=AdapterConfig(examples=8, publish_steps=4, learning_rate=1e-3),
+    schedule=RolloutSchedule(flip_steps=2, shadow_steps=0),
 )
 ANYTHING_PASSES = GateRules(
     ranking_limit=9, loss_limit_ratio=99, max_update_norm=1e9, max_kl=1e9, max_calibration=9,

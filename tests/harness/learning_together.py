@@ -15,18 +15,18 @@ from streamrec.models.data_parallel import Ranks, joined_ranks
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.settings import Adapter
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe, follow
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig, follow
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.tasks.ranking.test_learner import Loop
 
 STEPS = 4
 SGD = {"make_optimiser": sgd, "learning_rate": 0.05}
 CASES = {
-    "lora": (Adapter.LORA, AdapterRecipe(warmup_steps=1, publish_steps=3)),
-    "chunks": (Adapter.LORA, AdapterRecipe(warmup_steps=1, chunks=2, **SGD)),
-    "full": (Adapter.FULL, AdapterRecipe(warmup_steps=1, **SGD)),
-    "full in chunks": (Adapter.FULL, AdapterRecipe(warmup_steps=1, chunks=3, **SGD)),
+    "lora": (Adapter.LORA, AdapterConfig(warmup_steps=1, publish_steps=3)),
+    "chunks": (Adapter.LORA, AdapterConfig(warmup_steps=1, chunks=2, **SGD)),
+    "full": (Adapter.FULL, AdapterConfig(warmup_steps=1, **SGD)),
+    "full in chunks": (Adapter.FULL, AdapterConfig(warmup_steps=1, chunks=3, **SGD)),
 }
 RESUMED = "lora"
 """Of this case the learner is loaded from its own checkpoint before the last step."""
@@ -45,8 +45,8 @@ def learned(case: str, directory: Path, ranks: Ranks | None = None) -> list[torc
     loop, encoder = Loop(events=32 * STEPS + 40), encoder_of(case)
     index = ItemIndex(encoder)
     index.ensure(loop.catalogue)
-    recipe = Recipe(slow=CASES[case][1])
-    learner = OnlineLearner(loop.catalogue, index, 0, recipe, encoder, ranks=ranks)
+    config = LearnerConfig(adapter=CASES[case][1])
+    learner = OnlineLearner(loop.catalogue, index, 0, config, encoder, ranks=ranks)
     after = []
     for step in range(STEPS):
         if case == RESUMED and step == STEPS - 1:
@@ -55,18 +55,18 @@ def learned(case: str, directory: Path, ranks: Ranks | None = None) -> list[torc
             learner.load(directory)
         learner.learn(loop.examples[32 * step : 32 * (step + 1)])
         assert learner._rollout is not None
-        after.append(weights(learner._rollout.lane._encoder))
+        after.append(weights(learner._rollout.adapter_trainer._encoder))
     learner.close()
     return after
 
 
 def take_part(ranks: Ranks, directory: Path) -> None:
-    for case, (_, recipe) in CASES.items():
+    for case, (_, config) in CASES.items():
         if ranks.rank == 0:
             found = learned(case, directory / "checkpoint", ranks)
             ranks.shutdown()
         else:
-            found = [weights(follow(encoder_of(case), recipe, ranks))]
+            found = [weights(follow(encoder_of(case), config, ranks))]
         torch.save(torch.stack(found), directory / f"{case}-{ranks.rank}.pt")
 
 

@@ -14,18 +14,18 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 
 RATE = 2e-3
 
 
-def apply(recipe: Recipe) -> Recipe:
-    slow = recipe.slow
+def apply(config: LearnerConfig) -> LearnerConfig:
+    adapter = config.adapter
     return replace(
-        recipe, slow=slow and replace(slow, make_optimiser=adafactor, learning_rate=RATE)
+        config, adapter=adapter and replace(adapter, make_optimiser=adafactor, learning_rate=RATE)
     )
 
 
-def adafactor(parameters: Iterable[nn.Parameter], recipe: AdapterRecipe) -> torch.optim.Optimizer:
-    return torch.optim.Adafactor(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
+def adafactor(parameters: Iterable[nn.Parameter], config: AdapterConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adafactor(parameters, config.learning_rate, weight_decay=config.weight_decay)

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from streamrec.models.encoder import TextEncoder
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 
 COUNT = 3
 
 
-def apply(recipe: Recipe) -> Recipe:
-    slow = recipe.slow
-    return replace(recipe, slow=slow and replace(slow, publisher=MeanOfRecent))
+def apply(config: LearnerConfig) -> LearnerConfig:
+    adapter = config.adapter
+    return replace(config, adapter=adapter and replace(adapter, publisher=MeanOfRecent))
 
 
 class MeanOfRecent:

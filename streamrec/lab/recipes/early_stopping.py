@@ -16,18 +16,18 @@ import torch
 
 from streamrec.tasks.ranking.model.head import Head
 from streamrec.tasks.ranking.model.head_trainer import HeadTrainer, listwise
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 STEPS = 16
 
 
-def apply(recipe: Recipe) -> Recipe:
-    return stopping(recipe, STEPS)
+def apply(config: LearnerConfig) -> LearnerConfig:
+    return stopping(config, STEPS)
 
 
-def stopping(recipe: Recipe, steps: int) -> Recipe:
-    return replace(recipe, fast=replace(recipe.fast, watcher=partial(EarlyStopping, window=steps)))
+def stopping(config: LearnerConfig, steps: int) -> LearnerConfig:
+    return replace(config, head=replace(config.head, watcher=partial(EarlyStopping, window=steps)))
 
 
 class EarlyStopping:

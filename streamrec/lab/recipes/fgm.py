@@ -18,14 +18,14 @@ from torch import Generator, Tensor
 
 from streamrec.models.gradient_cache import Chunk
 from streamrec.tasks.ranking.model.adapter_trainer import Backward
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 
 SIZE = 0.05
 
 
-def apply(recipe: Recipe) -> Recipe:
-    slow = recipe.slow
-    return replace(recipe, slow=slow and replace(slow, pass_chunks=two_passes))
+def apply(config: LearnerConfig) -> LearnerConfig:
+    adapter = config.adapter
+    return replace(config, adapter=adapter and replace(adapter, pass_chunks=two_passes))
 
 
 def two_passes(chunks: Sequence[Chunk], backward: Backward, _drawn: Generator) -> float:

@@ -20,14 +20,14 @@ from torch import Generator
 from streamrec.models.cached_layers import padded
 from streamrec.models.gradient_cache import Chunk
 from streamrec.tasks.ranking.model.adapter_trainer import Backward
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 
 PART = 0.15
 
 
-def apply(recipe: Recipe) -> Recipe:
-    slow = recipe.slow
-    return replace(recipe, slow=slow and replace(slow, pass_chunks=pass_shortened))
+def apply(config: LearnerConfig) -> LearnerConfig:
+    adapter = config.adapter
+    return replace(config, adapter=adapter and replace(adapter, pass_chunks=pass_shortened))
 
 
 def pass_shortened(chunks: Sequence[Chunk], backward: Backward, drawn: Generator) -> float:

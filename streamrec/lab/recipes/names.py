@@ -25,7 +25,7 @@ from streamrec.lab.recipes import (
 )
 from streamrec.models.lora import Adapt, adapt
 from streamrec.settings import Adapter, EncoderSettings
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 
 TRAINING = {
     "adafactor": adafactor,
@@ -52,7 +52,7 @@ class Chosen:
     """Recipes that go together; none: the loop's own way."""
 
     names: tuple[str, ...] = ()
-    changes: tuple[Callable[[Recipe], Recipe], ...] = ()
+    changes: tuple[Callable[[LearnerConfig], LearnerConfig], ...] = ()
     method: Adapt = adapt
 
     @property
@@ -60,11 +60,11 @@ class Chosen:
         """Whether the adapter is of a method that the loop has not: it cannot load it then."""
         return self.method is not adapt
 
-    def learning(self, recipe: Recipe) -> Recipe:
+    def learning(self, config: LearnerConfig) -> LearnerConfig:
         """The loop's way of learning, with everything done otherwise that was asked for."""
         for change in self.changes:
-            recipe = change(recipe)
-        return recipe
+            config = change(config)
+        return config
 
     def encoder(self, settings: EncoderSettings) -> EncoderSettings:
         """Raises UserError when the settings ask for an adapter method too."""
@@ -111,11 +111,11 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _touched(change: Callable[[Recipe], Recipe]) -> Iterator[str]:
-    """Which fields of the head's and the adapter's recipe it sets."""
-    before = Recipe()
+def _touched(change: Callable[[LearnerConfig], LearnerConfig]) -> Iterator[str]:
+    """Which fields of the head's and the adapter's config it sets."""
+    before = LearnerConfig()
     after = change(before)
-    for was, now in ((before.fast, after.fast), (before.slow, after.slow)):
+    for was, now in ((before.head, after.head), (before.adapter, after.adapter)):
         assert was is not None  # noqa: S101 - as the defaults are
         for spec in fields(was):
             if getattr(was, spec.name) != getattr(now, spec.name):

@@ -12,21 +12,21 @@ import torch
 from torch import Tensor
 
 from streamrec.tasks.ranking.model.head_trainer import HeadTrainer
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 STRENGTH = 1e-3
 
 
-def apply(recipe: Recipe) -> Recipe:
-    return pulled(recipe, STRENGTH)
+def apply(config: LearnerConfig) -> LearnerConfig:
+    return pulled(config, STRENGTH)
 
 
-def pulled(recipe: Recipe, strength: float) -> Recipe:
+def pulled(config: LearnerConfig, strength: float) -> LearnerConfig:
     def pull(trainer: HeadTrainer, _scores_BC: Tensor, _batch: ReplayBatch) -> Tensor:
         return strength * distance(trainer)
 
-    return replace(recipe, fast=replace(recipe.fast, more_loss=pull))
+    return replace(config, head=replace(config.head, more_loss=pull))
 
 
 def distance(trainer: HeadTrainer) -> Tensor:

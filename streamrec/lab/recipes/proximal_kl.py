@@ -15,23 +15,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from streamrec.tasks.ranking.model.head_trainer import HeadTrainer
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 STRENGTH = 0.1
 
 
-def apply(recipe: Recipe) -> Recipe:
-    return pulled(recipe, STRENGTH)
+def apply(config: LearnerConfig) -> LearnerConfig:
+    return pulled(config, STRENGTH)
 
 
-def pulled(recipe: Recipe, strength: float) -> Recipe:
+def pulled(config: LearnerConfig, strength: float) -> LearnerConfig:
     def pull(trainer: HeadTrainer, scores_BC: Tensor, batch: ReplayBatch) -> Tensor:
         with torch.no_grad():
             served_BC = trainer.averaged(batch.inputs)
         return strength * divergence(served_BC, scores_BC, batch)
 
-    return replace(recipe, fast=replace(recipe.fast, more_loss=pull))
+    return replace(config, head=replace(config.head, more_loss=pull))
 
 
 def divergence(served_BC: Tensor, trained_BC: Tensor, batch: ReplayBatch) -> Tensor:

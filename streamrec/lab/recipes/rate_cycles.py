@@ -10,22 +10,22 @@ import math
 from dataclasses import replace
 from functools import partial
 
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, warmed_up
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.head_trainer import HeadConfig, warmed_up
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 
 STEPS, FLOOR = 256, 0.1
 
 
-def apply(recipe: Recipe) -> Recipe:
-    return cycling(recipe, STEPS)
+def apply(config: LearnerConfig) -> LearnerConfig:
+    return cycling(config, STEPS)
 
 
-def cycling(recipe: Recipe, steps: int) -> Recipe:
-    return replace(recipe, fast=replace(recipe.fast, rate_at=partial(rate, cycle=steps)))
+def cycling(config: LearnerConfig, steps: int) -> LearnerConfig:
+    return replace(config, head=replace(config.head, rate_at=partial(rate, cycle=steps)))
 
 
-def rate(recipe: HeadRecipe, step: int, cycle: int = STEPS) -> float:
+def rate(config: HeadConfig, step: int, cycle: int = STEPS) -> float:
     """Of a step (from 1): warm-up once, then cosine cycles."""
     part = (step - 1) % cycle / cycle
     falling = 0.5 * (1.0 + math.cos(math.pi * part))
-    return warmed_up(recipe, step) * (FLOOR + (1 - FLOOR) * falling)
+    return warmed_up(config, step) * (FLOOR + (1 - FLOOR) * falling)

@@ -11,18 +11,20 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 
 RATE, MOMENTUM = 2e-2, 0.9
 
 
-def apply(recipe: Recipe) -> Recipe:
-    slow = recipe.slow
-    return replace(recipe, slow=slow and replace(slow, make_optimiser=sgd, learning_rate=RATE))
+def apply(config: LearnerConfig) -> LearnerConfig:
+    adapter = config.adapter
+    return replace(
+        config, adapter=adapter and replace(adapter, make_optimiser=sgd, learning_rate=RATE)
+    )
 
 
-def sgd(parameters: Iterable[nn.Parameter], recipe: AdapterRecipe) -> torch.optim.Optimizer:
+def sgd(parameters: Iterable[nn.Parameter], config: AdapterConfig) -> torch.optim.Optimizer:
     return torch.optim.SGD(
-        parameters, recipe.learning_rate, momentum=MOMENTUM, weight_decay=recipe.weight_decay
+        parameters, config.learning_rate, momentum=MOMENTUM, weight_decay=config.weight_decay
     )

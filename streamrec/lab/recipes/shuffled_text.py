@@ -12,12 +12,12 @@ from torch import Generator
 
 from streamrec.core.events import Item
 from streamrec.models.item_index import item_text
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 
 
-def apply(recipe: Recipe) -> Recipe:
-    slow = recipe.slow
-    return replace(recipe, slow=slow and replace(slow, text_of=shuffled))
+def apply(config: LearnerConfig) -> LearnerConfig:
+    adapter = config.adapter
+    return replace(config, adapter=adapter and replace(adapter, text_of=shuffled))
 
 
 def shuffled(item: Item, drawn: Generator) -> str:

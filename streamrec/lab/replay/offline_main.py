@@ -30,7 +30,7 @@ from streamrec.lab.replay.time_split import TimeSplit, time_split
 from streamrec.ports import Provenance, RegistryStore
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.model.generations import ModelGenerations
-from streamrec.tasks.ranking.model.learner import LearnerSnapshot, OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig, LearnerSnapshot, OnlineLearner
 
 DATASETS = ("movielens-100k",)
 
@@ -47,7 +47,7 @@ class TrainPlan:
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
     schedule: Schedule = Schedule()
     seed: int = 0
-    slow_lane: bool = True
+    train_adapter: bool = True
     registry: str = ""  # empty: the settings'
     limit: int = 0  # only the first so many events; 0: all
     recipes: tuple[str, ...] = ()  # of the laboratory (``lab.recipes``)
@@ -63,7 +63,7 @@ def run_training(
 
     Raises:
         BadFile: a file or a line in it cannot be used.
-        UserError: an unknown data set or recipe, a stream too short to be cut.
+        UserError: an unknown data set or config, a stream too short to be cut.
         EncoderUnavailable, SettingsError: the language model cannot be made.
     """
     recipes = chosen(plan.recipes)
@@ -94,9 +94,9 @@ def run_training(
     return report | {"generation": written, "registry": url}
 
 
-def _way(plan: TrainPlan, recipes: Chosen, recipe: Recipe) -> Recipe:
-    recipe = recipes.learning(recipe)
-    return recipe if plan.slow_lane else replace(recipe, slow=None)
+def _way(plan: TrainPlan, recipes: Chosen, config: LearnerConfig) -> LearnerConfig:
+    config = recipes.learning(config)
+    return config if plan.train_adapter else replace(config, adapter=None)
 
 
 def _stream(settings: Settings, plan: TrainPlan, say: Say) -> tuple[str, RecordedStream]:

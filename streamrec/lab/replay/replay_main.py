@@ -33,9 +33,9 @@ from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.settings import Settings
-from streamrec.tasks.ranking.model.config import recipe_for
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.config import learner_config
+from streamrec.tasks.ranking.model.head_trainer import HeadConfig
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 
 FROZEN, STATIC, SASREC = "frozen", "static", "sasrec"
 BASELINES = (*WEIGHTS, FROZEN, STATIC, SASREC)
@@ -44,13 +44,13 @@ STATIC_PART = 0.3
 half-lives of popularity and click rate are chosen on it."""
 
 
-def frozen_recipe(statistics: Mapping[str, str]) -> Recipe:
+def frozen_config(statistics: Mapping[str, str]) -> LearnerConfig:
     """*frozen*: the frozen encoder's cosine, live popularity and click rate, a linear head.
 
     ``statistics``: the feature that each of the last two is read from.
     """
     inputs = ("sim_decayed", "sim_mean", statistics[POPULARITY], statistics[CLICK_RATE])
-    return Recipe(fast=HeadRecipe(inputs=inputs, hidden=False), slow=None)
+    return LearnerConfig(head=HeadConfig(inputs=inputs, hidden=False), adapter=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class ReplayPlan:
     warmup_until_ms: int | None = None
     learn: bool = True
     seed: int = 0
-    slow_lane: bool = True
+    train_adapter: bool = True
     compare: tuple[str, ...] = ()
 
 
@@ -99,8 +99,8 @@ def run_replay(
     statistics: dict[str, str] = {}
     if set(plan.compare) & {*HALF_LIVES, FROZEN}:
         statistics = strongest_statistics(stream, catalogue, options, static_until)
-    recipe = recipe_for(_seeded(settings, plan.seed), encoder)
-    make = _Makers(catalogue, encoder, index, plan, recipe, statistics)
+    config = learner_config(_seeded(settings, plan.seed), encoder)
+    make = _Makers(catalogue, encoder, index, plan, config, statistics)
     compare = {name: make.baseline(name, static_until) for name in plan.compare}
     replay = Replay(stream, catalogue, make.learner(), options, compare)
     return replay.run(on_progress) | {"baselines": {"statistics": statistics}}
@@ -114,18 +114,18 @@ class _Makers:
     encoder: TextEncoder
     index: ItemIndex
     plan: ReplayPlan
-    recipe: Recipe
+    config: LearnerConfig
     statistics: Mapping[str, str]  # by baseline: the feature it reads
 
-    def learner(self, recipe: Recipe | None = None) -> OnlineLearner:
-        recipe = recipe or self.recipe
-        if not self.plan.slow_lane:
-            recipe = replace(recipe, slow=None)
-        return OnlineLearner(self.catalogue, self.index, self.plan.seed, recipe, self.encoder)
+    def learner(self, config: LearnerConfig | None = None) -> OnlineLearner:
+        config = config or self.config
+        if not self.plan.train_adapter:
+            config = replace(config, adapter=None)
+        return OnlineLearner(self.catalogue, self.index, self.plan.seed, config, self.encoder)
 
     def baseline(self, name: str, static_until: int) -> ReplayLearner:
         if name == FROZEN:
-            return self.learner(frozen_recipe(self.statistics))
+            return self.learner(frozen_config(self.statistics))
         if name == STATIC:
             return LearnsUntil(self.learner(), static_until)
         if name == SASREC:

@@ -25,17 +25,17 @@ from streamrec.lab.recipes.names import METHODS, RECIPES, TRAINING, chosen, desc
 from streamrec.models.gradient_cache import Chunk
 from streamrec.models.item_index import ItemIndex, item_text
 from streamrec.settings import Adapter, EncoderSettings
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe, adamw
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig, adamw
 from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, HeadTrainer
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.head_trainer import HeadConfig, HeadTrainer
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from tests.fakes.language_models import stir, tiny_encoder
 from tests.harness.head_training import BATCHES, loss, pairs, trained
 from tests.unit.tasks.ranking.test_learner import Loop
 
-RECIPE = Recipe(
-    slow=AdapterRecipe(publish_steps=2, warmup_steps=1, learning_rate=1e-2),
-    schedule=RolloutSchedule(flip_steps=0, challenge_steps=0),
+RECIPE = LearnerConfig(
+    adapter=AdapterConfig(publish_steps=2, warmup_steps=1, learning_rate=1e-2),
+    schedule=RolloutSchedule(flip_steps=0, shadow_steps=0),
 )
 
 
@@ -44,7 +44,7 @@ def loop() -> Loop:
     return Loop(events=300)
 
 
-def learned(loop: Loop, recipe: Recipe, directory: Path) -> bytes:
+def learned(loop: Loop, recipe: LearnerConfig, directory: Path) -> bytes:
     """All that a learner is after some steps."""
     encoder = tiny_encoder()
     learner = OnlineLearner(loop.catalogue, ItemIndex(encoder), 0, recipe, encoder)
@@ -94,10 +94,10 @@ def test_two_that_change_the_same_thing_are_refused(names: list[str], what: str)
 def test_recipes_go_together(loop: Loop) -> None:
     together = chosen(["fgm", "shuffled-text", "sgd", "rate-cycles", "ia3"])
     recipe = together.learning(RECIPE)
-    assert recipe.slow is not None
-    assert recipe.slow.pass_chunks is fgm.two_passes
-    assert recipe.slow.text_of is shuffled_text.shuffled
-    assert recipe.fast.rate_at is not RECIPE.fast.rate_at
+    assert recipe.adapter is not None
+    assert recipe.adapter.pass_chunks is fgm.two_passes
+    assert recipe.adapter.text_of is shuffled_text.shuffled
+    assert recipe.head.rate_at is not RECIPE.head.rate_at
     assert together.method is METHODS["ia3"].adapt
     assert chosen([]).learning(RECIPE) == RECIPE
 
@@ -180,7 +180,7 @@ def test_adafactor_keeps_less_than_the_weights() -> None:
     own = [torch.nn.Parameter(torch.randn(100, 100))]
     sizes = []
     for make in (adafactor.adafactor, adamw):
-        optimiser = make(own, AdapterRecipe())
+        optimiser = make(own, AdapterConfig())
         own[0].grad = torch.randn(100, 100)
         optimiser.step()
         slots = optimiser.state_dict()["state"][0].values()
@@ -200,8 +200,8 @@ def test_published_weights_are_the_mean_of_recent_ones() -> None:
 
 def test_every_learner_has_a_mean_of_its_own() -> None:
     recipe = adapter_averaging.apply(RECIPE)
-    assert recipe.slow is not None
-    assert recipe.slow.publisher() is not recipe.slow.publisher()
+    assert recipe.adapter is not None
+    assert recipe.adapter.publisher() is not recipe.adapter.publisher()
 
 
 def test_the_mean_is_tensor_by_tensor() -> None:
@@ -231,17 +231,17 @@ def test_along_one_trajectory_the_error_of_averaged_factors_is_second_order(size
 
 
 @pytest.mark.parametrize(
-    "recipe", [proximal.pulled(Recipe(), 10.0), proximal_kl.pulled(Recipe(), 10.0)]
+    "recipe", [proximal.pulled(LearnerConfig(), 10.0), proximal_kl.pulled(LearnerConfig(), 10.0)]
 )
-def test_a_pull_to_what_is_served_slows_learning(recipe: Recipe) -> None:
-    free, held = trained(HeadRecipe(), BATCHES), trained(recipe.fast, BATCHES)
+def test_a_pull_to_what_is_served_slows_learning(recipe: LearnerConfig) -> None:
+    free, held = trained(HeadConfig(), BATCHES), trained(recipe.head, BATCHES)
     unseen = pairs(999)
-    start = loss(HeadTrainer(HeadRecipe(), torch.Generator().manual_seed(0)).head, unseen)
+    start = loss(HeadTrainer(HeadConfig(), torch.Generator().manual_seed(0)).head, unseen)
     assert loss(free.averaged, unseen) < loss(held.averaged, unseen) < start
 
 
 def test_the_rate_warms_up_once_and_falls_in_every_cycle() -> None:
-    recipe = HeadRecipe(learning_rate=1.0, warmup_steps=4)
+    recipe = HeadConfig(learning_rate=1.0, warmup_steps=4)
     rates = [rate_cycles.rate(recipe, step, cycle=8) for step in range(1, 25)]
     assert rates[0] == pytest.approx(0.25)
     assert rates[8] == rates[16] == 1.0  # a cycle starts at the full rate
@@ -250,7 +250,7 @@ def test_the_rate_warms_up_once_and_falls_in_every_cycle() -> None:
 
 
 def test_early_stopping_gives_the_weights_of_the_champion_back() -> None:
-    recipe = early_stopping.stopping(Recipe(), 1).fast
+    recipe = early_stopping.stopping(LearnerConfig(), 1).head
     trainer = HeadTrainer(recipe, torch.Generator().manual_seed(0))
     trainer.observe(pairs(2, examples=256))  # what is served now is the champion
     start = trainer.averaged.linear_D.clone()
@@ -263,7 +263,7 @@ def test_early_stopping_gives_the_weights_of_the_champion_back() -> None:
 
 
 def test_early_stopping_goes_on_from_what_is_better_and_waits_for_its_window() -> None:
-    recipe = early_stopping.stopping(Recipe(), 2).fast
+    recipe = early_stopping.stopping(LearnerConfig(), 2).head
     trainer = HeadTrainer(recipe, torch.Generator().manual_seed(0))
     trainer.observe(pairs(0))
     for batch in BATCHES[:30]:

@@ -2,7 +2,7 @@
 
 Knows how much is kept, and that an explanation is never worth an answer: when the store is
 away, lists go out unexplained. Does not know what an item's parts are made of
-(``tasks.ranking.model.parts``) or where explanations are kept.
+(``tasks.ranking.model.shapley``) or where explanations are kept.
 
 Order, for one micro-batch:
 

@@ -16,7 +16,7 @@ A step, in order:
 4. The pull to the published weights; clipping; one optimiser step.
 
 What the laboratory's recipes do otherwise (``streamrec.lab.recipes``) are the functions at the
-end of ``AdapterRecipe``. What is random in a step follows from the seed and the step's number.
+end of ``AdapterConfig``. What is random in a step follows from the seed and the step's number.
 
 Legend: B examples, H history items, U distinct items of a batch, D dimensions.
 """
@@ -50,9 +50,9 @@ Backward = Callable[[Sequence[Chunk]], float]
 """Adds gradients; the loss."""
 
 
-def adamw(parameters: Iterable[nn.Parameter], recipe: AdapterRecipe) -> torch.optim.Optimizer:
+def adamw(parameters: Iterable[nn.Parameter], config: AdapterConfig) -> torch.optim.Optimizer:
     """Loshchilov & Hutter 2019."""
-    return torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
 
 
 def plain_text(item: Item, _drawn: Generator) -> str:
@@ -71,7 +71,7 @@ def as_they_are() -> Callable[[TextEncoder], TextEncoder]:
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterRecipe:
+class AdapterConfig:
     """How the adapter is trained; a step costs about ``examples`` × (history + 2) texts."""
 
     learning_rate: float = LEARNING_RATE
@@ -90,7 +90,7 @@ class AdapterRecipe:
     bfloat16: bool = False  # mixed precision of the trained layers
     seed: int = 0
     # what a recipe of the laboratory may do otherwise
-    make_optimiser: Callable[[Iterable[nn.Parameter], AdapterRecipe], torch.optim.Optimizer] = adamw
+    make_optimiser: Callable[[Iterable[nn.Parameter], AdapterConfig], torch.optim.Optimizer] = adamw
     text_of: Callable[[Item, Generator], str] = plain_text
     pass_chunks: Callable[[Sequence[Chunk], Backward, Generator], float] = one_pass
     publisher: Callable[[], Callable[[TextEncoder], TextEncoder]] = as_they_are
@@ -126,34 +126,34 @@ class AdapterTrainer:
     """An adapter in training."""
 
     def __init__(
-        self, encoder: TextEncoder, recipe: AdapterRecipe, ranks: Ranks | None = None
+        self, encoder: TextEncoder, config: AdapterConfig, ranks: Ranks | None = None
     ) -> None:
         """``encoder`` is the published one; what is trained is a copy of its adapter."""
-        self._recipe = recipe
+        self._config = config
         self._encoder = encoder.with_adapter()
         self._ranks = ranks or Ranks()
         self._cache: GradientCache | None = None  # None: the other ranks do not know our weights
         self.steps = 0
         self._anchor = self._copied()
-        self._publish = recipe.publisher()
+        self._publish = config.publisher()
         self._log_scale = nn.Parameter(torch.tensor(2.0))
         self._popularity = nn.Parameter(torch.tensor(0.5))
-        self._optimiser = recipe.make_optimiser(self._encoder.trainable_parameters(), recipe)
+        self._optimiser = config.make_optimiser(self._encoder.trainable_parameters(), config)
         score = [self._log_scale, self._popularity]
-        self._score_optimiser = torch.optim.AdamW(score, recipe.score_rate, weight_decay=0.0)
+        self._score_optimiser = torch.optim.AdamW(score, config.score_rate, weight_decay=0.0)
 
     @property
     def due(self) -> bool:
         """Whether enough was learned since the last publication to publish again."""
-        schedule = self._recipe.publish_steps
+        schedule = self._config.publish_steps
         return self.steps > 0 and (
-            self.steps == self._recipe.first_publish or not self.steps % schedule
+            self.steps == self._config.first_publish or not self.steps % schedule
         )
 
     @property
     def until_due(self) -> int:
         """Steps until the next publication."""
-        first, schedule = self._recipe.first_publish, self._recipe.publish_steps
+        first, schedule = self._config.first_publish, self._config.publish_steps
         ahead = schedule - self.steps % schedule
         return min(ahead, first - self.steps) if self.steps < first else ahead
 
@@ -173,8 +173,8 @@ class AdapterTrainer:
 
         ``items`` gives the items of catalogue rows; ``centre_D`` is the index's.
         """
-        half = self._recipe.examples // 2
-        examples = _useful(fresh, half) + _useful(replayed, self._recipe.examples - half)
+        half = self._config.examples // 2
+        examples = _useful(fresh, half) + _useful(replayed, self._config.examples - half)
         pairs = [self._pair(example) for example in examples]
         if len(pairs) < 2:
             return None
@@ -188,15 +188,15 @@ class AdapterTrainer:
             self.load_state(step.state)
         if self._cache is None:
             self._cache = GradientCache(
-                self._encoder, bfloat16=self._recipe.bfloat16, ranks=self._ranks
+                self._encoder, bfloat16=self._config.bfloat16, ranks=self._ranks
             )
         self.steps += 1
         for optimiser in (self._optimiser, self._score_optimiser):
             optimiser.zero_grad(set_to_none=True)
-        seed = self._recipe.seed * 1_000_003 + self.steps
+        seed = self._config.seed * 1_000_003 + self.steps
         drawn = torch.Generator().manual_seed(seed)
         softmax, cache = self._softmax(step), self._cache
-        loss = self._recipe.pass_chunks(
+        loss = self._config.pass_chunks(
             self._chunks(step.items, drawn),
             lambda chunks: cache.backward(chunks, softmax, seed),
             drawn,
@@ -215,8 +215,8 @@ class AdapterTrainer:
 
     def _chunks(self, items: Sequence[Item], drawn: Generator) -> list[Chunk]:
         """What enters the trained layers in this process."""
-        texts = self._ranks.shard([self._recipe.text_of(item, drawn) for item in items])
-        size = -(-len(texts) // self._recipe.chunks)
+        texts = self._ranks.shard([self._config.text_of(item, drawn) for item in items])
+        size = -(-len(texts) // self._config.chunks)
         return [
             Chunk(*self._encoder.hidden_states(texts[start : start + size]))
             for start in range(0, len(texts), size)
@@ -224,15 +224,15 @@ class AdapterTrainer:
 
     def _move(self) -> None:
         """Step 4 of the module's docstring."""
-        recipe, parameters = self._recipe, self._encoder.trainable_parameters()
+        config, parameters = self._config, self._encoder.trainable_parameters()
         distance = torch.stack(
             [(p - a).pow(2).sum() for p, a in zip(parameters, self._anchor, strict=True)]
         ).sum()
-        torch.autograd.backward(recipe.proximal * distance)
-        if recipe.clip_norm:
-            nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
-        warm = min(1.0, self.steps / recipe.warmup_steps)
-        self._optimiser.param_groups[0]["lr"] = recipe.learning_rate * warm
+        torch.autograd.backward(config.proximal * distance)
+        if config.clip_norm:
+            nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+        warm = min(1.0, self.steps / config.warmup_steps)
+        self._optimiser.param_groups[0]["lr"] = config.learning_rate * warm
         self._optimiser.step()
         self._score_optimiser.step()
 
@@ -241,7 +241,7 @@ class AdapterTrainer:
         accepted = example.labels[0] > 0
         shown = example.mask[0] & ~accepted & (example.rows[0] >= 0)
         impression = int(example.kind[0]) == KINDS.index(ExampleKind.IMPRESSION)
-        refused = torch.nonzero(shown).flatten()[: self._recipe.shown if impression else 0]
+        refused = torch.nonzero(shown).flatten()[: self._config.shown if impression else 0]
         target = int(torch.nonzero(accepted & (example.rows[0] >= 0))[0])
         history = [int(r) for r in example.history[0] if r >= 0]
         popularity = {
@@ -249,7 +249,7 @@ class AdapterTrainer:
             for c in [target, *refused.tolist()]
         }
         return TrainingPair(
-            tuple(history[: self._recipe.history]),
+            tuple(history[: self._config.history]),
             int(example.rows[0, target]),
             tuple(int(example.rows[0, c]) for c in refused),
             popularity,
@@ -268,7 +268,7 @@ class AdapterTrainer:
         targets = {pair.target for pair in pairs if not pair.impression}
         for b, pair in enumerate(pairs):
             for age, row in enumerate(pair.history):
-                history_BU[b, place[row]] += self._recipe.decay**age
+                history_BU[b, place[row]] += self._config.decay**age
             others = () if pair.impression else targets - set(pair.history)
             for row in {pair.target, *pair.refused, *others}:
                 allowed_BU[b, place[row]] = 1.0
@@ -316,14 +316,14 @@ def _useful(examples: ReplayBatch, count: int) -> list[ReplayBatch]:
     return [examples[slice(b, b + 1)] for b in chosen]
 
 
-def follow(encoder: TextEncoder, recipe: AdapterRecipe, ranks: Ranks) -> TextEncoder:
+def follow(encoder: TextEncoder, config: AdapterConfig, ranks: Ranks) -> TextEncoder:
     """What every rank but the first does until its shutdown: take its steps with it.
 
     Returns the encoder as trained. Raises GroupBroken when rank 0 is gone.
     """
     trainer: AdapterTrainer | None = None
     while (step := ranks.broadcast(None)) is not None:
-        trainer = trainer or AdapterTrainer(encoder, recipe, ranks)
+        trainer = trainer or AdapterTrainer(encoder, config, ranks)
         trainer.take(step)
     return encoder if trainer is None else trainer.published()
 

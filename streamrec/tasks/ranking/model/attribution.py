@@ -1,7 +1,6 @@
-"""A kept answer taken apart with the weights of the generation that made it.
+"""Attribution of a kept answer, by the weights of the generation that made it.
 
-Knows the head's arithmetic and how a history is pooled into similarities. Needs no language
-model: the cosines were kept. Does not know where answers are kept or how this is shown.
+Needs no language model: the cosines were kept.
 
 The effect of one of the user's items is measured by leaving it out of the history that texts
 are compared with: the six similarities are pooled again without it, and the whole head is run
@@ -29,8 +28,8 @@ from streamrec.tasks.ranking.lists.attribution import ItemAttribution
 from streamrec.tasks.ranking.lists.explanation import Explanation
 from streamrec.tasks.ranking.lists.reasons import GROUPS
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.parts import take_apart
 from streamrec.tasks.ranking.model.ranking import SIM_INPUTS
+from streamrec.tasks.ranking.model.shapley import shapley_values
 from streamrec.tasks.ranking.model.similarity import DECAY, SHARPNESS, SIMILARITIES
 
 
@@ -56,7 +55,7 @@ def load_head(directory: Path) -> Head:
 
 
 @torch.no_grad()
-def look_back(head: Head, kept: Explanation) -> list[ItemAttribution]:
+def attributions(head: Head, kept: Explanation) -> list[ItemAttribution]:
     """Every item of a kept answer, in its order.
 
     Raises GenerationRefused when its inputs are not the head's.
@@ -64,7 +63,7 @@ def look_back(head: Head, kept: Explanation) -> list[ItemAttribution]:
     if kept.names != INPUTS:
         raise GenerationRefused("the answer was made from other inputs than this version's head")
     raw_KD = torch.from_numpy(kept.raw_KD)
-    parts = take_apart(head, head.standardised(raw_KD))
+    parts = shapley_values(head, head.standardised(raw_KD))
     scores_K = head(raw_KD)
     kind = head.served_kind
     logits_K = head.calibrated_logit(scores_K, kind)
@@ -105,7 +104,7 @@ def _score_with(head: Head, raw_KD: Tensor, sims_KS: Tensor) -> Tensor:
 
 
 def pooled(closeness_KH: Tensor) -> Tensor:
-    """The similarities (K, S) of a history from its cosines; as ``scoring.similarity`` has them."""
+    """The similarities (K, S) of a history from its cosines; as ``model.similarity`` has them."""
     items, count = closeness_KH.shape
     if not count:
         return torch.zeros(items, len(SIMILARITIES))

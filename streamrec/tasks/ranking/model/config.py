@@ -1,4 +1,4 @@
-"""From settings to a recipe of learning, or every reason why there is none.
+"""From settings to a config of learning, or every reason why there is none.
 
 Knows which settings of learning exclude each other. Does not know how a step is taken, nor
 which adapter fits which model (``models.lora.problems``).
@@ -12,16 +12,16 @@ from streamrec.errors import SettingsError
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.loading import native_bfloat16
 from streamrec.settings import Adapter, LearningSettings, Precision, Settings
-from streamrec.tasks.ranking.model.adapter_trainer import LEARNING_RATE, AdapterRecipe
+from streamrec.tasks.ranking.model.adapter_trainer import LEARNING_RATE, AdapterConfig
 from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.head_trainer import HeadConfig
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 from streamrec.tasks.ranking.quota import QuotaRules
 
 PREFIX = "STREAMREC_LEARNING_"
 
 
-def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
+def learner_config(settings: Settings, encoder: TextEncoder) -> LearnerConfig:
     """How a learner over ``encoder`` learns.
 
     Raises:
@@ -31,7 +31,7 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
     if found:
         raise SettingsError(found)
     learning = settings.learning
-    slow = AdapterRecipe(
+    adapter = AdapterConfig(
         learning_rate=learning.rate or LEARNING_RATE,
         examples=learning.examples,
         clip_norm=learning.clip_norm,
@@ -43,16 +43,16 @@ def recipe_for(settings: Settings, encoder: TextEncoder) -> Recipe:
     trainer = settings.trainer
     quota = QuotaRules(trainer.quota_window, trainer.quota_user_share, trainer.quota_item_share)
     head = settings.head
-    fast = HeadRecipe(learning_rate=head.rate)
+    head_config = HeadConfig(learning_rate=head.rate)
     return replace(
-        Recipe(),
+        LearnerConfig(),
         replayed=head.replayed,
         recent=head.recent,
         reservoir=head.reservoir,
         quota=quota,
-        fast=fast,
-        slow=slow,
-        schedule=RolloutSchedule() if learning.challenge else RolloutSchedule(challenge_steps=0),
+        head=head_config,
+        adapter=adapter,
+        schedule=RolloutSchedule() if learning.challenge else RolloutSchedule(shadow_steps=0),
     )
 
 

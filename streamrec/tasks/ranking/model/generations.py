@@ -27,12 +27,12 @@ from streamrec.models.generation import (
     HEAD_FILE,
     MANIFEST_FILE,
     file_digest,
+    made_with,
     read_generation,
     write_manifest,
 )
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.lora import WEIGHTS_FILE
-from streamrec.models.made_with import made_with
 from streamrec.models.signing import EVERYBODY, Signer, Signers
 from streamrec.ports import Provenance, Sealed
 from streamrec.tasks.ranking.features import FEATURE_SET

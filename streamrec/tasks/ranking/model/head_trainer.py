@@ -11,7 +11,7 @@ Losses of a batch of examples:
   detached score.
 
 What the laboratory's recipes do otherwise (``streamrec.lab.recipes``) are the functions at the
-end of ``HeadRecipe``.
+end of ``HeadConfig``.
 
 Legend: B examples, C candidates, D inputs.
 """
@@ -36,13 +36,13 @@ MOMENT_EXAMPLES = 2_000.0
 LEAST_DEVIATION = 1e-2
 
 
-def warmed_up(recipe: HeadRecipe, step: int) -> float:
+def warmed_up(config: HeadConfig, step: int) -> float:
     """Learning rate of a step (from 1): it rises once, then stays."""
-    return recipe.learning_rate * min(1.0, step / recipe.warmup_steps)
+    return config.learning_rate * min(1.0, step / config.warmup_steps)
 
 
 @dataclass(frozen=True, slots=True)
-class HeadRecipe:
+class HeadConfig:
     """How the head is trained. The defaults were tuned over kinds of streams, not one file."""
 
     learning_rate: float = 5e-3
@@ -54,7 +54,7 @@ class HeadRecipe:
     inputs: tuple[str, ...] = INPUTS  # others are ignored: ablations and baselines
     hidden: bool = True  # False: the linear part alone is learned
     # what a recipe of the laboratory may do otherwise
-    rate_at: Callable[[HeadRecipe, int], float] = warmed_up
+    rate_at: Callable[[HeadConfig, int], float] = warmed_up
     more_loss: Callable[[HeadTrainer, Tensor, ReplayBatch], Tensor] | None = None
     watcher: Callable[[HeadTrainer], Callable[[ReplayBatch], None]] | None = None
 
@@ -62,26 +62,26 @@ class HeadRecipe:
 class HeadTrainer:
     """One head in training, and its average that is served."""
 
-    def __init__(self, recipe: HeadRecipe, generator: torch.Generator) -> None:
-        self._recipe = recipe
+    def __init__(self, config: HeadConfig, generator: torch.Generator) -> None:
+        self._config = config
         self.head = Head(generator)
-        self._used_D = torch.tensor([float(name in recipe.inputs) for name in INPUTS])
+        self._used_D = torch.tensor([float(name in config.inputs) for name in INPUTS])
         self._confine()
         self.averaged = copy.deepcopy(self.head).requires_grad_(False)
         self.steps = 0
         self.kinds_seen = torch.zeros(len(KINDS))
-        self._watch = recipe.watcher(self) if recipe.watcher else None
+        self._watch = config.watcher(self) if config.watcher else None
         self._moments = torch.zeros(3, self.head.linear_D.numel())  # sums: 1, x, x²
         self._optimiser = torch.optim.AdamW(
             [
-                {"params": self.head.score_parameters(), "weight_decay": recipe.weight_decay},
+                {"params": self.head.score_parameters(), "weight_decay": config.weight_decay},
                 {
                     "params": self.head.calibration_parameters(),
                     "weight_decay": 0.0,
-                    "lr": recipe.calibration_rate,
+                    "lr": config.calibration_rate,
                 },
             ],
-            lr=recipe.learning_rate,
+            lr=config.learning_rate,
         )
 
     def observe(self, fresh: ReplayBatch) -> None:
@@ -111,17 +111,17 @@ class HeadTrainer:
     def step(self, batch: ReplayBatch) -> dict[str, float]:
         """One optimiser step; the mean losses by name."""
         self.steps += 1
-        self._optimiser.param_groups[0]["lr"] = self._recipe.rate_at(self._recipe, self.steps)
+        self._optimiser.param_groups[0]["lr"] = self._config.rate_at(self._config, self.steps)
         scores_BC = self.head(batch.inputs)
         losses = {
             "listwise": listwise(scores_BC, batch),
             "calibration": self._calibration(scores_BC.detach(), batch),
         }
-        if self._recipe.more_loss is not None:
-            losses["recipe"] = self._recipe.more_loss(self, scores_BC, batch)
+        if self._config.more_loss is not None:
+            losses["recipe"] = self._config.more_loss(self, scores_BC, batch)
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
-        torch.nn.utils.clip_grad_norm_(self.head.parameters(), self._recipe.clip_norm)
+        torch.nn.utils.clip_grad_norm_(self.head.parameters(), self._config.clip_norm)
         self._optimiser.step()
         self._confine()
         self._average()
@@ -142,7 +142,7 @@ class HeadTrainer:
 
     def copied(self) -> HeadTrainer:
         """Another trainer that would go on exactly as this one; a recipe's watcher begins anew."""
-        copied = HeadTrainer(self._recipe, torch.Generator())
+        copied = HeadTrainer(self._config, torch.Generator())
         copied.load_state({name: value.clone() for name, value in self.state().items()})
         return copied
 
@@ -166,16 +166,16 @@ class HeadTrainer:
 
     @torch.no_grad()
     def _confine(self) -> None:
-        """Keep what the recipe leaves out at zero."""
-        if len(self._recipe.inputs) < len(INPUTS):
+        """Keep what the config leaves out at zero."""
+        if len(self._config.inputs) < len(INPUTS):
             self.head.linear_D.mul_(self._used_D)
             self.head.inner_DM.mul_(self._used_D[:, None])
-        if not self._recipe.hidden:
+        if not self._config.hidden:
             self.head.outer_M.zero_()
 
     @torch.no_grad()
     def _average(self) -> None:
-        keep = min(self._recipe.averaging, self.steps / (self.steps + 5.0))
+        keep = min(self._config.averaging, self.steps / (self.steps + 5.0))
         pairs = zip(self.averaged.parameters(), self.head.parameters(), strict=True)
         for average, current in pairs:
             average.lerp_(current, 1.0 - keep)

@@ -1,10 +1,10 @@
-"""The weights being trained, both lanes, and everything needed to resume.
+"""The weights being trained, the head's and the adapter's, and everything needed to resume.
 
 Knows when a step is due and what is replayed beside fresh examples. Does not know Kafka,
 generations' manifests or the gate.
 
 The head always trains on the item vectors of one encoder version. Text similarities of
-remembered examples are computed once and kept, until another version is taken
+replayed examples are computed once and kept, until another version is taken
 (``tasks.ranking.model.encoder_rollout``) or the index learns its centre.
 """
 
@@ -31,17 +31,22 @@ from streamrec.models.item_index import ItemIndex
 from streamrec.models.state_dicts import named, under
 from streamrec.ports import LearnReport, Scorer, ShadowResult
 from streamrec.tasks.ranking.model import learner_files
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
 from streamrec.tasks.ranking.model.encoder_rollout import (
     EncoderRollout,
     NextEncoder,
     RolloutSchedule,
 )
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe, HeadTrainer
+from streamrec.tasks.ranking.model.head_trainer import HeadConfig, HeadTrainer
 from streamrec.tasks.ranking.model.ranker import Ranker
-from streamrec.tasks.ranking.model.replay_batch import move_to, replay_batch, restored
-from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch, ReplayMemory
+from streamrec.tasks.ranking.model.replay_buffer import (
+    ReplayBatch,
+    ReplayMemory,
+    move_to,
+    replay_batch,
+    restored,
+)
 from streamrec.tasks.ranking.quota import Quota, QuotaRules
 
 
@@ -55,7 +60,7 @@ class Vectors(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class LearnerConfig:
     """TrainerSchedule and memory of learning."""
 
     step_examples: int = 32  # fresh examples per optimiser step
@@ -64,8 +69,8 @@ class Recipe:
     reservoir: int = 2_048
     candidates: int = 64  # kept of an example: accepted ones first, others sampled
     quota: QuotaRules = QuotaRules()
-    fast: HeadRecipe = HeadRecipe()
-    slow: AdapterRecipe | None = AdapterRecipe()  # None: the encoder is left as it is
+    head: HeadConfig = HeadConfig()
+    adapter: AdapterConfig | None = AdapterConfig()  # None: the encoder is left as it is
     schedule: RolloutSchedule = RolloutSchedule()
 
 
@@ -99,7 +104,7 @@ class OnlineLearner:
         catalogue: Catalogue,
         index: Vectors,
         seed: int,
-        recipe: Recipe | None = None,
+        config: LearnerConfig | None = None,
         encoder: TextEncoder | None = None,
         *,
         ranks: Ranks | None = None,
@@ -107,27 +112,29 @@ class OnlineLearner:
         """``index`` holds the vectors of ``encoder``; without one only the head learns, and
         no generation can be written."""
         self.index = index
-        self._recipe = recipe or Recipe()
+        self._config = config or LearnerConfig()
         self._catalogue = catalogue
         self._encoder = encoder
         self._generator = torch.Generator().manual_seed(seed)
-        self._quota = Quota(self._recipe.quota)
-        self._fast = HeadTrainer(self._recipe.fast, self._generator)
+        self._quota = Quota(self._config.quota)
+        self._head_trainer = HeadTrainer(self._config.head, self._generator)
         self._ranks = ranks
-        self._rollout = self._succeeding(encoder)
+        self._rollout = self._new_rollout(encoder)
         self._memory = ReplayMemory(
-            self._recipe.recent, self._recipe.reservoir, self._recipe.candidates, len(INPUTS)
+            self._config.recent, self._config.reservoir, self._config.candidates, len(INPUTS)
         )
         self._waiting: ReplayBatch | None = None
         self._centre_D = _centre_of(index)  # of the vectors that memory was made with
         self._shadow_results: list[ShadowResult] = []
 
-    def _succeeding(self, encoder: TextEncoder | None) -> EncoderRollout | None:
+    def _new_rollout(self, encoder: TextEncoder | None) -> EncoderRollout | None:
         """None: the encoder stays as it is."""
-        recipe = self._recipe
-        if encoder is None or recipe.slow is None or not encoder.trainable_parameters():
+        config = self._config
+        if encoder is None or config.adapter is None or not encoder.trainable_parameters():
             return None
-        return EncoderRollout(encoder, recipe.slow, recipe.schedule, self._catalogue, self._ranks)
+        return EncoderRollout(
+            encoder, config.adapter, config.schedule, self._catalogue, self._ranks
+        )
 
     def close(self) -> None:
         """End what is still going on aside. The learner must not be used afterwards."""
@@ -143,28 +150,28 @@ class OnlineLearner:
     def learn(self, examples: Sequence[Example]) -> LearnReport:
         """Take the steps that these examples are due, replaying older ones beside them.
 
-        An example whose source has used up its quota is not learned, and not remembered.
+        An example whose source has used up its quota is not learned, and not replayed later.
         """
         losses: list[dict[str, float]] = []
         weights = self._quota.weigh(examples)
         if weights.any():
             self._follow_catalogue()
             arrived = replay_batch(
-                examples, weights, self.index.vectors, self._catalogue, self._recipe.candidates
+                examples, weights, self.index.vectors, self._catalogue, self._config.candidates
             )
             waiting = arrived if self._waiting is None else self._waiting.joined(arrived)
-            size = self._recipe.step_examples
+            size = self._config.step_examples
             self._waiting = waiting
             while len(self._waiting) >= size:
                 fresh, self._waiting = self._waiting[:size], self._waiting[size:]
                 losses.append(self._step(fresh))
-        slow = [at for at in losses if "encoder" in at]
+        encoder_steps = sum("encoder" in at for at in losses)
         names = sorted({name for at in losses for name in at})
         means = {n: float(np.mean([at[n] for at in losses if n in at])) for n in names}
         limited = int((weights < 1).sum())
         shadow_results, self._shadow_results = self._shadow_results, []
         return LearnReport(
-            len(examples), len(losses), len(slow), means, limited, tuple(shadow_results)
+            len(examples), len(losses), encoder_steps, means, limited, tuple(shadow_results)
         )
 
     def forget(self, user_id: str) -> int:
@@ -181,30 +188,30 @@ class OnlineLearner:
         return waiting + self._memory.forget(user)
 
     def _step(self, fresh: ReplayBatch) -> dict[str, float]:
-        replayed = self._memory.draw(self._recipe.replayed, self._generator)
+        replayed = self._memory.draw(self._config.replayed, self._generator)
         if self._rollout is not None:
-            self._rollout.compare(fresh, replayed, self._fast.averaged)
-        self._fast.observe(fresh)
-        losses = self._fast.step(fresh.as_float().joined(replayed))
+            self._rollout.compare(fresh, replayed, self._head_trainer.averaged)
+        self._head_trainer.observe(fresh)
+        losses = self._head_trainer.step(fresh.as_float().joined(replayed))
         self._memory.add(fresh, self._generator)
         if self._rollout is None or not isinstance(self.index, ItemIndex):
             return losses
         loss = self._rollout.step(fresh, replayed, self.index.centre)
-        self._succeed(self._rollout)
+        self._roll_out(self._rollout)
         return losses if loss is None else losses | {"encoder": loss}
 
-    def _succeed(self, rollout: EncoderRollout) -> None:
+    def _roll_out(self, rollout: EncoderRollout) -> None:
         """Take the encoder version whose time has come, if one's has."""
-        verdict, won = rollout.end_challenge()
-        if verdict is not None:
-            self._shadow_results.append(verdict)
-        next_encoder = won or rollout.begin_challenge(self._fast)
+        result, won = rollout.end_evaluation()
+        if result is not None:
+            self._shadow_results.append(result)
+        next_encoder = won or rollout.begin_evaluation(self._head_trainer)
         if next_encoder is not None:
             self._take(next_encoder)
 
     def _take(self, next_encoder: NextEncoder) -> None:
         self.index, self._encoder = next_encoder.index, next_encoder.encoder
-        self._fast = next_encoder.fast or self._fast
+        self._head_trainer = next_encoder.head_trainer or self._head_trainer
         self._refresh_similarities()
 
     def _follow_catalogue(self) -> None:
@@ -227,7 +234,9 @@ class OnlineLearner:
     def snapshot(self) -> LearnerSnapshot:
         """An immutable copy of the averaged weights, over the current index."""
         self._follow_catalogue()
-        return LearnerSnapshot(self._fast.frozen_head(), self.index, self._catalogue, self._encoder)
+        return LearnerSnapshot(
+            self._head_trainer.frozen_head(), self.index, self._catalogue, self._encoder
+        )
 
     def write_generation(self, scorer: Scorer, directory: Path) -> None:
         """Write the snapshot's weight files (adapter, head) in the generation layout.
@@ -258,12 +267,12 @@ class OnlineLearner:
                 f"make {encoder.encoder_version}: STREAMREC_ENCODER_* must be what they were"
             )
         try:
-            self._fast.start_from(read.head)
+            self._head_trainer.start_from(read.head)
         except RuntimeError as error:
             raise GenerationRefused(f"{read.manifest.generation}: {error}") from error
         self._encoder, self.index = encoder, ItemIndex(encoder, read.centre)
         self.close()
-        self._rollout = self._succeeding(encoder)
+        self._rollout = self._new_rollout(encoder)
 
     # -- resuming ---------------------------------------------------------------------
 
@@ -273,7 +282,7 @@ class OnlineLearner:
         Rows are those of our catalogue, which another process may number otherwise: the
         items by row go with them.
         """
-        state = named("fast", self._fast.state())
+        state = named("fast", self._head_trainer.state())
         state |= named("memory", self._memory.state())
         state |= {f"quota.{k}": torch.from_numpy(v) for k, v in self._quota.state().items()}
         if self._waiting is not None:
@@ -322,7 +331,7 @@ class OnlineLearner:
         return self._items(self._catalogue.changed_since(version))
 
     def _load(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
-        self._fast.load_state(under("fast", state))
+        self._head_trainer.load_state(under("fast", state))
         self._memory.load_state(restored(under("memory", state), row_of_row))
         self._quota.load_state({k: v.numpy() for k, v in under("quota", state).items()})
         waiting = restored(under("waiting", state), row_of_row)
@@ -331,7 +340,7 @@ class OnlineLearner:
             self._encoder = self._encoder.with_adapter(under("served", state))
             self.index = ItemIndex(self._encoder, state.get("centre"))
             self._centre_D = self.index.centre
-            self._rollout.load_state(state, self._encoder, self._fast)
+            self._rollout.load_state(state, self._encoder, self._head_trainer)
         self._generator.set_state(state["random"])
 
 

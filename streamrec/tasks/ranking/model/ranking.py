@@ -27,7 +27,7 @@ from streamrec.tasks.ranking.features import (
     FeatureMaker,
 )
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.parts import take_apart
+from streamrec.tasks.ranking.model.shapley import shapley_values
 from streamrec.tasks.ranking.model.similarity import SIMILARITIES, gather
 
 ITEM_INPUTS = slice(0, len(ITEM_FEATURES))
@@ -77,7 +77,7 @@ class MicroBatchRanking:
         return Account(
             raw_TD=raw_TD.numpy(),
             standard_TD=standard_TD.numpy(),
-            parts_TG=take_apart(head, standard_TD).total().numpy(),
+            parts_TG=shapley_values(head, standard_TD).total().numpy(),
             closeness_TH=self._closeness(users_T, rows),
         )
 

@@ -1,4 +1,4 @@
-"""The slow lane and what the learner does when it publishes, on a tiny language model."""
+"""The adapter trainer and what the learner does when it publishes, on a tiny language model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from streamrec.lab.recipes.sgd import sgd
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import ItemIndex
 from streamrec.tasks.ranking.features import FEATURES
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
 from streamrec.tasks.ranking.model.encoder_rollout import NextEncoder, RolloutSchedule
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.tasks.ranking.test_learner import Loop
 
-RECIPE = Recipe(
-    slow=AdapterRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
-    schedule=RolloutSchedule(flip_steps=0, challenge_steps=0),
+RECIPE = LearnerConfig(
+    adapter=AdapterConfig(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
+    schedule=RolloutSchedule(flip_steps=0, shadow_steps=0),
 )
 
 
@@ -37,9 +37,9 @@ def index_of(encoder: TextEncoder, loop: Loop) -> ItemIndex:
     return index
 
 
-def new_learner(loop: Loop, recipe: Recipe = RECIPE, seed: int = 0) -> OnlineLearner:
+def new_learner(loop: Loop, config: LearnerConfig = RECIPE, seed: int = 0) -> OnlineLearner:
     encoder = tiny_encoder()
-    return OnlineLearner(loop.catalogue, index_of(encoder, loop), seed, recipe, encoder)
+    return OnlineLearner(loop.catalogue, index_of(encoder, loop), seed, config, encoder)
 
 
 def version(learner: OnlineLearner) -> str:
@@ -83,21 +83,21 @@ def test_what_is_remembered_gets_the_new_similarities(loop: Loop) -> None:
     assert not torch.equal(before[..., similarities], after[..., similarities])
 
 
-def test_the_slow_lane_learns_what_it_is_shown(loop: Loop) -> None:
-    recipe = replace(RECIPE, slow=AdapterRecipe(publish_steps=10_000, learning_rate=1e-2))
-    learner = new_learner(loop, recipe)
+def test_the_adapter_learns_what_it_is_shown(loop: Loop) -> None:
+    config = replace(RECIPE, adapter=AdapterConfig(publish_steps=10_000, learning_rate=1e-2))
+    learner = new_learner(loop, config)
     losses = [learner.learn(loop.examples[:64]).losses["encoder"] for _ in range(25)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
 
 
-def test_without_a_slow_lane_the_encoder_stays(loop: Loop) -> None:
-    learner = new_learner(loop, replace(RECIPE, slow=None))
+def test_without_an_adapter_trainer_the_encoder_stays(loop: Loop) -> None:
+    learner = new_learner(loop, replace(RECIPE, adapter=None))
     first = version(learner)
     assert learner.learn(loop.examples).encoder_steps == 0
     assert version(learner) == first
 
 
-def test_both_lanes_resume_bit_for_bit(loop: Loop, tmp_path: Path) -> None:
+def test_head_and_adapter_resume_bit_for_bit(loop: Loop, tmp_path: Path) -> None:
     whole = new_learner(loop)
     whole.learn(loop.examples[:200])
     whole.save(tmp_path)
@@ -127,23 +127,26 @@ def weights(learner: OnlineLearner) -> torch.Tensor:
     """All trained weights, in a row."""
     assert learner._rollout is not None
     return torch.cat(
-        [p.detach().flatten() for p in learner._rollout.lane._encoder.trainable_parameters()]
+        [
+            p.detach().flatten()
+            for p in learner._rollout.adapter_trainer._encoder.trainable_parameters()
+        ]
     )
 
 
-def slow(loop: Loop, seed: int = 0, **changes: object) -> OnlineLearner:
-    recipe = AdapterRecipe(publish_steps=2, warmup_steps=1, learning_rate=1e-2, **changes)  # type: ignore[arg-type]
-    return new_learner(loop, replace(RECIPE, slow=recipe), seed)
+def training(loop: Loop, seed: int = 0, **changes: object) -> OnlineLearner:
+    config = AdapterConfig(publish_steps=2, warmup_steps=1, learning_rate=1e-2, **changes)  # type: ignore[arg-type]
+    return new_learner(loop, replace(RECIPE, adapter=config), seed)
 
 
 def test_accumulation_takes_the_same_steps_as_one_batch(loop: Loop) -> None:
     moved = []
     for chunks in (1, 4):
-        learner = slow(loop, make_optimiser=sgd, chunks=chunks)
+        learner = training(loop, make_optimiser=sgd, chunks=chunks)
         learner.learn(loop.examples[: 32 * 3])
         moved.append(weights(learner))
     torch.testing.assert_close(moved[0], moved[1], atol=1e-5, rtol=1e-3)
-    assert not torch.equal(moved[0], weights(slow(loop)))
+    assert not torch.equal(moved[0], weights(training(loop)))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +157,7 @@ def test_accumulation_takes_the_same_steps_as_one_batch(loop: Loop) -> None:
 def test_each_choice_changes_what_is_learned_and_repeats_with_its_seed(
     loop: Loop, changes: dict[str, object]
 ) -> None:
-    plain, one, other = slow(loop), slow(loop, **changes), slow(loop, **changes)
+    plain, one, other = training(loop), training(loop, **changes), training(loop, **changes)
     for learner in (plain, one, other):
         learner.learn(loop.examples[: 32 * 3])
     assert torch.equal(weights(one), weights(other))
@@ -163,10 +166,10 @@ def test_each_choice_changes_what_is_learned_and_repeats_with_its_seed(
 
 
 def test_it_resumes_bit_for_bit_between_publications(loop: Loop, tmp_path: Path) -> None:
-    whole = slow(loop)
+    whole = training(loop)
     whole.learn(loop.examples[: 32 * 5])
     whole.save(tmp_path)
-    resumed = slow(loop, seed=77)
+    resumed = training(loop, seed=77)
     resumed.load(tmp_path)
     for learner in (whole, resumed):
         learner.learn(loop.examples[32 * 5 : 32 * 9])
@@ -176,8 +179,8 @@ def test_it_resumes_bit_for_bit_between_publications(loop: Loop, tmp_path: Path)
 
 def test_moments_of_another_optimiser_are_refused(loop: Loop, tmp_path: Path) -> None:
     """A checkpoint that a version with a choice of optimisers made."""
-    other = slow(loop, make_optimiser=sgd)
+    other = training(loop, make_optimiser=sgd)
     other.learn(loop.examples[: 32 * 2])
     other.save(tmp_path)
     with pytest.raises(GenerationRefused, match="another optimiser"):
-        slow(loop).load(tmp_path)
+        training(loop).load(tmp_path)

@@ -14,7 +14,7 @@ from streamrec.infra.stores.explanations import packed, unpacked
 from streamrec.tasks.ranking.lists.attribution import strongest
 from streamrec.tasks.ranking.lists.explanation import Explanation
 from streamrec.tasks.ranking.lists.reasons import GROUPS
-from streamrec.tasks.ranking.model.attribution import load_head, look_back, pooled
+from streamrec.tasks.ranking.model.attribution import attributions, load_head, pooled
 from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.ranking import SIM_INPUTS
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
@@ -78,7 +78,7 @@ def test_similarities_are_pooled_from_cosines_as_they_were_served(head, history)
 
 def test_parts_sum_to_the_score_and_the_score_gives_the_published_probability(head):
     one = kept(head)
-    for place, item in enumerate(look_back(head, one)):
+    for place, item in enumerate(attributions(head, one)):
         assert item.item_id == one.items[place]
         total = item.constant + sum(item.part(group) for group in GROUPS)
         assert total == pytest.approx(item.score, abs=1e-4)
@@ -89,7 +89,7 @@ def test_parts_sum_to_the_score_and_the_score_gives_the_published_probability(he
 
 def test_other_weights_are_seen_not_to_be_those_that_served(head):
     other = Head(torch.Generator().manual_seed(9))
-    assert not all(item.faithful for item in look_back(other, kept(head)))
+    assert not all(item.faithful for item in attributions(other, kept(head)))
 
 
 def test_the_effect_of_an_item_is_the_score_without_it(head):
@@ -99,15 +99,15 @@ def test_the_effect_of_an_item_is_the_score_without_it(head):
         only_last.linear_D[INPUTS.index("sim_last")] = 2.0
     only_last.requires_grad_(False)
     one = kept(only_last, history=3)
-    for place, item in enumerate(look_back(only_last, one)):
+    for place, item in enumerate(attributions(only_last, one)):
         wanted = 2 * (one.closeness_KH[place, 0] - one.closeness_KH[place, 1])
         assert item.drivers[0] == pytest.approx(wanted, abs=1e-5)
         assert item.drivers[1:] == [0.0, 0.0]
-    assert strongest(look_back(only_last, one), 5) == [0]
+    assert strongest(attributions(only_last, one), 5) == [0]
 
 
 def test_a_user_without_history_has_no_drivers(head):
-    items = look_back(head, kept(head, history=0))
+    items = attributions(head, kept(head, history=0))
     assert all(item.drivers == [] for item in items)
     assert strongest(items, 5) == []
     assert strongest([], 5) == []
@@ -115,7 +115,7 @@ def test_a_user_without_history_has_no_drivers(head):
 
 def test_inputs_of_another_version_are_refused(head):
     with pytest.raises(GenerationRefused, match="other inputs"):
-        look_back(head, replace(kept(head), names=INPUTS[:-1]))
+        attributions(head, replace(kept(head), names=INPUTS[:-1]))
 
 
 def test_the_head_of_a_generation_is_read_and_checked(tmp_path):

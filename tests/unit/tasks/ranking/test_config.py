@@ -11,10 +11,10 @@ from streamrec.errors import SettingsError
 from streamrec.lab.recipes import ia3, last_layers, prefix
 from streamrec.models.lora import Adapt, adapt
 from streamrec.settings import Adapter, EncoderSettings, Precision, Settings
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
-from streamrec.tasks.ranking.model.config import problems, recipe_for
-from streamrec.tasks.ranking.model.head_trainer import HeadRecipe
-from streamrec.tasks.ranking.model.learner import Recipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
+from streamrec.tasks.ranking.model.config import learner_config, problems
+from streamrec.tasks.ranking.model.head_trainer import HeadConfig
+from streamrec.tasks.ranking.model.learner import LearnerConfig
 from tests.fakes.language_models import tiny_encoder, tiny_model
 
 
@@ -28,28 +28,28 @@ def settings_with(**values: Any) -> Settings:
 
 
 def test_the_defaults_are_the_recipes() -> None:
-    recipe = recipe_for(settings_with(), tiny_encoder())
-    assert recipe.slow == AdapterRecipe()
-    assert replace(recipe, slow=AdapterRecipe()) == Recipe()
+    config = learner_config(settings_with(), tiny_encoder())
+    assert config.adapter == AdapterConfig()
+    assert replace(config, adapter=AdapterConfig()) == LearnerConfig()
 
 
 def test_a_step_may_have_more_examples() -> None:
-    recipe = recipe_for(settings_with(learning_examples=48), tiny_encoder())
-    assert recipe.slow == AdapterRecipe(examples=48)
+    config = learner_config(settings_with(learning_examples=48), tiny_encoder())
+    assert config.adapter == AdapterConfig(examples=48)
 
 
 def test_without_a_challenge_a_new_encoder_is_taken_untried() -> None:
-    recipe = recipe_for(settings_with(learning_challenge=False), tiny_encoder())
-    assert recipe.schedule == replace(Recipe().schedule, challenge_steps=0)
+    config = learner_config(settings_with(learning_challenge=False), tiny_encoder())
+    assert config.schedule == replace(LearnerConfig().schedule, shadow_steps=0)
 
 
 def test_settings_of_the_head_reach_the_recipe() -> None:
     settings = settings_with(
         head_rate=0.01, head_replayed=100, head_recent=64, head_reservoir=0
     )
-    recipe = recipe_for(settings, tiny_encoder())
-    assert recipe.fast == HeadRecipe(learning_rate=0.01)
-    assert (recipe.replayed, recipe.recent, recipe.reservoir) == (100, 64, 0)
+    config = learner_config(settings, tiny_encoder())
+    assert config.head == HeadConfig(learning_rate=0.01)
+    assert (config.replayed, config.recent, config.reservoir) == (100, 64, 0)
 
 
 def test_every_setting_reaches_the_recipe() -> None:
@@ -59,10 +59,13 @@ def test_every_setting_reaches_the_recipe() -> None:
         learning_accumulate=4,
         trainer_seed=9,
     )
-    assert recipe_for(settings, tiny_encoder()).slow == replace(
-        AdapterRecipe(), weight_decay=0.1, clip_norm=0.0, chunks=4, seed=9
+    assert learner_config(settings, tiny_encoder()).adapter == replace(
+        AdapterConfig(), weight_decay=0.1, clip_norm=0.0, chunks=4, seed=9
     )
-    assert recipe_for(settings_with(learning_rate=0.5), tiny_encoder()).slow.learning_rate == 0.5
+    assert (
+        learner_config(settings_with(learning_rate=0.5), tiny_encoder()).adapter.learning_rate
+        == 0.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,7 @@ def test_what_cannot_work_is_refused_with_the_reason(names: dict[str, Any], says
     (problem,) = problems(settings, native=True)
     assert says in problem
     with pytest.raises(SettingsError):
-        recipe_for(settings, tiny_encoder())
+        learner_config(settings, tiny_encoder())
 
 
 def test_bfloat16_needs_a_device_that_multiplies_it() -> None:

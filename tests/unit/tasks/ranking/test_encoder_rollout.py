@@ -14,18 +14,17 @@ from torch import Tensor
 from streamrec.core.events import Item
 from streamrec.models.item_index import ItemIndex
 from streamrec.tasks.ranking.features import FEATURES
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
-from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
-from streamrec.tasks.ranking.model.replay_batch import replay_batch
-from streamrec.tasks.ranking.model.shadow_evaluation import ShadowEvaluation
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
+from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule, ShadowEvaluation
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
+from streamrec.tasks.ranking.model.replay_buffer import replay_batch
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.tasks.ranking.test_learner import Loop
 
-RECIPE = Recipe(
-    slow=AdapterRecipe(publish_steps=8, warmup_steps=1, learning_rate=1e-2),
-    schedule=RolloutSchedule(flip_steps=1, challenge_steps=6),
+RECIPE = LearnerConfig(
+    adapter=AdapterConfig(publish_steps=8, warmup_steps=1, learning_rate=1e-2),
+    schedule=RolloutSchedule(flip_steps=1, shadow_steps=6),
 )
 STEP = RECIPE.step_examples
 PUBLISHED, BEGUN, OVER = 8, 9, 15  # steps
@@ -36,7 +35,7 @@ def loop() -> Loop:
     return Loop(events=700)
 
 
-def new_learner(loop: Loop, recipe: Recipe = RECIPE, seed: int = 0) -> OnlineLearner:
+def new_learner(loop: Loop, recipe: LearnerConfig = RECIPE, seed: int = 0) -> OnlineLearner:
     encoder = tiny_encoder()
     return OnlineLearner(loop.catalogue, ItemIndex(encoder), seed, recipe, encoder)
 
@@ -46,15 +45,15 @@ def version(learner: OnlineLearner) -> str:
     return index.encoder_version
 
 
-def challenge(learner: OnlineLearner) -> ShadowEvaluation:
+def evaluation(learner: OnlineLearner) -> ShadowEvaluation:
     assert learner._rollout is not None
-    found = learner._rollout._challenge
+    found = learner._rollout._evaluation
     assert found is not None
     return found
 
 
 def always(monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
-    """Whatever is compared, the challenger gains so much; a little more or less by turns."""
+    """Whatever is compared, the new version gains so much; a little more or less by turns."""
 
     def told(self: ShadowEvaluation, *_: object) -> None:
         self._sums += torch.tensor([2.0, 2 * gain, 2 * gain**2 + 0.02], dtype=torch.float64)
@@ -70,16 +69,16 @@ def test_the_better_version_is_taken_with_its_head(
     first = version(learner)
     learner.learn(loop.examples[: (OVER - 1) * STEP])
     assert version(learner) == first
-    challenger = challenge(learner)
+    evaluated = evaluation(learner)
     report = learner.learn(loop.examples[(OVER - 1) * STEP : OVER * STEP])
-    (verdict,) = report.shadow_results
-    assert verdict.taken
-    assert version(learner) == verdict.encoder_version != first
-    assert learner._fast is challenger.fast
+    (result,) = report.shadow_results
+    assert result.taken
+    assert version(learner) == result.encoder_version != first
+    assert learner._head_trainer is evaluated.head_trainer
     memory, held = learner._memory.stored, learner._memory.held()
     sims = memory.inputs[held][..., len(FEATURES) :]
     expected = candidate_similarities(
-        challenger.index.vectors, memory.history[held].long(), memory.rows[held].long()
+        evaluated.index.vectors, memory.history[held].long(), memory.rows[held].long()
     )
     assert torch.equal(sims, expected.half())
 
@@ -89,14 +88,14 @@ def test_one_that_is_not_better_by_more_than_the_error_changes_nothing(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, gain: float
 ) -> None:
     always(monkeypatch, gain)
-    learner, alone = new_learner(loop), new_learner(loop, replace(RECIPE, slow=None))
+    learner, alone = new_learner(loop), new_learner(loop, replace(RECIPE, adapter=None))
     report = learner.learn(loop.examples[: OVER * STEP])
-    (verdict,) = report.shadow_results
-    assert not verdict.taken
+    (result,) = report.shadow_results
+    assert not result.taken
     assert version(learner) == version(alone)
     alone.learn(loop.examples[: OVER * STEP])
     for ours, theirs in zip(
-        learner._fast.head.parameters(), alone._fast.head.parameters(), strict=True
+        learner._head_trainer.head.parameters(), alone._head_trainer.head.parameters(), strict=True
     ):
         assert torch.equal(ours, theirs)
 
@@ -106,40 +105,42 @@ def test_both_heads_see_the_same_examples_and_are_compared_after_the_first_third
 ) -> None:
     learner = new_learner(loop)
     learner.learn(loop.examples[: (BEGUN + 2) * STEP])
-    assert challenge(learner)._sums.tolist() == [0, 0, 0]
+    assert evaluation(learner)._sums.tolist() == [0, 0, 0]
     learner.learn(loop.examples[(BEGUN + 2) * STEP : (BEGUN + 3) * STEP])
-    assert challenge(learner)._sums[0] == STEP
-    assert challenge(learner).fast.steps == learner._fast.steps
+    assert evaluation(learner)._sums[0] == STEP
+    assert evaluation(learner).head_trainer.steps == learner._head_trainer.steps
 
 
 def test_the_same_vectors_gain_nothing(loop: Loop) -> None:
-    """A copy of the lane in use, on the index in use, says the same of every example."""
+    """A copy of the trainer in use, on the index in use, says the same of every example."""
     learner = new_learner(loop)
     learner.learn(loop.examples[: 3 * STEP])
     (index,) = learner.indexes()
     assert learner._encoder is not None
-    same = ShadowEvaluation(learner._encoder, index, learner._fast.copied(), steps=2)
+    same = ShadowEvaluation(learner._encoder, index, learner._head_trainer.copied(), steps=2)
     fresh = learner._memory.stored[:STEP]
-    same.step(fresh, learner._memory.stored[STEP : 2 * STEP], learner._fast.averaged)
-    assert same.verdict.gain == pytest.approx(0.0, abs=1e-6)
-    assert not same.verdict.taken
+    same.step(fresh, learner._memory.stored[STEP : 2 * STEP], learner._head_trainer.averaged)
+    assert same.result.gain == pytest.approx(0.0, abs=1e-6)
+    assert not same.result.taken
 
 
 def test_vectors_that_tell_the_taste_win(loop: Loop) -> None:
     """Odd users like odd items, and the better encoder says nothing but that."""
-    learner = new_learner(loop, replace(RECIPE, slow=None))
+    learner = new_learner(loop, replace(RECIPE, adapter=None))
     learner.learn(loop.examples[: 4 * STEP])
-    telling = ShadowEvaluation(tiny_encoder(), Parity(loop), learner._fast.copied(), steps=12)
+    telling = ShadowEvaluation(
+        tiny_encoder(), Parity(loop), learner._head_trainer.copied(), steps=12
+    )
     memory = learner._memory
     for start in range(4 * STEP, 16 * STEP, STEP):
         replayed = memory.draw(64, learner._generator)
         examples, weights = loop.examples[start : start + STEP], np.ones(STEP, np.float32)
         fresh = replay_batch(examples, weights, learner.index.vectors, loop.catalogue, 64)
-        telling.step(fresh, replayed, learner._fast.averaged)
+        telling.step(fresh, replayed, learner._head_trainer.averaged)
         learner._step(fresh)
     assert telling.over
-    assert telling.verdict.taken
-    assert telling.verdict.gain > 0.05
+    assert telling.result.taken
+    assert telling.result.gain > 0.05
 
 
 class Parity(ItemIndex):
@@ -157,7 +158,7 @@ class Parity(ItemIndex):
 
 
 @pytest.mark.parametrize("steps", [PUBLISHED, BEGUN + 1, BEGUN + 4])
-def test_a_checkpoint_resumes_bit_for_bit_on_the_way_and_in_a_challenge(
+def test_a_checkpoint_resumes_bit_for_bit_on_the_way_and_in_a_shadow_evaluation(
     loop: Loop, tmp_path: Path, steps: int
 ) -> None:
     whole = new_learner(loop)
@@ -180,23 +181,23 @@ def state(learner: OnlineLearner, directory: Path) -> bytes:
     return (directory / "learner.safetensors").read_bytes()
 
 
-def test_an_item_that_comes_in_a_challenge_is_seen_by_both(loop: Loop) -> None:
+def test_an_item_that_comes_in_a_shadow_evaluation_is_seen_by_both(loop: Loop) -> None:
     learner = new_learner(loop)
     learner.learn(loop.examples[: BEGUN * STEP])
     loop.catalogue.put([Item("late", "word1 word2")])
     learner.learn(loop.examples[BEGUN * STEP : (BEGUN + 1) * STEP])
-    assert len(challenge(learner).index) == len(loop.catalogue)
+    assert len(evaluation(learner).index) == len(loop.catalogue)
 
 
 @pytest.mark.parametrize(
-    "schedule", [RolloutSchedule(), RolloutSchedule(flip_steps=200, challenge_steps=200)]
+    "schedule", [RolloutSchedule(), RolloutSchedule(flip_steps=200, shadow_steps=200)]
 )
 def test_a_version_is_settled_before_the_next_is_published(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, schedule: RolloutSchedule
 ) -> None:
     always(monkeypatch, 1.0)
-    slow = replace(RECIPE.slow, first_publish=4, publish_steps=8) if RECIPE.slow else None
-    learner = new_learner(loop, replace(RECIPE, slow=slow, schedule=schedule))
+    adapter = replace(RECIPE.adapter, first_publish=4, publish_steps=8) if RECIPE.adapter else None
+    learner = new_learner(loop, replace(RECIPE, adapter=adapter, schedule=schedule))
     versions, first = [], version(learner)
     for step in range(1, 21):
         learner.learn(loop.examples[(step - 1) * STEP : step * STEP])

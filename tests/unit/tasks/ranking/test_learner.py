@@ -18,7 +18,7 @@ from streamrec.core.state.fold import FoldRules, Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
 from streamrec.errors import GenerationRefused
 from streamrec.tasks.ranking.features import FEATURES, candidate_features
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.quota import QuotaRules
 
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(40)]
@@ -195,7 +195,7 @@ def test_wide_examples_keep_what_was_accepted() -> None:
         stats_CF=np.zeros((300, len(FEATURES)), np.float32),
         log_q_C=np.zeros(300, np.float32),
     )
-    learner = OnlineLearner(loop.catalogue, RandomVectors(), 0, Recipe(step_examples=4))
+    learner = OnlineLearner(loop.catalogue, RandomVectors(), 0, LearnerConfig(step_examples=4))
     report = learner.learn([wide] * 4)
     assert report.steps == 1
     assert np.isfinite(list(report.losses.values())).all()
@@ -215,7 +215,7 @@ def flood(loop: Loop, count: int) -> list[Example]:
 def test_a_flooding_user_is_learned_no_more_than_the_quota() -> None:
     loop = Loop()
     quota = QuotaRules(window=100, user_share=0.1, item_share=1.0)
-    bounded = OnlineLearner(loop.catalogue, RandomVectors(), 0, Recipe(quota=quota))
+    bounded = OnlineLearner(loop.catalogue, RandomVectors(), 0, LearnerConfig(quota=quota))
     report = bounded.learn(flood(loop, 90))
     assert (report.examples, report.limited, report.steps) == (90, 80, 0)
     assert bounded.learn(loop.examples[:10]).limited == 0
@@ -223,13 +223,13 @@ def test_a_flooding_user_is_learned_no_more_than_the_quota() -> None:
 
 def test_a_resumed_learner_weighs_as_the_one_before(tmp_path: Path) -> None:
     loop = Loop()
-    recipe = Recipe(quota=QuotaRules(window=64, user_share=0.1, item_share=0.5))
-    whole, half = (OnlineLearner(loop.catalogue, RandomVectors(), 0, recipe) for _ in range(2))
+    config = LearnerConfig(quota=QuotaRules(window=64, user_share=0.1, item_share=0.5))
+    whole, half = (OnlineLearner(loop.catalogue, RandomVectors(), 0, config) for _ in range(2))
     stream = [*loop.examples[:70], *flood(loop, 20), *loop.examples[70:120]]
     whole.learn(stream)
     half.learn(stream[:80])
     half.save(tmp_path)
-    resumed = OnlineLearner(loop.catalogue, RandomVectors(), 0, recipe)
+    resumed = OnlineLearner(loop.catalogue, RandomVectors(), 0, config)
     resumed.load(tmp_path)
     resumed.learn(stream[80:])
     scores = zip(whole.snapshot().score(stream), resumed.snapshot().score(stream), strict=True)
@@ -237,21 +237,22 @@ def test_a_resumed_learner_weighs_as_the_one_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [Recipe(replayed=0), Recipe(reservoir=0), Recipe(recent=32, reservoir=64)]
+    "config",
+    [LearnerConfig(replayed=0), LearnerConfig(reservoir=0), LearnerConfig(recent=32, reservoir=64)],
 )
-def test_memory_may_be_small_or_unused(recipe: Recipe) -> None:
+def test_memory_may_be_small_or_unused(config: LearnerConfig) -> None:
     loop = Loop()
-    learner = OnlineLearner(loop.catalogue, RandomVectors(), 0, recipe)
+    learner = OnlineLearner(loop.catalogue, RandomVectors(), 0, config)
     report = learner.learn(loop.examples)
-    assert report.steps == len(loop.examples) // recipe.step_examples
+    assert report.steps == len(loop.examples) // config.step_examples
     assert np.isfinite(report.losses["listwise"])
 
 
 def test_a_checkpoint_of_a_memory_of_another_size_is_refused(tmp_path: Path) -> None:
     loop = Loop()
-    learner = OnlineLearner(loop.catalogue, RandomVectors(), 0, Recipe(recent=64))
+    learner = OnlineLearner(loop.catalogue, RandomVectors(), 0, LearnerConfig(recent=64))
     learner.learn(loop.examples)
     learner.save(tmp_path)
-    other = OnlineLearner(loop.catalogue, RandomVectors(), 0, Recipe(recent=128))
+    other = OnlineLearner(loop.catalogue, RandomVectors(), 0, LearnerConfig(recent=128))
     with pytest.raises(GenerationRefused, match="slots"):
         other.load(tmp_path)

@@ -15,17 +15,16 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.item_index import CENTRE_ITEMS, ItemIndex
 from streamrec.tasks.ranking.features import FEATURES
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
-from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
-from streamrec.tasks.ranking.model.publication import Publication
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
+from streamrec.tasks.ranking.model.encoder_rollout import Publication, RolloutSchedule
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.tasks.ranking.test_learner import Loop
 
-RECIPE = Recipe(
-    slow=AdapterRecipe(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
-    schedule=RolloutSchedule(flip_steps=2, challenge_steps=0),
+RECIPE = LearnerConfig(
+    adapter=AdapterConfig(publish_steps=4, warmup_steps=1, learning_rate=1e-2),
+    schedule=RolloutSchedule(flip_steps=2, shadow_steps=0),
 )
 STEP = RECIPE.step_examples
 
@@ -35,7 +34,7 @@ def loop() -> Loop:
     return Loop(events=300)
 
 
-def new_learner(loop: Loop, recipe: Recipe = RECIPE) -> OnlineLearner:
+def new_learner(loop: Loop, recipe: LearnerConfig = RECIPE) -> OnlineLearner:
     encoder = tiny_encoder()
     return OnlineLearner(loop.catalogue, ItemIndex(encoder), 0, recipe, encoder)
 
@@ -84,8 +83,8 @@ def test_what_is_learned_does_not_depend_on_when_the_index_was_built(
     gate.set()
     early.learn(loop.examples[: 4 * STEP])
     assert early._rollout is not None
-    assert early._rollout._coming is not None
-    early._rollout._coming.index()
+    assert early._rollout._publication is not None
+    early._rollout._publication.index()
     early.learn(loop.examples[4 * STEP : 5 * STEP])
     for learner in (late, early):
         learner.learn(loop.examples[5 * STEP :])
@@ -126,7 +125,7 @@ def test_an_abandoned_index_is_not_finished(loop: Loop, gate: threading.Event) -
 
 def test_memory_follows_when_the_centre_settles() -> None:
     loop = Loop(events=300)
-    learner = new_learner(loop, replace(RECIPE, slow=None))
+    learner = new_learner(loop, replace(RECIPE, adapter=None))
     learner.learn(loop.examples[: 3 * STEP])
     snapshot = learner.snapshot()
     loop.catalogue.put([Item(f"more{n}", f"word{n} word{n + 1}") for n in range(CENTRE_ITEMS)])

@@ -13,23 +13,23 @@ import pytest
 
 from streamrec.models.generation import read_generation
 from streamrec.models.item_index import ItemIndex
-from streamrec.tasks.ranking.model.adapter_trainer import AdapterRecipe
+from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
 from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
 from streamrec.tasks.ranking.model.generations import ModelGenerations
-from streamrec.tasks.ranking.model.learner import OnlineLearner, Recipe
+from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.model.served import head_expectations
 from tests.fakes.language_models import tiny_encoder
 from tests.unit.tasks.ranking.test_learner import Loop
 
 WRITTEN = Path(__file__).parents[3] / "fixtures" / "version_0_1"
-RECIPE = Recipe(
+RECIPE = LearnerConfig(
     step_examples=8,
     replayed=8,
     recent=8,
     reservoir=4,
     candidates=4,
-    slow=AdapterRecipe(examples=4, warmup_steps=1, first_publish=4, publish_steps=8),
-    schedule=RolloutSchedule(flip_steps=1, challenge_steps=4),
+    adapter=AdapterConfig(examples=4, warmup_steps=1, first_publish=4, publish_steps=8),
+    schedule=RolloutSchedule(flip_steps=1, shadow_steps=4),
 )
 
 

@@ -1,8 +1,6 @@
-"""A score taken apart by groups of inputs, so that the parts sum to the score.
+"""A score as a sum over groups of inputs: Shapley values.
 
-Knows the head's arithmetic. Does not know what the groups mean (``tasks.ranking.lists.reasons``)
-nor who
-asks.
+What the groups mean is in ``tasks.ranking.lists.reasons``.
 
     score = constant + Σ_g linear_g + Σ_g network_g
 
@@ -30,7 +28,7 @@ from streamrec.tasks.ranking.model.head import Head
 
 COLUMNS = positions()
 _AT_ONCE = 256
-"""Items taken apart together: 64 subsets of their hidden units stay in the cache."""
+"""Items at once: 64 subsets of their hidden units stay in the cache."""
 
 
 class ScoreParts(NamedTuple):
@@ -44,7 +42,7 @@ class ScoreParts(NamedTuple):
 
 
 @torch.no_grad()
-def take_apart(head: Head, standard_TD: Tensor) -> ScoreParts:
+def shapley_values(head: Head, standard_TD: Tensor) -> ScoreParts:
     """ScoreParts of the scores of standardised inputs."""
     linear_TD = standard_TD * head.linear_D
     linear_TG = torch.stack([linear_TD[:, own].sum(1) for own in COLUMNS], dim=1)

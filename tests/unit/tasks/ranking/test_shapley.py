@@ -9,7 +9,7 @@ import torch
 
 from streamrec.tasks.ranking.lists.reasons import GROUPS
 from streamrec.tasks.ranking.model.head import INPUTS, Head
-from streamrec.tasks.ranking.model.parts import COLUMNS, take_apart
+from streamrec.tasks.ranking.model.shapley import COLUMNS, shapley_values
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def head() -> Head:
 
 def test_parts_and_constant_sum_to_the_score(head):
     raw_TD = torch.randn(300, len(INPUTS), generator=torch.Generator().manual_seed(2)) * 3
-    parts = take_apart(head, head.standardised(raw_TD))
+    parts = shapley_values(head, head.standardised(raw_TD))
     torch.testing.assert_close(
         parts.total().sum(1) + parts.constant, head(raw_TD), atol=2e-4, rtol=1e-4
     )
@@ -35,7 +35,7 @@ def test_parts_and_constant_sum_to_the_score(head):
 def test_a_group_that_stands_at_its_mean_adds_nothing(head):
     standard_TD = torch.randn(5, len(INPUTS), generator=torch.Generator().manual_seed(3))
     standard_TD[:, COLUMNS[2]] = 0.0
-    assert take_apart(head, standard_TD).total()[:, 2].abs().max() < 1e-4
+    assert shapley_values(head, standard_TD).total()[:, 2].abs().max() < 1e-4
 
 
 def test_the_network_is_shared_out_as_the_mean_over_all_orders(head):
@@ -53,9 +53,9 @@ def test_the_network_is_shared_out_as_the_mean_over_all_orders(head):
     for order in orders:
         for place, group in enumerate(order):
             wanted[group] += (network(order[: place + 1]) - network(order[:place])) / len(orders)
-    found = take_apart(head, standard_1D).network_TG[0]
+    found = shapley_values(head, standard_1D).network_TG[0]
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
-def test_nothing_to_take_apart(head):
-    assert take_apart(head, torch.zeros(0, len(INPUTS))).total().shape == (0, len(GROUPS))
+def test_nothing_to_attribute(head):
+    assert shapley_values(head, torch.zeros(0, len(INPUTS))).total().shape == (0, len(GROUPS))
