@@ -1,7 +1,7 @@
 """What the evidence took out of the loop, still reachable: ``streamrec train --recipe NAME``.
 
 One file each, with the number beside it; ``streamrec train --recipe list`` prints them. Numbers
-are of docs/learning.md: 2026-11-24, one seed, second half of 10,000 events (of the head: 20,000).
+are of docs/learning/ (2026-11-24): one seed, second half of 10,000 events (of the head: 20,000).
 
 adafactor.py           another optimiser of the adapter: Adafactor (Shazeer & Stern 2018), at a
                        rate of 2e-3

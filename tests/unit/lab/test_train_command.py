@@ -188,3 +188,37 @@ def test_nothing_to_train_on_is_said(command, files, capsys) -> None:
     assert "--items and --events" in capsys.readouterr().err
     assert command("--dataset=nothing") == 1
     assert "movielens-100k" in capsys.readouterr().err
+
+
+def test_recipes_are_listed_with_what_was_measured(command, capsys) -> None:
+    assert command("--recipe=list") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "fgm" in shown
+    assert "-0.0046" in shown
+    assert command("--recipe=sgd,fmg", "--dataset=nothing") == 1
+    assert "no recipe fmg; there are adafactor" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_recipe_changes_what_is_learned_and_its_generation_is_one_like_any_other(
+    settings, files, tmp_path
+) -> None:
+    plan = TrainPlan(*files, limit=400, schedule=Schedule(epochs=1), registry=str(tmp_path))
+    found = [
+        run_training(settings, replace(plan, recipes=recipes))
+        for recipes in ((), ("fgm", "rate-cycles"))
+    ]
+    losses = [report["epochs"][1]["losses"] for report in found]
+    assert losses[0]["encoder"] != losses[1]["encoder"]
+    assert losses[0]["listwise"] != losses[1]["listwise"]
+    assert found[1]["recipes"] == ["fgm", "rate-cycles"]
+    assert (found[1]["generation"] is None) == (found[1]["best_epoch"] == 0)
+
+
+def test_of_an_adapter_method_that_the_loop_has_not_no_generation_is_written(
+    settings, files, tmp_path
+) -> None:
+    plan = TrainPlan(*files, schedule=Schedule(epochs=1), registry=str(tmp_path), recipes=("ia3",))
+    report = run_training(settings, plan)
+    assert report["best_epoch"] == 1
+    assert report["generation"] is None
+    assert list(tmp_path.iterdir()) == []
