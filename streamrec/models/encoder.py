@@ -177,12 +177,13 @@ class TextEncoder:
 
         ``encode`` begins there, whatever the adapter.
         """
-        if self.splits and not self._base.cache.full:
-            unknown = self._base.unknown(texts)
-            for chosen in self._base.alike(self._base.tokens(unknown) if unknown else []):
-                if self._base.cache.full:
+        base, cache = self._base, self._base.cache
+        if self.splits and not cache.full:
+            unknown = base.unknown(texts)
+            for chosen in base.alike(base.tokens(unknown) if unknown else []):
+                if cache.full:
                     return
-                self._base.activations([unknown[i] for i in chosen])
+                base.activations([unknown[i] for i in chosen])
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors (B, D), float32, on the encoder's device, with gradients through the
@@ -199,7 +200,8 @@ class TextEncoder:
             hidden_BTH, mask_BT = padded(self._base.activations(texts))
             return hidden_BTH.to(self._upper_dtype), mask_BT
         ids_BT, mask_BT = padded(self._base.tokens(texts))
-        embed: nn.Module = self._adapted.transformer.get_input_embeddings()  # type: ignore[operator]
+        model = self._adapted.transformer
+        embed: nn.Module = model.get_input_embeddings()  # type: ignore[operator]
         return embed(ids_BT), mask_BT
 
     def forward(self, hidden_BTH: Tensor, mask_BT: Tensor) -> Tensor:

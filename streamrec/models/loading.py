@@ -37,8 +37,9 @@ def load_encoder(settings: EncoderSettings, rank: int = 0, *, method: Adapt = ad
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    words = transformers.utils.logging
+    words.disable_progress_bar()  # type: ignore[no-untyped-call]
+    words.set_verbosity_error()  # type: ignore[no-untyped-call]
     device = _device(settings.device, rank)
     dtype = _dtype(settings.dtype, device)
     if settings.adapter is Adapter.FULL:

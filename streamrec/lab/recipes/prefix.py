@@ -26,8 +26,8 @@ class WithPrefix(Adapted):
     """Its weights are named as PEFT's files name them."""
 
     def live(self) -> dict[str, Tensor]:
-        encoder = self.root.prompt_encoder["default"]
-        return {"prompt_embeddings": encoder.embedding.weight.data}
+        embedding = self.root.prompt_encoder["default"].embedding
+        return {"prompt_embeddings": embedding.weight.data}
 
 
 def adapt(model: Any, settings: EncoderSettings) -> Adapted:

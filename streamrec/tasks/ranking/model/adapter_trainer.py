@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
 
 from streamrec.core.events import Item
 from streamrec.core.examples import ExampleKind
@@ -97,7 +98,7 @@ class AdapterConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingPair:
+class AdapterPair:
     """What one example teaches."""
 
     history: tuple[int, ...]  # catalogue rows, newest first
@@ -115,7 +116,7 @@ class TrainingPair:
 class AdapterStep:
     """All that a process needs to take a step: the same one as the others."""
 
-    pairs: Sequence[TrainingPair]
+    pairs: Sequence[AdapterPair]
     rows: Sequence[int]  # of the catalogue, U of them
     items: Sequence[Item]  # of these rows
     centre_D: Tensor
@@ -230,13 +231,13 @@ class AdapterTrainer:
         ).sum()
         torch.autograd.backward(config.proximal * distance)
         if config.clip_norm:
-            nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+            clip_grad_norm_(parameters, config.clip_norm)
         warm = min(1.0, self.steps / config.warmup_steps)
         self._optimiser.param_groups[0]["lr"] = config.learning_rate * warm
         self._optimiser.step()
         self._score_optimiser.step()
 
-    def _pair(self, example: ReplayBatch) -> TrainingPair:
+    def _pair(self, example: ReplayBatch) -> AdapterPair:
         """Rows of one example (batch of one): history, what was accepted, what was not."""
         accepted = example.labels[0] > 0
         shown = example.mask[0] & ~accepted & (example.rows[0] >= 0)
@@ -248,7 +249,7 @@ class AdapterTrainer:
             int(example.rows[0, c]): float(example.inputs[0, c, _POPULARITY])
             for c in [target, *refused.tolist()]
         }
-        return TrainingPair(
+        return AdapterPair(
             tuple(history[: self._config.history]),
             int(example.rows[0, target]),
             tuple(int(example.rows[0, c]) for c in refused),

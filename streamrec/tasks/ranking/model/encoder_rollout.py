@@ -85,9 +85,9 @@ class EncoderRollout:
 
     def compare(self, fresh: ReplayBatch, replayed: ReplayBatch, in_use: Head) -> None:
         """Let a new version see a step's examples, before ``in_use`` learns them."""
-        if self._evaluation is not None:
-            self._evaluation.index.ensure(self._catalogue)
-            self._evaluation.step(fresh, replayed, in_use)
+        if (evaluation := self._evaluation) is not None:
+            evaluation.index.ensure(self._catalogue)
+            evaluation.step(fresh, replayed, in_use)
 
     def end_evaluation(self) -> tuple[ShadowResult | None, NextEncoder | None]:
         """End one that is over: its result, and the version to be taken, if it won."""

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
 
 from streamrec.core.examples import ExampleKind
 from streamrec.models.state_dicts import named, under
@@ -71,7 +72,7 @@ class HeadTrainer:
         self.steps = 0
         self.kinds_seen = torch.zeros(len(KINDS))
         self._watch = config.watcher(self) if config.watcher else None
-        self._moments = torch.zeros(3, self.head.linear_D.numel())  # sums: 1, x, x²
+        self._moments = torch.zeros(3, len(INPUTS))  # sums: 1, x, x²
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": self.head.score_parameters(), "weight_decay": config.weight_decay},
@@ -121,7 +122,7 @@ class HeadTrainer:
             losses["recipe"] = self._config.more_loss(self, scores_BC, batch)
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
-        torch.nn.utils.clip_grad_norm_(self.head.parameters(), self._config.clip_norm)
+        clip_grad_norm_(self.head.parameters(), self._config.clip_norm)
         self._optimiser.step()
         self._confine()
         self._average()
@@ -167,11 +168,12 @@ class HeadTrainer:
     @torch.no_grad()
     def _confine(self) -> None:
         """Keep what the config leaves out at zero."""
+        head = self.head
         if len(self._config.inputs) < len(INPUTS):
-            self.head.linear_D.mul_(self._used_D)
-            self.head.inner_DM.mul_(self._used_D[:, None])
+            head.linear_D.mul_(self._used_D)
+            head.inner_DM.mul_(self._used_D[:, None])
         if not self._config.hidden:
-            self.head.outer_M.zero_()
+            head.outer_M.zero_()
 
     @torch.no_grad()
     def _average(self) -> None:

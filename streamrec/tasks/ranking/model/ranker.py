@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from streamrec.core.examples import Example, FloatArray
 from streamrec.core.state.catalogue import Catalogue
@@ -87,7 +88,7 @@ class Ranker:
         pair_BPN = torch.from_numpy(features.catalogue_pair_features(histories))
         sims_BSN = catalogue_similarities(self.dots, history_BH)
         behind = pair_BPN.shape[2] - sims_BSN.shape[2]  # items that came or are missing since
-        sims_BSN = torch.nn.functional.pad(sims_BSN, (0, behind))
+        sims_BSN = functional.pad(sims_BSN, (0, behind))
         own_BON = torch.cat([pair_BPN, sims_BSN], dim=1)
         scores_BN = self._scores(own_BON, user_BU, features).numpy()
         return MicroBatchRanking(

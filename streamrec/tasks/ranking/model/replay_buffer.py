@@ -123,7 +123,8 @@ class ReplayMemory:
         return len(gone)
 
     def _blank(self) -> ReplayBatch:
-        slots, width, inputs = self.stored.inputs.shape
+        inputs_KCD = self.stored.inputs
+        slots, width, inputs = inputs_KCD.shape
         return empty(slots, width, inputs)
 
     def held(self) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch.nn import functional
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import Catalogue
@@ -69,9 +70,7 @@ class ServedGeneration:
         """Cosine of each text with the first ``rows`` rows (Q, rows); 0 without a vector."""
         vectors_ND = self._index.vectors[:rows]
         cosine_QN = self._index.encode_queries(queries) @ vectors_ND.T
-        padded: FloatArray = torch.nn.functional.pad(
-            cosine_QN, (0, rows - cosine_QN.shape[1])
-        ).numpy()
+        padded: FloatArray = functional.pad(cosine_QN, (0, rows - cosine_QN.shape[1])).numpy()
         return padded
 
     def _current(self) -> Ranker:
