@@ -109,8 +109,9 @@ class Installation:
     def send_raw(self, key: bytes, data: bytes) -> None:
         self.publisher.publish("training-batches", key, data)
 
-    def trainer(self, name: str) -> WorkerProcess:
-        process = WorkerProcess("trainer", name, self.settings, self.scratch / f"{name}.log")
+    def trainer(self, name: str, ranks: int = 1) -> WorkerProcess:
+        log = self.scratch / f"{name}.log"
+        process = WorkerProcess("trainer", name, self.settings, log, ranks=ranks)
         self._stack.callback(process.end)
         process.start()
         return process

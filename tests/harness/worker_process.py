@@ -35,13 +35,22 @@ class WorkerProcess:
     """``python -m workers.<role> <name>``, again and again; all its lives share one log."""
 
     def __init__(
-        self, role: str, name: str, settings: Settings, log: Path, *, cold: bool = False
+        self,
+        role: str,
+        name: str,
+        settings: Settings,
+        log: Path,
+        *,
+        cold: bool = False,
+        ranks: int = 1,
     ) -> None:
+        """``ranks``: several processes that ``torchrun`` starts."""
         self.role, self.name, self._log = role, name, log
-        command = [sys.executable, "-m", f"workers.{role}", name]
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+        command = [sys.executable, *(torchrun if ranks > 1 else []), "-m", f"workers.{role}", name]
         environment = child_environment(settings) | {"OMP_NUM_THREADS": "1"}
         self._program = Program(name, command, log, environment)
-        self._cold = cold
+        self._cold = cold or ranks > 1
         log.touch()
         self._process: Process | None = None
 
