@@ -168,8 +168,6 @@ def _larger_than_the_model(settings: EncoderSettings, config: Any) -> Iterator[s
 def _contradictions(settings: EncoderSettings) -> Iterator[str]:
     """Settings that mean nothing, or nothing together."""
     adapter, dropout = settings.adapter, settings.dropout
-    if adapter not in {Adapter.LORA, Adapter.DORA, Adapter.FULL, Adapter.NONE}:
-        yield f"STREAMREC_ENCODER_ADAPTER={adapter} is now: streamrec train --recipe {adapter}"
     if not 0 <= dropout < 1:
         yield f"STREAMREC_ENCODER_DROPOUT={dropout:g} is not in [0, 1)"
     if adapter is Adapter.FULL:

@@ -35,6 +35,7 @@ from streamrec.settings.names import (
     unknown,
     variable,
 )
+from streamrec.settings.retired import RETIRED_VALUES
 from streamrec.settings.values import Settings
 
 ENVIRONMENT, DOTENV, TOML = "environment", ".env", "streamrec.toml"
@@ -211,5 +212,7 @@ def _what_is_wrong(error: Any, name: SettingName) -> str:
     if error["type"] == "less_than_equal":
         return f"{given} is above {limits['le']:g}"
     if issubclass(name.kind, StrEnum):
-        return f"{given!r} is none of {', '.join(name.kind)}"
+        now = given in RETIRED_VALUES.get(name.key, ())
+        recipe = f"; now a recipe: streamrec train --recipe {given}" if now else ""
+        return f"{given!r} is none of {', '.join(name.kind)}{recipe}"
     return f"{given!r} is not {KINDS.get(name.kind, 'a path')}"

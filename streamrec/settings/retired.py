@@ -76,6 +76,11 @@ RETIRED: Mapping[str, Retired] = {
 }
 """By the name it had, without its prefix, in lower case."""
 
+RETIRED_VALUES: Mapping[str, frozenset[str]] = {
+    "encoder_adapter": frozenset({"adalora", "ia3", "last-layers", "prefix"})
+}
+"""Of settings that are still there: what is a recipe of the same name now."""
+
 
 def known_now(group: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that an earlier version wrote down, as this one calls them.

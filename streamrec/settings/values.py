@@ -71,11 +71,7 @@ class Adapter(StrEnum):
 
     LORA = "lora"
     DORA = "dora"
-    ADALORA = "adalora"
-    IA3 = "ia3"
-    PREFIX = "prefix"
-    LAST_LAYERS = "last-layers"  # full fine-tuning of the last ``layers`` ones
-    FULL = "full"  # full fine-tuning of all of them
+    FULL = "full"  # full fine-tuning
     NONE = "none"  # head only
 
 
@@ -108,14 +104,6 @@ class EncoderSettings:
     threads: int = setting(0, "CPU threads of a worker; 0: torch decides", least=0)
 
 
-class Optimiser(StrEnum):
-    """What moves the encoder's trained weights (``tasks.ranking.model.optimisers``)."""
-
-    ADAMW = "adamw"
-    SGD = "sgd"  # with momentum
-    ADAFACTOR = "adafactor"
-
-
 class Precision(StrEnum):
     """What the trained layers compute in while they learn; weights are float32."""
 
@@ -125,9 +113,8 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LearningSettings:
-    """How the encoder's trained weights learn (the slow lane)."""
+    """How the encoder's trained weights learn."""
 
-    optimiser: Optimiser = Optimiser.ADAMW
     rate: float = setting(0.0, "its learning rate; 0: 2e-4", least=0)
     examples: int = setting(
         16, "in a step, half of them fresh; a step costs about seven texts for each", least=4
@@ -135,30 +122,22 @@ class LearningSettings:
     weight_decay: float = 0.0
     clip_norm: float = 1.0
     accumulate: int = setting(
-        1, "a step's texts pass in this many pieces: less memory, the same gradient", least=1
+        1, "a step's texts pass in this many chunks: less memory, the same gradient", least=1
     )
     precision: Precision = setting(
         Precision.FLOAT32, "of a training step: float32, or bfloat16 (mixed)"
     )
-    hide_tokens: float = 0.0
-    shuffle_text: bool = False
-    fgm: float = 0.0
-    average: int = 1
     challenge: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
-    """How the head learns (the fast lane); what each is worth: docs/learning.md."""
+    """How the head learns; what each is worth: docs/learning.md."""
 
     rate: float = 0.005
     replayed: int = 200
     recent: int = 2_048
     reservoir: int = 2_048
-    proximal: float = 0.0
-    proximal_kl: float = 0.0
-    cycle_steps: int = 0
-    judged_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 
 from streamrec import settings
 from streamrec.errors import SettingsError
+from streamrec.lab.recipes.names import METHODS, TRAINING
 from streamrec.settings import KafkaSettings, Settings, TrainerSettings, TrustSettings
 from streamrec.settings.names import every
 from streamrec.settings.reading import read
@@ -191,6 +192,19 @@ def test_secrets_are_shown_nowhere() -> None:
 )
 def test_a_setting_of_an_earlier_version_is_told_where_it_went(name: str, says: str) -> None:
     assert problems({f"STREAMREC_{name}": "1"}) == (f"environment: STREAMREC_{name}: {says}",)
+
+
+@pytest.mark.parametrize("name", ["adalora", "ia3", "last-layers", "prefix"])
+def test_an_adapter_method_that_is_a_recipe_now_is_told_so(name: str) -> None:
+    (problem,) = problems({"STREAMREC_ENCODER_ADAPTER": name})
+    assert problem.endswith(f"now a recipe: streamrec train --recipe {name}")
+    assert name in METHODS
+
+
+def test_every_recipe_that_is_named_exists() -> None:
+    named = [retired.recipe for retired in RETIRED.values() if retired.recipe]
+    assert named
+    assert set(", or ".join(named).split(", or ")) == set(TRAINING)
 
 
 def test_a_file_is_told_in_its_own_words(tmp_path: Path) -> None:

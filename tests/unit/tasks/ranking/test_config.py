@@ -44,9 +44,7 @@ def test_without_a_challenge_a_new_encoder_is_taken_untried() -> None:
 
 
 def test_settings_of_the_head_reach_the_recipe() -> None:
-    settings = settings_with(
-        head_rate=0.01, head_replayed=100, head_recent=64, head_reservoir=0
-    )
+    settings = settings_with(head_rate=0.01, head_replayed=100, head_recent=64, head_reservoir=0)
     config = learner_config(settings, tiny_encoder())
     assert config.head == HeadConfig(learning_rate=0.01)
     assert (config.replayed, config.recent, config.reservoir) == (100, 64, 0)
@@ -71,7 +69,10 @@ def test_every_setting_reaches_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ({"encoder_adapter": Adapter.NONE, "learning_rate": 0.1}, "nothing of the encoder is trained"),
+        (
+            {"encoder_adapter": Adapter.NONE, "learning_rate": 0.1},
+            "nothing of the encoder is trained",
+        ),
         ({"encoder_adapter": Adapter.NONE, "learning_examples": 8}, "LEARNING_EXAMPLES"),
     ],
 )
