@@ -15,10 +15,10 @@ BENCHMARKS := ingest training fast_lane encoder serving latency startup
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz check lint format types contracts deps bench lock jars
+.PHONY: help install demo test test-all fuzz check lint format types contracts deps bench lock jars
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 install: $(STAMP) ## .venv with exactly the locked versions, and streamrec in it
 
@@ -39,6 +39,9 @@ demo: install ## the whole loop on a public stream, with embedded Kafka and Redi
 
 # threads that spin for each other crawl on a machine that is shared
 test: install ## every test; those that need Java or redis-server say so when they skip
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests --one-kind --durations=25
+
+test-all: install ## the same, and each test that may on Apache Kafka and on the embedded broker
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests --durations=25
 
 fuzz: install ## 10,000 bad inputs, among good ones, through every consumer

@@ -1,7 +1,8 @@
-"""``make test``: every test, in two runs side by side.
+"""``make test`` and ``make test-all``: every test, in two runs side by side.
 
-Most of what tests with servers do is wait; the hermetic ones compute. So the second run costs
-little time beside the first. Tests with servers never run beside each other.
+Most of what tests with servers do is wait; the hermetic ones compute. So either run costs
+little time beside the other. Each has worker processes (pytest-xdist), and each worker servers
+of its own: no test meets another's.
 
 1. Start both. What the hermetic run says is shown at once, the other's is kept.
 2. When the first has ended, show what the second has said, and go on showing it.
@@ -18,8 +19,8 @@ import time
 from pathlib import Path
 from typing import IO
 
-HERMETIC = ("tests/unit", "tests/property")
-WITH_SERVERS = ("tests/contract", "tests/integration")
+HERMETIC = ("tests/unit", "tests/property", "-n", "auto", "--dist", "worksteal")
+WITH_SERVERS = ("tests/contract", "tests/integration", "-n", "2", "--dist", "loadgroup")
 LOOK_S = 0.5
 INTERRUPTED = 130
 

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
+from tests.harness.kinds import KAFKAS, REDISES, SERVERS, of_one_kind
 from tests.harness.servers import new_apache_kafka, new_redis_server
 
 # a busy machine is no failure
@@ -37,9 +38,23 @@ CHEAP_FIRST = ("unit", "property", "contract", "integration")
 TESTS = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    what = "a test that may run on either kind of server runs on one (see tests.harness.kinds)"
+    parser.addoption("--one-kind", action="store_true", help=what)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    one = config.getoption("--one-kind")
+    return f"kinds of servers: {'one for each test' if one else 'all'}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A broken rule of the core is told before the first server starts."""
     items.sort(key=lambda item: CHEAP_FIRST.index(item.path.relative_to(TESTS).parts[0]))
+    if config.getoption("--one-kind"):
+        chosen = of_one_kind(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
 
 
 @dataclass(frozen=True)
@@ -101,40 +116,19 @@ def embedded_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("apache_kafka", marks=pytest.mark.apache_kafka),
-        pytest.param("embedded_kafka", marks=pytest.mark.embedded),
-    ]
-)
+@pytest.fixture(params=KAFKAS)
 def any_kafka(request: pytest.FixtureRequest) -> str:
     """A bootstrap address; the test runs once per kind of broker."""
     return str(request.getfixturevalue(request.param))
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("redis_url", marks=pytest.mark.redis_server),
-        pytest.param("embedded_redis", marks=pytest.mark.embedded),
-    ]
-)
+@pytest.fixture(params=REDISES)
 def any_redis(request: pytest.FixtureRequest) -> str:
     """A Redis URL; the test runs once per kind of server."""
     return str(request.getfixturevalue(request.param))
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(
-            ("apache_kafka", "redis_url"),
-            marks=[pytest.mark.apache_kafka, pytest.mark.redis_server],
-            id="apache",
-        ),
-        pytest.param(
-            ("embedded_kafka", "embedded_redis"), marks=pytest.mark.embedded, id="embedded"
-        ),
-    ]
-)
+@pytest.fixture(params=SERVERS)
 def any_servers(request: pytest.FixtureRequest) -> tuple[str, str]:
     """A bootstrap address and a Redis URL: those of production, and those that pip installs."""
     kafka, redis = request.param

@@ -21,14 +21,11 @@ from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.ports import ControlLog
 from tests.fakes.control import SharedLog
+from tests.harness.kinds import KAFKAS
 from tests.harness.waiting import eventually
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-KINDS = [
-    "fake",
-    pytest.param("apache_kafka", marks=pytest.mark.apache_kafka),
-    pytest.param("embedded_kafka", marks=pytest.mark.embedded),
-]
+KINDS = ["fake", *KAFKAS]
 
 
 class Topic:
@@ -198,7 +195,7 @@ def test_writers_at_once_agree_on_one_order(new_reader) -> None:
     assert len({log.latest().state for log in [*readers, new_reader()]}) == 1
 
 
-@pytest.mark.parametrize("topic", KINDS[1:], indirect=True)
+@pytest.mark.parametrize("topic", KAFKAS, indirect=True)
 def test_a_log_that_version_01_wrote_is_read_as_it_is_and_continued(topic) -> None:
     """``fixtures/control_log_0_1.json``: the messages, as its code made them."""
     written = json.loads((FIXTURES / "control_log_0_1.json").read_text())
@@ -277,7 +274,7 @@ def test_a_race_within_one_task_is_repaired_in_its_slot(new_reader) -> None:
     assert [record.generation for record in new_reader().records()] == ["r1"]
 
 
-@pytest.mark.parametrize("topic", KINDS[1:], indirect=True)
+@pytest.mark.parametrize("topic", KAFKAS, indirect=True)
 def test_compaction_leaves_every_tasks_champion(topic) -> None:
     ours, theirs = topic.reader(task="copy"), topic.reader(task="copy")
     act(topic.reader(), "r1")
@@ -294,7 +291,7 @@ def test_compaction_leaves_every_tasks_champion(topic) -> None:
     assert left.reader(task="copy").latest().state.champion == "c2"
 
 
-@pytest.mark.parametrize("topic", KINDS[1:], indirect=True)
+@pytest.mark.parametrize("topic", KAFKAS, indirect=True)
 def test_a_loser_leaves_the_accepted_state_last_in_the_log(topic) -> None:
     ours, theirs = topic.reader(), topic.reader()
     act(ours, "g1")
@@ -308,7 +305,7 @@ def test_a_loser_leaves_the_accepted_state_last_in_the_log(topic) -> None:
     assert last.state == registry.repair(accepted)
 
 
-@pytest.mark.parametrize("topic", KINDS[1:], indirect=True)
+@pytest.mark.parametrize("topic", KAFKAS, indirect=True)
 def test_bytes_that_are_no_record_are_stepped_over(topic, caplog) -> None:
     log = topic.reader()
     act(log, "g1")

@@ -18,6 +18,7 @@ from streamrec.errors import Unavailable
 from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.ports import Fleet, WorkerStatus
 from tests.fakes.fleet import FakeFleet
+from tests.harness.kinds import REDISES
 
 STATUS = WorkerStatus(
     "serving-1", "serving", "host", 7, 1000, 2000, "g1", "g2", {"g3": "digest"}, 4, {"lag": 1.5}
@@ -25,13 +26,7 @@ STATUS = WorkerStatus(
 Forget = Callable[[float], None]
 
 
-@pytest.fixture(
-    params=[
-        "fake",
-        pytest.param("redis_url", marks=pytest.mark.redis_server),
-        pytest.param("embedded_redis", marks=pytest.mark.embedded),
-    ]
-)
+@pytest.fixture(params=["fake", *REDISES])
 def fleet(request, fresh_prefix) -> Iterator[tuple[Fleet, Forget]]:
     """A fleet whose members are forgotten after 0.3 s, and a way to let that time pass."""
     if request.param == "fake":

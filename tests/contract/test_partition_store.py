@@ -12,17 +12,12 @@ from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redi
 from streamrec.ports import Changes, OutboxEntry, Writes
 from streamrec.settings import RedisSettings
 from tests.fakes.store import FakePartitionStore
+from tests.harness.kinds import REDISES
 
 EVENTS = Source("events", 0)
 
 
-@pytest.fixture(
-    params=[
-        "fake",
-        pytest.param("redis_url", marks=pytest.mark.redis_server),
-        pytest.param("embedded_redis", marks=pytest.mark.embedded),
-    ]
-)
+@pytest.fixture(params=["fake", *REDISES])
 def store(request, fresh_prefix):
     if request.param == "fake":
         yield FakePartitionStore()

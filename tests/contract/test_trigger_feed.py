@@ -18,6 +18,7 @@ from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import Delivered, TriggerFeed
 from streamrec.settings import KafkaSettings
 from tests.fakes.serving import FakeTriggerFeed
+from tests.harness.kinds import KAFKAS
 from tests.harness.waiting import eventually
 
 CODEC = WireCodec()
@@ -66,11 +67,7 @@ class KafkaTopic:
         self._feed.close()
 
 
-KINDS = [
-    "fake",
-    pytest.param("apache_kafka", marks=pytest.mark.apache_kafka),
-    pytest.param("embedded_kafka", marks=pytest.mark.embedded),
-]
+KINDS = ["fake", *KAFKAS]
 
 
 @pytest.fixture(params=KINDS)
@@ -170,7 +167,7 @@ def test_lag_is_what_was_not_handed_out(topic) -> None:
     assert feed.lag() == 0
 
 
-@pytest.mark.parametrize("topic", KINDS[1:], indirect=True)
+@pytest.mark.parametrize("topic", KAFKAS, indirect=True)
 def test_each_task_gets_every_trigger_and_commits_for_itself(topic) -> None:
     send_requests(topic, *"ab")
     ranking = topic.member()

@@ -48,7 +48,11 @@ def new_redis_server(data_dir: Path) -> RedisServer:
     return RedisServer(data_dir)
 
 
+def required(switch: str) -> bool:
+    return os.environ.get(switch, "") not in {"", "0"}
+
+
 def skip_or_fail(switch: str, what: str) -> None:
-    if os.environ.get(switch, "") not in {"", "0"}:
+    if required(switch):
         pytest.fail(f"{what} cannot run, but {switch} is set", pytrace=False)
     pytest.skip(f"{what} are skipped")

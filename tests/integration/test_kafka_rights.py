@@ -35,6 +35,7 @@ from tests.harness.guarded_kafka import GuardedKafka, Right, documented, guarded
 from tests.harness.waiting import eventually
 from tests.harness.worker_process import WorkerProcess
 
+pytestmark = pytest.mark.xdist_group("guarded Kafka")
 USERS = (*ROLES, "service", "operator", "maker", "nobody")
 
 

@@ -38,7 +38,7 @@ from tests.harness.waiting import eventually
 PASSWORD = "hush-kafka-7391"
 REDIS_PASSWORD = "hush-redis-5520"
 WRONG = "hush-wrong-8812"
-pytestmark = pytest.mark.apache_kafka
+pytestmark = [pytest.mark.apache_kafka, pytest.mark.xdist_group("secure Kafka")]
 
 
 @pytest.fixture(scope="module")

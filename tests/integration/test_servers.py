@@ -27,8 +27,11 @@ from streamrec.infra.wire.kafka_joins import finish_joins
 from streamrec.infra.wire.kafka_probe import admin_client, evict_members
 from streamrec.settings import KafkaSettings
 from tests.conftest import Prefix
+from tests.harness.kinds import KAFKAS, REDISES
 from tests.harness.servers import new_apache_kafka, new_redis_server
 from tests.harness.waiting import PATIENCE_S, eventually
+
+pytestmark = pytest.mark.every_kind
 
 
 def create_topic(bootstrap: str, name: str, partitions: int = 1, **configs: str) -> None:
@@ -188,26 +191,18 @@ def test_evicting_from_an_unknown_group_does_nothing(any_kafka: str, fresh_prefi
     assert evict_members(KafkaSettings(any_kafka), fresh_prefix.group, {"dead"}) == []
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("apache", marks=pytest.mark.apache_kafka),
-        pytest.param("embedded", marks=pytest.mark.embedded),
-    ]
-)
+@pytest.fixture(params=KAFKAS)
 def own_kafka(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
-    server = EmbeddedKafka(tmp_path) if request.param == "embedded" else new_apache_kafka(tmp_path)
+    make = EmbeddedKafka if request.param == "embedded_kafka" else new_apache_kafka
+    server = make(tmp_path)
     yield server.start()
     server.kill()
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("debian", marks=pytest.mark.redis_server),
-        pytest.param("embedded", marks=pytest.mark.embedded),
-    ]
-)
+@pytest.fixture(params=REDISES)
 def own_redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(tmp_path) if request.param == "embedded" else new_redis_server(tmp_path)
+    make = EmbeddedRedis if request.param == "embedded_redis" else new_redis_server
+    server = make(tmp_path)
     yield server.start()
     server.kill()
 

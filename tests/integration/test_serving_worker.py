@@ -22,11 +22,10 @@ from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.loop.releasing.release import Outcome
 from tests.fakes.language_models import save_tiny_model, stir
+from tests.harness.kinds import SERVERS
 from tests.harness.servers import new_apache_kafka, new_redis_server
 from tests.harness.serving_loop import ITEMS, Loop, serving_loop
 from tests.harness.waiting import eventually
-
-real = [pytest.mark.apache_kafka, pytest.mark.redis_server]
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +33,16 @@ def language_model(tmp_path_factory) -> Path:
     return save_tiny_model("bert", tmp_path_factory.mktemp("model"))
 
 
-@pytest.fixture(params=[pytest.param("real", marks=real)])
+@pytest.fixture(params=SERVERS[:1])
 def loop(request, fresh_prefix, language_model, tmp_path) -> Iterator[Loop]:
     """On Apache Kafka and Redis, or on what pip installed."""
-    kinds = {
-        "real": ("apache_kafka", "redis_url"),
-        "embedded": ("embedded_kafka", "embedded_redis"),
-    }
-    bootstrap, redis_url = (request.getfixturevalue(name) for name in kinds[request.param])
+    bootstrap, redis_url = (request.getfixturevalue(name) for name in request.param)
     names = fresh_prefix.topic, fresh_prefix.redis
     with serving_loop(bootstrap, redis_url, names, language_model, tmp_path) as loop:
         yield loop
 
 
-EVERYWHERE = pytest.mark.parametrize(
-    "loop",
-    [pytest.param("real", marks=real), pytest.param("embedded", marks=pytest.mark.embedded)],
-    indirect=True,
-)
+EVERYWHERE = pytest.mark.parametrize("loop", SERVERS, indirect=True)
 
 
 @EVERYWHERE
