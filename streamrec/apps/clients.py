@@ -32,6 +32,7 @@ from streamrec.infra.stores.registry_store import open_registry
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config
 from streamrec.infra.wire.kafka_topics import partition_counts
+from streamrec.infra.wire.schema_registry import SchemaRegistry
 from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import RegistryStore
 from streamrec.settings import Settings
@@ -77,7 +78,9 @@ def _nowhere(settings: Settings) -> str:
 
 def codec(settings: Settings) -> WireCodec:
     """The codec of every topic."""
-    return WireCodec(settings.kafka.max_message_bytes, settings.kafka.schema_registry_url)
+    url = settings.kafka.schema_registry_url
+    foreign = SchemaRegistry(url).schema if url else None
+    return WireCodec(settings.kafka.max_message_bytes, foreign)
 
 
 def publisher(settings: Settings, client_id: str) -> KafkaPublisher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -95,7 +96,10 @@ for group in (
 reflow_commands(app)
 
 
-def main() -> None:
-    """Run the command line; the exit code says how it went (0, 1, 2 or 130)."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; the exit code says how it went (0, 1, 2 or 130).
+
+    ``arguments``: in place of the process's own.
+    """
     with exit_codes():
-        app()
+        app(arguments, prog_name="streamrec")

@@ -100,29 +100,29 @@ def examine() -> Iterator[Finding]:
         return
     changed = sum(row.value != row.default for row in reader.describe(settings))
     yield Finding("settings", CheckResult.OK, f"{changed} differ from their defaults")
-    yield from _guarded("weights", _weights, settings)
-    yield from _guarded("registry", _registry, settings)
-    yield from _guarded("keys", _keys, settings)
+    yield from guarded("weights", _weights, settings)
+    yield from guarded("registry", _registry, settings)
+    yield from guarded("keys", keys, settings)
     try:
         located = clients.located(settings)
     except UserError as error:
         yield Finding("servers", CheckResult.PROBLEM, str(error))
         return
-    kafka = list(_guarded("Kafka", _kafka, located))
+    kafka = list(guarded("Kafka", _kafka, located))
     yield from kafka
-    redis = list(_guarded("Redis", _redis, located))
+    redis = list(guarded("Redis", _redis, located))
     yield from redis
     if _fine(redis):
-        yield from _guarded("workers", _workers, located)
+        yield from guarded("workers", _workers, located)
     if _fine(kafka):
-        yield from _guarded("champion", _champions, located)
+        yield from guarded("champion", _champions, located)
 
 
 def _fine(findings: list[Finding]) -> bool:
     return all(finding.verdict is not CheckResult.PROBLEM for finding in findings)
 
 
-def _guarded(
+def guarded(
     what: str, check: Callable[[Settings], Iterator[Finding]], settings: Settings
 ) -> Iterator[Finding]:
     """A check's findings; an error on the way is one more."""
@@ -167,7 +167,7 @@ def _registry(settings: Settings) -> Iterator[Finding]:
     yield Finding("registry", CheckResult.OK, f"{url} can be written")
 
 
-def _keys(settings: Settings) -> Iterator[Finding]:
+def keys(settings: Settings) -> Iterator[Finding]:
     """Nothing where no keys are set; whether we would take what we sign where both are."""
     from streamrec.apps import trust
 

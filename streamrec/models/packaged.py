@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import logging
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,13 +53,13 @@ PACKAGES = {
 }
 
 
-def find_packaged(name: str) -> Path | None:
+def find_packaged(name: str, packages: Mapping[str, Package] = PACKAGES) -> Path | None:
     """A directory with the model ``name`` as safetensors; None when no package has it.
 
     Raises:
         EncoderUnavailable: the package's file is damaged, or cannot be converted.
     """
-    package = PACKAGES.get(name)
+    package = packages.get(name)
     spec = importlib.util.find_spec(package.module) if package else None
     if package is None or spec is None or spec.origin is None:
         return None

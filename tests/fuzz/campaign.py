@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz.consumers import CODEC, Consumer
+from tests.fuzz.consumers import Consumer
 from tests.fuzz.mutation import mutated
 
 CHUNK = 50
@@ -50,7 +50,7 @@ def campaign(make: Callable[[Path], Consumer], inputs: int, seed: int) -> Report
         corpus, number = consumer.corpus(), 0
         while report.inputs < inputs:
             count = min(CHUNK, inputs - report.inputs)
-            fuzzed = [mutated(rng, corpus, CODEC, consumer.topic) for _ in range(count)]
+            fuzzed = [mutated(rng, corpus, consumer.topic) for _ in range(count)]
             chunk: list[tuple[bytes, int | None]] = [(data, None) for data in fuzzed]
             for _ in range(NEIGHBOURS):  # their numbers rise with their places
                 chunk.insert(rng.randrange(len(chunk) + 1), (b"", -1))
@@ -58,7 +58,7 @@ def campaign(make: Callable[[Path], Consumer], inputs: int, seed: int) -> Report
             report.inputs += count
             report.neighbours += NEIGHBOURS
             try:
-                _judge(report, consumer, chunk)
+                judge(report, consumer, chunk)
             except Exception:
                 _blame(report, new, chunk)
                 consumer = new()
@@ -78,7 +78,7 @@ def _numbered(
     return found, number
 
 
-def _judge(report: Report, consumer: Consumer, chunk: list[tuple[bytes, int | None]]) -> None:
+def judge(report: Report, consumer: Consumer, chunk: list[tuple[bytes, int | None]]) -> None:
     neighbours = {place: n for place, (_, n) in enumerate(chunk) if n is not None}
     verdict = consumer.feed([data for data, _ in chunk], neighbours)
     for place, (data, neighbour) in enumerate(chunk):

@@ -36,10 +36,10 @@ from streamrec.errors import GenerationRefused, Malformed, Refused, Unavailable
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.stores import control_log
-from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, _digest
+from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, record_digest
 from streamrec.infra.stores.explanations import packed, unpacked
-from streamrec.infra.wire import follower
 from streamrec.infra.wire.codec import WireCodec
+from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.loop.serving.poison_pill import PoisonMessageIsolation
@@ -177,22 +177,14 @@ class _Triggers:
         self.world.add_items(*items(*ITEMS))
         self.world.mirror.refresh()
         self.isolation = PoisonMessageIsolation(self.world.server)
-        self.trigger_feed = KafkaTriggerFeed(SETTINGS, CODEC, "fuzz")
-        self.at = 0
+        self.consumer = _Log(TopicPartition(SETTINGS.topic_prefix + self.topic, 0))
+        self.trigger_feed = KafkaTriggerFeed(SETTINGS, CODEC, "fuzz", connect=self.consumer.given)
 
     def feed(self, chunk: Sequence[bytes], neighbours: dict[int, int]) -> Verdict:
-        publisher, start = self.world.publisher, self.at
+        publisher, start = self.world.publisher, self.consumer.end
         since, answered = len(publisher.values("dead-letter")), len(self.world.published)
-        self.at += len(chunk)
-        batch = [
-            self.trigger_feed._delivered(
-                SimpleNamespace(
-                    topic=SETTINGS.topic_prefix + self.topic, partition=0, offset=start + n,
-                    timestamp=START_MS, key=b"k", value=value,
-                )
-            )
-            for n, value in enumerate(chunk)
-        ]  # fmt: skip
+        self.consumer.put(chunk)
+        batch = self.trigger_feed.poll(0, len(chunk))
         served = self.isolation.serve(batch, self.world.model, None)
         found = self.world.published[answered:]
         refused = {at - start: why for at, why in letters(publisher, since).items()}
@@ -249,7 +241,8 @@ class TrainingBatches:
 
     def __init__(self, scratch: Path) -> None:
         self.world = World(scratch)
-        self.decoder = KafkaBatchFeed(SETTINGS, CODEC, "fuzz")
+        self.consumer = _Log(TopicPartition(SETTINGS.topic_prefix + self.topic, 0))
+        self.decoder = KafkaBatchFeed(SETTINGS, CODEC, "fuzz", connect=self.consumer.given)
         self.trainer, self.learner = self.world.trainer()
         learn = self.learner.learn
 
@@ -271,8 +264,9 @@ class TrainingBatches:
     def feed(self, chunk: Sequence[bytes], neighbours: dict[int, int]) -> Verdict:
         log, verdict = self.world.feed.log, Verdict()
         start, letters_before = len(log), len(self.world.dead_letters)
-        for place, value in enumerate(chunk):
-            decoded = self.decoder._decoded(value)
+        self.consumer.put(chunk)
+        for place, delivered in enumerate(self.decoder.poll(0, len(chunk))):
+            decoded = delivered.batch
             ours = getattr(decoded, "partition", None) == NEIGHBOUR_PARTITION
             if ours and place not in neighbours:
                 decoded = Malformed("the mutator moved the neighbours' watermark")
@@ -322,7 +316,18 @@ class _Log:
 
     def seek(self, *args: Any) -> None: ...
 
+    def pause(self, *partitions: Any) -> None: ...
+
+    def resume(self, *partitions: Any) -> None: ...
+
+    def paused(self) -> set[TopicPartition]:
+        return set()
+
     def close(self, **how: Any) -> None: ...
+
+    def given(self, *args: Any, **how: Any) -> _Log:
+        """In place of connecting one."""
+        return self
 
 
 class Warnings(logging.Handler):
@@ -395,11 +400,9 @@ class Recommendations:
     def __init__(self, scratch: Path) -> None:
         del scratch
         self.consumer = _Log(TopicPartition(SETTINGS.topic_prefix + "recommendations", 0))
-        made, follower.make_consumer = follower.make_consumer, lambda *args, **how: self.consumer
-        try:
-            self.follower = follower.Follower(SETTINGS, CODEC, ["recommendations"], "fuzz")
-        finally:
-            follower.make_consumer = made
+        self.follower = Follower(
+            SETTINGS, CODEC, ["recommendations"], "fuzz", connect=self.consumer.given
+        )
 
     def _answer(self, user: str) -> Recommendation:
         chosen = (RecommendedItem("i1", 0.5, 1.0, "popular now"), RecommendedItem("i2", 0.25))
@@ -490,8 +493,7 @@ class RegistryFramed(_Decoder):
         import schemas
 
         del scratch
-        self.codec = WireCodec(schema_registry_url="http://nowhere:1")
-        self.codec._registry = FakeRegistry(schemas.load("event"))  # type: ignore[assignment]
+        self.codec = WireCodec(foreign=FakeRegistry(schemas.load("event")).schema)
 
     def _framed(self, event: Interaction, schema_id: int = 1) -> bytes:
         return b"\0" + schema_id.to_bytes(4, "big") + CODEC.encode("events", event)[10:]
@@ -561,7 +563,7 @@ class CheckpointFiles(_Decoder):
     def neighbour(self, number: int) -> bytes:
         contents = json.loads(self.good)
         contents["record"]["next_batch"] = 3 + number
-        contents["digest"] = _digest(contents["record"])
+        contents["digest"] = record_digest(contents["record"])
         return json.dumps(contents).encode()
 
     def corpus(self) -> list[bytes]:

@@ -15,7 +15,8 @@ from typing import Any
 import fastavro
 import orjson
 
-from streamrec.infra.wire.codec import SINGLE_OBJECT, WireCodec
+from streamrec.infra.wire.codec import SINGLE_OBJECT
+from tests.harness.wire import schemas_of, written
 
 NUMBERS = (0, -1, 1, 2**31 - 1, -(2**31), 2**31, 2**53, 2**63 - 1, -(2**63), 2**64, 10**30)
 FLOATS = (float("nan"), float("inf"), -float("inf"), 1e308, -0.0, 5e-324)
@@ -28,16 +29,14 @@ ODD: tuple[Any, ...] = (None, True, [], {}, [[]], {"a": {"b": []}}, *NUMBERS, *F
 Mutator = Callable[[random.Random, bytes, Sequence[bytes]], bytes]
 
 
-def mutated(
-    rng: random.Random, corpus: Sequence[bytes], codec: WireCodec, topic: str | None
-) -> bytes:
+def mutated(rng: random.Random, corpus: Sequence[bytes], topic: str | None) -> bytes:
     """One input: usually a good one with one to four faults, now and then noise."""
     if rng.random() < 0.05:
         return rng.randbytes(rng.randrange(40))
     data = rng.choice(corpus)
     for _ in range(rng.randint(1, 4)):
         if topic is not None and rng.random() < 0.5:
-            data = _field(rng, data, codec, topic)
+            data = _field(rng, data, topic)
         else:
             data = rng.choice(_BLIND)(rng, data, corpus)
     return data
@@ -89,19 +88,16 @@ def _varint(rng: random.Random, data: bytes, corpus: Sequence[bytes]) -> bytes:
 _BLIND: tuple[Mutator, ...] = (_flip, _byte, _cut, _drop, _insert, _repeat, _splice, _varint)
 
 
-def _field(rng: random.Random, data: bytes, codec: WireCodec, topic: str) -> bytes:
+def _field(rng: random.Random, data: bytes, topic: str) -> bytes:
     """Something odd in one field, encoded as it was; the data itself where that cannot be."""
     try:
         if data[:1] == b"{":
             return _dumped(rng, _put(rng, orjson.loads(data)))
         if data[:2] == SINGLE_OBJECT:
-            wire = codec._wires[topic]
-            schema = wire.readable[data[:10]]
-            fields = fastavro.schemaless_reader(BytesIO(data[10:]), schema, None)
-            out = BytesIO(data[:10])
-            out.seek(10)
-            fastavro.schemaless_writer(out, schema, _put(rng, fields))
-            return out.getvalue()
+            header, body = data[:10], data[10:]
+            schema = schemas_of(topic)[header]
+            fields = fastavro.schemaless_reader(BytesIO(body), schema, None)
+            return header + written(schema, _put(rng, fields))
     except (ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, OverflowError):
         pass
     return data

@@ -51,9 +51,8 @@ class CommandLine:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in variables.items():
                 patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["streamrec", *arguments])
             with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-                main()
+                main(arguments)
         code = int(ended.value.code or 0)
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from tests.fuzz.campaign import Report, _judge, campaign
-from tests.fuzz.consumers import CODEC, CONSUMERS, Verdict
+from tests.fuzz.campaign import Report, campaign, judge
+from tests.fuzz.consumers import CONSUMERS, Verdict
 from tests.fuzz.mutation import mutated
 
 INPUTS = 300
@@ -30,8 +30,7 @@ def test_bad_input_is_refused_with_a_reason_and_its_neighbours_go_on(make, reque
 def test_mutations_are_the_same_for_a_seed_and_reach_behind_the_framing(tmp_path):
     corpus = CONSUMERS[0](tmp_path).corpus()
     made = [
-        [mutated(random.Random(seed), corpus, CODEC, "events") for seed in range(200)]
-        for _ in range(2)
+        [mutated(random.Random(seed), corpus, "events") for seed in range(200)] for _ in range(2)
     ]
     assert made[0] == made[1]
     framed = [data for data in made[0] if data[:10] in {good[:10] for good in corpus}]
@@ -45,7 +44,7 @@ def test_a_lost_neighbour_and_a_vanished_input_are_seen(tmp_path):
             return Verdict({1}, {0: ""})
 
     report = Report("careless")
-    _judge(report, Careless(), [(b"bad", None), (b"bad", None), (b"good", 7)])
+    judge(report, Careless(), [(b"bad", None), (b"bad", None), (b"good", 7)])
     assert report.lost == [7]
     assert report.unexplained == [b"bad"]
     assert not report.good

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -41,10 +42,17 @@ class KafkaBatchFeed:
     """``ports.BatchFeed`` over one Kafka partition. Connects at ``seek``; close it."""
 
     def __init__(
-        self, settings: KafkaSettings, codec: Codec, client_id: str, task: str = RANKING
+        self,
+        settings: KafkaSettings,
+        codec: Codec,
+        client_id: str,
+        task: str = RANKING,
+        *,
+        connect: Callable[..., KafkaConsumer] = make_consumer,
     ) -> None:
         self._task = task
         self._shape = topics.of_task(TRAINING_BATCHES, task)
+        self._connect = connect
         self._settings = settings
         self._codec = codec
         self._client_id = client_id
@@ -133,7 +141,7 @@ class KafkaBatchFeed:
         return Malformed(f"not a mini-batch but {type(value).__name__}")
 
     def _connected(self) -> KafkaConsumer:
-        consumer = make_consumer(
+        consumer = self._connect(
             self._settings,
             (TRAINING_BATCHES,),
             client_id=self._client_id,

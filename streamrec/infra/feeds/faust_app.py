@@ -29,7 +29,7 @@ from streamrec.core import topics
 from streamrec.errors import SourceGap, UserError
 from streamrec.infra.feeds.feed import TP, Feed
 from streamrec.infra.wire.kafka import FRAME_BYTES, full_name
-from streamrec.infra.wire.kafka_pace import pace_fetcher
+from streamrec.infra.wire.kafka_pace import pace_aiokafka
 from streamrec.infra.wire.kafka_security import security_config
 from streamrec.settings import KafkaSettings
 
@@ -67,7 +67,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
 
     async def perform_seek(self) -> None:
         """faust calls this after each assignment: its own bookkeeping ends here."""
-        pace_fetcher(self._thread._ensure_consumer()._fetcher)
+        pace_aiokafka(self._thread._ensure_consumer())
         for book in (
             self._read_offset,
             self._committed_offset,
@@ -108,7 +108,13 @@ class FeatureApp(faust.App):  # type: ignore[misc]
 
 
 def make_app(
-    kafka: KafkaSettings, worker_id: str, feed: Feed, data_dir: Path, group: str = "features"
+    kafka: KafkaSettings,
+    worker_id: str,
+    feed: Feed,
+    data_dir: Path,
+    group: str = "features",
+    *,
+    installed: str = faust.__version__,
 ) -> FeatureApp:
     """The app of one worker; ``run_app`` runs it.
 
@@ -116,9 +122,9 @@ def make_app(
 
     Raises UserError when another faust is installed than the one whose internals we override.
     """
-    if faust.__version__ != FAUST:
+    if installed != FAUST:
         raise UserError(
-            f"faust-streaming {faust.__version__} is installed, but the feature worker overrides "
+            f"faust-streaming {installed} is installed, but the feature worker overrides "
             f"internals of {FAUST}: pip install faust-streaming=={FAUST}"
         )
     data_dir.mkdir(parents=True, exist_ok=True)

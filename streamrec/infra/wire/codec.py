@@ -16,7 +16,7 @@ Written: Avro single-object encoding, ``C3 01`` + CRC-64-AVRO fingerprint of the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -27,7 +27,6 @@ import orjson
 import schemas
 from streamrec.errors import Malformed, TooLarge, UnknownSchema
 from streamrec.infra.wire.foreign_schema import parsed
-from streamrec.infra.wire.schema_registry import SchemaRegistry
 from streamrec.infra.wire.values import SHAPES, Shape
 from streamrec.ports import EXAMPLE
 
@@ -59,10 +58,17 @@ class _Wire(NamedTuple):
 class WireCodec:
     """Encodes and decodes the values of every topic, by the topic's short name."""
 
-    def __init__(self, max_message_bytes: int = 1_000_000, schema_registry_url: str = "") -> None:
+    def __init__(
+        self,
+        max_message_bytes: int = 1_000_000,
+        foreign: Callable[[int], Any] | None = None,
+        history: Callable[[str], list[Any]] = schemas.history,
+    ) -> None:
+        """``foreign``: a stranger's schema by its id, as ``SchemaRegistry.schema`` finds it;
+        ``history``: the older versions of one of ours."""
         self.max_message_bytes = max_message_bytes
-        self._registry = SchemaRegistry(schema_registry_url) if schema_registry_url else None
-        self._wires = {topic: _wire(shape) for topic, shape in SHAPES.items()}
+        self._schema = foreign
+        self._wires = {topic: _wire(shape, history) for topic, shape in SHAPES.items()}
         self._foreign: dict[int, Any] = {}
 
     def encode(self, topic: str, value: object) -> bytes:
@@ -120,7 +126,7 @@ class WireCodec:
 
     def _framed(self, data: bytes) -> Any:
         """Decode by the writer's schema alone; our field checks do the rest, by name."""
-        if self._registry is None:
+        if self._schema is None:
             raise UnknownSchema(
                 "Confluent framing, but STREAMREC_KAFKA_SCHEMA_REGISTRY_URL is not set"
             )
@@ -128,7 +134,7 @@ class WireCodec:
             raise Malformed(f"{len(data)} bytes are too short for a schema id")
         schema_id = int.from_bytes(data[1:CONFLUENT_HEADER_BYTES], "big")
         if schema_id not in self._foreign:
-            self._foreign[schema_id] = parsed(self._registry.schema(schema_id), schema_id)
+            self._foreign[schema_id] = parsed(self._schema(schema_id), schema_id)
         fields = _body(data, CONFLUENT_HEADER_BYTES, self._foreign[schema_id], None)
         if not isinstance(fields, dict):
             raise UnknownSchema(f"schema id {schema_id} is not a record")
@@ -141,11 +147,11 @@ def fingerprint(schema: Any) -> bytes:
     return found
 
 
-def schema_of(shape: Shape) -> list[Any]:
+def versions_of(shape: Shape, history: Callable[[str], list[Any]] = schemas.history) -> list[Any]:
     """Every version of a shape's schema, today's last."""
     if shape.schema == EXAMPLE:  # it has no file of its own: it lives inside the batch's
-        return [_example_schema(version) for version in schemas.history("training_batch")]
-    return [*schemas.history(shape.schema), schemas.load(shape.schema)]
+        return [_example_schema(version) for version in history("training_batch")]
+    return [*history(shape.schema), schemas.load(shape.schema)]
 
 
 def _example_schema(batch: Any) -> Any:
@@ -153,8 +159,8 @@ def _example_schema(batch: Any) -> Any:
     return {"namespace": batch["namespace"], **examples["type"]["items"]}
 
 
-def _wire(shape: Shape) -> _Wire:
-    versions = schema_of(shape)
+def _wire(shape: Shape, history: Callable[[str], list[Any]]) -> _Wire:
+    versions = versions_of(shape, history)
     readable = {
         SINGLE_OBJECT + fingerprint(version): fastavro.parse_schema(version) for version in versions
     }

@@ -6,8 +6,10 @@ positions; does not know what the messages are for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
+
+from kafka import KafkaConsumer
 
 from streamrec.core import tasks
 from streamrec.core.tasks import RANKING
@@ -46,11 +48,12 @@ class Follower:
         client_id: str,
         *,
         from_start: bool = False,
+        connect: Callable[..., KafkaConsumer] = make_consumer,
     ) -> None:
         self._settings = settings
         self._codec = codec
         self._prefix = len(settings.topic_prefix)
-        self._consumer = make_consumer(settings, topics, client_id=client_id)
+        self._consumer = connect(settings, topics, client_id=client_id)
         with kafka_errors(settings, "finding the ends of topics"):
             partitions = list(self._consumer.assignment())
             ends = {} if from_start else self._consumer.end_offsets(partitions)

@@ -106,17 +106,16 @@ def partition_for(user_id: str, partitions: int) -> int:
 
 def make_producer(settings: KafkaSettings, client_id: str, **overrides: Any) -> KafkaProducer:
     """Idempotent, acknowledged by all replicas, lz4. Raises Unavailable."""
+    config = client_config(settings) | {
+        "client_id": client_id,
+        "acks": "all",
+        "compression_type": "lz4",
+        "max_block_ms": BOOTSTRAP_TIMEOUT_MS,
+        "max_request_size": settings.max_message_bytes + FRAME_BYTES,
+        "allow_auto_create_topics": False,
+    }
     with connecting(settings, "connecting a producer"):
-        return KafkaProducer(
-            **client_config(settings),
-            client_id=client_id,
-            acks="all",
-            compression_type="lz4",
-            max_block_ms=BOOTSTRAP_TIMEOUT_MS,
-            max_request_size=settings.max_message_bytes + FRAME_BYTES,
-            allow_auto_create_topics=False,
-            **overrides,
-        )
+        return KafkaProducer(**config | overrides)
 
 
 class KafkaPublisher:
@@ -157,10 +156,10 @@ class KafkaPublisher:
             )
         sent.add_errback(self._failed.append)
 
-    def flush(self) -> None:
+    def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Return when everything handed over is acknowledged."""
         with self._delivery("waiting for acknowledgements"):
-            self._producer.flush(timeout=FLUSH_TIMEOUT_S)
+            self._producer.flush(timeout=timeout_s)
             if self._failed:
                 error = self._failed[0]
                 self._failed.clear()

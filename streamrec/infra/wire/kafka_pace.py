@@ -33,8 +33,9 @@ def pace(consumer: KafkaConsumer) -> KafkaConsumer:
     return consumer
 
 
-def pace_fetcher(fetcher: Any) -> None:
-    """The same for the fetcher of an aiokafka consumer; more than once is no more."""
+def pace_aiokafka(consumer: Any) -> None:
+    """The same for a consumer of aiokafka; more than once is no more."""
+    fetcher = consumer._fetcher
     if "_proc_fetch_request" in vars(fetcher):
         return
     asks = fetcher._proc_fetch_request

@@ -115,7 +115,7 @@ class SwapDrill:
         publisher = clients.publisher(self._settings, "streamrec-drill")
         known = stream.DrillStream(self._options.seed, codec, events)
         sender = Sender(known, publisher, self._options.rate)
-        sender.send_now(chain(stream.items(codec), _crowd(codec, self._options.items)))
+        sender.send_now(chain(stream.items(codec), crowd_of(codec, self._options.items)))
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         readiness = Readiness(self._settings, self._options.processes, self._options.items)
         insist_on(readiness.missing, READY_WITHIN_S, self._look)
@@ -206,7 +206,7 @@ def in_words(found: dict[str, Any]) -> RenderableType:
     )
 
 
-def _crowd(codec: Codec, items: int) -> Iterator[Message]:
+def crowd_of(codec: Codec, items: int) -> Iterator[Message]:
     """As many more items as are wanted: nobody clicks them, everybody has to rank them."""
     for n in range(stream.ITEMS, items):
         item = Item(f"i{n}", f"One of many, number {n}", categories=("many",))

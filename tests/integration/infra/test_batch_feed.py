@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from kafka import TopicPartition
@@ -11,7 +12,7 @@ from streamrec.core.examples import TrainingBatch
 from streamrec.errors import Refused, Unavailable, UserError
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.wire.codec import WireCodec
-from streamrec.infra.wire.kafka import KafkaPublisher, admin_client
+from streamrec.infra.wire.kafka import KafkaPublisher, admin_client, make_consumer
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import DeliveredBatch
 from streamrec.settings import KafkaSettings
@@ -139,8 +140,8 @@ def test_batches_that_retention_took_are_said_and_skipped(
     feed.close()
 
 
-def test_no_broker_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamrec.infra.wire.kafka.BOOTSTRAP_TIMEOUT_MS", 500)
-    feed = KafkaBatchFeed(KafkaSettings(bootstrap="127.0.0.1:1"), CODEC, "test")
+def test_no_broker_is_unavailable() -> None:
+    soon = partial(make_consumer, bootstrap_timeout_ms=500)
+    feed = KafkaBatchFeed(KafkaSettings(bootstrap="127.0.0.1:1"), CODEC, "test", connect=soon)
     with pytest.raises(Unavailable):
         feed.seek(0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +28,9 @@ def nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["streamrec", *arguments])
+def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
-        main()
+        main(arguments)
     return int(ended.value.code or 0)
 
 
@@ -40,8 +42,8 @@ def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str,
 
 
 @pytest.mark.parametrize("path", [*commands(typer.main.get_command(app))], ids=" ".join)
-def test_every_command_has_help_with_more_than_its_name(path, monkeypatch, capsys) -> None:
-    assert run(monkeypatch, *path, "--help") == 0
+def test_every_command_has_help_with_more_than_its_name(path, capsys) -> None:
+    assert run(*path, "--help") == 0
     assert len(capsys.readouterr().out.split()) > 15
 
 
@@ -59,8 +61,8 @@ def test_every_command_has_help_with_more_than_its_name(path, monkeypatch, capsy
     ],
     ids=" ".join,
 )
-def test_nothing_configured_and_nothing_running(arguments, monkeypatch, capsys) -> None:
-    assert run(monkeypatch, *arguments) == 1
+def test_nothing_configured_and_nothing_running(arguments, capsys) -> None:
+    assert run(*arguments) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "no `streamrec up` running" in shown.err
@@ -81,31 +83,31 @@ def test_a_worker_of_a_task_that_is_not_built_in_is_refused_before_anything(
 def test_a_wrong_setting_is_named_and_every_problem_is_listed(monkeypatch, capsys) -> None:
     monkeypatch.setenv("STREAMREC_SERVING_K", "many")
     monkeypatch.setenv("STREAMREC_SREVING_K", "1")
-    assert run(monkeypatch, "settings") == 2
+    assert run("settings") == 2
     shown = capsys.readouterr().err
     assert "STREAMREC_SERVING_K: 'many' is not a whole number" in shown
     assert "STREAMREC_SREVING_K: no such setting" in shown
 
 
-def test_a_wrong_option_exits_2(monkeypatch, capsys) -> None:
-    assert run(monkeypatch, "status", "--nonsense") == 2
+def test_a_wrong_option_exits_2(capsys) -> None:
+    assert run("status", "--nonsense") == 2
     assert "--nonsense" in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there(monkeypatch, capsys) -> None:
-    assert run(monkeypatch, "items", "load", "/no/such/file") == 1
+def test_a_file_that_is_not_there(capsys) -> None:
+    assert run("items", "load", "/no/such/file") == 1
     assert "/no/such/file: No such file" in capsys.readouterr().err
 
 
-def test_version(monkeypatch, capsys) -> None:
-    assert run(monkeypatch, "--version") == 0
+def test_version(capsys) -> None:
+    assert run("--version") == 0
     assert capsys.readouterr().out.strip() == f"streamrec {__version__}"
 
 
 def test_settings_as_json_mask_secrets(monkeypatch, capsys) -> None:
     monkeypatch.setenv("STREAMREC_REDIS_PASSWORD", "hunter2")
     monkeypatch.setenv("STREAMREC_SERVING_K", "7")
-    assert run(monkeypatch, "settings", "--json", "--changed") == 0
+    assert run("settings", "--json", "--changed") == 0
     text = capsys.readouterr().out
     values = {row["name"]: row["value"] for row in json.loads(text)}
     assert values["STREAMREC_SERVING_K"] == "7"
@@ -113,13 +115,16 @@ def test_settings_as_json_mask_secrets(monkeypatch, capsys) -> None:
     assert "hunter2" not in text
 
 
-def test_ctrl_c_is_quiet_and_exits_130(monkeypatch, capsys) -> None:
-    def interrupted(*_args: object, **_kwargs: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("streamrec.settings.describe", interrupted)
-    assert run(monkeypatch, "settings") == 130
-    assert capsys.readouterr().err == ""
+def test_ctrl_c_is_quiet_and_exits_130(tmp_path) -> None:
+    pipe = tmp_path / "events"  # whoever opens it waits for a writer
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "streamrec", "items", "load", str(pipe)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as waiting:
+        writer = os.open(pipe, os.O_WRONLY)  # returns when it is opened for reading
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.communicate(timeout=60) == (b"", b"")
+        os.close(writer)
+    assert waiting.returncode == 130
 
 
 @pytest.mark.parametrize(

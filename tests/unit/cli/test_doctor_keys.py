@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.cli.doctor import CheckResult, _guarded, _keys
+from streamrec.cli.doctor import CheckResult, guarded, keys
 from streamrec.models.signing import write_key_pair
 from streamrec.settings import Settings, TrustSettings
 
 
 def findings(signing: Path | str, verify: Path | str) -> list[tuple[CheckResult, str]]:
     trust = TrustSettings(signing_keyfile=str(signing), verify_keyfiles=str(verify))
-    return [(f.verdict, f.detail) for f in _guarded("keys", _keys, Settings(trust=trust))]
+    return [(f.verdict, f.detail) for f in guarded("keys", keys, Settings(trust=trust))]
 
 
 @pytest.fixture

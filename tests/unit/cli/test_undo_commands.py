@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -174,9 +173,8 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
     monkeypatch.setattr(undo, "offsets_since", lambda *_: {0: 150, 1: 190})
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["streamrec", "adapters", *arguments])
         with pytest.raises(SystemExit) as ended:
-            main()
+            main(["adapters", *arguments])
         return (int(ended.value.code or 0), *capsys.readouterr())
 
     return Shop(log, fleet, settings, run)

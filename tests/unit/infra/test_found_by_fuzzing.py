@@ -16,7 +16,6 @@ from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import GenerationRefused, InvalidField, UnknownSchema
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
-from streamrec.infra.wire import schema_registry
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.foreign_schema import parsed
 from streamrec.infra.wire.schema_registry import SchemaRegistry
@@ -25,6 +24,7 @@ from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.ports import DeliveredBatch
 from streamrec.tasks.ranking.features import FEATURES
 from tests.harness.training import SET, batches
+from tests.harness.wire import schema_registry, schemas_of, written
 
 CODEC = WireCodec()
 AT_MS = 1_767_323_045_000
@@ -32,11 +32,11 @@ AT_MS = 1_767_323_045_000
 
 def rewritten(topic: str, data: bytes, **changes: object) -> bytes:
     """An encoded value with other fields than our types allow, as a newer version may write."""
-    wire = CODEC._wires[topic]
-    fields = fastavro.schemaless_reader(BytesIO(data[10:]), wire.writer, None)
-    out = BytesIO()
-    fastavro.schemaless_writer(out, wire.writer, fields | changes)
-    return data[:10] + out.getvalue()
+    header, body = data[:10], data[10:]
+    schema = schemas_of(topic)[header]
+    return header + written(
+        schema, fastavro.schemaless_reader(BytesIO(body), schema, None) | changes
+    )
 
 
 def test_an_action_of_a_newer_version_is_refused_not_a_crash_of_every_worker():
@@ -123,19 +123,16 @@ def test_our_own_schemas_and_ordinary_ones_pass():
     parsed(twice, 1)
 
 
-class Answer(BytesIO):
-    def __enter__(self):
-        return self
-
-
 @pytest.mark.parametrize(
     "body", ["[]", "null", "7", "{}", '{"schema": 7}', '{"schema": "{"}'], ids=str
 )
-def test_a_registry_that_answers_something_else_refuses_the_message(body, monkeypatch):
+def test_a_registry_that_answers_something_else_refuses_the_message(body):
     """An AttributeError or a KeyError ended the feature worker."""
-    monkeypatch.setattr(schema_registry, "urlopen", lambda *args, **how: Answer(body.encode()))
-    with pytest.raises(UnknownSchema, match="schema id 5"):
-        SchemaRegistry("http://nowhere").schema(5)
+    with (
+        schema_registry({5: body.encode()}) as (url, _),
+        pytest.raises(UnknownSchema, match="schema id 5"),
+    ):
+        SchemaRegistry(url).schema(5)
 
 
 def saved(tmp_path) -> DirectoryCheckpoints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +11,6 @@ from kafka import TopicPartition
 
 from streamrec.core.events import Request
 from streamrec.errors import Unavailable
-from streamrec.infra.feeds import batch_feed, trigger_feed
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.stores import control_log
@@ -85,19 +84,19 @@ def message(topic: str, offset: int, value: bytes) -> SimpleNamespace:
     )
 
 
-def given_out(monkeypatch, module, consumers: list[FakeConsumer]) -> None:
+def given_out(*consumers: FakeConsumer) -> Callable[..., FakeConsumer]:
+    """In place of connecting: one after the other."""
     waiting = iter(consumers)
-    monkeypatch.setattr(module, "make_consumer", lambda *args, **how: next(waiting))
+    return lambda *args, **how: next(waiting)
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
 @pytest.mark.parametrize("closing", [None, struct.error("again"), OSError("gone")], ids=repr)
-def test_a_trigger_feed_begins_again_where_the_group_has_committed(monkeypatch, garbage, closing):
+def test_a_trigger_feed_begins_again_where_the_group_has_committed(garbage, closing):
     request = CODEC.encode("requests", Request("r1", "ann", 1_767_323_044_000))
     found = {TopicPartition("streamrec.requests", 0): [message("streamrec.requests", 7, request)]}
     broken, whole = FakeConsumer([found, garbage], closing), FakeConsumer([found])
-    given_out(monkeypatch, trigger_feed, [broken, whole])
-    feed = KafkaTriggerFeed(SETTINGS, CODEC, "test")
+    feed = KafkaTriggerFeed(SETTINGS, CODEC, "test", connect=given_out(broken, whole))
     assert [m.offset for m in feed.poll(0.1, 10)] == [7]
     with pytest.raises(Unavailable, match="cannot be decoded"):
         feed.poll(0.1, 10)
@@ -110,12 +109,11 @@ def test_a_trigger_feed_begins_again_where_the_group_has_committed(monkeypatch, 
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
-def test_a_batch_feed_goes_on_where_it_was(monkeypatch, garbage):
+def test_a_batch_feed_goes_on_where_it_was(garbage):
     topic = "streamrec.training-batches"
     found = {TopicPartition(topic, 0): [message(topic, 5, b"x"), message(topic, 6, b"y")]}
     broken, whole = FakeConsumer([found, garbage]), FakeConsumer([{}])
-    given_out(monkeypatch, batch_feed, [broken, whole])
-    feed = KafkaBatchFeed(SETTINGS, CODEC, "test")
+    feed = KafkaBatchFeed(SETTINGS, CODEC, "test", connect=given_out(broken, whole))
     feed.seek(5)
     assert [batch.offset for batch in feed.poll(0.1, 10)] == [5, 6]
     with pytest.raises(Unavailable, match="cannot be decoded"):
@@ -125,7 +123,7 @@ def test_a_batch_feed_goes_on_where_it_was(monkeypatch, garbage):
     assert whole.sought == [7]
 
 
-def test_a_batch_feed_asks_another_consumer_for_its_lag(monkeypatch):
+def test_a_batch_feed_asks_another_consumer_for_its_lag():
     """Whatever was asked, the consumer that got such an answer is not asked again."""
 
     class Broken(FakeConsumer):
@@ -133,8 +131,7 @@ def test_a_batch_feed_asks_another_consumer_for_its_lag(monkeypatch):
             raise struct.error("unpack requires a buffer of 8 bytes")
 
     broken, whole = Broken([]), FakeConsumer([])
-    given_out(monkeypatch, batch_feed, [broken, whole])
-    feed = KafkaBatchFeed(SETTINGS, CODEC, "test")
+    feed = KafkaBatchFeed(SETTINGS, CODEC, "test", connect=given_out(broken, whole))
     with pytest.raises(Unavailable, match="cannot be decoded"):
         feed.lag()
     assert broken.closed

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from streamrec.errors import Unavailable
-from streamrec.infra.wire.kafka import KafkaPublisher, client_config, make_consumer, partition_for
+from streamrec.infra.wire.kafka import client_config, make_consumer, make_producer, partition_for
 from streamrec.settings import KafkaSettings, SecurityProtocol
 from tests.harness.certificates import Authority
 
@@ -53,10 +53,9 @@ def test_plaintext_says_nothing_of_secrets():
     assert not [name for name in config if name.startswith(("ssl", "sasl"))]
 
 
-def test_a_silent_broker_is_unavailable(monkeypatch):
-    monkeypatch.setattr("streamrec.infra.wire.kafka.BOOTSTRAP_TIMEOUT_MS", 500)
+def test_a_silent_broker_is_unavailable():
     settings = KafkaSettings(bootstrap="127.0.0.1:9")
     with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:9: connecting a producer"):
-        KafkaPublisher(settings, "test")
+        make_producer(settings, "test", bootstrap_timeout_ms=500)
     with pytest.raises(Unavailable, match="connecting a consumer"):
-        make_consumer(settings)
+        make_consumer(settings, bootstrap_timeout_ms=500)

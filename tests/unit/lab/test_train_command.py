@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,9 +146,8 @@ def command(monkeypatch, settings, tmp_path):
     monkeypatch.setenv("STREAMREC_STATE_DIR", str(tmp_path / "state"))
 
     def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["streamrec", "train", *arguments])
         with pytest.raises(SystemExit) as ended:
-            main()
+            main(["train", *arguments])
         return int(ended.value.code or 0)
 
     return run

