@@ -73,14 +73,11 @@ def fresh_prefix() -> Prefix:
 
 
 @pytest.fixture
-def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that write many checkpoints; that they reach the disk is seen in unit/infra."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
+def worlds() -> Iterator[Path]:
+    """A directory for hundreds of checkpoints or worlds, each thrown away soon.
 
-
-@pytest.fixture
-def worlds(no_fsync: None) -> Iterator[Path]:
-    """A directory for hundreds of worlds, each thrown away soon: in memory where that can be."""
+    In memory where that can be, so that nothing waits for a disk.
+    """
     memory = Path("/dev/shm")
     with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as directory:
         yield Path(directory)

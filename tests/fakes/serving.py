@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +81,7 @@ class FakeHotSwap:
     active: FakeModel | None = None
     staged: list[str] = field(default_factory=list)  # loads, in order
     ensured: int = 0
+    make: Callable[[str, Catalogue], FakeModel] = FakeModel
     hold: threading.Event = field(default_factory=threading.Event)  # cleared: loading hangs
 
     def __post_init__(self) -> None:
@@ -91,7 +92,7 @@ class FakeHotSwap:
         if generation in self.refuses:
             raise GenerationRefused(self.refuses[generation])
         self.staged.append(generation)
-        self.warm[generation] = FakeModel(generation, self.catalogue)
+        self.warm[generation] = self.make(generation, self.catalogue)
 
     def is_warm(self, generation: str) -> bool:
         return generation in self.warm

@@ -33,10 +33,15 @@ class Report:
         return not (self.crashed or self.lost or self.unexplained)
 
 
-def campaign(make: Callable[[Path], Consumer], inputs: int, seed: int) -> Report:
-    """Feed ``inputs`` fuzzed inputs in chunks, ``NEIGHBOURS`` good ones among each."""
+def campaign(
+    make: Callable[[Path], Consumer], inputs: int, seed: int, within: Path | None = None
+) -> Report:
+    """Feed ``inputs`` fuzzed inputs in chunks, ``NEIGHBOURS`` good ones among each.
+
+    ``within``: where its files go.
+    """
     rng = random.Random(seed)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=within) as scratch:
         lives = iter(range(10**9))
 
         def new() -> Consumer:

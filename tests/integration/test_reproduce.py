@@ -22,7 +22,12 @@ from streamrec.errors import UserError
 from tests.harness.learning import Shop, again, changed, stream
 from tests.harness.training import drain
 
-pytestmark = [pytest.mark.usefixtures("no_fsync"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def tmp_path(worlds: Path) -> Path:
+    return worlds
 
 
 @pytest.fixture(autouse=True)

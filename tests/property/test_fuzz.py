@@ -15,11 +15,10 @@ INPUTS = 300
 
 
 @pytest.mark.parametrize("make", CONSUMERS, ids=lambda make: make.name)
-@pytest.mark.usefixtures("no_fsync")
-def test_bad_input_is_refused_with_a_reason_and_its_neighbours_go_on(make, request):
+def test_bad_input_is_refused_with_a_reason_and_its_neighbours_go_on(make, request, worlds):
     logging.getLogger("streamrec").setLevel(logging.ERROR)
     request.addfinalizer(lambda: logging.getLogger("streamrec").setLevel(logging.NOTSET))
-    report = campaign(make, INPUTS, seed=1)
+    report = campaign(make, INPUTS, seed=1, within=worlds)
     assert report.crashes == {}
     assert report.lost == []
     assert report.unexplained == []

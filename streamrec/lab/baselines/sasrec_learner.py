@@ -47,7 +47,7 @@ class SasrecScorer:
     """Frozen weights."""
 
     def __init__(self, network: Sasrec, catalogue: Catalogue, max_length: int) -> None:
-        self._network, self._catalogue, self._max_length = network, catalogue, max_length
+        self.network, self._catalogue, self._max_length = network, catalogue, max_length
 
     def rank(
         self,
@@ -61,7 +61,7 @@ class SasrecScorer:
     def scores(self, histories: Sequence[Sequence[str]]) -> FloatArray:
         tokens_BL = _padded([_tokens(self._catalogue, h, self._max_length) for h in histories])
         with torch.no_grad():
-            scores: FloatArray = self._network.scores(tokens_BL).numpy()
+            scores: FloatArray = self.network.scores(tokens_BL).numpy()
         return scores
 
     def score(self, examples: Sequence[Example]) -> list[FloatArray]:
@@ -84,20 +84,20 @@ class SasrecLearner:
         self._catalogue, self._settings = catalogue, settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self._network = Sasrec(settings).eval()
+            self.network = Sasrec(settings).eval()
             self._dropout_state = torch.get_rng_state()
         self._torch = torch.Generator().manual_seed(settings.seed)
         self._numpy = np.random.default_rng(settings.seed)
-        self._optimiser = torch.optim.Adam(self._network.parameters(), settings.learning_rate)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), settings.learning_rate)
         self._memory: list[Accepted] = []
         self._accepts_N = np.zeros(0)
         self._steps = 0
-        self._averaged = {n: p.detach().clone() for n, p in self._network.named_parameters()}
+        self._averaged = {n: p.detach().clone() for n, p in self.network.named_parameters()}
 
     def snapshot(self) -> SasrecScorer:
         """The averaged weights."""
         self._make_room()
-        frozen = copy.deepcopy(self._network)
+        frozen = copy.deepcopy(self.network)
         frozen.load_state_dict(self._averaged)
         return SasrecScorer(frozen, self._catalogue, self._settings.max_length)
 
@@ -109,7 +109,8 @@ class SasrecLearner:
             self._accepts_N[tokens[-1] - FIRST_ITEM] += 1
         with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
             torch.set_rng_state(self._dropout_state)
-            losses = [self._step(batch) for batch in self._batches(fresh)]
+            batches = fresh_and_replayed(fresh, self._memory, self._settings, self._numpy)
+            losses = [self._step(batch) for batch in batches]
             self._dropout_state = torch.get_rng_state()
         self._memory = [*self._memory, *fresh][-self._settings.memory :]
         mean = {"softmax": float(np.mean(losses))} if losses else {}
@@ -117,15 +118,15 @@ class SasrecLearner:
 
     def _make_room(self) -> None:
         """Rows for items that have come since, and the optimiser's memory of the old ones."""
-        for old, new in self._network.grow(len(self._catalogue), self._torch).items():
-            for group in self._optimiser.param_groups:
+        for old, new in self.network.grow(len(self._catalogue), self._torch).items():
+            for group in self.optimiser.param_groups:
                 group["params"] = [new if p is old else p for p in group["params"]]
-            state = self._optimiser.state.pop(old, {})
-            self._optimiser.state[new] = {
+            state = self.optimiser.state.pop(old, {})
+            self.optimiser.state[new] = {
                 name: _grown(value, len(new)) if value.shape == old.shape else value
                 for name, value in state.items()
             }
-        for name, weights in self._network.named_parameters():
+        for name, weights in self.network.named_parameters():
             kept = len(self._averaged[name])
             self._averaged[name] = torch.cat([self._averaged[name], weights.detach()[kept:]])
         missing = len(self._catalogue) - len(self._accepts_N)
@@ -143,23 +144,13 @@ class SasrecLearner:
         for token in (rows_C[known_C & accepted_C] + FIRST_ITEM).tolist():
             yield Accepted([*past, token], shown)
 
-    def _batches(self, fresh: list[Accepted]) -> Iterator[list[Accepted]]:
-        """The fresh ones once, and each time others out of memory (none yet: no steps)."""
-        earlier, count = len(self._memory), self._settings.replayed
-        for step in range(self._settings.steps if fresh else 0):
-            ages = earlier * self._numpy.random(count if earlier else 0) ** self._settings.recency
-            drawn = earlier - 1 - ages.astype(int)
-            batch = [*(fresh if step == 0 else ()), *(self._memory[i] for i in drawn)]
-            if batch:
-                yield batch
-
     def _step(self, batch: list[Accepted]) -> float:
         """One optimiser step; the mean loss of an accepted event."""
-        network = self._network.train()
+        network = self.network.train()
         negatives = self._draw_negatives()
         batch.sort(key=lambda accepted: len(accepted.tokens))
         total = 0.0
-        self._optimiser.zero_grad()
+        self.optimiser.zero_grad()
         for start in range(0, len(batch), CHUNK):
             tokens, shown = zip(*batch[start : start + CHUNK], strict=True)
             tokens_BL, shown_BS = _padded(tokens), _padded(shown)
@@ -169,7 +160,7 @@ class SasrecLearner:
             (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
-        self._optimiser.step()
+        self.optimiser.step()
         self._average(network.eval())
         return total / len(batch)
 
@@ -192,6 +183,22 @@ class SasrecLearner:
         return torch.from_numpy(rows_M + FIRST_ITEM), torch.from_numpy(
             np.log(wanted * q_N[rows_M]).astype(np.float32)
         )
+
+
+def fresh_and_replayed(
+    fresh: list[Accepted],
+    memory: list[Accepted],
+    settings: SasrecSettings,
+    rng: np.random.Generator,
+) -> Iterator[list[Accepted]]:
+    """The fresh ones once, and each time others out of memory (none yet: no steps)."""
+    earlier, count = len(memory), settings.replayed
+    for step in range(settings.steps if fresh else 0):
+        ages = earlier * rng.random(count if earlier else 0) ** settings.recency
+        drawn = earlier - 1 - ages.astype(int)
+        batch = [*(fresh if step == 0 else ()), *(memory[i] for i in drawn)]
+        if batch:
+            yield batch
 
 
 def _grown(value: Tensor, rows: int) -> Tensor:

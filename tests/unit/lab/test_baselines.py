@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from streamrec.lab.baselines.statistics import (
     StatisticRanker,
 )
 from streamrec.tasks.ranking.features import candidate_features
+from tests.harness.training_worker import example
 from tests.unit.core.test_fold import click, view
 
 
@@ -58,7 +61,8 @@ def test_the_catalogue_and_a_list_agree(name: str) -> None:
     (scores_N,) = ranker.rank([user], [2_000], fold.features())
     rows = np.arange(len(catalogue))
     stats = candidate_features(user, rows, 2_000, statistics, catalogue)
-    np.testing.assert_allclose(stats @ ranker._weights_F, scores_N, rtol=1e-5)
+    (shares_N,) = ranker.score([replace(example(0, 0), stats_CF=stats)])
+    np.testing.assert_allclose(shares_N, 1 / (1 + np.exp(-scores_N)), rtol=1e-5)
 
 
 def test_a_feature_nobody_has_is_refused() -> None:

@@ -13,7 +13,7 @@ from streamrec.core.events import Item
 from streamrec.core.examples import Example, ExampleKind
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.lab.baselines.sasrec import BEGIN, FIRST_ITEM, PADDING, Sasrec, SasrecSettings
-from streamrec.lab.baselines.sasrec_learner import Accepted, SasrecLearner
+from streamrec.lab.baselines.sasrec_learner import Accepted, SasrecLearner, fresh_and_replayed
 
 SMALL = SasrecSettings(
     dim=16, heads=2, layers=1, max_length=6, dropout=0.1, learning_rate=1e-2, replayed=32
@@ -104,14 +104,15 @@ def test_new_items_get_rows_and_old_scores_stay():
     assert scores(learner, [0, 1]).argmax() == 44
 
 
-def test_the_optimisers_memory_of_a_row_moves_with_the_row():
-    learner = SasrecLearner(catalogue_of(4), SMALL)
+def test_theoptimisers_memory_of_a_row_moves_with_the_row():
+    catalogue = catalogue_of(4)
+    learner = SasrecLearner(catalogue, SMALL)
     learner.learn(cycle(0, 3, items=4))
-    (old,) = (s["exp_avg"] for p, s in _adam(learner) if p is learner._network.table)
-    learner._catalogue.put(Item(f"later {n}", "later") for n in range(50))
+    (old,) = (s["exp_avg"] for p, s in _adam(learner) if p is learner.network.table)
+    catalogue.put(Item(f"later {n}", "later") for n in range(50))
     learner.snapshot()
-    (new,) = (s["exp_avg"] for p, s in _adam(learner) if p is learner._network.table)
-    assert new.shape == learner._network.table.shape
+    (new,) = (s["exp_avg"] for p, s in _adam(learner) if p is learner.network.table)
+    assert new.shape == learner.network.table.shape
     assert old.abs().sum() > 0
     torch.testing.assert_close(new[: len(old)], old)
     assert not new[len(old) :].any()
@@ -213,8 +214,8 @@ def test_what_ranks_is_the_mean_of_the_weights_so_far():
     biases = []
     for start in range(4):
         learner.learn(cycle(start, 3, items=6))
-        biases.append(learner._network.bias.detach().clone())
-    torch.testing.assert_close(learner.snapshot()._network.bias.data, torch.stack(biases).mean(0))
+        biases.append(learner.network.bias.detach().clone())
+    torch.testing.assert_close(learner.snapshot().network.bias.data, torch.stack(biases).mean(0))
 
 
 def test_shown_items_are_ordered_as_in_the_catalogue():
@@ -232,10 +233,10 @@ def test_shown_items_are_ordered_as_in_the_catalogue():
 
 
 def test_newer_events_are_replayed_more_often():
-    learner = SasrecLearner(catalogue_of(1_000), replace(SMALL, replayed=4_000, recency=3.0))
-    learner._memory = [Accepted([BEGIN, FIRST_ITEM + number], []) for number in range(1_000)]
+    settings = replace(SMALL, replayed=4_000, recency=3.0)
+    memory = [Accepted([BEGIN, FIRST_ITEM + number], []) for number in range(1_000)]
     fresh = [Accepted([BEGIN, FIRST_ITEM], [])]
-    (batch,) = learner._batches(fresh)
+    (batch,) = fresh_and_replayed(fresh, memory, settings, np.random.default_rng(0))
     assert batch[0] is fresh[0]
     numbers = np.array([accepted.tokens[-1] - FIRST_ITEM for accepted in batch[1:]])
     newest_tenth = (numbers >= 900).mean()
@@ -259,4 +260,4 @@ def test_views_and_unknown_items_teach_nothing():
 
 
 def _adam(learner):
-    return learner._optimiser.state.items()
+    return learner.optimiser.state.items()

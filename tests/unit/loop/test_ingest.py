@@ -7,7 +7,7 @@ import pytest
 from streamrec.core.events import Item, Source
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.state.batching import BatchRules
-from streamrec.core.state.catalogue import item_record
+from streamrec.core.state.catalogue import item_from_record, item_record
 from streamrec.errors import PositionConflict
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.raw import RawRecord
@@ -231,9 +231,8 @@ def test_items_come_change_and_go(ingest, store, publisher):
     assert position == end + 8
     rows = store.read_rows(ITEMS, end).rows
     assert set(rows) == {"i1", "i2"}
-    catalogue = ingest._memory.catalogue
-    assert catalogue.item(catalogue.row("i1")).title == "New title"
-    assert not catalogue.item(catalogue.row("i2")).available
+    assert item_from_record(rows["i1"]).title == "New title"
+    assert not item_from_record(rows["i2"]).available
     assert [(x.topic, x.offset, x.code) for x in letters(publisher)] == [
         ("items", end + 6, "malformed"),
         ("items", end + 7, "invalid-field"),
@@ -249,5 +248,6 @@ def test_others_rows_are_followed(ingest, store, clock):
     ingest.tick()
     clock.pass_ms(1000)
     ingest.tick()
-    assert ingest._memory.catalogue.row("x") is not None
+    ingest.ingest(EVENTS, [record(0, CLICK.replace(b'"i1"', b'"x"'))])
+    assert (ingest.counts.events_applied, ingest.counts.unknown_items) == (1, 0)
     assert ingest.items_position(0) == end + 1

@@ -7,6 +7,7 @@ import pytest
 
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.infra.wire.codec import WireCodec
+from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import event_records
@@ -65,10 +66,12 @@ class MortalPublisher(FakePublisher):
         return self.fuse.context(super().flush)
 
 
-def run_to_the_end(ingest) -> None:
+def run_to_the_end(store: FakePartitionStore, publisher: FakePublisher) -> None:
+    clock = FakeClock()
+    ingest = make_ingest(store, publisher, clock=clock)
     ingest.take_over(ITEMS)
     feed(ingest, RECORDS, ingest.take_over(EVENTS))
-    ingest._edges.clock.pass_ms(1000)
+    clock.pass_ms(1000)
     ingest.tick()
     ingest.settle()
 
@@ -108,7 +111,7 @@ def world():
 def clean_run():
     store, publisher = world()
     fuse = Fuse(10**9, after=False)
-    run_to_the_end(make_ingest(MortalStore(store, fuse), MortalPublisher(publisher, fuse)))
+    run_to_the_end(MortalStore(store, fuse), MortalPublisher(publisher, fuse))
     return outcome(store, publisher), 10**9 - fuse.left
 
 
@@ -135,8 +138,8 @@ def test_a_death_at_any_step(step, after, delivered):
     fuse = Fuse(step, after)
     doomed = MortalPublisher(publisher, fuse)
     with pytest.raises(Died):
-        run_to_the_end(make_ingest(MortalStore(store, fuse), doomed))
+        run_to_the_end(MortalStore(store, fuse), doomed)
     if delivered:  # what was on its way when it died may arrive, or not
         publisher.acknowledged += doomed.on_its_way
-    run_to_the_end(make_ingest(store, publisher))
+    run_to_the_end(store, publisher)
     assert outcome(store, publisher) == CLEAN

@@ -19,7 +19,10 @@ from streamrec.loop.training.train import Trainer
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import StepExecutor, World, batches, drain, example
 
-pytestmark = pytest.mark.usefixtures("no_fsync")
+
+@pytest.fixture
+def tmp_path(worlds: Path) -> Path:
+    return worlds
 
 
 def learned_offsets(learner: FakeLearner) -> list[int]:

@@ -23,7 +23,7 @@ from streamrec.ports import WorkerStatus
 from tests.fakes.control import SharedLog
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.registry import FakeRegistryStore
-from tests.fakes.serving import FakeHotSwap, FakeModel, FakeTriggerFeed
+from tests.fakes.serving import FakeHotSwap, FakeModel, FakeRanking, FakeTriggerFeed
 from tests.harness.waiting import PATIENCE_S, eventually
 from tests.unit.loop.serving import Counter, items, request, shown, update
 
@@ -268,8 +268,9 @@ def test_something_unforeseen_in_a_thread_ends_the_worker(world, caplog) -> None
     assert "mirror failed" in caplog.text
 
 
-def broken(*_: object) -> None:
-    raise RuntimeError("shapes do not match")
+class BrokenModel(FakeModel):
+    def ranking(self, *_: object) -> FakeRanking:
+        raise RuntimeError("shapes do not match")
 
 
 def test_a_champion_that_cannot_rank_is_a_fault_and_its_predecessor_answers(world, caplog) -> None:
@@ -277,7 +278,7 @@ def test_a_champion_that_cannot_rank_is_a_fault_and_its_predecessor_answers(worl
     world.activate("g2")
     with world.worker():
         eventually(lambda: (s := world.status()) and s.active == "g2")
-        world.swap.active.ranking = broken
+        world.swap.active = BrokenModel("g2", world.mirror.catalogue)
         world.feed.send(request("u1", "r1"), request("u2", "r2"))
         eventually(lambda: world.status().levels.get("g2", {}).get("faults", 0) >= 2)
         assert world.published == []
@@ -288,10 +289,8 @@ def test_a_champion_that_cannot_rank_is_a_fault_and_its_predecessor_answers(worl
     assert world.publisher.values("dead-letter") == []
 
 
-def test_a_champion_that_goes_on_failing_ends_the_worker_and_nothing_is_lost(
-    world, monkeypatch
-) -> None:
-    monkeypatch.setattr(FakeModel, "ranking", broken)
+def test_a_champion_that_goes_on_failing_ends_the_worker_and_nothing_is_lost(world) -> None:
+    world.swap.make = BrokenModel
     now_s = itertools.count(0.0, BEAR_S / 2)
     world.activate("g1")
     world.feed.send(request("u1", "r1"))

@@ -18,7 +18,10 @@ from streamrec.loop.training.train import Trainer
 from streamrec.ports import ShadowResult
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
-pytestmark = pytest.mark.usefixtures("no_fsync")
+
+@pytest.fixture
+def tmp_path(worlds: Path) -> Path:
+    return worlds
 
 
 def started(world: World, executor: StepExecutor | None = None) -> Trainer:

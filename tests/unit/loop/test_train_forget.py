@@ -12,7 +12,10 @@ from streamrec.core.ledger.quarantine import Quarantine, admitted
 from streamrec.tasks.ranking.features import FEATURES
 from tests.harness.training import SET, World, batches, drain, example
 
-pytestmark = pytest.mark.usefixtures("no_fsync")
+
+@pytest.fixture
+def tmp_path(worlds: Path) -> Path:
+    return worlds
 
 
 def mark(user: str, offset: int):
