@@ -88,11 +88,13 @@ def test_a_bad_event_is_mended_and_counts(settings, shell, tmp_path):
             ("events", "invalid-field", 1),
             ("events", "unknown-schema", 1),
         }
-        only = shell.json("dead-letter", "list", "--code", "invalid-field", "--since", "1h")
+        only = shell.json(
+            "dead-letter", "list", "--code", "invalid-field", "--since", "1h", here=True
+        )
         [bad] = only["letters"]
         assert bad["value"].encode() == BAD
 
-        shown = shell.run("dead-letter", "show", bad["message"])
+        shown = shell.run_here("dead-letter", "show", bad["message"])
         assert shown.returncode == 0
         assert "kind is 'klick'" in " ".join(shown.stdout.split())
         assert '"event_id": "e-bad"' in shown.stdout

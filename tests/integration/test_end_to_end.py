@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,17 @@ def up(shell: CommandLine) -> Iterator[int]:
     assert shell.run("topics", "create").returncode == 0
     assert shell.run("items", "load", "-", stdin=lines(ITEMS)).returncode == 0
     with shell.started("up") as process:
-        eventually(lambda: serving(shell), 90, "a serving worker with a generation", every_s=0.5)
+        eventually(lambda: serving(shell), 90, "a serving worker with a generation", every_s=0.2)
         yield process.pid
 
 
+def send(shell: CommandLine, events: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+    (shell.directory / "events.jsonl").write_text(lines(events))
+    return shell.run_here("events", "send", "events.jsonl")
+
+
 def serving(shell: CommandLine) -> bool:
-    done = shell.run("status", "--json")
+    done = shell.run_here("status", "--json")
     if done.returncode:
         return False
     workers = json.loads(done.stdout)["workers"]
@@ -101,7 +107,7 @@ def test_an_event_comes_out_as_a_recommendation_and_the_champion_goes_back_and_f
     with shell.started("recommendations", "tail", "--json", "-n", "1", "--user", "u1") as tail:
         for seed in range(100, 130):  # until the tail, once it listens, has seen one
             click = clicks(1, seed)[0] | {"user_id": "u1"}
-            assert shell.run("events", "send", "-", stdin=lines([click])).returncode == 0
+            assert send(shell, [click]).returncode == 0
             if tail.poll() is not None:
                 break
         assert tail.wait(30) == 0
@@ -120,7 +126,7 @@ def test_an_event_comes_out_as_a_recommendation_and_the_champion_goes_back_and_f
     seed = 2
     while len(champions(shell)) < 2:
         assert seed < 40, "no second champion"
-        shell.run("events", "send", "-", stdin=lines(clicks(120, seed)))
+        assert send(shell, clicks(120, seed)).returncode == 0
         seed += 1
 
     # back, confirmed by the fleet, and seen in the next answer
@@ -154,6 +160,6 @@ def test_an_event_comes_out_as_a_recommendation_and_the_champion_goes_back_and_f
 
 def champions(shell: CommandLine) -> list[str]:
     """Every generation that is or was champion."""
-    listed = shell.json("adapters", "list")
+    listed = shell.json("adapters", "list", here=True)
     former = [g["generation"] for g in listed["generations"] if g["state"] == "former champion"]
     return [*former, *([listed["champion"]] if listed["champion"] else [])]

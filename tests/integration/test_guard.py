@@ -106,7 +106,7 @@ def test_a_champion_with_empty_lists_is_rolled_back_unattended(world: World, tmp
     clients.registry_store(settings).put(bad, tmp_path / "bad")
     with Clickers(settings) as public, shell.started("adapters", "log", "--follow") as following:
         eventually(lambda: any(one.items for one in public.lists))
-        activated = shell.run("adapters", "activate", bad, "-m", "looks good to me")
+        activated = shell.run_here("adapters", "activate", bad, "-m", "looks good to me")
         assert activated.returncode == 0, activated.stderr
         eventually(lambda: "is rolled back to" in world.log("trainer-1"), every_s=0.2)
         after = len(public.lists)
@@ -120,11 +120,11 @@ def test_a_champion_with_empty_lists_is_rolled_back_unattended(world: World, tmp
     assert {bool(one.items) for one in public.lists if one.generation == bad} == {False}
     assert {one.generation for one in public.lists[-20:]} == {good}
     assert all(one.items for one in public.lists[-20:])
-    last = json.loads(shell.run("adapters", "log", "--json").stdout.splitlines()[-1])
+    last = json.loads(shell.run_here("adapters", "log", "--json").stdout.splitlines()[-1])
     assert (last["action"], last["actor"], last["generation"]) == ("rollback", "guard", good)
     assert "empty lists: " in last["reason"]
     said = shell.run("status").stdout
     assert "rollback by guard" in said
     assert last["reason"] in said
     assert f"{bad} is rolled back to {good} and pinned there: empty lists" in world.log("trainer-1")
-    assert shell.json("status")["champion"]["pin"]["actor"] == "guard"
+    assert shell.json("status", here=True)["champion"]["pin"]["actor"] == "guard"

@@ -85,13 +85,14 @@ class World:
 
     def worker(self, role: str) -> WorkerProcess:
         log = self._root / f"{role}.log"
-        worker = WorkerProcess(role, f"{role}-1", self.of(role), log, cold=True)
+        cold = role == "features"  # the others would import for many seconds more
+        worker = WorkerProcess(role, f"{role}-1", self.of(role), log, cold=cold)
         worker.start()
         return worker
 
     def does(self, user: str, *command: str) -> str:
         """What a command says that must succeed."""
-        done = self.shell(user).run(*command)
+        done = self.shell(user).run_here(*command)
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
@@ -150,7 +151,8 @@ def world(kafka, redis_url, fresh_prefix, tmp_path) -> World:
 @pytest.mark.apache_kafka
 @pytest.mark.redis_server
 def test_who_lacks_every_right_is_told_and_let_go(world, command, said) -> None:
-    done = world.shell("nobody").run(*command)
+    shell = world.shell("nobody")
+    done = (shell.run if command[0] == "worker" else shell.run_here)(*command)
     assert done.returncode == 1
     text = done.stdout + done.stderr
     assert "Kafka does not allow 'nobody' this:" in text
@@ -165,7 +167,9 @@ def test_who_lacks_every_right_is_told_and_let_go(world, command, said) -> None:
 def test_one_right_too_few_is_named(kafka: GuardedKafka, world: World) -> None:
     """It sees every topic and may write to none."""
     kafka.grant(*(Right("nobody", "topic", topic.name, "DESCRIBE") for topic in TOPICS))
-    sent = world.shell("nobody").run("events", "send", world.file("events.jsonl", world.clicks(3)))
+    sent = world.shell("nobody").run_here(
+        "events", "send", world.file("events.jsonl", world.clicks(3))
+    )
     assert sent.returncode == 1
     assert "Kafka does not allow 'nobody' this: " in sent.stderr
     assert "may write to no topic" in sent.stderr
@@ -207,7 +211,7 @@ def test_a_loop_runs_learns_is_undone_and_reproduced_with_these_rights(world: Wo
         assert "identical" in world.does("operator", "adapters", "reproduce", again)
         assert "answered in" in world.does("service", "request", "u1")
         assert "a burst" in world.does("operator", "adapters", "log")
-        found = world.shell("operator").json("status")
+        found = world.shell("operator").json("status", here=True)
         assert len(found["workers"]) == 3
         for worker in workers.values():
             assert worker.terminate() == 0
