@@ -49,8 +49,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A broken rule of the core is told before the first server starts."""
+    """A broken rule of the core is told before the first server starts.
+
+    With worker processes the slow ones begin first, so that none is left for last.
+    """
     items.sort(key=lambda item: CHEAP_FIRST.index(item.path.relative_to(TESTS).parts[0]))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if config.getoption("--one-kind"):
         chosen = of_one_kind(items)
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])

@@ -3,8 +3,7 @@
 A test that may run on either has two variants: fixtures take ``KAFKAS``, ``REDISES`` or
 ``SERVERS`` as their ``params``. ``make test-all`` runs both; ``make test`` (``--one-kind``) runs
 
-- that of production, where this machine can run it;
-- the embedded one where the promise is ours and not the server's (``embedded_suffices``);
+- that of production, where this machine can run it, else the embedded one;
 - both where the servers themselves are tested (``every_kind``).
 """
 
@@ -47,11 +46,9 @@ def of_one_kind(items: list[pytest.Item]) -> list[pytest.Item]:
 
 
 def _chosen(variants: list[pytest.Item]) -> list[pytest.Item]:
-    first = variants[0]
-    if len(variants) == 1 or first.get_closest_marker("every_kind"):
+    if len(variants) == 1 or variants[0].get_closest_marker("every_kind"):
         return variants
-    embedded = first.get_closest_marker("embedded_suffices") or not _production_runs(variants)
-    wanted = EMBEDDED_ONES if embedded else PRODUCTION
+    wanted = PRODUCTION if _production_runs(variants) else EMBEDDED_ONES
     return [item for item in variants if any(value in wanted for _, value in _arguments(item))]
 
 

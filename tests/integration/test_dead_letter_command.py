@@ -66,6 +66,7 @@ def editor(directory: Path, script: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_bad_event_is_mended_and_counts(settings, shell, tmp_path):
     empty = shell.run("dead-letter", "list")
     assert (empty.returncode, empty.stdout) == (0, "")

@@ -65,6 +65,7 @@ def children(shop: Shop) -> list[str]:
     return [g for g, at in made.items() if at["parent"] and at["gate"]["accepted"]]
 
 
+@pytest.mark.slow
 def test_every_generation_is_made_again_bit_for_bit_by_another_process(shop: Shop) -> None:
     made = children(shop)
     assert len(made) >= 3

@@ -12,7 +12,7 @@ import pytest
 from tests.harness.command_line import CommandLine, descendants, gone
 from tests.harness.waiting import PATIENCE_S, eventually
 
-pytestmark = [pytest.mark.embedded]
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 CREW = ("up", "--no-trainer", "--serving", "0", "--features", "2")
 CLICK = (

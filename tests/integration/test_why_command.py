@@ -48,7 +48,7 @@ def test_an_answer_is_taken_apart_and_the_parts_make_what_was_published(loop, sh
     loop.ask("ana", "r1", k=5)
     [answer] = loop.answered("r1")
 
-    found = shell.json("why", answer.recommendation_id)
+    found = shell.json("why", answer.recommendation_id, here=True)
     assert found["problem"] == ""
     assert found["generation"]["generation"] == generation
     assert found["history"] == ["item5", "item4", "item3"]
