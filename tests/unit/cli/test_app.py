@@ -122,7 +122,7 @@ class Interrupted(StringIO):
 
 def test_ctrl_c_is_quiet_and_exits_130(capsys) -> None:
     with redirect_stdout(Interrupted()):
-        assert run("settings") == 130
+        assert run("settings", "--json") == 130
     assert capsys.readouterr().err == ""
 
 
