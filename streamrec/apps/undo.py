@@ -6,7 +6,7 @@ Loads no torch: an operator in a hurry does not wait for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -39,6 +39,22 @@ class UndoRequest:
     to: str = ""
 
 
+def named_by_workers(settings: Settings, task: str = RANKING) -> set[str]:
+    """Snapshots that the trainers of a task say they have. Raises Unavailable."""
+    with clients.redis(settings) as redis:
+        workers = clients.fleet(settings, redis, task).workers()
+        return {name for worker in workers for name in worker.snapshots}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Who is asked: where logs begin and end, what came since a moment, who has snapshots."""
+
+    bounds: Callable[..., Mapping[tuple[str, int], tuple[int, int]]] = log_bounds
+    since: Callable[..., Mapping[int, int]] = offsets_since
+    snapshots: Callable[[Settings, str], set[str]] = named_by_workers
+
+
 @dataclass(frozen=True, slots=True)
 class Undo:
     """What to append: nothing has been changed yet."""
@@ -48,28 +64,30 @@ class Undo:
 
 
 def plan(
-    settings: Settings, state: RegistryState, wanted: UndoRequest, task: str = RANKING
+    settings: Settings,
+    state: RegistryState,
+    wanted: UndoRequest,
+    task: str = RANKING,
+    sources: Sources = Sources(),
 ) -> Undo:
     """Resolve times and users to offsets, and find the generation to go back to.
 
     Raises UserError with what is possible instead, Unavailable.
     """
-    bounds = log_bounds(settings.kafka, (topics.EVENTS, topics.TRAINING_BATCHES))
+    bounds = sources.bounds(settings.kafka, (topics.EVENTS, topics.TRAINING_BATCHES))
     ends = {p: end for (topic, p), (_, end) in bounds.items() if topic == topics.EVENTS}
     first_batch, _ = bounds[topics.TRAINING_BATCHES, 0]
     places = _places(clients.registry_store(settings, task), state)
-    ranges = _ranges(settings, wanted, places, ends)
-    found = undo.choose(places, snapshots(settings, task), first_batch, ranges, wanted.to or None)
+    ranges = _ranges(settings, wanted, places, ends, sources)
+    kept = snapshots(settings, task, sources)
+    found = undo.choose(places, kept, first_batch, ranges, wanted.to or None)
     return Undo(found.generation, tuple(ranges))
 
 
-def snapshots(settings: Settings, task: str = RANKING) -> set[str]:
+def snapshots(settings: Settings, task: str = RANKING, sources: Sources = Sources()) -> set[str]:
     """Generations that a trainer here or elsewhere can go back to. Raises Unavailable."""
-    with clients.redis(settings) as redis:
-        workers = clients.fleet(settings, redis, task).workers()
-        said = {name for worker in workers for name in worker.snapshots}
     here = tasks.directory(settings.state_dir, task) / "snapshots"
-    return said | set(DirectorySnapshots(here).names())
+    return sources.snapshots(settings, task) | set(DirectorySnapshots(here).names())
 
 
 def moment_ms(text: str, now_ms: int) -> int:
@@ -87,7 +105,11 @@ def moment_ms(text: str, now_ms: int) -> int:
 
 
 def _ranges(
-    settings: Settings, wanted: UndoRequest, places: Sequence[UndoPoint], ends: dict[int, int]
+    settings: Settings,
+    wanted: UndoRequest,
+    places: Sequence[UndoPoint],
+    ends: dict[int, int],
+    sources: Sources,
 ) -> list[Quarantine]:
     user = clients.known_as(settings, wanted.user) or None
     ranges = [quarantine.written(text, user) for text in wanted.quarantine]
@@ -96,7 +118,7 @@ def _ranges(
         raise UserError(f"{unknown[0]}: events has the partitions 0 to {len(ends) - 1}")
     if wanted.since:
         at_ms = moment_ms(wanted.since, SystemClock().now_ms())
-        starts = offsets_since(settings.kafka, topics.EVENTS, at_ms)
+        starts = sources.since(settings.kafka, topics.EVENTS, at_ms)
         ranges += [
             Quarantine(p, start, ends[p], user) for p, start in starts.items() if start < ends[p]
         ]

@@ -32,6 +32,7 @@ from streamrec.core.release import registry, transitions
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.tasks import RANKING, slot
 from streamrec.errors import GenerationRefused, Malformed, Refused, Unavailable
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
@@ -40,7 +41,6 @@ from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, record_dige
 from streamrec.infra.stores.explanations import packed, unpacked
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.follower import Follower
-from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.loop.serving.poison_pill import PoisonMessageIsolation
 from streamrec.loop.training.training_progress import TrainingProgress
@@ -289,17 +289,23 @@ class TrainingBatches:
 class _Log:
     """A consumer that gives what was put into it, once."""
 
-    def __init__(self, partition: TopicPartition) -> None:
-        self.partition, self.waiting, self.end = partition, [], 0
+    def __init__(self, partition: TopicPartition, key: bytes = b"0") -> None:
+        self.partition, self.key, self.waiting, self.end = partition, key, [], 0
 
     def put(self, values: Sequence[bytes]) -> None:
         for value in values:
             message = SimpleNamespace(
                 topic=self.partition.topic, partition=0, offset=self.end, timestamp=START_MS,
-                key=b"k", value=value,
+                key=self.key, value=value,
             )  # fmt: skip
             self.waiting.append(message)
             self.end += 1
+
+    def _poll_once(self, timer: Any) -> dict[TopicPartition, list[Any]]:
+        """What a client is paced by."""
+        return {}
+
+    def assign(self, partitions: Any) -> None: ...
 
     def poll(self, **how: Any) -> dict[TopicPartition, list[Any]]:
         found, self.waiting = self.waiting, []
@@ -348,9 +354,10 @@ class Control:
 
     def __init__(self, scratch: Path) -> None:
         del scratch
-        self.log = control_log.KafkaControlLog({}, CODEC, SETTINGS.topic_prefix)
-        self.consumer = _Log(self.log._partition)
-        self.log._consumer = LazyConsumer(lambda: self.consumer)
+        self.consumer = _Log(TopicPartition(SETTINGS.topic_prefix + self.topic, 0), slot(RANKING))
+        self.log = control_log.KafkaControlLog(
+            {}, CODEC, SETTINGS.topic_prefix, connect=self.consumer.given
+        )
         self.warnings = Warnings()
         control_log.log.addHandler(self.warnings)
         control_log.log.setLevel(logging.WARNING)
@@ -391,7 +398,8 @@ class Control:
             found = CODEC.decode("adapters", value)
         except Refused:
             return False
-        return registry.accepts(self.log._state, found)
+        latest = self.log.latest()
+        return registry.accepts(latest.state if latest else RegistryState(), found)
 
 
 class Recommendations:

@@ -41,6 +41,10 @@ from streamrec.ports import Codec
 log = logging.getLogger(__name__)
 
 
+def _consumer(**config: Any) -> KafkaConsumer:
+    return connect(KafkaConsumer, **config)
+
+
 class KafkaControlLog:
     """``ports.ControlLog`` over one Kafka topic. Connects at first use; close it.
 
@@ -56,8 +60,10 @@ class KafkaControlLog:
         observe: Callable[[ControlRecord], object] = lambda _: None,
         *,
         task: str = RANKING,
+        connect: Callable[..., KafkaConsumer] = _consumer,
     ) -> None:
         """``observe`` is told every accepted record of the task, in order."""
+        self._connect = connect
         self._config = dict(config)
         self._codec = codec
         self._partition = TopicPartition(prefix + topics.ADAPTERS, 0)
@@ -184,7 +190,7 @@ class KafkaControlLog:
     def _connected(self) -> KafkaConsumer:
         """At the start of the log: a new one reads the whole of it again."""
         how = {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
-        consumer = pace(connect(KafkaConsumer, **self._config | how))
+        consumer = pace(self._connect(**self._config | how))
         consumer.assign([self._partition])
         consumer.seek(self._partition, 0)
         return consumer

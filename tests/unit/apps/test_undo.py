@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from streamrec.apps import clients, undo
-from streamrec.apps.undo import Undo, UndoRequest
+from streamrec.apps import undo
+from streamrec.apps.undo import Sources, Undo, UndoRequest
 from streamrec.core import topics
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.pseudonym import pseudonym
@@ -19,9 +18,7 @@ from streamrec.core.release.registry import RegistryState
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.kafka import partition_for
-from streamrec.ports import WorkerStatus
 from streamrec.settings import Settings, load
-from tests.fakes.fleet import FakeFleet
 from tests.fakes.generations import draft
 
 STATE = RegistryState(7, "g4", ("g1", "g2", "g3"))
@@ -52,21 +49,19 @@ class Broker:
 
 
 @pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
-    broker = Broker()
-    monkeypatch.setattr(undo, "log_bounds", broker.bounds)
-    monkeypatch.setattr(undo, "offsets_since", broker.since)
-    return broker
+def broker() -> Broker:
+    return Broker()
 
 
 @pytest.fixture
-def fleet(monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
-    fleet = FakeFleet()
-    trainer = WorkerStatus("t", "trainer", "h", 1, 0, 0, snapshots=("g1", "g2", "g3", "g4"))
-    fleet.beat(trainer)
-    monkeypatch.setattr(clients, "redis", nullcontext)
-    monkeypatch.setattr(clients, "fleet", lambda *_: fleet)
-    return fleet
+def trainers() -> set[str]:
+    """Snapshots that they name."""
+    return {"g1", "g2", "g3", "g4"}
+
+
+@pytest.fixture
+def sources(broker: Broker, trainers: set[str]) -> Sources:
+    return Sources(broker.bounds, broker.since, lambda *_: trainers)
 
 
 @pytest.fixture
@@ -83,8 +78,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def plan(settings: Settings, broker: Broker, fleet: FakeFleet) -> Callable[..., Undo]:
-    return lambda *ranges, **more: undo.plan(settings, STATE, UndoRequest(ranges, **more))
+def plan(settings: Settings, sources: Sources) -> Callable[..., Undo]:
+    return lambda *ranges, **more: undo.plan(
+        settings, STATE, UndoRequest(ranges, **more), sources=sources
+    )
 
 
 def test_since_is_every_event_from_the_offsets_that_the_broker_names_to_the_end(plan) -> None:
@@ -166,29 +163,30 @@ def test_a_range_that_holds_nothing_of_the_user_is_refused(plan, broker) -> None
 
 
 def test_a_person_is_known_by_the_pseudonym_that_topics_hold(
-    tmp_path: Path, settings: Settings, broker: Broker, fleet: FakeFleet
+    tmp_path: Path, settings: Settings, sources: Sources
 ) -> None:
     key = {"STREAMREC_STATE_DIR": str(tmp_path), "STREAMREC_TRUST_PSEUDONYM_KEY": "k" * 32}
     name = pseudonym("k" * 32, "ann")
-    (at,) = undo.plan(load(key), STATE, UndoRequest(since="10m", user="ann")).ranges
+    wanted = UndoRequest(since="10m", user="ann")
+    (at,) = undo.plan(load(key), STATE, wanted, sources=sources).ranges
     assert (at.user_id, at.partition) == (name, partition_for(name, 2))
 
 
 def test_snapshots_are_those_that_the_trainer_names_and_those_on_this_disk(
-    settings: Settings, fleet: FakeFleet
+    settings: Settings, sources: Sources
 ) -> None:
     (settings.state_dir / "snapshots" / "g9").mkdir(parents=True)
-    assert undo.snapshots(settings) == {"g1", "g2", "g3", "g4", "g9"}
+    assert undo.snapshots(settings, sources=sources) == {"g1", "g2", "g3", "g4", "g9"}
 
 
-def test_what_cannot_be_gone_back_to_is_said_with_what_can(plan, broker, fleet) -> None:
+def test_what_cannot_be_gone_back_to_is_said_with_what_can(plan, broker, trainers) -> None:
     with pytest.raises(UserError, match=r"g4 cannot be gone back to: it has learned from .*g3"):
         plan("0:2000-2100", to="g4")
     broker.first_batch = 350
     with pytest.raises(UserError, match=r"mini-batches 300 to 349 .* are gone"):
         plan("0:2000-2100")
     broker.first_batch = 0
-    fleet.leave("t")
+    trainers.clear()
     with pytest.raises(UserError, match="no snapshot of it any more"):
         plan("0:2000-2100")
 

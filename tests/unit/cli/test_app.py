@@ -69,10 +69,8 @@ def test_nothing_configured_and_nothing_running(arguments, capsys) -> None:
 
 
 @pytest.mark.parametrize("role", ["trainer", "serving"])
-def test_a_worker_of_a_task_that_is_not_built_in_is_refused_before_anything(
-    role, monkeypatch, capsys
-) -> None:
-    assert run(monkeypatch, "worker", role, "--task", "poetry") == 1
+def test_a_worker_of_a_task_that_is_not_built_in_is_refused_before_anything(role, capsys) -> None:
+    assert run("worker", role, "--task", "poetry") == 1
     assert "'poetry' is no task that this version can learn; it can: ranking" in (
         capsys.readouterr().err
     )

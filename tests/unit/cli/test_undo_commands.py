@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 from streamrec.apps import clients, undo
 from streamrec.apps import reproduce as again
 from streamrec.apps.model import Model
+from streamrec.apps.undo import Sources
 from streamrec.cli.app import main
 from streamrec.core import topics
 from streamrec.core.ledger.quarantine import Quarantine
@@ -169,8 +171,8 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
     monkeypatch.setattr(clients, "release_service", release_service)
     monkeypatch.setattr(clients, "redis", nullcontext)
     monkeypatch.setattr(clients, "fleet", fleet.of_task)
-    monkeypatch.setattr(undo, "log_bounds", bounds)
-    monkeypatch.setattr(undo, "offsets_since", lambda *_: {0: 150, 1: 190})
+    sources = Sources(bounds, lambda *_: {0: 150, 1: 190})
+    monkeypatch.setattr(undo, "plan", partial(undo.plan, sources=sources))
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:

@@ -13,7 +13,6 @@ from streamrec.core.events import Request
 from streamrec.errors import Unavailable
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
-from streamrec.infra.stores import control_log
 from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.settings import KafkaSettings
@@ -139,11 +138,9 @@ def test_a_batch_feed_asks_another_consumer_for_its_lag():
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
-def test_a_control_log_is_read_anew(monkeypatch, garbage):
+def test_a_control_log_is_read_anew(garbage):
     broken, whole = FakeConsumer([garbage]), FakeConsumer([{}])
-    waiting = iter([broken, whole])
-    monkeypatch.setattr(control_log, "connect", lambda *args, **how: next(waiting))
-    log = KafkaControlLog({}, CODEC)
+    log = KafkaControlLog({}, CODEC, connect=given_out(broken, whole))
     with pytest.raises(Unavailable, match="cannot be decoded"):
         log.poll(0.1)
     assert broken.closed

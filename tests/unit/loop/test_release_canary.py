@@ -11,7 +11,7 @@ import pytest
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release import registry, transitions
 from streamrec.core.release.canary import Canary
-from streamrec.core.release.registry import Action
+from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.core.release.sequential_test import Rate
 from streamrec.errors import Unavailable
 from streamrec.loop.releasing.canary_rollout import CanaryRollout, CanaryRolloutRules
@@ -179,11 +179,11 @@ def test_an_interrupted_watch_goes_on_where_it_was(world) -> None:
 def leave_a_canary_out(world, generation: str = "g2") -> None:
     """A trainer that died in step 4."""
     world.store.put(generation, world.finished)
-    desk = world.desk("trainer")
-    stage = transitions.stage(world.state, generation)
-    desk._append(Action.STAGE, generation, "", "", lambda _: stage)
+    log, stage = world.shared.reader(), transitions.stage(world.state, generation)
     out = transitions.try_out(stage, Canary(generation, 0.2, generation, world.now))
-    desk._append(Action.CANARY, generation, "", "", lambda _: out)
+    log.latest()
+    for action, state in ((Action.STAGE, stage), (Action.CANARY, out)):
+        log.append(ControlRecord(action, "trainer", "", world.now, state, generation))
 
 
 def test_the_next_trainer_withdraws_what_was_left_out(world) -> None:
