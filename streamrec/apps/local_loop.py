@@ -101,7 +101,11 @@ class LocalLoop:
         self._stack = ExitStack()
         self._servers: list[ServerProcess] = []
         roles = sorted({role for role, _ in processes.names()})
-        modules = ["workers", *(f"streamrec.apps.{role}" for role in roles)]
+        modules = [
+            "workers",
+            "streamrec.settings.reading",
+            *(f"streamrec.apps.{role}" for role in roles),
+        ]
         self._start = WarmStart(modules).start if possible() else start_cold
         self._supervisor = Supervisor(say, self._forget, backoff_s, self._start)
 

@@ -100,7 +100,12 @@ def _restored(group: Any, recorded: Mapping[str, Any]) -> Any:
 
 
 def _kind(kind: Any, value: Any) -> Any:
-    return kind(value) if isinstance(kind, type) and issubclass(kind, StrEnum) else value
+    if not (isinstance(kind, type) and issubclass(kind, StrEnum)):
+        return value
+    try:
+        return kind(value)
+    except ValueError:
+        raise UserError(f"{value} is not offered here: use the version it was made with") from None
 
 
 def _elsewhere(manifest: Manifest, now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
