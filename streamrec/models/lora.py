@@ -169,7 +169,7 @@ def _contradictions(settings: EncoderSettings) -> Iterator[str]:
     """Settings that mean nothing, or nothing together."""
     adapter, dropout = settings.adapter, settings.dropout
     if not 0 <= dropout < 1:
-        yield f"STREAMREC_ENCODER_DROPOUT={dropout:g} is not in [0, 1)"
+        yield f"dropout={dropout:g} is not in [0, 1)"
     if adapter is Adapter.FULL:
         yield from rounded_away(settings, adapter)
     if adapter not in LOW_RANK:
@@ -189,8 +189,7 @@ def without_rank(settings: EncoderSettings, method: str) -> Iterator[str]:
     """Which settings of low-rank adapters were changed in vain."""
     if settings.dropout:
         yield (
-            f"STREAMREC_ENCODER_DROPOUT={settings.dropout:g} with {method}: only lora and dora "
-            "have an input to drop"
+            f"dropout={settings.dropout:g} with {method}: only lora and dora have an input to drop"
         )
     if settings.rank != EncoderSettings().rank:
         yield f"STREAMREC_ENCODER_RANK={settings.rank} with {method}: it has no rank; leave it out"

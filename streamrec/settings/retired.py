@@ -76,8 +76,8 @@ RETIRED: Mapping[str, Retired] = {
 }
 """By the name it had, without its prefix, in lower case."""
 
-RETIRED_VALUES: Mapping[str, frozenset[str]] = {
-    "encoder_adapter": frozenset({"adalora", "ia3", "last-layers", "prefix"})
+RETIRED_VALUES: Mapping[str, tuple[str, ...]] = {
+    "encoder_adapter": ("adalora", "ia3", "last-layers", "prefix")
 }
 """Of settings that are still there: what is a recipe of the same name now."""
 

@@ -103,6 +103,11 @@ def test_a_variable_with_an_impossible_value(name: str, value: str, wrong: str) 
         ("[serving]\nk = true", "serving.k: True is not a whole number"),
         ("[serving]\nk = [1]", "serving.k: [1] is not a whole number"),
         ("[redis]\nurl = 6379", "redis.url: 6379 is not text"),
+        ("[redis]\nurl = {}", "redis.url: {} is not text"),
+        (
+            "[encoder]\nadapter = ['lora']",
+            "encoder.adapter: ['lora'] is none of lora, dora, full, none",
+        ),
         ("state_dir = 1", "state_dir: 1 is not a path"),
         ("[redis]\npassword = 17", "redis.password: it is not text"),
         ("[canary]\nshare = 1", "canary.share: 1 is above 0.9"),

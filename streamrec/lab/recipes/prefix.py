@@ -39,7 +39,7 @@ def adapt(model: Any, settings: EncoderSettings) -> Adapted:
             "used as an encoder does not have; use lora"
         )
     if settings.dropout:
-        found.append("STREAMREC_ENCODER_DROPOUT with prefix: only lora and dora have an input")
+        found.append("dropout with prefix: only lora and dora have an input")
     if found:
         raise SettingsError(found)
     model.requires_grad_(False)

@@ -40,7 +40,7 @@ def test_the_example_of_a_file_loads(tmp_path: Path) -> None:
     assert found.settings.canary.share == 0.1
 
 
-@pytest.mark.parametrize("page", ["README.md", "deploy/*"])
+@pytest.mark.parametrize("page", ["README.md", "docs/*.md", "deploy/*", "streamrec/**/*.py"])
 def test_whoever_names_a_setting_names_one_that_there_is(page: str) -> None:
     known = {name.variable for name in every()} | {"STREAMREC_ENCODER"}
     known |= {name.variable + "_FILE" for name in every() if name.secret}
