@@ -51,8 +51,8 @@ def replay(
         str, typer.Option(help="Earlier events only build state: ISO 8601, or Unix time.")
     ] = "",
     no_learn: Annotated[bool, typer.Option("--no-learn", help="Predict only.")] = False,
-    fast_only: Annotated[
-        bool, typer.Option("--fast-only", help="Leave the language model as it is.")
+    head_only: Annotated[
+        bool, typer.Option("--head-only", "--fast-only", help="Leave the language model as it is.")
     ] = False,
     seed: Annotated[
         int, typer.Option(min=0, help="Of initialisation, replay memory, SASRec, the bootstrap.")
@@ -87,7 +87,7 @@ def replay(
         warmup_until_ms=_time_ms(warmup_until) if warmup_until else None,
         learn=not no_learn,
         seed=seed,
-        train_adapter=not fast_only,
+        train_adapter=not head_only,
         compare=tuple(name.strip() for name in compare.split(",") if name.strip()),
     )
     if plot is not None and plot.suffix != ".svg":

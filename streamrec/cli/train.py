@@ -45,8 +45,8 @@ def train(
         int, typer.Option(min=1, help="Passes without a better validation before it stops.")
     ] = 2,
     first: Annotated[int, typer.Option(min=0, help="Only so many events; 0: all.")] = 0,
-    fast_only: Annotated[
-        bool, typer.Option("--fast-only", help="Leave the language model as it is.")
+    head_only: Annotated[
+        bool, typer.Option("--head-only", "--fast-only", help="Leave the language model as it is.")
     ] = False,
     recipe: Annotated[
         list[str] | None,
@@ -89,7 +89,7 @@ def train(
         shares=_shares(split),
         schedule=Schedule(epochs, patience),
         seed=seed,
-        train_adapter=not fast_only,
+        train_adapter=not head_only,
         registry=registry,
         limit=first,
         recipes=recipes,
