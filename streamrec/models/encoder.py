@@ -111,7 +111,7 @@ class TextEncoder:
 
     def __init__(self, base: Base, adapted: Adapted) -> None:
         self._base = base
-        self._adapted = adapted
+        self.adapted = adapted
         self._lock = threading.Lock()  # adapter weights do not change under an encode()
         halves = cut(adapted.transformer, adapted.first_adapted) if base.lower else None
         self._upper = halves.upper if halves else None
@@ -138,7 +138,7 @@ class TextEncoder:
     @property
     def frozen_dtype(self) -> torch.dtype:
         """What the frozen layers compute in; trainable tensors are float32."""
-        return _dtype_of(self._base.lower or self._adapted.transformer)
+        return _dtype_of(self._base.lower or self.adapted.transformer)
 
     @property
     def encoder_version(self) -> str:
@@ -151,7 +151,7 @@ class TextEncoder:
             base.digest,
             base.pooling,
             str(base.max_tokens),
-            self._adapted.signature,
+            self.adapted.signature,
             state_digest(self.adapter_state()),
         ]
         if base.prompt:
@@ -200,20 +200,20 @@ class TextEncoder:
             hidden_BTH, mask_BT = padded(self._base.activations(texts))
             return hidden_BTH.to(self._upper_dtype), mask_BT
         ids_BT, mask_BT = padded(self._base.tokens(texts))
-        model = self._adapted.transformer
+        model = self.adapted.transformer
         embed: nn.Module = model.get_input_embeddings()  # type: ignore[operator]
         return embed(ids_BT), mask_BT
 
     def forward(self, hidden_BTH: Tensor, mask_BT: Tensor) -> Tensor:
         """Unit vectors (B, D), float32, with gradients; ``embed`` in two halves."""
-        model = self._upper if self._upper is not None else self._adapted.root
+        model = self._upper if self._upper is not None else self.adapted.root
         out = model(inputs_embeds=hidden_BTH, attention_mask=mask_BT)
         return pooled(out.last_hidden_state, mask_BT, self._base.pooling)
 
     @contextmanager
     def dropping_out(self) -> Iterator[None]:
         """Inside, the adapter's dropout is on, drawn from torch's own generator."""
-        layers = self._adapted.dropping_layers()
+        layers = self.adapted.dropping_layers()
         for layer in layers:
             layer.train()
         try:
@@ -223,17 +223,17 @@ class TextEncoder:
                 layer.eval()
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        return self._adapted.parameters()
+        return self.adapted.parameters()
 
     def adapter_state(self) -> dict[str, Tensor]:
         """Copies of the adapter's tensors under PEFT's file names."""
         with self._lock:
-            return self._adapted.state()
+            return self.adapted.state()
 
     def load_adapter_state(self, state: Mapping[str, Tensor]) -> None:
         """Take these weights. Raises GenerationRefused, unchanged, when they do not fit."""
         with self._lock:
-            self._adapted.load_state(state)
+            self.adapted.load_state(state)
 
     def with_adapter(self, state: Mapping[str, Tensor] | None = None) -> TextEncoder:
         """Another encoder over the same frozen base: same adapter method, own weights.
@@ -242,7 +242,7 @@ class TextEncoder:
             GenerationRefused: ``state`` does not fit; without one, our weights are copied.
         """
         with self._lock:
-            twin = TextEncoder(self._base, self._adapted.twin())
+            twin = TextEncoder(self._base, self.adapted.twin())
         if state is not None:
             twin.load_adapter_state(state)
         return twin
@@ -250,7 +250,7 @@ class TextEncoder:
     def save_adapter(self, directory: Path) -> None:
         """Write PEFT's ``adapter_config.json`` and ``adapter_model.safetensors``."""
         with self._lock:
-            self._adapted.save(directory, self._base.name)
+            self.adapted.save(directory, self._base.name)
 
     def load_adapter(self, directory: Path) -> None:
         """Take the weights of ``adapter_model.safetensors``.
@@ -279,7 +279,7 @@ class TextEncoder:
             out = self._upper(inputs_embeds=hidden_BTH, attention_mask=mask_BT)
         else:
             ids_BT, mask_BT = padded(self._base.tokens(texts))
-            out = self._adapted.root(input_ids=ids_BT, attention_mask=mask_BT)
+            out = self.adapted.root(input_ids=ids_BT, attention_mask=mask_BT)
         return pooled(out.last_hidden_state, mask_BT, self._base.pooling)
 
 

@@ -54,8 +54,8 @@ def learned(case: str, directory: Path, ranks: Ranks | None = None) -> list[torc
             learner.save(directory)
             learner.load(directory)
         learner.learn(loop.examples[32 * step : 32 * (step + 1)])
-        assert learner._rollout is not None
-        after.append(weights(learner._rollout.adapter_trainer._encoder))
+        assert learner.rollout is not None
+        after.append(weights(learner.rollout.adapter_trainer.encoder))
     learner.close()
     return after
 

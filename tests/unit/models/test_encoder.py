@@ -158,7 +158,7 @@ def test_twins_share_frozen_weights_and_nothing_else() -> None:
     assert again.encoder_version == training.encoder_version
     torch.testing.assert_close(again.encode(TEXTS), training.encode(TEXTS))
     pointers = [
-        {p.data_ptr() for p in encoder._adapted.root.parameters()} for encoder in (training, again)
+        {p.data_ptr() for p in encoder.adapted.root.parameters()} for encoder in (training, again)
     ]
     own = len(training.trainable_parameters())
     assert len(pointers[0] - pointers[1]) == own

@@ -129,8 +129,8 @@ def test_training_pulls_liked_films_together(exact: TextEncoder) -> None:
 
 def test_twins_cost_only_their_adapters(exact: TextEncoder) -> None:
     twin = exact.with_adapter()
-    ours = {p.data_ptr() for p in exact._adapted.root.parameters()}
-    extra = [p for p in twin._adapted.root.parameters() if p.data_ptr() not in ours]
+    ours = {p.data_ptr() for p in exact.adapted.root.parameters()}
+    extra = [p for p in twin.adapted.root.parameters() if p.data_ptr() not in ours]
     assert sum(p.nbytes for p in extra) == sum(p.nbytes for p in twin.trainable_parameters())
     assert sum(p.nbytes for p in extra) < 200_000
 

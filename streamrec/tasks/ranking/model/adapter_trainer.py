@@ -131,7 +131,7 @@ class AdapterTrainer:
     ) -> None:
         """``encoder`` is the published one; what is trained is a copy of its adapter."""
         self._config = config
-        self._encoder = encoder.with_adapter()
+        self.encoder = encoder.with_adapter()
         self._ranks = ranks or Ranks()
         self._cache: GradientCache | None = None  # None: the other ranks do not know our weights
         self.steps = 0
@@ -139,7 +139,7 @@ class AdapterTrainer:
         self._publish = config.publisher()
         self._log_scale = nn.Parameter(torch.tensor(2.0))
         self._popularity = nn.Parameter(torch.tensor(0.5))
-        self._optimiser = config.make_optimiser(self._encoder.trainable_parameters(), config)
+        self._optimiser = config.make_optimiser(self.encoder.trainable_parameters(), config)
         score = [self._log_scale, self._popularity]
         self._score_optimiser = torch.optim.AdamW(score, config.score_rate, weight_decay=0.0)
 
@@ -161,7 +161,7 @@ class AdapterTrainer:
     def published(self) -> TextEncoder:
         """The encoder to be tried next. The weights as they are become the proximal anchor."""
         self._anchor = self._copied()
-        return self._publish(self._encoder)
+        return self._publish(self.encoder)
 
     def step(
         self,
@@ -189,7 +189,7 @@ class AdapterTrainer:
             self.load_state(step.state)
         if self._cache is None:
             self._cache = GradientCache(
-                self._encoder, bfloat16=self._config.bfloat16, ranks=self._ranks
+                self.encoder, bfloat16=self._config.bfloat16, ranks=self._ranks
             )
         self.steps += 1
         for optimiser in (self._optimiser, self._score_optimiser):
@@ -212,20 +212,20 @@ class AdapterTrainer:
         return {name: tensor.cpu() for name, tensor in self.state().items()}
 
     def _copied(self) -> list[Tensor]:
-        return [p.detach().clone() for p in self._encoder.trainable_parameters()]
+        return [p.detach().clone() for p in self.encoder.trainable_parameters()]
 
     def _chunks(self, items: Sequence[Item], drawn: Generator) -> list[Chunk]:
         """What enters the trained layers in this process."""
         texts = self._ranks.shard([self._config.text_of(item, drawn) for item in items])
         size = -(-len(texts) // self._config.chunks)
         return [
-            Chunk(*self._encoder.hidden_states(texts[start : start + size]))
+            Chunk(*self.encoder.hidden_states(texts[start : start + size]))
             for start in range(0, len(texts), size)
         ]
 
     def _move(self) -> None:
         """Step 4 of the module's docstring."""
-        config, parameters = self._config, self._encoder.trainable_parameters()
+        config, parameters = self._config, self.encoder.trainable_parameters()
         distance = torch.stack(
             [(p - a).pow(2).sum() for p, a in zip(parameters, self._anchor, strict=True)]
         ).sum()
@@ -287,7 +287,7 @@ class AdapterTrainer:
         return loss
 
     def state(self) -> dict[str, Tensor]:
-        state = named("adapter", self._encoder.adapter_state())
+        state = named("adapter", self.encoder.adapter_state())
         state |= {f"anchor.{n}": a for n, a in enumerate(self._anchor)}
         state |= named("optimiser", optimiser_state(self._optimiser))
         state |= named("score_optimiser", optimiser_state(self._score_optimiser))
@@ -296,7 +296,7 @@ class AdapterTrainer:
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Raises KeyError, RuntimeError or GenerationRefused when the state does not fit."""
-        self._encoder.load_adapter_state(under("adapter", state))
+        self.encoder.load_adapter_state(under("adapter", state))
         self._anchor = [
             state[f"anchor.{n}"].to(own.device, copy=True) for n, own in enumerate(self._anchor)
         ]

@@ -75,26 +75,26 @@ class EncoderRollout:
         self.adapter_trainer = AdapterTrainer(encoder, config, ranks)
         self._schedule = schedule
         self._catalogue = catalogue
-        self._publication: Publication | None = None
-        self._evaluation: ShadowEvaluation | None = None
+        self.publication: Publication | None = None
+        self.evaluation: ShadowEvaluation | None = None
 
     def close(self) -> None:
         """End what is going on aside."""
-        if self._publication is not None:
-            self._publication.abandon()
+        if self.publication is not None:
+            self.publication.abandon()
 
     def compare(self, fresh: ReplayBatch, replayed: ReplayBatch, in_use: Head) -> None:
         """Let a new version see a step's examples, before ``in_use`` learns them."""
-        if (evaluation := self._evaluation) is not None:
+        if (evaluation := self.evaluation) is not None:
             evaluation.index.ensure(self._catalogue)
             evaluation.step(fresh, replayed, in_use)
 
     def end_evaluation(self) -> tuple[ShadowResult | None, NextEncoder | None]:
         """End one that is over: its result, and the version to be taken, if it won."""
-        evaluation = self._evaluation
+        evaluation = self.evaluation
         if evaluation is None or not evaluation.over:
             return None, None
-        self._evaluation = None
+        self.evaluation = None
         result = evaluation.result
         if not result.taken:
             return result, None
@@ -107,7 +107,7 @@ class EncoderRollout:
         if loss is not None and trainer.due:
             wait = min(self._schedule.flip_steps, trainer.until_due - 1)
             flip_step = trainer.steps + wait
-            self._publication = Publication(trainer.published(), self._catalogue, flip_step)
+            self.publication = Publication(trainer.published(), self._catalogue, flip_step)
         return loss
 
     def begin_evaluation(self, in_use: HeadTrainer) -> NextEncoder | None:
@@ -115,16 +115,16 @@ class EncoderRollout:
 
         Returns the version when there are no steps for an evaluation: it is to be taken untried.
         """
-        coming, trainer = self._publication, self.adapter_trainer
+        coming, trainer = self.publication, self.adapter_trainer
         if coming is None or trainer.steps < coming.flip_step:
             return None
-        self._publication = None
+        self.publication = None
         index = coming.index()
         index.ensure(self._catalogue)
         steps = min(self._schedule.shadow_steps, trainer.until_due - 1)
         if not steps:
             return NextEncoder(coming.encoder, index)
-        self._evaluation = ShadowEvaluation(coming.encoder, index, in_use.copied(), steps)
+        self.evaluation = ShadowEvaluation(coming.encoder, index, in_use.copied(), steps)
         return None
 
     def _items(self, rows: Sequence[int]) -> list[Item]:
@@ -135,10 +135,10 @@ class EncoderRollout:
     def state(self) -> dict[str, Tensor]:
         """Everything a resume needs, flat and named."""
         state = named("slow", self.adapter_trainer.state())
-        if (coming := self._publication) is not None:
+        if (coming := self.publication) is not None:
             state |= named("coming", coming.encoder.adapter_state())
             state["flip_step"] = torch.tensor([coming.flip_step])
-        if (evaluation := self._evaluation) is not None:
+        if (evaluation := self.evaluation) is not None:
             state |= named("challenger", evaluation.encoder.adapter_state())
             state |= named("challenge", evaluation.state())
             if evaluation.index.settled:
@@ -153,15 +153,15 @@ class EncoderRollout:
         Raises KeyError, RuntimeError or GenerationRefused when the state does not fit.
         """
         self.close()
-        self._publication = self._evaluation = None
+        self.publication = self.evaluation = None
         self.adapter_trainer.load_state(under("slow", state))
         if coming := under("coming", state):
             version, flip_step = encoder.with_adapter(coming), int(state["flip_step"])
-            self._publication = Publication(version, self._catalogue, flip_step)
+            self.publication = Publication(version, self._catalogue, flip_step)
         if evaluated := under("challenger", state):
             version = encoder.with_adapter(evaluated)
             index = ItemIndex(version, state.get("challenger_centre"))
-            self._evaluation = ShadowEvaluation.resumed(
+            self.evaluation = ShadowEvaluation.resumed(
                 version, index, in_use.copied(), under("challenge", state)
             )
 
@@ -215,7 +215,7 @@ class ShadowEvaluation:
         self.encoder, self.index, self.head_trainer = encoder, index, head_trainer
         self._steps = steps
         self._taken = 0
-        self._sums = torch.zeros(3, dtype=torch.float64)  # weight, gain, gain²
+        self.sums = torch.zeros(3, dtype=torch.float64)  # weight, gain, gain²
 
     @property
     def over(self) -> bool:
@@ -224,7 +224,7 @@ class ShadowEvaluation:
     @property
     def result(self) -> ShadowResult:
         """As it stands. The error takes examples as independent."""
-        weight, gains, squares = self._sums.tolist()
+        weight, gains, squares = self.sums.tolist()
         count = max(1.0, weight)
         gain = gains / count
         error = math.sqrt(max(0.0, squares / count - gain**2) / count)
@@ -234,7 +234,7 @@ class ShadowEvaluation:
         """Compare on ``fresh``, which neither head has learned; then learn both."""
         ours = self._through_new_vectors(fresh)
         if self._taken >= self._steps * USED_TO:
-            self._compare(fresh, ours, in_use)
+            self.compare(fresh, ours, in_use)
         self.head_trainer.observe(ours)
         self.head_trainer.step(ours.as_float().joined(self._through_new_vectors(replayed)))
         self._taken += 1
@@ -249,18 +249,18 @@ class ShadowEvaluation:
         return replace(batch, inputs=inputs_BCD)
 
     @torch.no_grad()
-    def _compare(self, theirs: ReplayBatch, ours: ReplayBatch, in_use: Head) -> None:
+    def compare(self, theirs: ReplayBatch, ours: ReplayBatch, in_use: Head) -> None:
         loss_B, weight_B = listwise_losses(in_use(theirs.inputs.float()), theirs)
         our_loss_B, _ = listwise_losses(self.head_trainer.averaged(ours.inputs.float()), ours)
         gain_B = loss_B - our_loss_B
-        self._sums += torch.stack(
+        self.sums += torch.stack(
             [weight_B.sum(), (weight_B * gain_B).sum(), (weight_B * gain_B**2).sum()]
         ).double()
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resume needs, the encoder and its index aside."""
         state = named("fast", self.head_trainer.state())
-        return state | {"sums": self._sums, "steps": torch.tensor([self._taken, self._steps])}
+        return state | {"sums": self.sums, "steps": torch.tensor([self._taken, self._steps])}
 
     @staticmethod
     def resumed(
@@ -276,5 +276,5 @@ class ShadowEvaluation:
         taken, steps = state["steps"].tolist()
         evaluation = ShadowEvaluation(encoder, index, head_trainer, steps)
         head_trainer.load_state(under("fast", state))
-        evaluation._taken, evaluation._sums = taken, state["sums"].clone()
+        evaluation._taken, evaluation.sums = taken, state["sums"].clone()
         return evaluation

@@ -114,13 +114,13 @@ class OnlineLearner:
         self.index = index
         self._config = config or LearnerConfig()
         self._catalogue = catalogue
-        self._encoder = encoder
-        self._generator = torch.Generator().manual_seed(seed)
+        self.encoder = encoder
+        self.generator = torch.Generator().manual_seed(seed)
         self._quota = Quota(self._config.quota)
-        self._head_trainer = HeadTrainer(self._config.head, self._generator)
+        self.head_trainer = HeadTrainer(self._config.head, self.generator)
         self._ranks = ranks
-        self._rollout = self._new_rollout(encoder)
-        self._memory = ReplayMemory(
+        self.rollout = self._new_rollout(encoder)
+        self.memory = ReplayMemory(
             self._config.recent, self._config.reservoir, self._config.candidates, len(INPUTS)
         )
         self._waiting: ReplayBatch | None = None
@@ -138,8 +138,8 @@ class OnlineLearner:
 
     def close(self) -> None:
         """End what is still going on aside. The learner must not be used afterwards."""
-        if self._rollout is not None:
-            self._rollout.close()
+        if self.rollout is not None:
+            self.rollout.close()
 
     def indexes(self) -> list[ItemIndex]:
         """The index that the head trains on, for others to share."""
@@ -164,7 +164,7 @@ class OnlineLearner:
             self._waiting = waiting
             while len(self._waiting) >= size:
                 fresh, self._waiting = self._waiting[:size], self._waiting[size:]
-                losses.append(self._step(fresh))
+                losses.append(self.step(fresh))
         encoder_steps = sum("encoder" in at for at in losses)
         names = sorted({name for at in losses for name in at})
         means = {n: float(np.mean([at[n] for at in losses if n in at])) for n in names}
@@ -185,19 +185,19 @@ class OnlineLearner:
             others = self._waiting.user != user
             waiting = int((~others).sum())
             self._waiting = self._waiting[others]
-        return waiting + self._memory.forget(user)
+        return waiting + self.memory.forget(user)
 
-    def _step(self, fresh: ReplayBatch) -> dict[str, float]:
-        replayed = self._memory.draw(self._config.replayed, self._generator)
-        if self._rollout is not None:
-            self._rollout.compare(fresh, replayed, self._head_trainer.averaged)
-        self._head_trainer.observe(fresh)
-        losses = self._head_trainer.step(fresh.as_float().joined(replayed))
-        self._memory.add(fresh, self._generator)
-        if self._rollout is None or not isinstance(self.index, ItemIndex):
+    def step(self, fresh: ReplayBatch) -> dict[str, float]:
+        replayed = self.memory.draw(self._config.replayed, self.generator)
+        if self.rollout is not None:
+            self.rollout.compare(fresh, replayed, self.head_trainer.averaged)
+        self.head_trainer.observe(fresh)
+        losses = self.head_trainer.step(fresh.as_float().joined(replayed))
+        self.memory.add(fresh, self.generator)
+        if self.rollout is None or not isinstance(self.index, ItemIndex):
             return losses
-        loss = self._rollout.step(fresh, replayed, self.index.centre)
-        self._roll_out(self._rollout)
+        loss = self.rollout.step(fresh, replayed, self.index.centre)
+        self._roll_out(self.rollout)
         return losses if loss is None else losses | {"encoder": loss}
 
     def _roll_out(self, rollout: EncoderRollout) -> None:
@@ -205,13 +205,13 @@ class OnlineLearner:
         result, won = rollout.end_evaluation()
         if result is not None:
             self._shadow_results.append(result)
-        next_encoder = won or rollout.begin_evaluation(self._head_trainer)
+        next_encoder = won or rollout.begin_evaluation(self.head_trainer)
         if next_encoder is not None:
-            self._take(next_encoder)
+            self.take(next_encoder)
 
-    def _take(self, next_encoder: NextEncoder) -> None:
-        self.index, self._encoder = next_encoder.index, next_encoder.encoder
-        self._head_trainer = next_encoder.head_trainer or self._head_trainer
+    def take(self, next_encoder: NextEncoder) -> None:
+        self.index, self.encoder = next_encoder.index, next_encoder.encoder
+        self.head_trainer = next_encoder.head_trainer or self.head_trainer
         self._refresh_similarities()
 
     def _follow_catalogue(self) -> None:
@@ -222,7 +222,7 @@ class OnlineLearner:
 
     def _refresh_similarities(self) -> None:
         self._centre_D = _centre_of(self.index)
-        for memory in (self._memory.stored, self._waiting):
+        for memory in (self.memory.stored, self._waiting):
             if memory is not None:
                 move_to(self.index.vectors, memory)
 
@@ -235,7 +235,7 @@ class OnlineLearner:
         """An immutable copy of the averaged weights, over the current index."""
         self._follow_catalogue()
         return LearnerSnapshot(
-            self._head_trainer.frozen_head(), self.index, self._catalogue, self._encoder
+            self.head_trainer.frozen_head(), self.index, self._catalogue, self.encoder
         )
 
     def write_generation(self, scorer: Scorer, directory: Path) -> None:
@@ -257,9 +257,9 @@ class OnlineLearner:
 
         Raises GenerationRefused, having changed nothing, when it does not fit.
         """
-        if self._encoder is None:
+        if self.encoder is None:
             raise GenerationRefused("a learner without an encoder cannot start from a generation")
-        encoder = self._encoder.with_adapter(read.adapter)
+        encoder = self.encoder.with_adapter(read.adapter)
         made_for = read.manifest.encoder_version
         if encoder.encoder_version != made_for:
             raise GenerationRefused(
@@ -267,12 +267,12 @@ class OnlineLearner:
                 f"make {encoder.encoder_version}: STREAMREC_ENCODER_* must be what they were"
             )
         try:
-            self._head_trainer.start_from(read.head)
+            self.head_trainer.start_from(read.head)
         except RuntimeError as error:
             raise GenerationRefused(f"{read.manifest.generation}: {error}") from error
-        self._encoder, self.index = encoder, ItemIndex(encoder, read.centre)
+        self.encoder, self.index = encoder, ItemIndex(encoder, read.centre)
         self.close()
-        self._rollout = self._new_rollout(encoder)
+        self.rollout = self._new_rollout(encoder)
 
     # -- resuming ---------------------------------------------------------------------
 
@@ -282,17 +282,17 @@ class OnlineLearner:
         Rows are those of our catalogue, which another process may number otherwise: the
         items by row go with them.
         """
-        state = named("fast", self._head_trainer.state())
-        state |= named("memory", self._memory.state())
+        state = named("fast", self.head_trainer.state())
+        state |= named("memory", self.memory.state())
         state |= {f"quota.{k}": torch.from_numpy(v) for k, v in self._quota.state().items()}
         if self._waiting is not None:
             state |= {f"waiting.{f.name}": getattr(self._waiting, f.name) for f in _FIELDS}
-        if self._rollout is not None and self._encoder is not None:
-            state |= self._rollout.state()
-            state |= named("served", self._encoder.adapter_state())
+        if self.rollout is not None and self.encoder is not None:
+            state |= self.rollout.state()
+            state |= named("served", self.encoder.adapter_state())
         if isinstance(self.index, ItemIndex) and self.index.settled:
             state["centre"] = self.index.centre
-        state["random"] = self._generator.get_state()
+        state["random"] = self.generator.get_state()
         learner_files.write(directory, state, self._catalogue)
 
     def load(self, directory: Path) -> list[Item]:
@@ -331,17 +331,17 @@ class OnlineLearner:
         return self._items(self._catalogue.changed_since(version))
 
     def _load(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
-        self._head_trainer.load_state(under("fast", state))
-        self._memory.load_state(restored(under("memory", state), row_of_row))
+        self.head_trainer.load_state(under("fast", state))
+        self.memory.load_state(restored(under("memory", state), row_of_row))
         self._quota.load_state({k: v.numpy() for k, v in under("quota", state).items()})
         waiting = restored(under("waiting", state), row_of_row)
         self._waiting = ReplayBatch(**waiting) if waiting else None
-        if self._rollout is not None and self._encoder is not None:
-            self._encoder = self._encoder.with_adapter(under("served", state))
-            self.index = ItemIndex(self._encoder, state.get("centre"))
+        if self.rollout is not None and self.encoder is not None:
+            self.encoder = self.encoder.with_adapter(under("served", state))
+            self.index = ItemIndex(self.encoder, state.get("centre"))
             self._centre_D = self.index.centre
-            self._rollout.load_state(state, self._encoder, self._head_trainer)
-        self._generator.set_state(state["random"])
+            self.rollout.load_state(state, self.encoder, self.head_trainer)
+        self.generator.set_state(state["random"])
 
 
 _FIELDS = fields(ReplayBatch)

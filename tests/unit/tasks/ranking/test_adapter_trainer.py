@@ -73,11 +73,11 @@ def test_a_snapshot_taken_before_the_flip_keeps_its_encoder_and_vectors(loop: Lo
 def test_what_is_remembered_gets_the_new_similarities(loop: Loop) -> None:
     learner = new_learner(loop)
     learner.learn(loop.examples[:96])
-    held = learner._memory.held()
-    before = learner._memory.stored.inputs[held].clone()
+    held = learner.memory.held()
+    before = learner.memory.stored.inputs[held].clone()
     other = tiny_encoder(seed=5)
-    learner._take(NextEncoder(other, index_of(other, loop)))
-    after = learner._memory.stored.inputs[held]
+    learner.take(NextEncoder(other, index_of(other, loop)))
+    after = learner.memory.stored.inputs[held]
     statistics, similarities = slice(0, len(FEATURES)), slice(len(FEATURES), None)
     assert torch.equal(before[..., statistics], after[..., statistics])
     assert not torch.equal(before[..., similarities], after[..., similarities])
@@ -125,11 +125,11 @@ def test_a_snapshot_is_written_in_the_generation_layout(loop: Loop, tmp_path: Pa
 
 def weights(learner: OnlineLearner) -> torch.Tensor:
     """All trained weights, in a row."""
-    assert learner._rollout is not None
+    assert learner.rollout is not None
     return torch.cat(
         [
             p.detach().flatten()
-            for p in learner._rollout.adapter_trainer._encoder.trainable_parameters()
+            for p in learner.rollout.adapter_trainer.encoder.trainable_parameters()
         ]
     )
 

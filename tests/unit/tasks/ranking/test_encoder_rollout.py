@@ -46,8 +46,8 @@ def version(learner: OnlineLearner) -> str:
 
 
 def evaluation(learner: OnlineLearner) -> ShadowEvaluation:
-    assert learner._rollout is not None
-    found = learner._rollout._evaluation
+    assert learner.rollout is not None
+    found = learner.rollout.evaluation
     assert found is not None
     return found
 
@@ -56,9 +56,9 @@ def always(monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
     """Whatever is compared, the new version gains so much; a little more or less by turns."""
 
     def told(self: ShadowEvaluation, *_: object) -> None:
-        self._sums += torch.tensor([2.0, 2 * gain, 2 * gain**2 + 0.02], dtype=torch.float64)
+        self.sums += torch.tensor([2.0, 2 * gain, 2 * gain**2 + 0.02], dtype=torch.float64)
 
-    monkeypatch.setattr(ShadowEvaluation, "_compare", told)
+    monkeypatch.setattr(ShadowEvaluation, "compare", told)
 
 
 def test_the_better_version_is_taken_with_its_head(
@@ -74,8 +74,8 @@ def test_the_better_version_is_taken_with_its_head(
     (result,) = report.shadow_results
     assert result.taken
     assert version(learner) == result.encoder_version != first
-    assert learner._head_trainer is evaluated.head_trainer
-    memory, held = learner._memory.stored, learner._memory.held()
+    assert learner.head_trainer is evaluated.head_trainer
+    memory, held = learner.memory.stored, learner.memory.held()
     sims = memory.inputs[held][..., len(FEATURES) :]
     expected = candidate_similarities(
         evaluated.index.vectors, memory.history[held].long(), memory.rows[held].long()
@@ -95,7 +95,7 @@ def test_one_that_is_not_better_by_more_than_the_error_changes_nothing(
     assert version(learner) == version(alone)
     alone.learn(loop.examples[: OVER * STEP])
     for ours, theirs in zip(
-        learner._head_trainer.head.parameters(), alone._head_trainer.head.parameters(), strict=True
+        learner.head_trainer.head.parameters(), alone.head_trainer.head.parameters(), strict=True
     ):
         assert torch.equal(ours, theirs)
 
@@ -105,10 +105,10 @@ def test_both_heads_see_the_same_examples_and_are_compared_after_the_first_third
 ) -> None:
     learner = new_learner(loop)
     learner.learn(loop.examples[: (BEGUN + 2) * STEP])
-    assert evaluation(learner)._sums.tolist() == [0, 0, 0]
+    assert evaluation(learner).sums.tolist() == [0, 0, 0]
     learner.learn(loop.examples[(BEGUN + 2) * STEP : (BEGUN + 3) * STEP])
-    assert evaluation(learner)._sums[0] == STEP
-    assert evaluation(learner).head_trainer.steps == learner._head_trainer.steps
+    assert evaluation(learner).sums[0] == STEP
+    assert evaluation(learner).head_trainer.steps == learner.head_trainer.steps
 
 
 def test_the_same_vectors_gain_nothing(loop: Loop) -> None:
@@ -116,10 +116,10 @@ def test_the_same_vectors_gain_nothing(loop: Loop) -> None:
     learner = new_learner(loop)
     learner.learn(loop.examples[: 3 * STEP])
     (index,) = learner.indexes()
-    assert learner._encoder is not None
-    same = ShadowEvaluation(learner._encoder, index, learner._head_trainer.copied(), steps=2)
-    fresh = learner._memory.stored[:STEP]
-    same.step(fresh, learner._memory.stored[STEP : 2 * STEP], learner._head_trainer.averaged)
+    assert learner.encoder is not None
+    same = ShadowEvaluation(learner.encoder, index, learner.head_trainer.copied(), steps=2)
+    fresh = learner.memory.stored[:STEP]
+    same.step(fresh, learner.memory.stored[STEP : 2 * STEP], learner.head_trainer.averaged)
     assert same.result.gain == pytest.approx(0.0, abs=1e-6)
     assert not same.result.taken
 
@@ -129,15 +129,15 @@ def test_vectors_that_tell_the_taste_win(loop: Loop) -> None:
     learner = new_learner(loop, replace(RECIPE, adapter=None))
     learner.learn(loop.examples[: 4 * STEP])
     telling = ShadowEvaluation(
-        tiny_encoder(), Parity(loop), learner._head_trainer.copied(), steps=12
+        tiny_encoder(), Parity(loop), learner.head_trainer.copied(), steps=12
     )
-    memory = learner._memory
+    memory = learner.memory
     for start in range(4 * STEP, 16 * STEP, STEP):
-        replayed = memory.draw(64, learner._generator)
+        replayed = memory.draw(64, learner.generator)
         examples, weights = loop.examples[start : start + STEP], np.ones(STEP, np.float32)
         fresh = replay_batch(examples, weights, learner.index.vectors, loop.catalogue, 64)
-        telling.step(fresh, replayed, learner._head_trainer.averaged)
-        learner._step(fresh)
+        telling.step(fresh, replayed, learner.head_trainer.averaged)
+        learner.step(fresh)
     assert telling.over
     assert telling.result.taken
     assert telling.result.gain > 0.05

@@ -82,9 +82,9 @@ def test_what_is_learned_does_not_depend_on_when_the_index_was_built(
     late.learn(loop.examples[: 5 * STEP])
     gate.set()
     early.learn(loop.examples[: 4 * STEP])
-    assert early._rollout is not None
-    assert early._rollout._publication is not None
-    early._rollout._publication.index()
+    assert early.rollout is not None
+    assert early.rollout.publication is not None
+    early.rollout.publication.index()
     early.learn(loop.examples[4 * STEP : 5 * STEP])
     for learner in (late, early):
         learner.learn(loop.examples[5 * STEP :])
@@ -133,7 +133,7 @@ def test_memory_follows_when_the_centre_settles() -> None:
     learner.learn(loop.examples[3 * STEP : 4 * STEP])
     (index,) = learner.indexes()
     assert index.settled
-    memory, held = learner._memory.stored, learner._memory.held()
+    memory, held = learner.memory.stored, learner.memory.held()
     expected = candidate_similarities(
         index.vectors, memory.history[held].long(), memory.rows[held].long()
     )
