@@ -70,6 +70,7 @@ def run_replay(
     settings: Settings,
     plan: ReplayPlan,
     on_progress: Callable[[ReplayProgress], None] | None = None,
+    new_learner: Callable[..., OnlineLearner] = OnlineLearner,
 ) -> dict[str, Any]:
     """The report of one pass over the stream.
 
@@ -100,7 +101,7 @@ def run_replay(
     if set(plan.compare) & {*HALF_LIVES, FROZEN}:
         statistics = strongest_statistics(stream, catalogue, options, static_until)
     config = learner_config(_seeded(settings, plan.seed), encoder)
-    make = _Makers(catalogue, encoder, index, plan, config, statistics)
+    make = _Makers(catalogue, encoder, index, plan, config, statistics, new_learner)
     compare = {name: make.baseline(name, static_until) for name in plan.compare}
     replay = Replay(stream, catalogue, make.learner(), options, compare)
     return replay.run(on_progress) | {"baselines": {"statistics": statistics}}
@@ -116,12 +117,13 @@ class _Makers:
     plan: ReplayPlan
     config: LearnerConfig
     statistics: Mapping[str, str]  # by baseline: the feature it reads
+    new_learner: Callable[..., OnlineLearner]
 
     def learner(self, config: LearnerConfig | None = None) -> OnlineLearner:
         config = config or self.config
         if not self.plan.train_adapter:
             config = replace(config, adapter=None)
-        return OnlineLearner(self.catalogue, self.index, self.plan.seed, config, self.encoder)
+        return self.new_learner(self.catalogue, self.index, self.plan.seed, config, self.encoder)
 
     def baseline(self, name: str, static_until: int) -> ReplayLearner:
         if name == FROZEN:
