@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.apps import clients
-from streamrec.apps.model import load_model
+from streamrec.apps.model import Model, load_model
 from streamrec.core import tasks
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.tasks import RANKING
@@ -39,7 +39,13 @@ class Report:
 
 
 def run(
-    settings: Settings, generation: str, say: Callable[[str], None], task: str = RANKING
+    settings: Settings,
+    generation: str,
+    say: Callable[[str], None],
+    task: str = RANKING,
+    *,
+    new_feed: Callable[..., KafkaBatchFeed] = KafkaBatchFeed,
+    new_model: Callable[[Settings], Model] = load_model,
 ) -> Report:
     """Make it again with the settings that its manifest names.
 
@@ -51,12 +57,12 @@ def run(
     then = settings_then(settings, manifest)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamrec-again-")))
-        feed = KafkaBatchFeed(then.kafka, clients.codec(then), "streamrec-reproduce", task)
+        feed = new_feed(then.kafka, clients.codec(then), "streamrec-reproduce", task)
         stack.callback(feed.close)
         snapshots = DirectorySnapshots(tasks.directory(settings.state_dir, task) / "snapshots")
         inputs(feed, snapshots, manifest)  # who lacks one need not wait for the model
         say(f"loading the language model {then.encoder.model}")
-        model = load_model(then)
+        model = new_model(then)
         stack.callback(model.learner.close)
         encoder = model.encoder
         if encoder.base_digest != manifest.base_digest:

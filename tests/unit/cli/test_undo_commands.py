@@ -88,6 +88,7 @@ class Shop:
     fleet: ObeyingFleet
     settings: Settings
     run: Callable[..., tuple[int, str, str]]
+    again: Callable[..., again.Report] = again.run
 
     @property
     def newest(self) -> ControlRecord:
@@ -147,7 +148,6 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
     log = SharedLog()
     release(log)
     fleet = ObeyingFleet(log)
-    settings = Settings(state_dir=tmp_path)
 
     @contextmanager
     def control_log(_: Settings, *, task: str = RANKING) -> Iterator[FakeControlLog]:
@@ -166,20 +166,25 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
         events = {(topics.EVENTS, p): (0, 400) for p in (0, 1)}
         return events | {(topics.TRAINING_BATCHES, 0): (0, 40)}
 
-    monkeypatch.setattr(clients, "located", lambda: settings)
-    monkeypatch.setattr(clients, "control_log", control_log)
-    monkeypatch.setattr(clients, "release_service", release_service)
-    monkeypatch.setattr(clients, "redis", nullcontext)
-    monkeypatch.setattr(clients, "fleet", fleet.of_task)
     sources = Sources(bounds, lambda *_: {0: 150, 1: 190})
-    monkeypatch.setattr(undo, "plan", partial(undo.plan, sources=sources))
+    for module, name, fake in (  # where commands reach out: they take only what a person types
+        (clients, "located", lambda: shop.settings),
+        (clients, "control_log", control_log),
+        (clients, "release_service", release_service),
+        (clients, "redis", nullcontext),
+        (clients, "fleet", fleet.of_task),
+        (undo, "plan", partial(undo.plan, sources=sources)),
+        (again, "run", lambda *given: shop.again(*given)),  # noqa: PLW0108 - as it is then
+    ):
+        monkeypatch.setattr(module, name, fake)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
             main(["adapters", *arguments])
         return (int(ended.value.code or 0), *capsys.readouterr())
 
-    return Shop(log, fleet, settings, run)
+    shop = Shop(log, fleet, Settings(state_dir=tmp_path), run)
+    return shop
 
 
 # -- rollback ---------------------------------------------------------------------------
@@ -251,10 +256,9 @@ def test_relearn_without_one_users_part(shop) -> None:
     assert shop.state.quarantine == (Quarantine(partition, start, 400, "ann"),)
 
 
-def test_the_user_is_named_as_topics_name_them(shop, monkeypatch) -> None:
+def test_the_user_is_named_as_topics_name_them(shop) -> None:
     trust = replace(shop.settings.trust, pseudonym_key="k" * 32)
-    keyed = replace(shop.settings, trust=trust)
-    monkeypatch.setattr(clients, "located", lambda: keyed)
+    keyed = shop.settings = replace(shop.settings, trust=trust)
     shop.run("rollback", "--relearn", "--since", "30m", "--user", "ann")
     (at,) = shop.state.quarantine
     assert at.user_id == clients.known_as(keyed, "ann") != "ann"
@@ -336,11 +340,11 @@ class ClosableFeed(FakeBatchFeed):
 
 
 @pytest.fixture
-def feed(shop, monkeypatch) -> ClosableFeed:
+def feed(shop) -> ClosableFeed:
     """40 mini-batches, snapshots of all generations; a model that must not be needed."""
     feed = ClosableFeed([Malformed("not read here")] * 40)
-    monkeypatch.setattr(again, "KafkaBatchFeed", lambda *_: feed)
-    monkeypatch.setattr(again, "load_model", lambda _: pytest.fail("the model was loaded"))
+    not_needed = lambda _: pytest.fail("the model was loaded")  # noqa: E731
+    shop.again = partial(shop.again, new_feed=lambda *_: feed, new_model=not_needed)
     checkpoints = DirectoryCheckpoints(shop.settings.state_dir / "checkpoints")
     for name in NAMES:
         checkpoints.save(TrainingProgress().to_record(), lambda directory: None)
@@ -389,11 +393,11 @@ def test_some_generations_cannot_be_made_again_at_all(shop, feed) -> None:
     assert "is not in the registry" in shop.refused("reproduce", "g000009-00000000")
 
 
-def test_another_language_model_is_refused(shop, feed, monkeypatch) -> None:
+def test_another_language_model_is_refused(shop, feed) -> None:
     encoder, catalogue = tiny_encoder(), Catalogue()
     learner = OnlineLearner(catalogue, ItemIndex(encoder), seed=0, encoder=encoder)
     other = Model(shop.settings, encoder, catalogue, learner)
-    monkeypatch.setattr(again, "load_model", lambda _: other)
+    shop.again = partial(shop.again, new_model=lambda _: other)
     rewrite(shop, THREE, base_digest="f" * 64)
     code, out, err = shop.run("reproduce", THREE)
     assert (code, out) == (1, "")
@@ -408,16 +412,16 @@ def made(*, same: bool) -> again.Report:
     return again.Report(Reproduction(THREE, TWO, (10, 20), 100, digests), elsewhere, distance)
 
 
-def test_the_same_digests_exit_0(shop, monkeypatch) -> None:
-    monkeypatch.setattr(again, "run", lambda *_: made(same=True))
+def test_the_same_digests_exit_0(shop) -> None:
+    shop.again = lambda *_: made(same=True)
     code, out, _ = shop.run("reproduce", THREE)
     assert code == 0
     assert "100 examples of mini-batches 10 to 19" in out
     assert out.endswith("\nidentical\n")
 
 
-def test_other_digests_exit_3_and_say_what_else_is_different(shop, monkeypatch) -> None:
-    monkeypatch.setattr(again, "run", lambda *_: made(same=False))
+def test_other_digests_exit_3_and_say_what_else_is_different(shop) -> None:
+    shop.again = lambda *_: made(same=False)
     code, out, _ = shop.run("reproduce", THREE)
     assert code == 3
     for part in ("differs", "torch", "2.12", "2.13", "2.50e-01", "not identical"):
