@@ -23,17 +23,19 @@ import numpy as np
 from streamrec.apps import clients
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item
-from streamrec.core.examples import Example
 from streamrec.core.ledger.ledger import Ledger
-from streamrec.core.release.gate import GateRules, Reject
+from streamrec.core.release.gate import Reject
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import Located
 from streamrec.core.state.statistics import Statistics
 from streamrec.loop.training.trial import Candidate, Champion, Former, Trial
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.settings import load
 from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_examples, ranking_fold
+from streamrec.tasks.ranking.examples import RankingExample
+from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
 from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.quota import Quota, QuotaRules
 
@@ -43,24 +45,27 @@ WINDOWS = (60, 200)
 ANCHOR_RELEASES = 10
 
 
+JUDGE = RankingJudge(RankingGateRules())
+
+
 def read(path: Path, topic: str, limit: int | None = None) -> list[object]:
     codec = clients.codec(load({}))
     with path.open("rb") as file:
         return [codec.decode(topic, line.strip()) for line in islice(file, limit) if line.strip()]
 
 
-def fold(catalogue: Catalogue, events: Sequence[Interaction]) -> Iterator[list[Example]]:
+def fold(catalogue: Catalogue, events: Sequence[Interaction]) -> Iterator[list[RankingExample]]:
     """Examples of each run."""
-    folded = PartitionFold(0, FoldRules(), catalogue, Statistics(catalogue))
+    folded = ranking_fold(0, RankingRules(), catalogue, Statistics(catalogue))
     for start in range(0, len(events), RUN):
         part = events[start : start + RUN]
         run = [Located(start + n, e.occurred_at_ms, e) for n, e in enumerate(part)]
         folded.put_users(dict.fromkeys(folded.missing_users(run)))
-        yield folded.apply(run, now_ms=0).examples
+        yield ranking_examples(folded.apply(run, now_ms=0))
 
 
 def trials(
-    learner: OnlineLearner, batches: Sequence[Sequence[Example]], release: int, gate: int
+    learner: OnlineLearner, batches: Sequence[Sequence[RankingExample]], release: int, gate: int
 ) -> None:
     numbers: dict[str, list[float]] = {}
     rejected: Counter[str] = Counter()
@@ -74,7 +79,7 @@ def trials(
         learned, limited = learned + report.examples, limited + report.limited
         waiting += len(batch)
         if trial is not None and trial.examples >= gate:
-            verdict = trial.verdict(GateRules(), {})
+            verdict = trial.verdict({})
             note(numbers, verdict.report)
             if isinstance(verdict, Reject):
                 rejected.update(reason.split()[0] for reason in verdict.reasons)
@@ -86,7 +91,7 @@ def trials(
             trial = None
         if trial is None and waiting >= release:
             made, waiting = made + 1, 0
-            trial = Trial(Candidate(made, learner.snapshot(), Ledger(), 0, 0), champion)
+            trial = Trial(Candidate(made, learner.snapshot(), Ledger(), 0, 0), champion, JUDGE)
     print(f"{made} candidates; rejected: {dict(rejected)}")
     print(f"{limited} of {learned} examples limited by a quota")
     for name, values in sorted(numbers.items()):
@@ -105,7 +110,7 @@ def note(numbers: dict[str, list[float]], report: object) -> None:
         numbers.setdefault(name, []).append(norm)
 
 
-def quotas(_: Sequence[Item], batches: Sequence[Sequence[Example]]) -> None:
+def quotas(_: Sequence[Item], batches: Sequence[Sequence[RankingExample]]) -> None:
     for window, user_share, item_share in QUOTAS:
         quota = Quota(QuotaRules(window, user_share, item_share))
         for batch in batches:
@@ -115,7 +120,7 @@ def quotas(_: Sequence[Item], batches: Sequence[Sequence[Example]]) -> None:
               f"{quota.limited:,} of {examples:,} examples weigh less")  # fmt: skip
 
 
-def alarms(items: Sequence[Item], batches: Sequence[Sequence[Example]]) -> None:
+def alarms(items: Sequence[Item], batches: Sequence[Sequence[RankingExample]]) -> None:
     categories = {item.item_id: item.categories for item in items}
     for window in WINDOWS:
         watch = ShiftWatch(ShiftRules(window=window), lambda name: categories.get(name, ()))

@@ -40,8 +40,10 @@ from streamrec.infra.wire.kafka import KafkaPublisher, full_name, make_consumer,
 from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.loop.ingesting.ingest import Ingest
-from streamrec.loop.ingesting.raw import Edges, RawRecord
+from streamrec.loop.ingesting.raw import RawRecord
+from streamrec.ports.edges import Edges
 from streamrec.settings import Settings
+from streamrec.tasks.ranking.example_maker import example_source
 
 START_MS = 1_767_323_045_000
 DEADLINE_S = 300
@@ -177,7 +179,9 @@ def split(settings: Settings, total: int) -> dict[str, float]:
     apply = PartitionFold.apply
     PartitionFold.apply = timed("fold", apply)  # type: ignore[method-assign]
     ingest = Ingest(
-        Edges(store, publisher, codec, SystemClock(), owner), ingest_rules(settings, counts)
+        Edges(store, publisher, codec, SystemClock(), owner),
+        ingest_rules(settings, counts),
+        [example_source(settings.ingest.sampled_negatives)],
     )
     for source in records:
         ingest.take_over(source)

@@ -32,7 +32,6 @@ import torch
 from benchmarks.datasets import movietweetings
 from streamrec.apps import clients
 from streamrec.core import topics
-from streamrec.core.examples import Example
 from streamrec.core.measures.prequential import NextClicks
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import UserState
@@ -53,6 +52,7 @@ from streamrec.models.loading import load_encoder
 from streamrec.models.lora import Adapt
 from streamrec.ports import LearnReport
 from streamrec.settings import EncoderSettings, Settings, load
+from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import FeatureMaker
 from streamrec.tasks.ranking.model.config import learner_config
 from streamrec.tasks.ranking.model.head_trainer import HeadConfig
@@ -129,7 +129,7 @@ class SecondHalf:
     def __init__(self, learner: OnlineLearner, from_ms: int) -> None:
         self._learner, self._from_ms = learner, from_ms
 
-    def learn(self, examples: Sequence[Example]) -> LearnReport:
+    def learn(self, examples: Sequence[RankingExample]) -> LearnReport:
         return self._learner.learn(examples)
 
     def snapshot(self) -> ReplayScorer:
@@ -140,7 +140,7 @@ class _Late:
     def __init__(self, scorer: Any, from_ms: int) -> None:
         self._scorer, self._from_ms = scorer, from_ms
 
-    def score(self, examples: Sequence[Example]) -> list[np.ndarray]:
+    def score(self, examples: Sequence[RankingExample]) -> list[np.ndarray]:
         if not examples or examples[0].shown_at_ms < self._from_ms:
             return [np.full(len(e.candidates), 0.5, np.float32) for e in examples]
         return self._scorer.score(examples)

@@ -30,14 +30,12 @@ import torch
 from streamrec.core.events import Interaction, Item, Kind, Request, Source
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.state.catalogue import Catalogue, item_record
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import Located
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import UserState
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.explanations import packed
 from streamrec.infra.stores.registry_store import DirectoryRegistry
-from streamrec.infra.wire.codec import WireCodec
-from streamrec.loop.ingesting.raw import Edges
 from streamrec.loop.serving.generation_follower import GenerationFollower
 from streamrec.loop.serving.serve import Server
 from streamrec.models.dot_rows import DotRows
@@ -46,11 +44,15 @@ from streamrec.models.generation import Generation
 from streamrec.models.hotswap import WarmGenerations
 from streamrec.models.item_index import ItemIndex
 from streamrec.ports import Delivered, Writes
+from streamrec.ports.edges import Edges
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
 from streamrec.tasks.ranking.lists.explainer import Explained, Explainer
+from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
 from streamrec.tasks.ranking.model.served import ServedGeneration, head_expectations
 from tests.fakes.language_models import tiny_encoder
 from tests.fakes.store import FakePartitionStore
+from tests.harness.codec import wire_codec
 from tests.harness.generations import new_generation
 
 DIM = 384
@@ -130,7 +132,7 @@ def fill(store: FakePartitionStore, items: int) -> None:
     }
     catalogue.apply_rows(rows)
     store.commit(Source("items", 0), 0, 1, Writes(rows=rows))
-    fold = PartitionFold(0, FoldRules(sampled_negatives=1), catalogue, Statistics(catalogue))
+    fold = ranking_fold(0, RankingRules(sampled_negatives=1), catalogue, Statistics(catalogue))
     popular = rng.zipf(1.3, EVENTS) % items
     users = rng.integers(USERS, size=EVENTS)
     users_out: dict[str, dict] = {}
@@ -185,9 +187,12 @@ class Bench:
         self.swap.index = RandomIndex(self.encoder, items)
         self.vectors_ND = self.swap.index.vectors
         self.follower = GenerationFollower(self.registry, self.swap, self.mirror.catalogue, keep=2)
-        edges = Edges(self.store, NoPublisher(), WireCodec(), SystemClock(), lambda _: 0)
+        edges = Edges(self.store, NoPublisher(), wire_codec(), SystemClock(), lambda _: 0)
         self.servers = {
-            name: Server(edges, self.mirror, worker_id="bench", k=K, explainer=explainer)
+            name: Server(
+                edges,
+                ListAnswerer(edges, self.mirror, worker_id="bench", k=K, explainer=explainer),
+            )
             for name, explainer in (
                 ("serving", Silent()),
                 ("reasons", Explainer()),
@@ -238,7 +243,7 @@ class Bench:
 
     def serve(self, name: str, turn: int) -> int:
         batch = self.requests(turn)
-        return len(self.servers[name].serve(batch, self.swap.active).recommendations)
+        return len(self.servers[name].serve(batch, self.swap.active).answers)
 
     def serving(self, turn: int) -> int:
         return self.serve("serving", turn)

@@ -29,15 +29,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from streamrec.core.events import Item
-from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.examples import TrainingBatch
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.state.catalogue import Catalogue, item_record
 from streamrec.infra.wire.codec import WireCodec
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.head_trainer import HeadConfig, HeadTrainer, listwise
 from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
+from tests.harness.codec import wire_codec
 
 DIM = 384
 CANDIDATES = 101
@@ -55,13 +57,13 @@ class FixedVectors:
         return 0
 
 
-def make_examples(count: int, items: int) -> list[Example]:
+def make_examples(count: int, items: int) -> list[RankingExample]:
     rng = np.random.default_rng(0)
     names = [f"i{n}" for n in range(items)]
     labels_C = np.zeros(CANDIDATES, np.float32)
     labels_C[0] = 1
     return [
-        Example(
+        RankingExample(
             partition=0, offset=offset, index=0, kind=ExampleKind.NEXT_CLICK,
             user_id=f"u{offset % 500}", shown_at_ms=offset, produced_at_ms=offset,
             history=tuple(names[n] for n in rng.integers(items, size=HISTORY)),
@@ -121,7 +123,7 @@ def new_learner(catalogue: Catalogue) -> OnlineLearner:
     return OnlineLearner(catalogue, FixedVectors(len(catalogue)), seed=0)
 
 
-def learner_loop(learner: OnlineLearner, examples: Sequence[Example], size: int) -> None:
+def learner_loop(learner: OnlineLearner, examples: Sequence[RankingExample], size: int) -> None:
     for start in range(0, len(examples), size):
         learner.learn(examples[start : start + size])
 
@@ -135,7 +137,7 @@ def trainer_loop(learner: OnlineLearner, messages: Sequence[bytes], codec: WireC
         learner.learn(intake.fresh)
 
 
-def encoded(examples: Sequence[Example], size: int, codec: WireCodec) -> list[bytes]:
+def encoded(examples: Sequence[RankingExample], size: int, codec: WireCodec) -> list[bytes]:
     return [
         codec.encode(
             "training-batches",
@@ -165,7 +167,7 @@ def main() -> None:
     catalogue.apply_rows({f"i{n}": item_record(Item(f"i{n}", "t")) for n in range(wish.items)})
     examples = make_examples(wish.steps * size, wish.items)
     batches = prepared(recipe, wish.steps)
-    codec = WireCodec()
+    codec = wire_codec()
     messages = encoded(examples, size, codec)
     warm, cold = make_examples(recipe.replayed * 2, wish.items), batches[:1]
     learner, trained = new_learner(catalogue), new_learner(catalogue)

@@ -25,6 +25,7 @@ from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes import servers_file
 from streamrec.infra.stores.control_log import KafkaControlLog
+from streamrec.infra.stores.explanations import RedisExplanations
 from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.live_board import RedisLiveBoard
 from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
@@ -36,6 +37,11 @@ from streamrec.infra.wire.schema_registry import SchemaRegistry
 from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import RegistryStore
 from streamrec.settings import Settings
+from streamrec.tasks.ranking import examples as ranking_examples
+from streamrec.tasks.ranking.lists.explanation import Explanation, packed, unpacked
+
+FORMATS = {RANKING: ranking_examples.FORMAT}
+"""How the examples of every task of this installation travel."""
 
 
 def located(settings: Settings | None = None) -> Settings:
@@ -78,9 +84,11 @@ def _nowhere(settings: Settings) -> str:
 
 def codec(settings: Settings) -> WireCodec:
     """The codec of every topic."""
-    url = settings.kafka.schema_registry_url
-    foreign = SchemaRegistry(url).schema if url else None
-    return WireCodec(settings.kafka.max_message_bytes, foreign)
+    kafka = settings.kafka
+    foreign = (
+        SchemaRegistry(kafka.schema_registry_url).schema if kafka.schema_registry_url else None
+    )
+    return WireCodec(kafka.max_message_bytes, foreign, formats=FORMATS)
 
 
 def publisher(settings: Settings, client_id: str) -> KafkaPublisher:
@@ -124,6 +132,12 @@ def fleet(settings: Settings, client: Redis, task: str | None = None) -> RedisFl
 def live_board(settings: Settings, client: Redis, task: str = RANKING) -> RedisLiveBoard:
     """What a task's trainer says of live outcomes."""
     return RedisLiveBoard(client, settings.redis.key_prefix, task)
+
+
+def explanations(settings: Settings, client: Redis) -> RedisExplanations[Explanation]:
+    """What is kept of answers."""
+    redis_settings, ttl_s = settings.redis, settings.serving.explain_s
+    return RedisExplanations(client, redis_settings.key_prefix, ttl_s, packed, unpacked)
 
 
 def partition_store(settings: Settings, client: Redis) -> RedisPartitionStore:

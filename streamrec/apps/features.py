@@ -27,6 +27,7 @@ from streamrec.infra.wire.kafka_offsets import log_bounds
 from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
 from streamrec.settings import Settings
+from streamrec.tasks.ranking.example_maker import example_source
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ async def _consume(context: WorkerContext) -> None:
         loop.add_signal_handler(number, stop.set)
     if context.stop.is_set():  # one came before
         stop.set()
-    ingest = Ingest(context.edges(), ingest_rules(settings, context.partitions))
+    rules = ingest_rules(settings, context.partitions)
+    ingest = Ingest(context.edges(), rules, [example_source()])
     feed = Feed(settings.kafka, ingest, RUN_EVENTS, partial(log_bounds, settings.kafka))
     scratch = settings.state_dir / "faust" / context.worker_id
     app = make_app(settings.kafka, context.worker_id, feed, scratch)

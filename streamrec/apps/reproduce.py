@@ -23,7 +23,7 @@ from streamrec.loop.training.reproduce import Bench, Reproduction, inputs, repro
 from streamrec.models.generation import file_digest, made_with
 from streamrec.models.weight_changes import changes
 from streamrec.settings import EncoderSettings, Settings, known_now
-from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.examples import check
 
 GROUPS = ("encoder", "learning", "trainer")
 """Of the settings in a manifest, those that the weights depend on."""
@@ -72,7 +72,7 @@ def run(
             )
         start, end = manifest.training.get("batches", (0, 0))
         say(f"learning {end - start} mini-batches again, from {manifest.parent}")
-        bench = Bench(model.learner, feed, snapshots, FEATURE_SET, work, file_digest)
+        bench = Bench(model.learner, feed, snapshots, check, work, file_digest)
         made = reproduce(bench, manifest)
         distance = {} if made.identical else changes(directory, work)
         return Report(made, _elsewhere(manifest, made_with(encoder)), distance)

@@ -13,7 +13,6 @@ from streamrec.apps.worker_context import WorkerContext, worker_context
 from streamrec.core.tasks import RANKING
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.processes.telemetry import configure_logging
-from streamrec.infra.stores.explanations import RedisExplanations
 from streamrec.loop.releasing.attested import AttestedStore
 from streamrec.loop.releasing.fleet_watch import SERVING
 from streamrec.loop.serving.generation_follower import GenerationFollower
@@ -23,6 +22,7 @@ from streamrec.models.loading import load_encoder
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.lists.explainer import Explainer
 from streamrec.tasks.ranking.lists.exploration import Exploration
+from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
 from streamrec.tasks.ranking.model.served import hot_swap
 
@@ -57,8 +57,9 @@ def run_serving_worker(
 
 def _worker(context: WorkerContext) -> ServingWorker:
     settings = context.settings
-    mirror = Mirror(context.store, context.partitions)
-    swap = hot_swap(load_encoder(settings.encoder), mirror.catalogue, trust.signers(settings))
+    answerer = list_answerer(context)
+    catalogue = answerer.catalogue
+    swap = hot_swap(load_encoder(settings.encoder), catalogue, trust.signers(settings))
     feed = KafkaTriggerFeed(
         settings.kafka, clients.codec(settings), context.worker_id, context.task
     )
@@ -68,9 +69,9 @@ def _worker(context: WorkerContext) -> ServingWorker:
         control=context.control_log(attested.note),
         fleet=context.fleet,
         clock=context.clock,
-        mirror=mirror,
-        follower=GenerationFollower(attested, swap, mirror.catalogue, keep=KEPT_WARM),
-        server=_server(context, mirror),
+        answerer=answerer,
+        follower=GenerationFollower(attested, swap, catalogue, keep=KEPT_WARM),
+        server=Server(context.edges(), answerer),
     )
     return ServingWorker(
         parts,
@@ -81,11 +82,12 @@ def _worker(context: WorkerContext) -> ServingWorker:
     )
 
 
-def _server(context: WorkerContext, mirror: Mirror) -> Server:
+def list_answerer(context: WorkerContext) -> ListAnswerer:
+    """What makes ranking's lists, by the settings."""
     serving = context.settings.serving
-    return Server(
+    return ListAnswerer(
         context.edges(),
-        mirror,
+        Mirror(context.store, context.partitions),
         worker_id=context.worker_id,
         k=serving.k,
         exploration=Exploration(serving.explore),
@@ -98,4 +100,4 @@ def explainer(settings: Settings, redis: Redis) -> Explainer:
     keep_s = settings.serving.explain_s
     if not keep_s:
         return Explainer()
-    return Explainer(RedisExplanations(redis, settings.redis.key_prefix, keep_s))
+    return Explainer(clients.explanations(settings, redis))

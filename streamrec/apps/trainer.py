@@ -27,7 +27,6 @@ from streamrec.apps.worker_context import WorkerContext, worker_context
 from streamrec.core import tasks, topics
 from streamrec.core.events import Source
 from streamrec.core.examples import Example
-from streamrec.core.release.gate import GateRules
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
@@ -51,7 +50,8 @@ from streamrec.models.data_parallel import Ranks, joined_ranks
 from streamrec.models.loading import load_encoder
 from streamrec.ports import DeliveredBatch, RegistryStore, Scalars
 from streamrec.settings import Settings, TrainerSettings
-from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.examples import check
+from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
 from streamrec.tasks.ranking.model.adapter_trainer import follow
 from streamrec.tasks.ranking.model.config import learner_config
 from streamrec.tasks.ranking.model.generations import ModelGenerations
@@ -125,6 +125,8 @@ def _worker(context: WorkerContext, scalars: Scalars, ranks: Ranks) -> TrainingW
         clock=context.clock,
         scalars=scalars,
         work=context.state_dir / "candidates",
+        judge=RankingJudge(RankingGateRules()),
+        check=check,
         refuse=partial(_refuse, Refusals(context.edges())),
         mirror=mirror.refresh,
         observe=way_out.observe,
@@ -181,14 +183,12 @@ def _way_out(context: WorkerContext, model: Model) -> _WayOut:
 def schedule(settings: TrainerSettings) -> TrainerSchedule:
     """Settings as the stage wants them."""
     return TrainerSchedule(
-        feature_set=FEATURE_SET,
         release_examples=settings.release_examples,
         release_s=settings.release_s,
         gate_examples=settings.gate_examples,
         gate_s=settings.gate_s,
         checkpoint_s=settings.checkpoint_s,
         snapshots=settings.snapshots,
-        rules=GateRules(),
     )
 
 

@@ -20,7 +20,6 @@ from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import Refused, UserError
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.stores.explanations import RedisExplanations
 from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.infra.wire.follower import FollowedRecord, Follower
 from streamrec.infra.wire.kafka import partition_for
@@ -102,7 +101,7 @@ def forget(settings: Settings, person: Held, wait_s: float) -> bool:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.1)
-        RedisExplanations(redis, settings.redis.key_prefix, 0).forget(person.known_as)
+        clients.explanations(settings, redis).forget(person.known_as)
     return True
 
 
@@ -119,7 +118,7 @@ def traces(settings: Settings, person: Held) -> Traces:
         found += [
             TrainingPair(seen.offset, example.partition, example.offset)
             for example in seen.value.examples
-            if example.user_id == person.known_as and example.kind != Kind.FORGET
+            if example.user_id == person.known_as and not example.forgets
         ]
     return Traces(
         [

@@ -11,7 +11,6 @@ from streamrec.core import topics
 from streamrec.core.events import Recommendation
 from streamrec.core.release.manifest import Manifest
 from streamrec.errors import GenerationRefused, Malformed
-from streamrec.infra.stores.explanations import RedisExplanations
 from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka_offsets import end_offsets
@@ -41,7 +40,7 @@ class Why:
 def why(settings: Settings, recommendation_id: str) -> Why:
     """Raises Unavailable."""
     with connect_redis(settings.redis) as redis:
-        store = RedisExplanations(redis, settings.redis.key_prefix, settings.serving.explain_s)
+        store = clients.explanations(settings, redis)
         try:
             kept, problem = store.of(recommendation_id), ""
         except Malformed as error:

@@ -27,8 +27,8 @@ from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
-from streamrec.loop.ingesting.raw import Edges
 from streamrec.ports import RegistryStore, WorkerStatus
+from streamrec.ports.edges import Edges
 from streamrec.settings import Settings
 
 

@@ -114,6 +114,10 @@ class Request:
     reply: bool = False
 
 
+EXPLORED = "explore"
+"""Reason of an item that was drawn, not ranked, into its slot."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecommendedItem:
     item_id: str

@@ -1,17 +1,15 @@
-"""Labelled training examples: the user *as it was before* and what came of it.
+"""What is learned from: the user *as it was before* and what came of it, one decision at a time.
 
-Knows the shape of an example and of a mini-batch. Does not know how features are
-computed (``tasks.ranking.features``) or learned from (``model``).
-
-Shapes: C candidates, F live-statistics features (``tasks.ranking.features.FEATURES``).
+Knows whose an example is and where it stands in the log. What else it says is the task's that
+made it (``ports.task``): a task's examples are a subclass of ``Example``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import blake2b
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,40 +17,33 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 
 
-class ExampleKind(StrEnum):
-    """Where the candidates came from."""
-
-    IMPRESSION = "impression"  # all were shown to the user; the labels are real
-    NEXT_CLICK = "next_click"  # the first was accepted; the others were sampled
-    VIEW = "view"  # one item shown alone
-    FORGET = "forget"  # not to be learned: a mark that the user's earlier ones are to go
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """One decision of one user, with the features logged when the items were shown.
+    """One decision of one user.
 
-    ``(partition, offset, index)`` identifies it: the event that closed it, and the count
-    of examples that event closed before. Examples of a partition come in that order.
+    ``(partition, offset, index)`` identifies it among its task's: the event that closed it, and
+    the count of examples that event closed before. Examples of a partition come in that order.
     """
 
     partition: int
     offset: int
     index: int
-    kind: ExampleKind
     user_id: str
-    shown_at_ms: int
     produced_at_ms: int  # Kafka timestamp of the event that closed it (freshness starts here)
-    history: tuple[str, ...]  # accepted item ids before the event, newest last
-    candidates: tuple[str, ...]  # (C,)
-    labels_C: FloatArray  # 1 accepted, 0 not
-    stats_CF: FloatArray  # live statistics before the event
-    log_q_C: FloatArray  # log P(it is in this list); 0 where that is certain
+    forgets: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForgetMark(Example):
+    """Nothing to learn: tells whoever learns, in its place, to forget the user's before it."""
+
+    asked_at_ms: int
+    forgets: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingBatch:
-    """Consecutive examples of one source partition. Topic ``training-batches``.
+    """Consecutive examples of one task and one source partition. Topic ``training-batches``.
 
     ``[from_offset, to_offset)`` are source offsets: every event in the range has had its
     say in these examples or in an earlier batch.
@@ -61,33 +52,8 @@ class TrainingBatch:
     partition: int
     from_offset: int
     to_offset: int
-    feature_set: str  # digest of the feature names; a trainer refuses another one
+    feature_set: str  # digest of what its examples say; a trainer refuses another one
     examples: Sequence[Example]
-
-
-def forget_mark(
-    partition: int, offset: int, user_id: str, times_ms: tuple[int, int], features: int
-) -> Example:
-    """Tells whoever learns, in its place among the examples, to forget the user's before it.
-
-    ``times_ms``: when it was asked for, and Kafka's timestamp of that. It has one candidate
-    without an id and ``features`` zeros, so that it travels as examples do.
-    """
-    nothing_C = np.zeros(1, np.float32)
-    return Example(
-        partition=partition,
-        offset=offset,
-        index=0,
-        kind=ExampleKind.FORGET,
-        user_id=user_id,
-        shown_at_ms=times_ms[0],
-        produced_at_ms=times_ms[1],
-        history=(),
-        candidates=("",),
-        labels_C=nothing_C,
-        stats_CF=np.zeros((1, features), np.float32),
-        log_q_C=nothing_C,
-    )
 
 
 def user_hash(user_id: str) -> int:
@@ -101,10 +67,6 @@ def forgetting(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
 
     A user's examples before the mark are not learned at all; those after it are.
     """
-    last = {e.user_id: at for at, e in enumerate(examples) if e.kind is ExampleKind.FORGET}
-    kept = [
-        e
-        for at, e in enumerate(examples)
-        if e.kind is not ExampleKind.FORGET and at > last.get(e.user_id, -1)
-    ]
+    last = {e.user_id: at for at, e in enumerate(examples) if e.forgets}
+    kept = [e for at, e in enumerate(examples) if not e.forgets and at > last.get(e.user_id, -1)]
     return kept, list(last)

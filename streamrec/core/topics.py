@@ -43,3 +43,8 @@ TOPICS = (
 def of_task(topic: str, task: str) -> str:
     """How a codec names the shape of a task's messages in a topic that all tasks write to."""
     return topic if task == RANKING else f"{topic}@{task}"
+
+
+def batch_key(task: str, partition: int) -> bytes:
+    """The key of a task's mini-batches from one partition of the events."""
+    return f"{partition}".encode() if task == RANKING else f"{task}/{partition}".encode()

@@ -7,6 +7,8 @@ serving.py        generations that rank, and their swap
 training.py       the learner, checkpoints, generations being made, curves
 clock.py          what time it is
 dead_letters.py   dead letters: read, sent again, and remembered as sent
+task.py           what a task must answer, so that the loop can carry it
+edges.py          the edges that most of the loop works with, together
 
 The real things live in ``infra`` and ``models``, the fakes in ``tests/fakes``; one contract
 suite runs over both.
@@ -15,6 +17,7 @@ suite runs over both.
 from __future__ import annotations
 
 from streamrec.ports.clock import Clock
+from streamrec.ports.edges import Edges
 from streamrec.ports.messages import (
     EXAMPLE,
     BatchFeed,
@@ -26,8 +29,19 @@ from streamrec.ports.messages import (
     TriggerFeed,
 )
 from streamrec.ports.releases import ControlLog, Fleet, RegistryStore, WorkerStatus
-from streamrec.ports.serving import Account, HotSwap, Ranking, ServingModel
+from streamrec.ports.serving import HotSwap, ServingModel
 from streamrec.ports.state import Changes, OutboxEntry, PartitionStore, Record, Writes
+from streamrec.ports.task import (
+    MODEL_FAULTS,
+    Answer,
+    Answered,
+    Answerer,
+    Asked,
+    ExampleFormat,
+    ExampleSource,
+    Judge,
+    TrafficWatch,
+)
 from streamrec.ports.training import (
     Checkpoint,
     Checkpoints,
@@ -44,7 +58,11 @@ from streamrec.ports.training import (
 
 __all__ = [
     "EXAMPLE",
-    "Account",
+    "MODEL_FAULTS",
+    "Answer",
+    "Answered",
+    "Answerer",
+    "Asked",
     "BatchFeed",
     "Changes",
     "Checkpoint",
@@ -54,17 +72,20 @@ __all__ = [
     "ControlLog",
     "Delivered",
     "DeliveredBatch",
+    "Edges",
     "Encoder",
+    "ExampleFormat",
+    "ExampleSource",
     "Fleet",
     "Generations",
     "HotSwap",
+    "Judge",
     "LearnReport",
     "Learner",
     "OutboxEntry",
     "PartitionStore",
     "Provenance",
     "Publisher",
-    "Ranking",
     "Record",
     "RegistryStore",
     "Scalars",
@@ -73,6 +94,7 @@ __all__ = [
     "ServingModel",
     "ShadowResult",
     "Snapshots",
+    "TrafficWatch",
     "TriggerFeed",
     "WorkerStatus",
     "Writes",

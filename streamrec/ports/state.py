@@ -29,14 +29,13 @@ class Writes:
     """Everything one commit changes, all or nothing.
 
     ``users`` are read one by one; ``rows`` are shared statistics (or catalogue items) that
-    readers mirror (``PartitionStore.read_rows``); ``updates`` and ``examples`` go to the
-    outboxes of the same names.
+    readers mirror (``PartitionStore.read_rows``); ``outboxes``: messages caused, by name of the
+    outbox.
     """
 
     users: Mapping[str, Record | None] = field(default_factory=dict)  # None: remove
     rows: Mapping[str, Record] = field(default_factory=dict)
-    updates: Sequence[OutboxEntry] = ()
-    examples: Sequence[OutboxEntry] = ()
+    outboxes: Mapping[str, Sequence[OutboxEntry]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class PartitionStore(Protocol):
         ...
 
     def outbox(self, source: Source, name: str, limit: int) -> list[OutboxEntry]:
-        """The oldest unpublished entries of the outbox ``updates`` or ``examples``."""
+        """The oldest unpublished entries of an outbox."""
         ...
 
     def trim_outbox(self, source: Source, name: str, through: OutboxEntry) -> None:

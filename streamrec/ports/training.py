@@ -1,6 +1,6 @@
 """Weights in training, what is kept of them, and what is made of them.
 
-Does not know tensors. Shapes: C candidates.
+Examples and scores are the task's own: whoever makes them learns and judges them.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from streamrec.core.events import Item
-from streamrec.core.examples import Example, FloatArray
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.ports.state import Record
 
@@ -41,15 +40,15 @@ class LearnReport:
 class Scorer(Protocol):
     """Frozen weights of one generation that can score logged examples."""
 
-    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
-        """P(accept | shown) of each example's candidates: one (C,) array each."""
+    def score(self, examples: Sequence[Any]) -> list[Any]:
+        """What the weights say of each example, in the task's own terms."""
         ...
 
 
 class Learner(Protocol):
     """The weights being trained, and everything needed to resume."""
 
-    def learn(self, examples: Sequence[Example]) -> LearnReport:
+    def learn(self, examples: Sequence[Any]) -> LearnReport:
         """Take the steps that these examples are due, replaying older ones beside them."""
         ...
 

@@ -18,9 +18,9 @@ from streamrec.core.release.registry import Action, ControlRecord, Pin, Registry
 from streamrec.core.tasks import RANKING
 from streamrec.errors import RegistryConflict, Unavailable
 from streamrec.infra.stores.control_log import KafkaControlLog
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.ports import ControlLog
 from tests.fakes.control import SharedLog
+from tests.harness.codec import wire_codec
 from tests.harness.kinds import KAFKAS
 from tests.harness.waiting import eventually
 
@@ -45,12 +45,12 @@ class Topic:
         observe: Callable[[ControlRecord], object] = lambda _: None,
         task: str = RANKING,
     ) -> KafkaControlLog:
-        log = KafkaControlLog(self.config, WireCodec(), self.prefix, observe=observe, task=task)
+        log = KafkaControlLog(self.config, wire_codec(), self.prefix, observe=observe, task=task)
         return self._stack.enter_context(log)
 
     def last_record(self) -> ControlRecord:
         """What compaction would leave."""
-        return WireCodec().decode("adapters", self.messages()[-1][1])
+        return wire_codec().decode("adapters", self.messages()[-1][1])
 
     def messages(self) -> list[tuple[bytes, bytes]]:
         """Key and value of every message."""
@@ -319,7 +319,7 @@ def test_bytes_that_are_no_record_are_stepped_over(topic, caplog) -> None:
 def test_a_missing_topic_says_what_to_do(apache_kafka, fresh_prefix) -> None:
     config = {"bootstrap_servers": apache_kafka, "allow_auto_create_topics": False}
     with (
-        KafkaControlLog(config, WireCodec(), fresh_prefix.topic, timeout_s=1.0) as log,
+        KafkaControlLog(config, wire_codec(), fresh_prefix.topic, timeout_s=1.0) as log,
         pytest.raises(Unavailable, match="topics create"),
     ):
         log.latest()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from streamrec.errors import Malformed
-from streamrec.infra.stores.explanations import RedisExplanations, packed, unpacked
+from streamrec.infra.stores.explanations import RedisExplanations
 from streamrec.infra.stores.redis_store import connect_redis
 from streamrec.settings import RedisSettings
-from streamrec.tasks.ranking.lists.explanation import Explanation, same
+from streamrec.tasks.ranking.lists.explanation import Explanation, packed, same, unpacked
 from tests.fakes.explanations import FakeExplanations
 from tests.harness.waiting import eventually
 
@@ -44,7 +44,7 @@ def explanations(request, fresh_prefix):
         return
     url = request.getfixturevalue("embedded_redis")
     with connect_redis(RedisSettings(url=url)) as client:
-        yield RedisExplanations(client, fresh_prefix.redis, ttl_s=60)
+        yield RedisExplanations(client, fresh_prefix.redis, 60, packed, unpacked)
 
 
 def test_what_was_kept_comes_back_whole(explanations):
@@ -63,7 +63,7 @@ def test_what_was_not_kept_is_not_there(explanations):
 @pytest.mark.embedded
 def test_it_is_gone_after_a_while(embedded_redis, fresh_prefix):
     with connect_redis(RedisSettings(url=embedded_redis)) as client:
-        explanations = RedisExplanations(client, fresh_prefix.redis, ttl_s=0.2)
+        explanations = RedisExplanations(client, fresh_prefix.redis, 0.2, packed, unpacked)
         explanations.keep([ONE])
         time.sleep(0.2)
         eventually(lambda: explanations.of(ONE.recommendation_id) is None)

@@ -42,8 +42,11 @@ def test_a_commit_changes_everything_together(store):
     writes = Writes(
         users={"u1": {"n": 1, "é": [1.5, None]}, "u 2:{x}": {"n": 2}},
         rows={"i/a": {"views": 0.1}, "c": {"t": 2**53}},
-        updates=[entry(0), entry(4)],
-        examples=[entry(4, 0), entry(4, 1)],
+        outboxes={
+            "updates": [entry(0), entry(4)],
+            "examples": [entry(4, 0), entry(4, 1)],
+            "examples-copy": [entry(4)],
+        },
     )
     store.commit(EVENTS, 0, 5, writes)
     assert store.position(EVENTS) == 5
@@ -52,12 +55,13 @@ def test_a_commit_changes_everything_together(store):
     assert store.read_rows(EVENTS, 0) == Changes(5, writes.rows)
     assert store.outbox(EVENTS, "updates", 10) == [entry(0), entry(4)]
     assert store.outbox(EVENTS, "examples", 1) == [entry(4, 0)]
+    assert store.outbox(EVENTS, "examples-copy", 9) == [entry(4)]
 
 
 def test_a_commit_from_another_position_changes_nothing(store):
     store.commit(EVENTS, 0, 5, Writes(users={"u": {"n": 1}}))
     with pytest.raises(PositionConflict) as conflict:
-        store.commit(EVENTS, 4, 9, Writes(users={"u": {"n": 9}}, updates=[entry(8)]))
+        store.commit(EVENTS, 4, 9, Writes(users={"u": {"n": 9}}, outboxes={"updates": [entry(8)]}))
     assert (conflict.value.expected, conflict.value.actual) == (4, 5)
     assert store.read_users(EVENTS, ["u"]) == (5, [{"n": 1}])
     assert store.outbox(EVENTS, "updates", 10) == []
@@ -70,7 +74,7 @@ def test_a_user_of_whom_nothing_is_known_any_more_is_removed(store):
 
 
 def test_a_repeated_commit_is_recognised(store):
-    writes = Writes(updates=[entry(0)])
+    writes = Writes(outboxes={"updates": [entry(0)]})
     store.commit(EVENTS, 0, 5, writes)
     with pytest.raises(PositionConflict) as conflict:
         store.commit(EVENTS, 0, 5, writes)
@@ -102,13 +106,13 @@ def test_a_reader_ahead_of_a_store_that_fell_back_reads_everything(store):
 
 def test_an_outbox_is_trimmed_through_an_entry(store):
     entries = [entry(0), entry(3, 0), entry(3, 1), entry(7)]
-    store.commit(EVENTS, 0, 8, Writes(examples=entries, updates=entries))
+    store.commit(EVENTS, 0, 8, Writes(outboxes={"examples": entries, "updates": entries}))
     store.trim_outbox(EVENTS, "examples", entry(3, 0))
     assert store.outbox(EVENTS, "examples", 10) == entries[2:]
     store.trim_outbox(EVENTS, "examples", entry(7))
     assert store.outbox(EVENTS, "examples", 10) == []
     assert store.outbox(EVENTS, "updates", 10) == entries
-    store.commit(EVENTS, 8, 9, Writes(examples=[entry(8)]))
+    store.commit(EVENTS, 8, 9, Writes(outboxes={"examples": [entry(8)]}))
     assert store.outbox(EVENTS, "examples", 10) == [entry(8)]
 
 
@@ -135,7 +139,7 @@ def test_a_big_run_is_one_commit(store):
     users = {f"u{n}": {"history": list(range(50))} for n in range(500)}
     rows = {f"i/{n}": {"v": n} for n in range(4000)}
     entries = [entry(n) for n in range(500)]
-    store.commit(EVENTS, 0, 500, Writes(users, rows, entries, entries))
+    store.commit(EVENTS, 0, 500, Writes(users, rows, {"updates": entries, "examples": entries}))
     assert store.read_rows(EVENTS, 0).rows == rows
     assert store.read_users(EVENTS, list(users))[1] == list(users.values())
     assert store.outbox(EVENTS, "examples", 1000) == entries
@@ -173,7 +177,9 @@ def test_an_acl_user_needs_only_its_keys_and_a_few_commands(any_redis, fresh_pre
     settings = RedisSettings(url=any_redis, username=name, password="secret")
     with connect_redis(settings) as client:
         store = RedisPartitionStore(client, fresh_prefix.redis)
-        store.commit(EVENTS, 0, 1, Writes(users={"u": {}}, rows={"r": {}}, updates=[entry(0)]))
+        store.commit(
+            EVENTS, 0, 1, Writes(users={"u": {}}, rows={"r": {}}, outboxes={"updates": [entry(0)]})
+        )
         assert store.read_users(EVENTS, ["u"]) == (1, [{}])
         assert store.read_rows(EVENTS, 0) == Changes(1, {"r": {}})
         store.trim_outbox(EVENTS, "updates", entry(0))

@@ -12,16 +12,16 @@ from streamrec.core.events import Kind, Request, UserUpdate
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import Delivered, TriggerFeed
 from streamrec.settings import KafkaSettings
 from tests.fakes.serving import FakeTriggerFeed
+from tests.harness.codec import wire_codec
 from tests.harness.kinds import KAFKAS
 from tests.harness.waiting import eventually
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 REQUEST = Request("r1", "ana", 1_767_323_044_000, k=4)
 UPDATE = UserUpdate("ana", "i1", Kind.CLICK, 1, 7, 10, 20, 30)
 

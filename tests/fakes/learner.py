@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from streamrec.core.events import Item
-from streamrec.core.examples import Example, FloatArray
+from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import item_from_record, item_record
 from streamrec.errors import GenerationRefused
 from streamrec.ports import LearnReport, Provenance, Scorer, Sealed, ShadowResult
+from streamrec.tasks.ranking.examples import RankingExample
 
 Identity = tuple[int, int, int]
 
 
-def identity(example: Example) -> Identity:
+def identity(example: RankingExample) -> Identity:
     return (example.partition, example.offset, example.index)
 
 
@@ -30,7 +31,7 @@ class FakeScorer:
         self.skill = skill
         self.scored: list[Identity] = []
 
-    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+    def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]:
         self.scored += map(identity, examples)
         return [
             np.where(e.labels_C > 0, self.skill, 1 - self.skill).astype(np.float32)
@@ -55,7 +56,7 @@ class FakeLearner:
         self.shadow_results: tuple[ShadowResult, ...] = ()  # reported by the next call of ``learn``
         self._skill_of = skill_of
 
-    def learn(self, examples: Sequence[Example]) -> LearnReport:
+    def learn(self, examples: Sequence[RankingExample]) -> LearnReport:
         ids = [identity(e) for e in examples]
         self.calls.append(ids)
         self.learned += ids

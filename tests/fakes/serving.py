@@ -13,8 +13,9 @@ from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import Catalogue, IntArray
 from streamrec.core.state.user_state import HISTORY, UserState
 from streamrec.errors import GenerationRefused, Unavailable
-from streamrec.ports import Account, Delivered
+from streamrec.ports import Delivered
 from streamrec.tasks.ranking.features import FeatureMaker
+from streamrec.tasks.ranking.lists.model_ports import Account
 from streamrec.tasks.ranking.lists.reasons import GROUPS
 
 

@@ -18,9 +18,7 @@ class _Partition:
     position: int = 0
     users: dict[str, bytes] = field(default_factory=dict)
     rows: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    outboxes: dict[str, list[OutboxEntry]] = field(
-        default_factory=lambda: {"updates": [], "examples": []}
-    )
+    outboxes: dict[str, list[OutboxEntry]] = field(default_factory=lambda: defaultdict(list))
 
 
 class FakePartitionStore:
@@ -44,8 +42,8 @@ class FakePartitionStore:
                 partition.users[user] = orjson.dumps(record)
         for row, record in writes.rows.items():
             partition.rows[row] = (position, orjson.dumps(record))
-        partition.outboxes["updates"] += writes.updates
-        partition.outboxes["examples"] += writes.examples
+        for name, entries in writes.outboxes.items():
+            partition.outboxes[name] += entries
         partition.position = position
         self.commits += 1
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 from streamrec.core.events import Interaction, Item, Kind
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.raw import RawRecord
+from tests.harness.codec import wire_codec
 
 START_MS = 1_767_323_045_000
 ITEMS = tuple(f"i{number}" for number in range(12))
-CODEC = WireCodec()
+CODEC = wire_codec()
 
 
 def catalogue_records() -> list[RawRecord]:

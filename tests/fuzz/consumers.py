@@ -27,7 +27,6 @@ from streamrec.core.events import (
     Trigger,
     UserUpdate,
 )
-from streamrec.core.examples import Example
 from streamrec.core.release import registry, transitions
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
@@ -38,24 +37,25 @@ from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.stores import control_log
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, record_digest
-from streamrec.infra.stores.explanations import packed, unpacked
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.follower import Follower
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.loop.serving.poison_pill import PoisonMessageIsolation
 from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.ports import LearnReport
 from streamrec.settings import KafkaSettings
+from streamrec.tasks.ranking.examples import RankingExample
+from streamrec.tasks.ranking.lists.explanation import packed, unpacked
 from streamrec.tasks.ranking.model.tensors import example_tensors
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import ITEMS, START_MS
+from tests.harness.codec import wire_codec
 from tests.harness.training import World, batches
 from tests.unit.loop.ingesting import EVENTS, load_catalogue, make_ingest
 from tests.unit.loop.ingesting import ITEMS as ITEMS_SOURCE
 from tests.unit.loop.serving import Counter, items
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 SETTINGS = KafkaSettings(bootstrap="nowhere:1")
 
 
@@ -246,7 +246,7 @@ class TrainingBatches:
         self.trainer, self.learner = self.world.trainer()
         learn = self.learner.learn
 
-        def as_tensors_first(examples: Sequence[Example]) -> LearnReport:
+        def as_tensors_first(examples: Sequence[RankingExample]) -> LearnReport:
             tensors = example_tensors(examples, Catalogue())
             assert bool(tensors.stats_BCF.isfinite().all())
             return learn(examples)
@@ -501,7 +501,7 @@ class RegistryFramed(_Decoder):
         import schemas
 
         del scratch
-        self.codec = WireCodec(foreign=FakeRegistry(schemas.load("event")).schema)
+        self.codec = wire_codec(foreign=FakeRegistry(schemas.load("event")).schema)
 
     def _framed(self, event: Interaction, schema_id: int = 1) -> bytes:
         return b"\0" + schema_id.to_bytes(4, "big") + CODEC.encode("events", event)[10:]

@@ -6,12 +6,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from streamrec.core.examples import Example, TrainingBatch
+from streamrec.core.examples import TrainingBatch
 from streamrec.errors import Refused, Unavailable
-from streamrec.infra.wire.codec import WireCodec
+from streamrec.tasks.ranking.examples import RankingExample
 from tests.fuzz.consumers import CONSUMERS, RegistryFramed
+from tests.harness.codec import wire_codec
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 FRAMED = RegistryFramed(Path()).codec
 TOPICS = (
     "events", "items", "requests", "user-updates", "training-batches", "adapters",
@@ -47,7 +48,7 @@ def one_input(data: bytes) -> None:
 
 def _same(one: Any, other: Any) -> bool:
     """Equal, arrays and numbers that are none included."""
-    if isinstance(one, TrainingBatch | Example):
+    if isinstance(one, TrainingBatch | RankingExample):
         names = one.__dataclass_fields__
         return all(_same(getattr(one, name), getattr(other, name)) for name in names)
     if hasattr(one, "tobytes"):

@@ -11,6 +11,8 @@ from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
 from streamrec.loop.training.dependencies import TrainerDependencies
 from streamrec.loop.training.train import Trainer
+from streamrec.tasks.ranking.examples import check
+from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
 from tests.fakes.learner import FakeLearner
 from tests.harness.training import StepExecutor, World
 
@@ -76,6 +78,8 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
         clock=world.clock,
         scalars=world.scalars,
         work=world.root / "work",
+        judge=RankingJudge(RankingGateRules()),
+        check=check,
         refuse=fate.context("refuse", world.refuse),
     )
     return Trainer(parts, world.schedule), learner

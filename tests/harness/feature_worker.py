@@ -10,21 +10,23 @@ from pathlib import Path
 from streamrec.apps.features import ingest_rules
 from streamrec.core.events import Interaction, Item, Source
 from streamrec.core.ledger.ledger import Ledger
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, make_consumer, partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.loop.ingesting.ingest import Ingest
-from streamrec.loop.ingesting.raw import Edges, RawRecord
+from streamrec.loop.ingesting.raw import RawRecord
+from streamrec.ports.edges import Edges
 from streamrec.settings import KafkaSettings, RedisSettings, Settings
+from streamrec.tasks.ranking.example_maker import example_source
 from tests.conftest import Prefix
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import ITEMS
+from tests.harness.codec import wire_codec
 from tests.harness.waiting import eventually
 from tests.harness.worker_process import WorkerProcess
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 PARTITIONS = 3
 
 
@@ -118,7 +120,8 @@ def single_pass(settings) -> FakePartitionStore:
     store, publisher = FakePartitionStore(), FakePublisher()
     rules = ingest_rules(settings, {"items": PARTITIONS, "events": PARTITIONS})
     owner = partial(partition_for, partitions=PARTITIONS)
-    ingest = Ingest(Edges(store, publisher, CODEC, FakeClock(), owner), rules)
+    edges = Edges(store, publisher, CODEC, FakeClock(), owner)
+    ingest = Ingest(edges, rules, [example_source(negatives=100)])
     for topic in ("items", "events"):
         for record in read_topic(settings, topic):
             source = Source(topic, record.partition)

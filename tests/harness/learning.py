@@ -16,7 +16,6 @@ import torch
 
 from streamrec.core.events import Item
 from streamrec.core.examples import TrainingBatch
-from streamrec.core.release.gate import GateRules
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import Malformed, Refused
@@ -27,7 +26,8 @@ from streamrec.loop.training.reproduce import Bench, Reproduction, reproduce
 from streamrec.loop.training.train import Trainer
 from streamrec.models.generation import file_digest
 from streamrec.models.item_index import ItemIndex
-from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.tasks.ranking.examples import check
+from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
 from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
 from streamrec.tasks.ranking.model.encoder_rollout import RolloutSchedule
 from streamrec.tasks.ranking.model.generations import ModelGenerations
@@ -45,7 +45,7 @@ RECIPE = LearnerConfig(
     adapter=AdapterConfig(examples=8, publish_steps=4, learning_rate=1e-3),
     schedule=RolloutSchedule(flip_steps=2, shadow_steps=0),
 )
-ANYTHING_PASSES = GateRules(
+ANYTHING_PASSES = RankingGateRules(
     ranking_limit=9, loss_limit_ratio=99, max_update_norm=1e9, max_kl=1e9, max_calibration=9,
     min_coverage_ratio=0, floor_tolerance=9,
 )  # fmt: skip
@@ -65,8 +65,8 @@ class Shop(World):
 
     schedule: TrainerSchedule = field(
         default_factory=lambda: TrainerSchedule(
-            FEATURE_SET, release_examples=30, release_s=1e9, gate_examples=8, gate_s=1e9,
-            checkpoint_s=1e9, snapshots=50, rules=ANYTHING_PASSES,
+            release_examples=30, release_s=1e9, gate_examples=8, gate_s=1e9,
+            checkpoint_s=1e9, snapshots=50,
         )
     )  # fmt: skip
     items: list[Item] = field(default_factory=lambda: list(ITEMS))
@@ -80,7 +80,9 @@ class Shop(World):
         watch = ChampionWatch(self.control.reader(), self.store, generations, learner.snapshot)
         parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, generations, self.store,
-            watch, line, self.clock, self.scalars, self.root / "work", self.refuse,
+            watch, line, self.clock, self.scalars, self.root / "work",
+            RankingJudge(ANYTHING_PASSES),
+            check, self.refuse,
             mirror=self.mirror,
         )  # fmt: skip
         return Trainer(parts, self.schedule), learner
@@ -96,7 +98,7 @@ def again(
     work.mkdir(exist_ok=True)
     learner = OnlineLearner(Catalogue(), ItemIndex(encoder), 99, RECIPE, encoder)
     text = (shop.store.get(generation) / "manifest.json").read_text()
-    bench = Bench(learner, shop.feed, shop.snapshots, FEATURE_SET, work, file_digest)
+    bench = Bench(learner, shop.feed, shop.snapshots, check, work, file_digest)
     return reproduce(bench, Manifest.from_json(text))
 
 

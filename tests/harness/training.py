@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from streamrec.core.events import Item
-from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.examples import TrainingBatch
 from streamrec.errors import Refused
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.loop.releasing.release import ReleaseService
@@ -21,7 +21,9 @@ from streamrec.loop.training.champion import ChampionWatch
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.train import Trainer
 from streamrec.ports import DeliveredBatch
-from streamrec.tasks.ranking.features import FEATURES
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample, check
+from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
+from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
 from tests.fakes.clock import FakeClock
 from tests.fakes.control import SharedLog
 from tests.fakes.feed import FakeBatchFeed
@@ -29,7 +31,7 @@ from tests.fakes.fleet import FakeFleet
 from tests.fakes.learner import FakeGenerations, FakeLearner
 from tests.fakes.registry import FakeRegistryStore
 
-SET = "features-1"
+SET = FEATURE_SET
 
 
 class StepExecutor(Executor):
@@ -69,9 +71,9 @@ class NotedScalars:
     def close(self) -> None: ...
 
 
-def example(partition: int, offset: int, index: int = 0) -> Example:
-    return Example(
-        partition, offset, index, ExampleKind.IMPRESSION, f"u{offset}", 0, 0,
+def example(partition: int, offset: int, index: int = 0) -> RankingExample:
+    return RankingExample(
+        partition, offset, index, f"u{offset}", 0, ExampleKind.IMPRESSION, 0,
         ("x", "y", "z", "w"), ("a", "b", "c", "d"), np.array([0, 1, 0, 0], np.float32),
         np.full((4, len(FEATURES)), 9.0, np.float32), np.zeros(4, np.float32),
     )  # fmt: skip
@@ -103,7 +105,7 @@ class World:
     skill_of: Callable[[int], float] = lambda n: 0.7
     schedule: TrainerSchedule = field(
         default_factory=lambda: TrainerSchedule(
-            SET, release_examples=50, release_s=1e9, gate_examples=20, gate_s=1e9, checkpoint_s=1e9
+            release_examples=50, release_s=1e9, gate_examples=20, gate_s=1e9, checkpoint_s=1e9
         )
     )
 
@@ -136,7 +138,9 @@ class World:
         champions = ChampionWatch(self.control.reader(), store, self.generations, learner.snapshot)
         parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, self.generations, store,
-            champions, line, self.clock, self.scalars, self.root / "work", self.refuse,
+            champions, line, self.clock, self.scalars, self.root / "work",
+            RankingJudge(RankingGateRules()),
+            check, self.refuse,
             mirror=self.mirror,
         )  # fmt: skip
         return Trainer(parts, self.schedule), learner

@@ -11,7 +11,7 @@ import numpy as np
 
 from streamrec.apps import clients
 from streamrec.core.events import Item, Source
-from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.examples import TrainingBatch
 from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release.registry import RegistryState
@@ -21,6 +21,7 @@ from streamrec.infra.stores.lease import break_lease
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import Settings
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from tests.harness.worker_process import WorkerProcess
 
@@ -28,7 +29,7 @@ ITEMS = [Item(f"item{n}", f"word{n} word{n % 7}", categories=(f"c{n % 3}",)) for
 CANDIDATES = 8
 
 
-def example(partition: int, offset: int, index: int = 0) -> Example:
+def example(partition: int, offset: int, index: int = 0) -> RankingExample:
     """An impression whose accepted item shares a word with the history and is popular."""
     rng = np.random.default_rng([partition, offset, index])
     shown = rng.choice(len(ITEMS), CANDIDATES, replace=False)
@@ -37,7 +38,7 @@ def example(partition: int, offset: int, index: int = 0) -> Example:
     stats_CF[accepted] += 0.5
     labels_C = np.zeros(CANDIDATES, np.float32)
     labels_C[accepted] = 1
-    return Example(
+    return RankingExample(
         partition=partition,
         offset=offset,
         index=index,

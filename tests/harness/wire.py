@@ -12,14 +12,18 @@ from typing import Any
 
 import fastavro
 
+from streamrec.core.tasks import RANKING
+from streamrec.infra.wire.batches import batch_shapes
 from streamrec.infra.wire.codec import SINGLE_OBJECT, fingerprint, versions_of
 from streamrec.infra.wire.values import SHAPES
+from streamrec.tasks.ranking.examples import FORMAT
 
 
 @cache
 def schemas_of(topic: str) -> dict[bytes, Any]:
     """By header, every version of a topic's schema, today's last."""
-    versions = versions_of(SHAPES[topic])
+    of_tasks = batch_shapes({RANKING: FORMAT})
+    versions = of_tasks[topic].versions if topic in of_tasks else versions_of(SHAPES[topic])
     return {SINGLE_OBJECT + fingerprint(one): fastavro.parse_schema(one) for one in versions}
 
 

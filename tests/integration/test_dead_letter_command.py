@@ -10,9 +10,9 @@ import pytest
 
 from streamrec.core.events import Interaction, Kind, Source
 from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
 from streamrec.infra.wire.kafka_topics import create_topics
+from tests.harness.codec import wire_codec
 from tests.harness.command_line import CommandLine
 from tests.harness.feature_worker import (
     PARTITIONS,
@@ -25,7 +25,7 @@ from tests.harness.feature_worker import (
 )
 from tests.harness.waiting import eventually
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 START_MS = 1_767_323_045_000
 BAD = (
     b'{"event_id": "e-bad", "user_id": "ann", "item_id": "i1", "kind": "klick", '

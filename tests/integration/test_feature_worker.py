@@ -10,11 +10,11 @@ import pytest
 from streamrec.core.events import Interaction, Kind, Source
 from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import Settings
 from tests.fakes.streams import ITEMS, START_MS, interactions
+from tests.harness.codec import wire_codec
 from tests.harness.feature_worker import (
     PARTITIONS,
     assert_same_state,
@@ -30,7 +30,7 @@ from tests.harness.feature_worker import (
     wait_settled,
 )
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from streamrec.core.events import Source
 from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
 from streamrec.infra.processes.server_process import free_port
 from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, full_name
 from streamrec.infra.wire.kafka_probe import evict_members
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import Writes
 from streamrec.settings import Settings
 from tests.fakes.streams import interactions
+from tests.harness.codec import wire_codec
 from tests.harness.feature_worker import (
     assert_same_state,
     catalogue,
@@ -36,7 +36,7 @@ from tests.harness.feature_worker import (
 )
 from tests.harness.servers import new_redis_server
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 KILLS = 4
 
 

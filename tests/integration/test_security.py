@@ -21,7 +21,6 @@ from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Unavailable
 from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config, make_consumer
 from streamrec.infra.wire.kafka_diagnosis import why_no_kafka
 from streamrec.infra.wire.kafka_offsets import end_offsets
@@ -29,6 +28,7 @@ from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import KafkaSettings, Settings
 from tests.conftest import Prefix
 from tests.harness.certificates import Authority
+from tests.harness.codec import wire_codec
 from tests.harness.command_line import CommandLine
 from tests.harness.feature_worker import PARTITIONS, feature_workers, send_events
 from tests.harness.secure_servers import MECHANISMS, SecureKafka, SecureRedis, new_secure_kafka
@@ -77,7 +77,7 @@ def test_the_control_log_gets_in(kafka: SecureKafka, fresh_prefix: Prefix) -> No
     client = kafka.with_password("SCRAM-SHA-256", fresh_prefix.topic)
     create_topics(client)
     record = ControlRecord(Action.ACTIVATE, "ann", "", 1, RegistryState(1, "g1"), "g1", "d1")
-    with KafkaControlLog(client_config(client), WireCodec(), client.topic_prefix) as log:
+    with KafkaControlLog(client_config(client), wire_codec(), client.topic_prefix) as log:
         log.append(record)
         assert log.latest() == record
 

@@ -17,8 +17,6 @@ from streamrec.errors import UserError
 if TYPE_CHECKING:  # the command line knows registries without loading numpy
     from streamrec.core.examples import Example
 
-FORGET = "forget"  # an ExampleKind, which is a string
-
 MOST_RANGES = 64
 """A control record carries them all; it must stay small."""
 
@@ -59,7 +57,7 @@ def written(text: str, user_id: str | None = None) -> Quarantine:
 
 def admitted(examples: Iterable[Example], ranges: Sequence[Quarantine]) -> tuple[Example, ...]:
     """The examples that no range covers, and every mark to forget somebody."""
-    return tuple(e for e in examples if e.kind == FORGET or not any(at.covers(e) for at in ranges))
+    return tuple(e for e in examples if e.forgets or not any(at.covers(e) for at in ranges))
 
 
 def parts(

@@ -4,7 +4,6 @@ gate.py              candidate against champion on examples neither was trained 
                      Reject with reasons
 gate_report.py       the numbers of a trial: what two models did on the same fresh examples, and
                      how sure that is
-judging.py           what one fresh example says about two models that have not learned from it
 manifest.py          what a generation says of itself: ``manifest.json``
 lineage.py           what lies between two generations, by their manifests
 registry.py          the adapter registry: which generation answers, as readers of one log agree

@@ -21,10 +21,9 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from streamrec.core.events import Interaction, Recommendation
+from streamrec.core.events import EXPLORED, Interaction, Recommendation
 from streamrec.core.release.off_policy import Snips, greedy_weight
 from streamrec.core.release.sequential_test import Rate, capped_rate
-from streamrec.tasks.ranking.lists.exploration import EXPLORED
 
 GENERATIONS = 16
 """Generations whose totals are remembered."""

@@ -14,4 +14,6 @@ columns.py             a growing numpy column, addressed by row
 attribution.py         which accepted event belongs to which view
 batching.py            when a mini-batch is cut, and which source offsets it covers
 partial_aggregate.py   one partition's part of the item statistics, counted event by event
+example_maker.py       what the fold asks of a task: examples, made from what it is told of a
+                       partition's events
 """

@@ -32,22 +32,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamrec.core.events import Interaction, Kind, Source, UserUpdate
-from streamrec.core.examples import Example, ExampleKind, forget_mark
+from streamrec.core.examples import Example, ForgetMark
 from streamrec.core.state import attribution
 from streamrec.core.state.attribution import Deadlines
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.counters import Counter, count_of_user
+from streamrec.core.state.example_maker import Closed, ExampleMaker
 from streamrec.core.state.partial_aggregate import PartialAggregate
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import NEW_USER, Pending, Shown, UserState, consumes
-from streamrec.tasks.ranking.example_maker import Draft, Drafts, ExampleMaker
-from streamrec.tasks.ranking.features import (
-    COUNTERS,
-    FEATURES,
-    USER_FEATURES,
-    FeatureMaker,
-    user_features,
-)
 
 Record = Mapping[str, Any]
 
@@ -67,22 +60,24 @@ class FoldRules:
 
     partitions: int = 1
     attribution_window_ms: int = 300_000
-    sampled_negatives: int = 100
     repeats: int = 3  # of one item among a user's last accepted ones; more lift it no further
 
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """What a commit must write (``users``, ``rows``) and publish (``examples``, ``updates``)."""
+    """What a commit must write (``users``, ``rows``) and publish (``examples``, ``updates``).
+
+    ``examples``: by task. ``forgotten``: marks for those of every task, in their place.
+    """
 
     users: dict[str, dict[str, Any] | None]  # None: nothing is known any more
     rows: dict[str, dict[str, Any]]
-    examples: list[Example]
+    examples: dict[str, list[Example]]
     updates: list[UserUpdate]
     duplicates: int
     unknown_items: int
     late_clicks: int  # of impressions already closed: counted, not learned
-    forgotten: list[Example]  # marks among the examples
+    forgotten: list[ForgetMark]
 
 
 @dataclass(slots=True)
@@ -91,9 +86,8 @@ class _Run:
 
     now_ms: int
     users: dict[str, None] = field(default_factory=dict)  # ordered set of those touched
-    drafts: Drafts = field(default_factory=Drafts)
     updates: list[UserUpdate] = field(default_factory=list)
-    forgotten: list[Example] = field(default_factory=list)
+    forgotten: list[ForgetMark] = field(default_factory=list)
     duplicates: int = 0
     unknown_items: int = 0
     late_clicks: int = 0
@@ -108,9 +102,14 @@ class PartitionFold:
         rules: FoldRules,
         catalogue: Catalogue,
         statistics: Statistics,
-        counters: Sequence[Counter] = COUNTERS,
+        *,
+        makers: Mapping[str, ExampleMaker],
+        counters: Sequence[Counter] = (),
     ) -> None:
-        """``counters``: what declared statistics count beside what is counted for all of them."""
+        """``makers``: by task. The first logs what of a user is kept with a view.
+
+        ``counters``: what declared statistics count beside what is counted for all of them.
+        """
         self._counters = counters
         self._source = Source("events", partition)
         self._catalogue = catalogue
@@ -118,7 +117,8 @@ class PartitionFold:
         self._users: dict[str, UserState] = {}
         self._share = PartialAggregate(rules.partitions, rules.repeats, counters)
         self._deadlines = Deadlines(rules.attribution_window_ms)
-        self._maker = ExampleMaker(partition, rules.sampled_negatives, catalogue, statistics)
+        self._makers = dict(makers)
+        self._logger = next(iter(makers.values()), ExampleMaker())
 
     @property
     def watermark_ms(self) -> int:
@@ -148,7 +148,7 @@ class PartitionFold:
         become no example: it is dropped, and its outcome counts as one outside any view.
         """
         for user_id, record in records.items():
-            self._users[user_id] = NEW_USER if record is None else _readable(record)
+            self._users[user_id] = NEW_USER if record is None else self._readable(record)
 
     def user(self, user_id: str) -> UserState:
         """A user in memory; a new one when never put."""
@@ -158,10 +158,6 @@ class PartitionFold:
         """Drop users beyond the ``keep`` most recently folded: they are read again if needed."""
         for user_id in list(self._users)[: max(0, len(self._users) - keep)]:
             del self._users[user_id]
-
-    def features(self) -> FeatureMaker:
-        """Features from the statistics as they stand."""
-        return self._maker.features()
 
     # -- folding ----------------------------------------------------------------------
 
@@ -179,7 +175,7 @@ class PartitionFold:
                 self._forget(at, gathered)
             else:
                 self._fold(at, gathered)
-        examples = self._maker.finish(gathered.drafts)
+        examples = {task: maker.finish() for task, maker in self._makers.items()}
         rows = self._share.take_rows() | self._deadlines.take_rows(self.watermark_ms)
         self._statistics.apply_rows(self._source, rows)
         return FoldResult(
@@ -202,8 +198,10 @@ class PartitionFold:
         self._share.watermark_ms = max(self.watermark_ms, event.occurred_at_ms)
         self._expire(at, run)
         before = self._users.pop(event.user_id)  # put back last: the most recent one
+        for maker in self._makers.values():
+            maker.event(at, before)
         if event.kind is Kind.VIEW:
-            state, exposed = self._view(at, before, run), True
+            state, exposed = self._view(at, before), True
         else:
             state, attributed = self._outcome(at, before, run)
             exposed = not attributed and event.impression_id is None
@@ -218,12 +216,13 @@ class PartitionFold:
         self._users[user_id] = NEW_USER
         self._deadlines.forget(user_id)
         run.users[user_id] = None
-        mark = forget_mark(
+        mark = ForgetMark(
             self._source.partition,
             at.offset,
+            0,
             user_id,
-            (at.event.occurred_at_ms, at.produced_at_ms),
-            len(FEATURES),
+            at.produced_at_ms,
+            asked_at_ms=at.event.occurred_at_ms,
         )
         run.forgotten.append(mark)
 
@@ -235,41 +234,48 @@ class PartitionFold:
                 continue  # closed early; this was its old deadline
             self._users[user_id] = state.without([pending])
             run.users[user_id] = None
-            self._close(at, user_id, pending, run)
+            self._close(at, user_id, pending)
 
-    def _view(self, at: Located, before: UserState, run: _Run) -> UserState:
-        user_U = user_features(before, at.event.occurred_at_ms)
+    def _view(self, at: Located, before: UserState) -> UserState:
+        user_U = self._logger.logged(before, at.event.occurred_at_ms)
         state, pending, shown, pushed = attribution.show(
             before, at.event, self.watermark_ms, user_U
         )
         if shown is not None:
-            run.drafts.shown.append((pending, shown))
+            self._show(pending, shown)
             if pending.shown[0] is shown:
                 self._deadlines.add(at.event.user_id, pending)
         for old in pushed:
-            self._close(at, at.event.user_id, old, run)
+            self._close(at, at.event.user_id, old)
         return state
 
     def _outcome(self, at: Located, before: UserState, run: _Run) -> tuple[UserState, bool]:
         event = at.event
         state, attributed, closed = attribution.attribute(before, event)
         if closed is not None:
-            self._close(at, event.user_id, closed, run)
+            self._close(at, event.user_id, closed)
         in_impression = attributed and closed is None
-        if event.accepted and not in_impression and attribution.too_late(before, event):
+        unasked = event.accepted and not in_impression
+        alone = not event.accepted and not attributed and event.impression_id is None
+        if unasked and attribution.too_late(before, event):
             run.late_clicks += 1
-        elif event.accepted and not in_impression:
-            self._close_now(at, before, run, ExampleKind.NEXT_CLICK)
-        elif not attributed and not event.accepted and event.impression_id is None:
-            self._close_now(at, before, run, ExampleKind.VIEW)
+        elif unasked or alone:
+            self._close_now(at, before)
         return state, attributed
 
-    def _close(self, at: Located, user_id: str, pending: Pending, run: _Run) -> None:
-        kind = ExampleKind.VIEW if pending.impression_id is None else ExampleKind.IMPRESSION
-        run.drafts.closed.append(Draft(at.offset, at.produced_at_ms, kind, user_id, pending))
+    def _show(self, pending: Pending, shown: Shown) -> None:
+        for maker in self._makers.values():
+            maker.shown(pending, shown)
 
-    def _close_now(self, at: Located, before: UserState, run: _Run, kind: ExampleKind) -> None:
-        """An example of this very event: the user as before it, the features of this run."""
+    def _close(
+        self, at: Located, user_id: str, pending: Pending, consumed: tuple[str, ...] | None = None
+    ) -> None:
+        closed = Closed(at.offset, at.produced_at_ms, user_id, pending, consumed)
+        for maker in self._makers.values():
+            maker.closed(closed)
+
+    def _close_now(self, at: Located, before: UserState) -> None:
+        """What this very event shows and decides: the user as before it."""
         event = at.event
         if self._catalogue.row(event.item_id) is None:
             return
@@ -278,34 +284,24 @@ class PartitionFold:
             impression_id=None,
             opened_at_ms=event.occurred_at_ms,
             history=before.history,
-            user_U=user_features(before, event.occurred_at_ms),
+            user_U=self._logger.logged(before, event.occurred_at_ms),
             shown=(shown,),
             accepted=(event.item_id,) if event.accepted else (),
         )
-        consumed = None
-        if kind is ExampleKind.NEXT_CLICK:
-            consumed = before.consumed  # negatives are drawn beside it, and logged with it
+        if event.accepted:  # others are sampled beside it
+            self._close(at, event.user_id, pending, before.consumed)
         else:
-            run.drafts.shown.append((pending, shown))
-        run.drafts.closed.append(
-            Draft(at.offset, at.produced_at_ms, kind, event.user_id, pending, consumed)
-        )
+            self._show(pending, shown)
+            self._close(at, event.user_id, pending)
+
+    def _readable(self, record: Record) -> UserState:
+        state = UserState.from_record(record)
+        fitting = tuple(pending for pending in state.pending if self._logger.fits(pending))
+        return state if len(fitting) == len(state.pending) else replace(state, pending=fitting)
 
 
 def _record(state: UserState) -> dict[str, Any] | None:
     return None if state is NEW_USER else state.to_record()
-
-
-def _readable(record: Record) -> UserState:
-    state = UserState.from_record(record)
-    fitting = tuple(pending for pending in state.pending if _fits(pending))
-    return state if len(fitting) == len(state.pending) else replace(state, pending=fitting)
-
-
-def _fits(pending: Pending) -> bool:
-    return len(pending.user_U) == len(USER_FEATURES) and all(
-        shown.stats_F is None or len(shown.stats_F) == len(FEATURES) for shown in pending.shown
-    )
 
 
 def _update(partition: int, at: Located, now_ms: int) -> UserUpdate:

@@ -1,11 +1,10 @@
 -- Commit the effect of a run of a source partition: all of it, or nothing.
 --
--- KEYS  position, rows, dirty, updates stream, examples stream, then one key per user
--- ARGV  expected position, new position,
+-- KEYS  position, rows, dirty, then one stream per outbox, then one key per user
+-- ARGV  expected position, new position, n outboxes,
 --       n users,    n records                    (in the order of their keys; null: remove)
 --       n rows,     n times (row, record)
---       n updates,  n times (stream id, payload)
---       n examples, n times (stream id, payload)
+--       for each outbox: n messages, n times (stream id, payload)
 -- Returns {1, new position}, or {0, found position} having changed nothing.
 
 local at = 2
@@ -13,6 +12,9 @@ local function take()
   at = at + 1
   return ARGV[at]
 end
+
+local outboxes = tonumber(take())
+local users = 3 + outboxes
 
 local found = redis.call('GET', KEYS[1]) or '0'
 if found ~= ARGV[1] then
@@ -22,9 +24,9 @@ end
 for user = 1, tonumber(take()) do
   local record = take()
   if record == 'null' then
-    redis.call('DEL', KEYS[5 + user])
+    redis.call('DEL', KEYS[users + user])
   else
-    redis.call('SET', KEYS[5 + user], record)
+    redis.call('SET', KEYS[users + user], record)
   end
 end
 
@@ -34,7 +36,7 @@ for _ = 1, tonumber(take()) do
   redis.call('ZADD', KEYS[3], ARGV[2], row)
 end
 
-for stream = 4, 5 do
+for stream = 4, users do
   for _ = 1, tonumber(take()) do
     local id, payload = take(), take()
     redis.call('XADD', KEYS[stream], id, 'p', payload)

@@ -7,7 +7,7 @@ Keys, all of a source under one hash tag, so that Redis Cluster keeps them toget
     <prefix>:{events-0}:rows           hash: row -> record
     <prefix>:{events-0}:dirty          sorted set: row -> position of its last change
     <prefix>:{events-0}:out:updates    stream: messages caused, ids <offset + 1>-<index>
-    <prefix>:{events-0}:out:examples
+    <prefix>:{events-0}:out:examples   one for each task's examples
 
 Stream ids start at offset + 1 because Redis refuses 0-0.
 """
@@ -42,7 +42,6 @@ from streamrec.errors import PositionConflict, Unavailable, UserError
 from streamrec.ports import Changes, OutboxEntry, Record, Writes
 from streamrec.settings import RedisSettings
 
-OUTBOXES = ("updates", "examples")
 TIMEOUT_S = 10.0
 RETRIES = 3
 RETRY_CAP_S = 0.5
@@ -116,18 +115,18 @@ class RedisPartitionStore:
     def commit(self, source: Source, expected: int, position: int, writes: Writes) -> None:
         keys = [
             *(self._key(source, name) for name in ("pos", "rows", "dirty")),
-            *(self._key(source, f"out:{name}") for name in OUTBOXES),
+            *(self._key(source, f"out:{name}") for name in writes.outboxes),
             *(self._key(source, f"u:{user}") for user in writes.users),
         ]
         arguments: list[Any] = [
             expected,
             position,
+            len(writes.outboxes),
             len(writes.users),
             *map(orjson.dumps, writes.users.values()),
             len(writes.rows),
             *chain.from_iterable((row, orjson.dumps(r)) for row, r in writes.rows.items()),
-            *_stream(writes.updates),
-            *_stream(writes.examples),
+            *chain.from_iterable(map(_stream, writes.outboxes.values())),
         ]
         with redis_errors(f"committing {source}"):
             applied, found = self._commit(keys=keys, args=arguments)

@@ -25,4 +25,6 @@ kafka_topics.py      our topics on a broker: which there are, and making those t
 lazy_consumer.py     a consumer that is made at first use, and made anew once it is in doubt
 follower.py          topics followed from now on: every message decoded, with its Kafka
                      coordinates
+batches.py           mini-batches on the wire: an envelope that is the same for every task, and
+                     its examples
 """

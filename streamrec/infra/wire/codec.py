@@ -16,7 +16,7 @@ Written: Avro single-object encoding, ``C3 01`` + CRC-64-AVRO fingerprint of the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -26,9 +26,12 @@ import orjson
 
 import schemas
 from streamrec.errors import Malformed, TooLarge, UnknownSchema
+from streamrec.infra.wire.batches import BatchShape, ExampleShape, batch_shapes
 from streamrec.infra.wire.foreign_schema import parsed
 from streamrec.infra.wire.values import SHAPES, Shape
-from streamrec.ports import EXAMPLE
+from streamrec.ports import EXAMPLE, ExampleFormat
+
+AnyShape = Shape | BatchShape | ExampleShape
 
 SINGLE_OBJECT = b"\xc3\x01"
 HEADER_BYTES = 10
@@ -49,7 +52,7 @@ _BODY_ERRORS = (
 class _Wire(NamedTuple):
     """One topic's schemas, parsed."""
 
-    shape: Shape
+    shape: AnyShape
     header: bytes
     writer: Any
     readable: Mapping[bytes, Any]  # header -> the schema of whoever wrote it
@@ -63,12 +66,16 @@ class WireCodec:
         max_message_bytes: int = 1_000_000,
         foreign: Callable[[int], Any] | None = None,
         history: Callable[[str], list[Any]] = schemas.history,
+        formats: Mapping[str, ExampleFormat] | None = None,
     ) -> None:
         """``foreign``: a stranger's schema by its id, as ``SchemaRegistry.schema`` finds it;
-        ``history``: the older versions of one of ours."""
+        ``history``: the older versions of one of ours; ``formats``: of every task's examples."""
         self.max_message_bytes = max_message_bytes
         self._schema = foreign
-        self._wires = {topic: _wire(shape, history) for topic, shape in SHAPES.items()}
+        versions = {topic: versions_of(shape, history) for topic, shape in SHAPES.items()}
+        self._wires = {topic: _wire(SHAPES[topic], found) for topic, found in versions.items()}
+        for topic, shape in batch_shapes(formats or {}).items():
+            self._wires[topic] = _wire(shape, shape.versions)
         self._foreign: dict[int, Any] = {}
 
     def encode(self, topic: str, value: object) -> bytes:
@@ -95,7 +102,7 @@ class WireCodec:
         return wire.shape.from_fields(self._fields(wire, topic, data))
 
     def _check_size(self, topic: str, data: bytes) -> None:
-        if len(data) > self.max_message_bytes and topic != EXAMPLE:  # that is no message
+        if len(data) > self.max_message_bytes and not topic.startswith(EXAMPLE):  # no message
             raise TooLarge(f"{len(data)} bytes; at most {self.max_message_bytes} are accepted")
 
     def _fields(self, wire: _Wire, topic: str, data: bytes) -> Any:
@@ -149,18 +156,10 @@ def fingerprint(schema: Any) -> bytes:
 
 def versions_of(shape: Shape, history: Callable[[str], list[Any]] = schemas.history) -> list[Any]:
     """Every version of a shape's schema, today's last."""
-    if shape.schema == EXAMPLE:  # it has no file of its own: it lives inside the batch's
-        return [_example_schema(version) for version in history("training_batch")]
     return [*history(shape.schema), schemas.load(shape.schema)]
 
 
-def _example_schema(batch: Any) -> Any:
-    examples = next(field for field in batch["fields"] if field["name"] == "examples")
-    return {"namespace": batch["namespace"], **examples["type"]["items"]}
-
-
-def _wire(shape: Shape, history: Callable[[str], list[Any]]) -> _Wire:
-    versions = versions_of(shape, history)
+def _wire(shape: AnyShape, versions: Sequence[Any]) -> _Wire:
     readable = {
         SINGLE_OBJECT + fingerprint(version): fastavro.parse_schema(version) for version in versions
     }

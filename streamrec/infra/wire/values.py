@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from streamrec.core import topics
 from streamrec.core.events import (
     DeadLetter,
@@ -30,11 +28,9 @@ from streamrec.core.events import (
     Trigger,
     UserUpdate,
 )
-from streamrec.core.examples import Example, ExampleKind, FloatArray, TrainingBatch
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState, Relearn
-from streamrec.errors import InvalidField
 from streamrec.infra.wire.checks import (
     MAX_INT,
     MAX_K,
@@ -50,7 +46,6 @@ from streamrec.infra.wire.checks import (
     time_ms,
     whole,
 )
-from streamrec.ports import EXAMPLE
 
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -149,70 +144,6 @@ def _update_from(fields: Fields) -> UserUpdate:
     return UserUpdate(**{**fields, "kind": one_of(Kind, fields, "kind")})
 
 
-def _example_to(value: Example) -> Fields:
-    return {
-        "partition": value.partition,
-        "offset": value.offset,
-        "index": value.index,
-        "kind": value.kind.value,
-        "user_id": value.user_id,
-        "shown_at_ms": value.shown_at_ms,
-        "produced_at_ms": value.produced_at_ms,
-        "history": value.history,
-        "candidates": value.candidates,
-        "labels_C": _floats_to(value.labels_C),
-        "stats_CF": _floats_to(value.stats_CF),
-        "log_q_C": _floats_to(value.log_q_C),
-    }
-
-
-def _example_from(fields: Fields) -> Example:
-    candidates = tuple(fields["candidates"])
-    count = len(candidates)
-    if not count:
-        raise InvalidField("candidates is []; expected at least one item")
-    return Example(
-        partition=fields["partition"],
-        offset=fields["offset"],
-        index=fields["index"],
-        kind=one_of(ExampleKind, fields, "kind"),
-        user_id=fields["user_id"],
-        shown_at_ms=fields["shown_at_ms"],
-        produced_at_ms=fields["produced_at_ms"],
-        history=tuple(fields["history"]),
-        candidates=candidates,
-        labels_C=_floats_from(fields, "labels_C", count, exactly=True),
-        stats_CF=_floats_from(fields, "stats_CF", count).reshape(count, -1),
-        log_q_C=_floats_from(fields, "log_q_C", count, exactly=True),
-    )
-
-
-def _floats_to(values: FloatArray) -> bytes:
-    return np.ascontiguousarray(values, "<f4").tobytes()
-
-
-def _floats_from(fields: Fields, name: str, count: int, *, exactly: bool = False) -> FloatArray:
-    data = fields[name]
-    if len(data) % (4 * count) or (exactly and len(data) != 4 * count):
-        raise InvalidField(f"{name} is {len(data)} bytes; expected 4 for each of {count} items")
-    return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
-
-
-def _batch_to(value: TrainingBatch) -> Fields:
-    return {
-        "partition": value.partition,
-        "from_offset": value.from_offset,
-        "to_offset": value.to_offset,
-        "feature_set": value.feature_set,
-        "examples": [_example_to(example) for example in value.examples],
-    }
-
-
-def _batch_from(fields: Fields) -> TrainingBatch:
-    examples = tuple(_example_from(example) for example in fields["examples"])
-    return TrainingBatch(**{**fields, "examples": examples})
-
-
 def _adapter_from(fields: Fields) -> ControlRecord:
     state = fields["state"]
     pin, canary, relearn = state["pin"], state["canary"], state["relearn"]
@@ -246,12 +177,12 @@ def _plain_to(value: Any) -> Fields:
 
 
 class Shape(NamedTuple):
-    """How one topic's values look: Avro schema name, Python type, and the two conversions."""
+    """How one topic's values look: name of the Avro schema, Python type, the two conversions."""
 
     schema: str
     type: type[Any]
     to_fields: Callable[[Any], Fields]
-    from_fields: Callable[[Fields], Any]
+    from_fields: Callable[[Any], Any]
     json: bool = False  # producers may send it as JSON
 
 
@@ -260,12 +191,10 @@ SHAPES: Mapping[str, Shape] = {
     topics.EVENTS: Shape("event", Interaction, _event_to, event_from, json=True),
     topics.REQUESTS: Shape("request", Request, _plain_to, request_from, json=True),
     topics.USER_UPDATES: Shape("user_update", UserUpdate, _update_to, _update_from),
-    topics.TRAINING_BATCHES: Shape("training_batch", TrainingBatch, _batch_to, _batch_from),
     topics.ADAPTERS: Shape("adapter", ControlRecord, _plain_to, _adapter_from),
     topics.RECOMMENDATIONS: Shape(
         "recommendation", Recommendation, _plain_to, _recommendation_from
     ),
     topics.DEAD_LETTER: Shape("dead_letter", DeadLetter, _plain_to, lambda f: DeadLetter(**f)),
-    EXAMPLE: Shape("example", Example, _example_to, _example_from),
 }
-"""By topic short name; ``EXAMPLE`` is no topic but one example of a batch, for the outbox."""
+"""By topic short name. Mini-batches are each task's own (``infra.wire.batches``)."""

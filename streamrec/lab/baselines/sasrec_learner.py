@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from streamrec.core.examples import Example, ExampleKind, FloatArray
+from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import UNKNOWN, Catalogue
 from streamrec.core.state.user_state import UserState
 from streamrec.lab.baselines.sasrec import BEGIN, FIRST_ITEM, PADDING, Sasrec, SasrecSettings
 from streamrec.ports import LearnReport
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 
 HARD_NEGATIVES = 20
 """Items shown beside an accepted one, and not accepted, that are kept with it."""
@@ -64,7 +65,7 @@ class SasrecScorer:
             scores: FloatArray = self.network.scores(tokens_BL).numpy()
         return scores
 
-    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+    def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]:
         """Share of each candidate in a softmax over the example's candidates."""
         scores_BN = self.scores([example.history for example in examples])
         out = []
@@ -101,7 +102,7 @@ class SasrecLearner:
         frozen.load_state_dict(self._averaged)
         return SasrecScorer(frozen, self._catalogue, self._settings.max_length)
 
-    def learn(self, examples: Sequence[Example]) -> LearnReport:
+    def learn(self, examples: Sequence[RankingExample]) -> LearnReport:
         """A few steps on what was accepted in these examples; none when nothing was."""
         self._make_room()
         fresh = [accepted for example in examples for accepted in self._accepted(example)]
@@ -132,7 +133,7 @@ class SasrecLearner:
         missing = len(self._catalogue) - len(self._accepts_N)
         self._accepts_N = np.pad(self._accepts_N, (0, missing))
 
-    def _accepted(self, example: Example) -> Iterator[Accepted]:
+    def _accepted(self, example: RankingExample) -> Iterator[Accepted]:
         if example.kind is ExampleKind.VIEW:  # an accepted one comes as NEXT_CLICK too
             return
         past = _tokens(self._catalogue, example.history, self._settings.max_length)

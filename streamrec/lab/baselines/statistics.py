@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from streamrec.core.examples import Example, FloatArray
+from streamrec.core.examples import FloatArray
 from streamrec.core.state.user_state import UserState
+from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import FEATURES, ITEM_FEATURES, PAIR_FEATURES, FeatureMaker
 
 POPULARITY = "popularity"
@@ -59,7 +60,7 @@ class StatisticRanker:
             scores_BN += np.einsum("bpn,p->bn", pairs_BPN, self._pair_P)
         return scores_BN.astype(np.float32)
 
-    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+    def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]:
         """The same of logged examples, squashed into (0, 1): an order, not a probability."""
         sums = [example.stats_CF @ self._weights_F for example in examples]
         return [(1.0 / (1.0 + np.exp(-s))).astype(np.float32) for s in sums]

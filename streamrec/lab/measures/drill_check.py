@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from streamrec.core.events import Recommendation
@@ -22,8 +22,10 @@ from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release.generation_walk import GenerationWalk
 from streamrec.core.release.registry import ControlRecord, RegistryState, accepts
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import FoldRules, Located
 from streamrec.core.state.statistics import Statistics
+from streamrec.core.tasks import RANKING
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
 
 Record = Mapping[str, Any]
 
@@ -82,7 +84,12 @@ def clean_pass(
     partition: int, log: Sequence[Located], position: int, rules: FoldRules, catalogue: Catalogue
 ) -> CleanPass:
     """Fold a whole log, without a fault. ``position``: the log's end, refused records included."""
-    fold = PartitionFold(partition, rules, catalogue, Statistics(catalogue, rules.partitions))
+    fold = ranking_fold(
+        partition,
+        RankingRules(**asdict(rules)),
+        catalogue,
+        Statistics(catalogue, rules.partitions),
+    )
     users: dict[str, Record] = {}
     rows: dict[str, Record] = {}
     examples = checksum = 0
@@ -96,7 +103,7 @@ def clean_pass(
             else:
                 users[user_id] = record
         rows |= result.rows
-        told = [*result.examples, *result.forgotten]
+        told = [*result.examples[RANKING], *result.forgotten]
         examples += len(told)
         checksum += sum(map(watermarks.checksum, told))
     return CleanPass(position, users, rows, examples, checksum % watermarks.CHECKSUM_MODULUS)

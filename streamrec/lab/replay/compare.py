@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from streamrec.core.examples import Example
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.lab.measures.leaderboard import Metrics
 from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
@@ -15,6 +14,7 @@ from streamrec.lab.replay.contest import ReplayLearner, ReplayScorer
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.ports import LearnReport
+from streamrec.tasks.ranking.examples import RankingExample
 
 
 class Unlearned:
@@ -23,7 +23,7 @@ class Unlearned:
     def __init__(self, scorer: ReplayScorer) -> None:
         self._scorer = scorer
 
-    def learn(self, examples: Sequence[Example]) -> LearnReport:
+    def learn(self, examples: Sequence[RankingExample]) -> LearnReport:
         return LearnReport(len(examples), 0, 0, {})
 
     def snapshot(self) -> ReplayScorer:
@@ -40,7 +40,7 @@ class LearnsUntil:
         """``stop``: events from this offset on teach it nothing."""
         self._learner, self._stop = learner, stop
 
-    def learn(self, examples: Sequence[Example]) -> LearnReport:
+    def learn(self, examples: Sequence[RankingExample]) -> LearnReport:
         early = [example for example in examples if example.offset < self._stop]
         return self._learner.learn(early) if early else LearnReport(0, 0, 0, {})
 

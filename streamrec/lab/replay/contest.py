@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from streamrec.core.examples import Example, ExampleKind, FloatArray
+from streamrec.core.examples import FloatArray
 from streamrec.core.measures.prequential import rank_of
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.statistics import Statistics
@@ -28,6 +28,7 @@ from streamrec.lab.measures.leaderboard import (
 )
 from streamrec.lab.replay.recorded import NextClick, ShownList
 from streamrec.ports import LearnReport
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FeatureMaker, user_features
 
 _SLOWEST = "50000ev"  # the count that comes nearest to "all so far"
@@ -42,7 +43,7 @@ CHECKED_PART = 4
 class ReplayScorer(Protocol):
     """A frozen model; see ``ports.Scorer`` and ``ports.ServingModel``."""
 
-    def score(self, examples: Sequence[Example]) -> list[FloatArray]: ...
+    def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]: ...
 
     def rank(
         self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
@@ -52,7 +53,7 @@ class ReplayScorer(Protocol):
 class ReplayLearner(Protocol):
     """See ``ports.Learner``."""
 
-    def learn(self, examples: Sequence[Example]) -> LearnReport: ...
+    def learn(self, examples: Sequence[RankingExample]) -> LearnReport: ...
 
     def snapshot(self) -> ReplayScorer: ...
 
@@ -94,7 +95,7 @@ class Contestant:
             self.running.add(prediction)
         self.seconds += time.perf_counter() - began
 
-    def learn(self, examples: Sequence[Example]) -> None:
+    def learn(self, examples: Sequence[RankingExample]) -> None:
         """Check probabilities on some of the examples, then learn from all of them."""
         began = time.perf_counter()
         checked = [e for e in examples if _is_checked(e)]
@@ -123,7 +124,7 @@ class Contestant:
         }
 
 
-def _is_checked(example: Example) -> bool:
+def _is_checked(example: RankingExample) -> bool:
     return example.kind is ExampleKind.NEXT_CLICK and example.offset % CHECKED_PART == 0
 
 
@@ -172,8 +173,8 @@ def _rank_shown(
         yield Prediction(s.number, s.user_id, s.user.accepts, mean, away_ms, 0, p_C, s.labels_C)
 
 
-def _as_example(shown: ShownList, stats_CF: FloatArray) -> Example:
-    return Example(
+def _as_example(shown: ShownList, stats_CF: FloatArray) -> RankingExample:
+    return RankingExample(
         partition=0,
         offset=shown.number,
         index=0,

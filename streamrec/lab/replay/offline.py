@@ -14,9 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamrec.core.examples import Example
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import Located
 from streamrec.core.state.statistics import Statistics
 from streamrec.lab.measures.leaderboard import (
     Metrics,
@@ -30,6 +29,8 @@ from streamrec.lab.replay.contest import Contestant, ReplayLearner, ReplayScorer
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.lab.replay.time_split import TimeSplit
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_examples, ranking_fold
+from streamrec.tasks.ranking.examples import RankingExample
 
 RUN = 32
 """Events folded at once, and examples learned between two words of progress × 8."""
@@ -90,7 +91,7 @@ class Offline:
         stream: RecordedStream,
         split: TimeSplit,
         catalogue: Catalogue,
-        rules: FoldRules,
+        rules: RankingRules,
         on_progress: OnProgress = lambda _: None,
     ) -> None:
         """``catalogue`` is the learner's own; the stream's items are put into it."""
@@ -125,17 +126,17 @@ class Offline:
                 break
         return Fitted(epochs, metric, len(examples), first, scorer)
 
-    def examples(self) -> list[Example]:
+    def examples(self) -> list[RankingExample]:
         """Of the training part, in the order they became known."""
         statistics = Statistics(self._catalogue)
-        fold = PartitionFold(0, self._rules, self._catalogue, statistics)
-        made: list[Example] = []
+        fold = ranking_fold(0, self._rules, self._catalogue, statistics)
+        made: list[RankingExample] = []
         for start in range(0, self._split.validation, RUN):
             stop = min(start + RUN, self._split.validation)
             events = self._stream.events[start:stop]
             run = [Located(start + n, e.occurred_at_ms, e) for n, e in enumerate(events)]
             fold.put_users(dict.fromkeys(fold.missing_users(run)))
-            made += fold.apply(run, now_ms=0).examples
+            made += ranking_examples(fold.apply(run, now_ms=0))
             self._say("reading the training part", stop, self._split.validation)
         return made
 
@@ -172,7 +173,7 @@ class Offline:
         return replay.play(lambda at: self._say(doing, at.events, at.of))
 
     def _learn(
-        self, learner: ReplayLearner, examples: Sequence[Example], number: int, of: int
+        self, learner: ReplayLearner, examples: Sequence[RankingExample], number: int, of: int
     ) -> tuple[dict[str, float], int, int]:
         """Mean losses by name, steps of the head and of the encoder."""
         sums: dict[str, float] = {}

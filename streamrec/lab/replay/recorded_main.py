@@ -8,10 +8,10 @@ from typing import Any
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item
-from streamrec.core.state.fold import FoldRules
 from streamrec.errors import BadFile, Refused
 from streamrec.ports import Codec
 from streamrec.settings import Settings
+from streamrec.tasks.ranking.example_maker import RankingRules
 
 
 def read_items(path: Path, codec: Codec) -> list[Item]:
@@ -24,10 +24,10 @@ def read_events(path: Path, codec: Codec) -> list[Interaction]:
     return list(_in_time_order(path, codec))
 
 
-def fold_rules(settings: Settings) -> FoldRules:
+def fold_rules(settings: Settings) -> RankingRules:
     """How a file is folded: as one partition."""
     ingest = settings.ingest
-    return FoldRules(
+    return RankingRules(
         partitions=1,
         attribution_window_ms=int(ingest.attribution_window_s * 1_000),
     )

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from streamrec.core.examples import Example
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
+from streamrec.core.tasks import RANKING
 from streamrec.lab.measures.leaderboard import (
     Prediction,
     ScoredSpan,
@@ -34,6 +34,9 @@ from streamrec.lab.measures.leaderboard import (
 )
 from streamrec.lab.replay.contest import Contestant, Outside, ReplayLearner
 from streamrec.lab.replay.recorded import RecordedStream, Walk
+from streamrec.tasks.ranking.example_maker import RankingExamples, RankingRules, ranking_examples
+from streamrec.tasks.ranking.examples import RankingExample
+from streamrec.tasks.ranking.features import COUNTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class ReplayOptions:
     warmup_until_ms: int | None = None  # earlier events only build state
     learn: bool = True
     micro_batch: int = 32
-    rules: FoldRules = FoldRules()
+    rules: RankingRules = RankingRules()
     seed: int = 0  # of the bootstrap that judges differences
 
 
@@ -72,7 +75,16 @@ class Replay:
         self._stream = stream
         self._catalogue = catalogue
         self._statistics = Statistics(catalogue)
-        self._fold = PartitionFold(0, options.rules, catalogue, self._statistics)
+        rules = options.rules
+        self._maker = RankingExamples(0, rules.sampled_negatives, catalogue, self._statistics)
+        self._fold = PartitionFold(
+            0,
+            rules,
+            catalogue,
+            self._statistics,
+            makers={RANKING: self._maker},
+            counters=COUNTERS,
+        )
         self._walk = Walk(stream, catalogue)
         self._options = options
         self._main = Contestant(learner, learner.snapshot())
@@ -112,7 +124,7 @@ class Replay:
         wanted, shown = self._walk.advance(start, stop)
         scored = start >= self.span.first
         if scored:
-            outside = Outside(self._catalogue, self._statistics, self._fold.features())
+            outside = Outside(self._catalogue, self._statistics, self._maker.features())
             for contestant in self._contestants():
                 contestant.predict(wanted, shown, outside)
         examples = self._apply(start, stop)
@@ -144,12 +156,12 @@ class Replay:
             "slice_difference": slice_differences(ours, theirs, span, seed),
         }
 
-    def _apply(self, start: int, stop: int) -> list[Example]:
+    def _apply(self, start: int, stop: int) -> list[RankingExample]:
         """Fold a micro-batch."""
         events = self._stream.events[start:stop]
         run = [Located(start + n, e.occurred_at_ms, e) for n, e in enumerate(events)]
         self._fold.put_users(dict.fromkeys(self._fold.missing_users(run)))
-        return self._fold.apply(run, now_ms=0).examples
+        return ranking_examples(self._fold.apply(run, now_ms=0))
 
     def _progress(self, stop: int) -> ReplayProgress:
         main = self._main

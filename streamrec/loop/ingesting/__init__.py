@@ -1,11 +1,12 @@
 """From records on the topics to committed state, mini-batches and dead letters.
 
-ingest.py          the feature worker's use case: raw records of source partitions in, state and
-                   messages out
-ingest_events.py   one partition of the events topic: decode, fold, commit, publish
-ingest_items.py    one partition of the items topic: catalogue records into shared rows
-raw.py             raw records as they come from a source topic, and what happens to bad ones
-send.py            lines of JSON from a file onto a topic, each checked the way its consumer will
-                   check it
-resend.py          sending a dead letter again, at most once unless somebody insists
+ingest.py           the feature worker's use case: raw records of source partitions in, state and
+                    messages out
+ingest_events.py    one partition of the events topic: decode, fold, commit, publish
+ingest_items.py     one partition of the items topic: catalogue records into shared rows
+raw.py              raw records as they come from a source topic, and what happens to bad ones
+send.py             lines of JSON from a file onto a topic, each checked the way its consumer will
+                    check it
+resend.py           sending a dead letter again, at most once unless somebody insists
+example_stream.py   one task's examples of one events partition, on their way to Kafka
 """

@@ -21,8 +21,9 @@ from streamrec.core.state.statistics import Statistics
 from streamrec.errors import PositionConflict, Unavailable
 from streamrec.loop.ingesting.ingest_events import EventsPartition, EventsRules
 from streamrec.loop.ingesting.ingest_items import ItemsPartition
-from streamrec.loop.ingesting.raw import Edges, IntakeCounts, Memory, RawRecord
-from streamrec.ports import Writes
+from streamrec.loop.ingesting.raw import IntakeCounts, Memory, RawRecord
+from streamrec.ports import ExampleSource, Writes
+from streamrec.ports.edges import Edges
 
 SETTLE_MS = 200
 """How long published messages may stay in an outbox after they were handed to Kafka."""
@@ -60,10 +61,12 @@ class Ingest:
     longer valid: ``take_over`` them again.
     """
 
-    def __init__(self, edges: Edges, rules: IngestRules) -> None:
+    def __init__(self, edges: Edges, rules: IngestRules, sources: Sequence[ExampleSource]) -> None:
+        """``sources``: who makes the examples of each task."""
         self.partitions: dict[Source, Partition] = {}
         self._edges = edges
         self._rules = rules
+        self._sources = tuple(sources)
         catalogue = Catalogue()
         self._memory = Memory(catalogue, Statistics(catalogue, rules.partitions[topics.EVENTS]))
         self._since = self._beginning()  # of others' rows: read up to here
@@ -159,7 +162,7 @@ class Ingest:
     def _new_partition(self, source: Source) -> Partition:
         if source.topic == topics.ITEMS:
             return ItemsPartition(source, self._edges, self._memory)
-        return EventsPartition(source, self._edges, self._rules.events, self._memory)
+        return EventsPartition(source, self._edges, self._rules.events, self._memory, self._sources)
 
     def _check_store(self) -> None:
         """A commit would find out too, but in a quiet partition none may come for long."""

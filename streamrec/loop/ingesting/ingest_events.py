@@ -7,19 +7,22 @@ a mini-batch is full (``core.state.batching``), or what happens after a failure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamrec.core import topics
-from streamrec.core.events import DeadLetter, Interaction, Source
-from streamrec.core.examples import Example, TrainingBatch
-from streamrec.core.state.batching import Batcher, BatchRules
+from streamrec.core.events import Interaction, Source
+from streamrec.core.examples import Example
+from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.fold import FoldResult, FoldRules, Located, PartitionFold
-from streamrec.errors import InvalidField, Malformed, PositionConflict, Refused, TooLarge
-from streamrec.loop.ingesting.raw import Edges, Memory, RawRecord, Refusals
-from streamrec.ports import EXAMPLE, OutboxEntry, Writes
-from streamrec.tasks.ranking.features import FEATURE_SET
+from streamrec.errors import InvalidField, Malformed, PositionConflict, Refused
+from streamrec.loop.ingesting.example_stream import ExampleStream
+from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
+from streamrec.ports import ExampleSource, OutboxEntry, Writes
+from streamrec.ports.edges import Edges
 
+UPDATES = "updates"
+"""The outbox of messages for the serving workers."""
 OUTBOX_READ = 500
 """Entries read at once when an outbox is emptied after a takeover."""
 
@@ -56,9 +59,9 @@ def check_admissible(
         )
 
 
-def _in_order(result: FoldResult) -> list[Example]:
-    """Examples and the marks among them, by place."""
-    together = [*result.examples, *result.forgotten]
+def _in_order(result: FoldResult, task: str) -> list[Example]:
+    """A task's examples and the marks among them, by place."""
+    together = [*result.examples[task], *result.forgotten]
     return sorted(together, key=lambda e: (e.offset, e.index)) if result.forgotten else together
 
 
@@ -80,7 +83,15 @@ class EventsPartition:
     7. once Kafka has acknowledged (``Ingest.settle``), the outboxes are trimmed.
     """
 
-    def __init__(self, source: Source, edges: Edges, rules: EventsRules, memory: Memory) -> None:
+    def __init__(
+        self,
+        source: Source,
+        edges: Edges,
+        rules: EventsRules,
+        memory: Memory,
+        sources: Sequence[ExampleSource],
+    ) -> None:
+        """``sources``: of every task; the first one's logs features with what is shown."""
         self.source = source
         self.position = 0
         self._store = edges.store
@@ -91,11 +102,22 @@ class EventsPartition:
         self._refusals = Refusals(edges)
         self._rules = rules
         self._counts = memory.counts
+        makers = {
+            of.task: of.make(source.partition, memory.catalogue, memory.statistics)
+            for of in sources
+        }
         self._fold = PartitionFold(
-            source.partition, rules.fold, memory.catalogue, memory.statistics
+            source.partition,
+            rules.fold,
+            memory.catalogue,
+            memory.statistics,
+            makers=makers,
+            counters=[counter for of in sources for counter in of.counters],
         )
-        self._batcher = Batcher(source.partition, FEATURE_SET, rules.batch)
-        self._published: dict[str, OutboxEntry] = {}
+        self._streams = {
+            of.task: ExampleStream(source, edges, of, rules.batch, memory.counts) for of in sources
+        }
+        self._updated: OutboxEntry | None = None  # the last update handed to Kafka
 
     # -- taking over ------------------------------------------------------------------
 
@@ -104,8 +126,9 @@ class EventsPartition:
         changes = self._store.read_rows(self.source, 0)
         self._fold.load_rows(changes.rows)
         self.position = changes.position
-        self._empty_outbox("updates", self._republish_updates)
-        self._empty_outbox("examples", self._republish_examples)
+        self._empty_outbox(UPDATES, self._republish_updates)
+        for stream in self._streams.values():
+            self._empty_outbox(stream.outbox, stream.publish_again)
 
     def _empty_outbox(self, name: str, publish: Callable[[Sequence[OutboxEntry]], None]) -> None:
         while entries := self._store.outbox(self.source, name, OUTBOX_READ):
@@ -117,14 +140,6 @@ class EventsPartition:
         for entry in entries:
             user_id = self._codec.decode(topics.USER_UPDATES, entry.payload).user_id
             self._publisher.publish(topics.USER_UPDATES, user_id.encode(), entry.payload)
-
-    def _republish_examples(self, entries: Sequence[OutboxEntry]) -> None:
-        for entry in entries:
-            example = self._codec.decode(EXAMPLE, entry.payload)
-            self._batcher.add(example, len(entry.payload), 0)
-        # more may wait behind these: nothing after the last one is known to have had its say
-        for batch in self._batcher.cut(0, entries[-1].offset, everything=True):
-            self._publish_batch(batch)
 
     # -- ingesting --------------------------------------------------------------------
 
@@ -138,11 +153,15 @@ class EventsPartition:
         self._read_users(located)
         now_ms = self._clock.now_ms()
         result = self._fold.apply(located, now_ms)
-        writes = self._writes(result)
+        examples = {task: _in_order(result, task) for task in self._streams}
+        writes = self._writes(result, examples)
         position = run[-1].offset + 1
         self._store.commit(self.source, self.position, position, writes)
         self.position = position
-        self._publish(result, writes, now_ms)
+        self._publish_updates(result, writes.outboxes[UPDATES])
+        for task, stream in self._streams.items():
+            stream.add(examples[task], writes.outboxes[stream.outbox], now_ms)
+        self._publish_batches(now_ms)
         self._count(len(located), len(refused), result)
 
     def tick(self, now_ms: int) -> None:
@@ -152,9 +171,13 @@ class EventsPartition:
 
     def trim(self) -> None:
         """Everything published so far was acknowledged: the outboxes may forget it."""
-        for name, entry in self._published.items():
-            self._store.trim_outbox(self.source, name, entry)
-        self._published.clear()
+        if self._updated is not None:
+            self._store.trim_outbox(self.source, UPDATES, self._updated)
+            self._updated = None
+        for stream in self._streams.values():
+            if stream.published is not None:
+                self._store.trim_outbox(self.source, stream.outbox, stream.published)
+                stream.published = None
 
     def _next(self, records: Sequence[RawRecord]) -> Sequence[RawRecord]:
         """The records from our position on, as far as their offsets are consecutive."""
@@ -198,62 +221,27 @@ class EventsPartition:
             raise PositionConflict(str(self.source), self.position, found)
         self._fold.put_users(dict(zip(missing, records, strict=True)))
 
-    def _writes(self, result: FoldResult) -> Writes:
+    def _writes(self, result: FoldResult, examples: Mapping[str, Sequence[Example]]) -> Writes:
         encode = self._codec.encode
-        return Writes(
-            users=result.users,
-            rows=result.rows,
-            updates=[
-                OutboxEntry(update.offset, 0, encode(topics.USER_UPDATES, update))
-                for update in result.updates
-            ],
-            examples=[
-                OutboxEntry(example.offset, example.index, encode(EXAMPLE, example))
-                for example in _in_order(result)
-            ],
-        )
+        updates = [
+            OutboxEntry(update.offset, 0, encode(topics.USER_UPDATES, update))
+            for update in result.updates
+        ]
+        waiting = {
+            stream.outbox: stream.entries(examples[task]) for task, stream in self._streams.items()
+        }
+        return Writes(result.users, result.rows, {UPDATES: updates, **waiting})
 
     # -- publishing -------------------------------------------------------------------
 
-    def _publish(self, result: FoldResult, writes: Writes, now_ms: int) -> None:
-        for update, entry in zip(result.updates, writes.updates, strict=True):
+    def _publish_updates(self, result: FoldResult, entries: Sequence[OutboxEntry]) -> None:
+        for update, entry in zip(result.updates, entries, strict=True):
             self._publisher.publish(topics.USER_UPDATES, update.user_id.encode(), entry.payload)
-            self._published["updates"] = entry
-        for example, entry in zip(_in_order(result), writes.examples, strict=True):
-            self._batcher.add(example, len(entry.payload), now_ms)
-        self._publish_batches(now_ms)
+            self._updated = entry
 
     def _publish_batches(self, now_ms: int) -> None:
-        for batch in self._batcher.cut(now_ms, self.position):
-            self._publish_batch(batch)
-            last = batch.examples[-1]
-            self._published["examples"] = OutboxEntry(last.offset, last.index, b"")
-
-    def _publish_batch(self, batch: TrainingBatch) -> None:
-        key = str(batch.partition).encode()
-        try:
-            data = self._codec.encode(topics.TRAINING_BATCHES, batch)
-            self._publisher.publish(topics.TRAINING_BATCHES, key, data)
-        except TooLarge as error:  # one example, wider than a message: nobody could read it
-            self._give_up(batch, key, error)
-        self._counts.batches += 1
-        self._counts.examples += len(batch.examples)
-
-    def _give_up(self, batch: TrainingBatch, key: bytes, error: TooLarge) -> None:
-        widths = max(len(example.candidates) for example in batch.examples)
-        letter = DeadLetter(
-            topics.TRAINING_BATCHES,
-            batch.partition,
-            batch.from_offset,
-            key,
-            None,
-            error.code,
-            f"{error}: an example of {widths} candidates, not trained",
-            self._clock.now_ms(),
-        )
-        self._publisher.publish(
-            topics.DEAD_LETTER, key, self._codec.encode(topics.DEAD_LETTER, letter)
-        )
+        for stream in self._streams.values():
+            stream.publish(now_ms, self.position)
 
     def _count(self, applied: int, refused: int, result: FoldResult) -> None:
         self._counts.events_applied += applied

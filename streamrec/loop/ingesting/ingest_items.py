@@ -13,8 +13,9 @@ from streamrec.core import topics
 from streamrec.core.events import Item, Source
 from streamrec.core.state.catalogue import item_record
 from streamrec.errors import Malformed, Refused
-from streamrec.loop.ingesting.raw import Edges, Memory, RawRecord, Refusals
+from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
 from streamrec.ports import Writes
+from streamrec.ports.edges import Edges
 
 
 class ItemsPartition:

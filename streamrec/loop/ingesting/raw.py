@@ -5,7 +5,6 @@ Knows dead letters and how records are counted. Does not know what a good record
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from streamrec.core.events import DeadLetter, Source
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.statistics import Statistics
 from streamrec.errors import Refused, TooLarge
-from streamrec.ports import Clock, Codec, PartitionStore, Publisher
+from streamrec.ports import Edges
 
 
 class RawRecord(NamedTuple):
@@ -42,20 +41,6 @@ class IntakeCounts:
 
     def gauges(self) -> dict[str, float]:
         return {spec.name: float(getattr(self, spec.name)) for spec in fields(self)}
-
-
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """What ingesting asks of the outside world.
-
-    ``partition_of``: the events partition that Kafka's default partitioner gives a user id.
-    """
-
-    store: PartitionStore
-    publisher: Publisher
-    codec: Codec
-    clock: Clock
-    partition_of: Callable[[str], int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ class LevelGauge:
         """A micro-batch was answered and acknowledged."""
         latencies: dict[str, list[int]] = defaultdict(list)
         published_empty: dict[str, int] = defaultdict(int)
-        for answer in served.recommendations:
+        for answer in served.answers:
             latencies[answer.generation].append(now_ms - answer.triggered_at_ms)
-            published_empty[answer.generation] += not answer.items
+            published_empty[answer.generation] += answer.empty
         for generation in latencies.keys() | served.empty.keys() | served.faults.keys():
             published = latencies.get(generation, [])
             empty = served.empty.get(generation, 0)

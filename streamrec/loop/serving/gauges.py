@@ -31,13 +31,13 @@ class ServingGauges:
 
     def served(self, served: Served, now_ms: int) -> None:
         """A micro-batch was answered and acknowledged."""
-        count = len(served.recommendations)
+        count = len(served.answers)
         self._counts["published"] += count
         self._counts["coalesced"] += served.coalesced
         self._counts["skipped"] += served.skipped
         self._counts["dead_letters"] += served.dead_letters
         self._recent.append((now_ms, count))
-        self._latencies_ms.extend(now_ms - r.triggered_at_ms for r in served.recommendations)
+        self._latencies_ms.extend(now_ms - r.triggered_at_ms for r in served.answers)
 
     def swapped(self, pause_ms: float) -> None:
         """The champion changed, and serving stood still for so long because of it."""

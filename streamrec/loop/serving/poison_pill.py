@@ -1,4 +1,4 @@
-"""A message that brings out a fault of ours is put aside; the others are answered.
+"""A message that brings out a fault of ours is sent to the dead letters; the others are answered.
 
 Knows how a micro-batch is halved until the message is found. Does not know what an answer is
 (``loop.serving.serve``). This is a serving worker's one boundary that catches everything: without
@@ -57,7 +57,7 @@ class PoisonMessageIsolation:
                 raise GenerationFailed(model.generation, error) from error
             log.exception("answering %d messages failed; looking for the one", len(batch))
             return self._halve(batch, model, canary, error)
-        if served.recommendations or served.skipped:
+        if served.answers or served.skipped:
             self._in_a_row = 0
         return served
 
@@ -70,13 +70,13 @@ class PoisonMessageIsolation:
     ) -> Served:
         failed: Failed = []
         served = self._parts(batch, model, canary, error, failed)
-        if served.recommendations or served.skipped:
+        if served.answers or served.skipped:
             self._in_a_row = 0
         self._in_a_row += len(failed)
-        blameless = not (served.recommendations or served.skipped)
+        blameless = not (served.answers or served.skipped)
         if blameless and (len(failed) > 1 or self._in_a_row > MOST_IN_A_ROW):
             raise error
-        self._server.put_aside(
+        self._server.to_dead_letters(
             [
                 (message, HandlingFailed(f"answering it failed: {type(why).__name__}: {why}"))
                 for message, why in failed
@@ -110,7 +110,7 @@ class PoisonMessageIsolation:
 
 def _both(one: Served, other: Served) -> Served:
     return Served(
-        (*one.recommendations, *other.recommendations),
+        (*one.answers, *other.answers),
         one.coalesced + other.coalesced,
         one.dead_letters + other.dead_letters,
         one.skipped + other.skipped,

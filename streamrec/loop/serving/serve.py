@@ -1,9 +1,8 @@
 """Answering triggers: a micro-batch, one published list for each, each of one generation.
 
-Knows the order of things, and what becomes of what fails. Does not know what triggers ask for
-(``tasks.ranking.lists.list_requests``), how a list is made (``tasks.ranking.lists.lists``),
-Kafka, Redis, torch,
-or which generation should be active (``loop.serving.generation_follower``).
+Knows the order of things, and what becomes of what fails. What triggers ask for and what an answer
+is, is the task's (``ports.Answerer``); which generation should be active,
+``loop.serving.generation_follower``'s.
 
 A micro-batch, in this order:
 
@@ -26,17 +25,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from streamrec.core import topics
-from streamrec.core.events import Recommendation, Source
+from streamrec.core.events import Source
 from streamrec.errors import Refused, TooLarge
-from streamrec.loop.ingesting.raw import Edges, RawRecord, Refusals
+from streamrec.loop.ingesting.raw import RawRecord, Refusals
 from streamrec.loop.serving.traffic_split import OnTrial, split
-from streamrec.ports import Delivered, ServingModel
-from streamrec.tasks.ranking.lists.explainer import Explainer
-from streamrec.tasks.ranking.lists.exploration import NO_EXPLORATION, Exploration
-from streamrec.tasks.ranking.lists.list_requests import ListRequest, list_requests_of
-from streamrec.tasks.ranking.lists.lists import MODEL_FAULTS, Answer, Answerer
-from streamrec.tasks.ranking.lists.state_mirror import Mirror
+from streamrec.ports import MODEL_FAULTS, Answer, Answerer, Asked, Delivered, ServingModel
+from streamrec.ports.edges import Edges
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +39,14 @@ log = logging.getLogger(__name__)
 class Served:
     """What a micro-batch did."""
 
-    recommendations: tuple[Recommendation, ...] = ()
+    answers: tuple[Answer, ...] = ()
     coalesced: int = 0  # updates answered by a later one of the same user
     dead_letters: int = 0
-    skipped: int = 0  # updates without a list, because there is nothing to recommend
-    empty: Mapping[str, int] = field(default_factory=dict)  # generation -> lists without an item
-    faults: Mapping[str, int] = field(default_factory=dict)  # generation -> lists it failed at
+    skipped: int = 0  # updates without an answer, because there is nothing to say
+    empty: Mapping[str, int] = field(
+        default_factory=dict
+    )  # generation -> answers without anything in them
+    faults: Mapping[str, int] = field(default_factory=dict)  # generation -> answers it failed at
 
 
 @dataclass(slots=True)
@@ -62,43 +58,32 @@ class _Tally:
 
 
 class Server:
-    """Turns delivered triggers into published recommendations."""
+    """Turns delivered triggers into published answers."""
 
-    def __init__(
-        self,
-        edges: Edges,
-        mirror: Mirror,
-        *,
-        worker_id: str,
-        k: int,
-        exploration: Exploration = NO_EXPLORATION,
-        explainer: Explainer | None = None,
-    ) -> None:
-        """``k``: items in a list that nobody asked a number for."""
+    def __init__(self, edges: Edges, answerer: Answerer) -> None:
         self._edges = edges
-        self._answerer = Answerer(edges, mirror, explainer or Explainer(), exploration, worker_id)
+        self._answerer = answerer
         self._refusals = Refusals(edges)
-        self._k = k
 
     def serve(
         self, batch: Sequence[Delivered], model: ServingModel, canary: OnTrial | None = None
     ) -> Served:
         """Answer a micro-batch. Raises Unavailable; serving it again is then right."""
         unreadable = [(m, m.value) for m in batch if isinstance(m.value, Refused)]
-        wishes, coalesced = list_requests_of(batch, self._k)
+        asked, coalesced = self._answerer.asked(batch)
         tally = _Tally()
         answers = [
             answer
-            for made_by, group in split(wishes, lambda wish: wish.user_id, model, canary)
+            for made_by, group in split(asked, model, canary)
             for answer in self._answers(group, made_by, model, tally)
         ]
         sent, too_large = self._publish(answers)
-        self.put_aside([*unreadable, *too_large])
+        self.to_dead_letters([*unreadable, *too_large])
         return Served(
-            recommendations=tuple(sent),
+            answers=tuple(sent),
             coalesced=coalesced,
             dead_letters=len(unreadable) + len(too_large),
-            skipped=len(wishes) - len(answers),
+            skipped=len(asked) - len(answers),
             empty=tally.empty,
             faults=tally.faults,
         )
@@ -107,7 +92,7 @@ class Server:
         """Whether ``model`` can rank somebody who has never been seen."""
         return self._answerer.sound(model)
 
-    def put_aside(self, refused: Sequence[tuple[Delivered, Refused]]) -> None:
+    def to_dead_letters(self, refused: Sequence[tuple[Delivered, Refused]]) -> None:
         """Send what cannot be answered to the dead letters."""
         for message, reason in refused:
             source = Source(message.topic, message.partition)
@@ -117,36 +102,43 @@ class Server:
 
     def _answers(
         self,
-        wishes: Sequence[ListRequest],
+        asked: Sequence[Asked],
         model: ServingModel,
         champion: ServingModel,
         tally: _Tally,
     ) -> list[Answer]:
         """Of ``model``, or of the champion where a canary fails; what that raises stays."""
         try:
-            answered = self._answerer.answer(wishes, model)
+            answered = self._answerer.answer(asked, model)
         except MODEL_FAULTS:
             if model is champion:
                 raise
             log.exception("%s fails; the champion answers its users", model.generation)
-            tally.faults[model.generation] += len(wishes)
-            return self._answers(wishes, champion, champion, tally)
+            tally.faults[model.generation] += len(asked)
+            return self._answers(asked, champion, champion, tally)
         tally.empty[model.generation] += answered.empty
-        return answered.answers
+        return list(answered.answers)
 
     def _publish(
         self, answers: Sequence[Answer]
-    ) -> tuple[list[Recommendation], list[tuple[Delivered, Refused]]]:
+    ) -> tuple[list[Answer], list[tuple[Delivered, Refused]]]:
         """What is acknowledged, and the messages whose answers no message can hold."""
-        sent: list[Recommendation] = []
+        sent: list[Answer] = []
         too_large: list[tuple[Delivered, Refused]] = []
-        for wish, answer in answers:
+        for answer in answers:
+            asked = answer.asked
             try:
-                data = self._edges.codec.encode(topics.RECOMMENDATIONS, answer)
-                self._edges.publisher.publish(topics.RECOMMENDATIONS, answer.user_id.encode(), data)
+                data = self._encoded(answer)
+                self._edges.publisher.publish(answer.topic, asked.user_id.encode(), data)
                 sent.append(answer)
             except TooLarge as error:
-                too_large.append((wish.message, error))
+                too_large.append((asked.message, error))
         if sent:
             self._edges.publisher.flush()
         return sent, too_large
+
+    def _encoded(self, answer: Answer) -> bytes:
+        """A task with a topic of its own may bring bytes. Raises TooLarge."""
+        if isinstance(answer.value, bytes):
+            return answer.value
+        return self._edges.codec.encode(answer.topic, answer.value)

@@ -30,8 +30,7 @@ from streamrec.loop.serving.gauges import ServingGauges
 from streamrec.loop.serving.generation_follower import GenerationFollower
 from streamrec.loop.serving.poison_pill import PoisonMessageIsolation
 from streamrec.loop.serving.serve import Server
-from streamrec.ports import Clock, ControlLog, Delivered, Fleet, TriggerFeed, WorkerStatus
-from streamrec.tasks.ranking.lists.state_mirror import Mirror
+from streamrec.ports import Answerer, Clock, ControlLog, Delivered, Fleet, TriggerFeed, WorkerStatus
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class ServingDependencies:
     control: ControlLog
     fleet: Fleet
     clock: Clock
-    mirror: Mirror
+    answerer: Answerer
     follower: GenerationFollower
     server: Server
 
@@ -196,7 +195,7 @@ class ServingWorker:
             self._parts.follower.prepare()
 
     def _refresh(self) -> None:
-        changed = self._parts.mirror.refresh()
+        changed = self._parts.answerer.refresh()
         first = not self._mirrored.is_set()
         self._refreshed_ms = self._parts.clock.now_ms()
         self._mirrored.set()
@@ -218,6 +217,6 @@ class ServingWorker:
         return {
             **self._gauges.read(now_ms),
             "lag": self._lag,
-            "items": len(self._parts.mirror.catalogue),
+            "items": len(self._parts.answerer.catalogue),
             "statistics_age_ms": now_ms - self._refreshed_ms,
         }

@@ -1,25 +1,21 @@
 """Who answers a micro-batch: the champion, and the canary for its share of the users.
 
-Knows how triggers are split between two generations. Does not know how they rank
-(``loop.serving.serve``) or why there is a canary (``core.release.canary``,
-``loop.releasing.release``).
+Knows how triggers are split between two generations; why there is a canary is
+``core.release.canary``'s and ``loop.releasing.release``'s to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from streamrec.core.release.canary import Canary
-from streamrec.ports import ServingModel
-
-ListRequest = TypeVar("ListRequest")
+from streamrec.ports import Asked, ServingModel
 
 
 @dataclass(frozen=True, slots=True)
 class OnTrial:
-    """A loaded canary and the rule that says whose lists it makes."""
+    """A loaded canary and the rule that says whom it answers."""
 
     model: ServingModel
     rule: Canary
@@ -30,16 +26,13 @@ class OnTrial:
 
 
 def split(
-    wishes: Sequence[ListRequest],
-    user_of: Callable[[ListRequest], str],
-    champion: ServingModel,
-    canary: OnTrial | None,
-) -> list[tuple[ServingModel, list[ListRequest]]]:
-    """The wishes of each generation, the champion's first; groups without a wish are left out."""
+    asked: Sequence[Asked], champion: ServingModel, canary: OnTrial | None
+) -> list[tuple[ServingModel, list[Asked]]]:
+    """What each generation answers, the champion's first; without the one that answers nothing."""
     if canary is None:
-        return [(champion, list(wishes))] if wishes else []
-    groups: tuple[list[ListRequest], list[ListRequest]] = ([], [])
-    for wish in wishes:
-        groups[canary.rule.gets(user_of(wish))].append(wish)
+        return [(champion, list(asked))] if asked else []
+    groups: tuple[list[Asked], list[Asked]] = ([], [])
+    for one in asked:
+        groups[canary.rule.gets(one.user_id)].append(one)
     pairs = zip((champion, canary.model), groups, strict=True)
     return [(model, group) for model, group in pairs if group]

@@ -1,7 +1,7 @@
 """The alarm on the population: other traffic than usual pauses promotion, not learning.
 
 Knows what an alarm does to the registry, and who may end what. Does not know what is unusual
-(``tasks.ranking.drift``), nor where its memory is kept.
+(the task's ``TrafficWatch``), nor where its memory is kept.
 
 The trainer's thread hands over examples (``observe``); another one acts, about once a second:
 
@@ -24,7 +24,7 @@ from typing import Any
 from streamrec.core.examples import Example
 from streamrec.core.release.registry import RegistryState
 from streamrec.errors import RegistryConflict, UserError
-from streamrec.tasks.ranking.drift import ShiftWatch
+from streamrec.ports import TrafficWatch
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class PromotionAlarm:
 
     def __init__(
         self,
-        watch: ShiftWatch,
+        watch: TrafficWatch,
         state: Callable[[], RegistryState],
         pin: Callable[[str], object],
         unpin: Callable[[str], object],

@@ -113,7 +113,7 @@ class Candidates:
         )
         numbered = replace(progress, sequence=progress.sequence + 1)
         self._points.freeze(candidate.sequence, numbered)
-        self._trial = Trial(candidate, champion)
+        self._trial = Trial(candidate, champion, self._parts.judge)
         self._counts.candidates += 1
         log.info("candidate %d on trial against %s", candidate.sequence, champion.generation)
         return replace(numbered, waiting=0)
@@ -126,7 +126,7 @@ class Candidates:
             return
         candidate = trial.candidate
         directory = self._dispatch.write(candidate)
-        verdict = trial.verdict(schedule.rules, self._dispatch.norms(directory))
+        verdict = trial.verdict(self._dispatch.norms(directory))
         accepted = isinstance(verdict, Accept)
         origin = provenance(candidate, progress, gate.to_record(verdict))
         sealed = self._dispatch.generations.seal(directory, origin)

@@ -6,12 +6,11 @@ Knows the edges by their ports. Does not know what is done with them (``loop.tra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from streamrec.core.events import Item
-from streamrec.core.examples import Example
-from streamrec.core.release.gate import GateRules
+from streamrec.core.examples import Example, TrainingBatch
 from streamrec.errors import Refused
 from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
@@ -21,6 +20,7 @@ from streamrec.ports import (
     Clock,
     DeliveredBatch,
     Generations,
+    Judge,
     Learner,
     RegistryStore,
     Scalars,
@@ -30,16 +30,14 @@ from streamrec.ports import (
 
 @dataclass(frozen=True, slots=True)
 class TrainerSchedule:
-    """When things are due. ``feature_set``: batches of another one are refused."""
+    """When things are due."""
 
-    feature_set: str
     release_examples: int = 500
     release_s: float = 15.0
     gate_examples: int = 200
     gate_s: float = 10.0
     checkpoint_s: float = 30.0
     snapshots: int = 8  # generations that can be gone back to
-    rules: GateRules = field(default_factory=GateRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,8 @@ class TrainerDependencies:
     clock: Clock
     scalars: Scalars
     work: Path
+    judge: Judge
+    check: Callable[[TrainingBatch], None]  # raises InvalidField for what cannot be learned
     refuse: Callable[[DeliveredBatch, Refused], None]  # to the dead-letter topic; Unavailable
     mirror: Callable[[], Sequence[Item]] = tuple  # items since the last call
     may_train: Callable[[], object] = lambda: None  # raises LeaseLost, Unavailable

@@ -42,12 +42,10 @@ class Learning:
     def __init__(
         self,
         parts: TrainerDependencies,
-        feature_set: str,
         points: SavePoints,
         counts: TrainingCounts,
     ) -> None:
         self._parts = parts
-        self._feature_set = feature_set
         self._points = points
         self._counts = counts
 
@@ -60,7 +58,7 @@ class Learning:
             Unavailable: it cannot be sent to the dead letters; nothing was learned.
             GenerationRefused: it diverged, and there is no checkpoint to go back to.
         """
-        taken = admit(delivered, progress.ledger, self._feature_set, progress.quarantine)
+        taken = admit(delivered, progress.ledger, self._parts.check, progress.quarantine)
         if taken.refused is not None:
             self._refuse(delivered, taken.refused)
         self._count_intake(delivered, taken)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamrec.core.examples import TrainingBatch
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.manifest import Manifest
 from streamrec.errors import UserError
@@ -40,7 +41,7 @@ class Bench:
     learner: Learner
     feed: BatchFeed
     snapshots: Snapshots
-    feature_set: str
+    check: Callable[[TrainingBatch], None]
     work: Path
     digest: Callable[[Path], str]
 
@@ -135,7 +136,7 @@ def _learn(bench: Bench, manifest: Manifest, parent: Checkpoint, own: Checkpoint
             raise UserError(f"training-batches ends at {position}: it was made anew, or cut")
         for delivered in found:
             _arrive(bench.learner, arrivals, delivered.offset)
-            taken = admit(delivered, ledger, bench.feature_set, ranges)
+            taken = admit(delivered, ledger, bench.check, ranges)
             if taken.intake.fresh:
                 bench.learner.learn(taken.intake.fresh)
             ledger, position = taken.ledger, delivered.offset + 1

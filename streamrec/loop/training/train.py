@@ -63,7 +63,7 @@ class Trainer:
         self._points = SavePoints(
             parts.learner, parts.checkpoints, parts.snapshots, parts.clock, schedule.snapshots
         )
-        self._learning = Learning(parts, schedule.feature_set, self._points, self.counts)
+        self._learning = Learning(parts, self._points, self.counts)
         self._candidates = Candidates(parts, schedule, self._points, self.counts)
         self._pending: deque[DeliveredBatch] = deque()
         self._in_place = False  # whether the feed stands where progress says

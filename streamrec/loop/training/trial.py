@@ -1,20 +1,19 @@
 """A candidate on trial: fresh examples scored by it and champions before anyone learns them.
 
 Knows when a trial has seen enough. Does not know what follows from the verdict
-(``loop.training.candidates``), nor the rule (``core.release.gate``).
+(``loop.training.candidates``), nor how an example is judged (the task's ``Judge``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from streamrec.core.examples import Example, FloatArray
+from streamrec.core.examples import Example
 from streamrec.core.ledger.ledger import Ledger
-from streamrec.core.release import gate
-from streamrec.core.release.gate import Accept, GateRules, Reject
-from streamrec.core.release.judging import JudgedExample, judge
-from streamrec.ports import Scorer
+from streamrec.core.release.gate import Verdict
+from streamrec.ports import Judge, Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +48,11 @@ class Candidate:
 class Trial:
     """One candidate against one champion."""
 
-    def __init__(self, candidate: Candidate, champion: Champion) -> None:
+    def __init__(self, candidate: Candidate, champion: Champion, judge: Judge) -> None:
         self.candidate = candidate
         self._champion = champion
-        self._judged: list[JudgedExample] = []
+        self._judge = judge
+        self._judged: list[Any] = []
 
     @property
     def examples(self) -> int:
@@ -65,10 +65,10 @@ class Trial:
         ours = self.candidate.scorer.score(fresh)
         theirs = self._champion.scorer.score(fresh)
         anchor = self._champion.anchor
-        once: Sequence[FloatArray | None] = [None] * len(fresh)
+        once: Sequence[Any] = [None] * len(fresh)
         if anchor is not None:
             once = anchor.scorer.score(fresh)
-        self._judged += map(judge, fresh, ours, theirs, once)
+        self._judged += map(self._judge.judge, fresh, ours, theirs, once)
 
     def restart(self, champion: Champion) -> None:
         """The champion has changed: what was compared with the old one says nothing."""
@@ -82,8 +82,8 @@ class Trial:
         late = now_ms - self.candidate.made_at_ms >= seconds * 1000
         return late and len(self._judged) >= max(1, examples // 10)
 
-    def verdict(self, rules: GateRules, norms: Mapping[str, float]) -> Accept | Reject:
+    def verdict(self, norms: Mapping[str, float]) -> Verdict:
+        """``norms``: how far the candidate's weights are from the champion's."""
         champion, anchor = self._champion, self._champion.anchor
         name = champion.generation or "untrained"
-        report = gate.compare(self._judged, name, norms, anchor.generation if anchor else None)
-        return gate.decide(report, rules)
+        return self._judge.verdict(self._judged, name, norms, anchor.generation if anchor else None)

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from streamrec.core.examples import Example
+from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.traffic import CategoriesOf, Traffic
 
 MATTERS = {
@@ -101,7 +101,7 @@ class ShiftWatch:
     _recent: deque[_Window] = field(default_factory=deque)  # not, or not yet, reference
     _sums: dict[str, float] = field(default_factory=dict)  # of distances beyond the allowance
 
-    def observe(self, examples: Sequence[Example]) -> bool:
+    def observe(self, examples: Sequence[RankingExample]) -> bool:
         """Take in examples, in order; whether the alarm was raised or ended by them."""
         before = bool(self.alarm)
         for example in examples if self.rules.window else ():

@@ -1,10 +1,9 @@
-"""Examples in the making: drafted event by event, finished once a run.
+"""Ranking's examples in the making: told event by event, finished once a run.
 
 Knows how an example is put together, and that the features of everything a run has shown are
-computed in one call, from the statistics as they were before it (docs/adr/0030). Does not know
-when an example closes (``core.state.fold``), which negatives are drawn
-(``tasks.ranking.negatives``)
-or what a feature is made of (``tasks.ranking.features``).
+computed in one call, from the statistics as they were before it (docs/adr/0030). When an example
+closes is the fold's to say, which negatives are drawn ``tasks.ranking.negatives``', what a feature
+is made of ``tasks.ranking.features``'.
 
 Shapes: T candidates of one run, C of one example, F features.
 """
@@ -12,7 +11,7 @@ Shapes: T candidates of one run, C of one example, F features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -20,38 +19,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrec.core.examples import Example, ExampleKind, FloatArray
+from streamrec.core.examples import Example, FloatArray
 from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.example_maker import Closed, ExampleMaker
+from streamrec.core.state.fold import FoldResult, FoldRules, PartitionFold
 from streamrec.core.state.statistics import Statistics
-from streamrec.core.state.user_state import Pending, Shown
-from streamrec.tasks.ranking.features import FeatureMaker
+from streamrec.core.state.user_state import Pending, Shown, UserState
+from streamrec.core.tasks import RANKING
+from streamrec.ports import ExampleSource
+from streamrec.tasks.ranking.examples import FORMAT, ExampleKind, RankingExample
+from streamrec.tasks.ranking.features import (
+    COUNTERS,
+    FEATURES,
+    USER_FEATURES,
+    FeatureMaker,
+    user_features,
+)
 from streamrec.tasks.ranking.negatives import NegativeSampler
 
 Rows = NDArray[np.int64]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Draft:
-    """An example before its features are known, closed by the event at ``offset``.
-
-    ``consumed``: negatives are to be drawn for it, none of which its user has consumed. None:
-    its candidates are what was shown.
-    """
-
-    offset: int
-    produced_at_ms: int
-    kind: ExampleKind
-    user_id: str
-    pending: Pending
-    consumed: tuple[str, ...] | None = None
+SAMPLED_NEGATIVES = 100
+"""Beside an item that was accepted unasked."""
 
 
-@dataclass(slots=True)
-class Drafts:
-    """What one run has shown, and what it has closed, each in order."""
+@dataclass(frozen=True, slots=True)
+class RankingRules(FoldRules):
+    """Of a fold that makes ranking's examples."""
 
-    shown: list[tuple[Pending, Shown]] = field(default_factory=list)  # features to be logged
-    closed: list[Draft] = field(default_factory=list)
+    sampled_negatives: int = SAMPLED_NEGATIVES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +60,7 @@ class _Candidates:
     log_q_C: FloatArray
 
 
-class ExampleMaker:
+class RankingExamples(ExampleMaker):
     """Finishes the drafts of one partition, from statistics that move on between runs."""
 
     def __init__(
@@ -75,28 +71,44 @@ class ExampleMaker:
         self._catalogue = catalogue
         self._statistics = statistics
         self._prepared: tuple[tuple[int, int], FeatureMaker, NegativeSampler] | None = None
+        self._shown: list[tuple[Pending, Shown]] = []  # features to be logged
+        self._closed: list[Closed] = []
 
     def features(self) -> FeatureMaker:
         """Features from the statistics as they stand."""
         return self._prepare()[0]
 
-    def finish(self, drafts: Drafts) -> list[Example]:
-        """Log the features of what was shown; then one example for each draft, in order."""
-        drawn = {draft: self._draw(draft) for draft in drafts.closed if draft.consumed is not None}
-        asked = [
-            (pending, self._catalogue.rows([shown.item_id])) for pending, shown in drafts.shown
-        ]
-        logged = self._features([*asked, *((draft.pending, rows) for draft, rows in drawn.items())])
-        for (_, shown), stats_CF in zip(drafts.shown, logged[: len(asked)], strict=True):
-            shown.stats_F = stats_CF[0]
+    def logged(self, before: UserState, at_ms: int) -> tuple[float, ...]:
+        return user_features(before, at_ms)
+
+    def fits(self, pending: Pending) -> bool:
+        return len(pending.user_U) == len(USER_FEATURES) and all(
+            shown.stats_F is None or len(shown.stats_F) == len(FEATURES) for shown in pending.shown
+        )
+
+    def shown(self, pending: Pending, shown: Shown) -> None:
+        self._shown.append((pending, shown))
+
+    def closed(self, closed: Closed) -> None:
+        self._closed.append(closed)
+
+    def finish(self) -> list[Example]:
+        """Log the features of what was shown; then one example for each that closed, in order."""
+        shown, closed = self._shown, self._closed
+        self._shown, self._closed = [], []
+        drawn = {one: self._draw(one) for one in closed if one.consumed is not None}
+        asked = [(pending, self._catalogue.rows([item.item_id])) for pending, item in shown]
+        logged = self._features([*asked, *((one.pending, rows) for one, rows in drawn.items())])
+        for (_, item), stats_CF in zip(shown, logged[: len(asked)], strict=True):
+            item.stats_F = stats_CF[0]
         sampled = {
-            draft: self._drawn(rows_C, stats_CF)
-            for (draft, rows_C), stats_CF in zip(drawn.items(), logged[len(asked) :], strict=True)
+            one: self._drawn(rows_C, stats_CF)
+            for (one, rows_C), stats_CF in zip(drawn.items(), logged[len(asked) :], strict=True)
         }
         return [
-            self._example(draft, index, sampled.get(draft) or _shown(draft.pending))
-            for _, of_one_event in groupby(drafts.closed, attrgetter("offset"))
-            for index, draft in enumerate(of_one_event)
+            self._example(one, index, sampled.get(one) or _shown(one.pending))
+            for _, of_one_event in groupby(closed, attrgetter("offset"))
+            for index, one in enumerate(of_one_event)
         ]
 
     def _prepare(self) -> tuple[FeatureMaker, NegativeSampler]:
@@ -107,12 +119,12 @@ class ExampleMaker:
             self._prepared = (key, maker, sampler)
         return self._prepared[1:]
 
-    def _draw(self, draft: Draft) -> Rows:
+    def _draw(self, closed: Closed) -> Rows:
         """Catalogue rows: the accepted item, and negatives beside it. Shape (C,)."""
-        target = self._catalogue.rows([draft.pending.shown[0].item_id]).astype(np.int64)
+        target = self._catalogue.rows([closed.pending.shown[0].item_id]).astype(np.int64)
         _, sampler = self._prepare()
-        consumed = draft.consumed or ()
-        drawn = sampler.sample(self._partition, draft.offset, int(target[0]), consumed)
+        consumed = closed.consumed or ()
+        drawn = sampler.sample(self._partition, closed.offset, int(target[0]), consumed)
         return np.concatenate([target, drawn])
 
     def _features(
@@ -142,21 +154,50 @@ class ExampleMaker:
         log_q_C[0] = 0.0  # the accepted item is in its own list for certain
         return _Candidates(tuple(self._catalogue.ids(rows_C)), labels_C, stats_CF, log_q_C)
 
-    def _example(self, draft: Draft, index: int, candidates: _Candidates) -> Example:
-        return Example(
+    def _example(self, closed: Closed, index: int, candidates: _Candidates) -> RankingExample:
+        return RankingExample(
             partition=self._partition,
-            offset=draft.offset,
+            offset=closed.offset,
             index=index,
-            kind=draft.kind,
-            user_id=draft.user_id,
-            shown_at_ms=draft.pending.opened_at_ms,
-            produced_at_ms=draft.produced_at_ms,
-            history=draft.pending.history,
+            kind=_kind(closed),
+            user_id=closed.user_id,
+            shown_at_ms=closed.pending.opened_at_ms,
+            produced_at_ms=closed.produced_at_ms,
+            history=closed.pending.history,
             candidates=candidates.ids,
             labels_C=candidates.labels_C,
             stats_CF=candidates.stats_CF,
             log_q_C=candidates.log_q_C,
         )
+
+
+def _kind(closed: Closed) -> ExampleKind:
+    if closed.consumed is not None:
+        return ExampleKind.NEXT_CLICK
+    return ExampleKind.IMPRESSION if closed.pending.impression_id else ExampleKind.VIEW
+
+
+def ranking_fold(
+    partition: int, rules: RankingRules, catalogue: Catalogue, statistics: Statistics
+) -> PartitionFold:
+    """A partition's fold that makes ranking's examples, and no other task's."""
+    maker = RankingExamples(partition, rules.sampled_negatives, catalogue, statistics)
+    makers = {RANKING: maker}
+    return PartitionFold(partition, rules, catalogue, statistics, makers=makers, counters=COUNTERS)
+
+
+def example_source(negatives: int = SAMPLED_NEGATIVES) -> ExampleSource:
+    """``negatives``: sampled beside an item that was accepted unasked."""
+
+    def make(partition: int, catalogue: Catalogue, statistics: Statistics) -> RankingExamples:
+        return RankingExamples(partition, negatives, catalogue, statistics)
+
+    return ExampleSource(RANKING, FORMAT, make, COUNTERS)
+
+
+def ranking_examples(result: FoldResult) -> list[RankingExample]:
+    """Those of a run that ``ranking_fold`` has folded."""
+    return [e for e in result.examples[RANKING] if isinstance(e, RankingExample)]
 
 
 def _shown(pending: Pending) -> _Candidates:

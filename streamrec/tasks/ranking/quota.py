@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrec.core.examples import Example, ExampleKind, FloatArray
+from streamrec.core.examples import FloatArray
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 
 TARGETS = 4
 """Items of one example that count: of an impression with more clicks, the first."""
@@ -62,11 +63,11 @@ class Quota:
         self._items: defaultdict[int, float] = defaultdict(float)
         self.limited = 0  # examples that weighed less than 1, since this process started
 
-    def weigh(self, examples: Sequence[Example]) -> FloatArray:
+    def weigh(self, examples: Sequence[RankingExample]) -> FloatArray:
         """Weights in [0, 1], one an example: (B,). The examples enter the window."""
         return np.array([self._weigh(example) for example in examples], np.float32)
 
-    def _weigh(self, example: Example) -> float:
+    def _weigh(self, example: RankingExample) -> float:
         if len(self._window) == self._length:
             self._forget(self._window.popleft())
         user = _hash(example.user_id)
@@ -113,7 +114,7 @@ class Quota:
             self._count(_Weighed(user, tuple(item for item in items if item), weight))
 
 
-def _targets(example: Example) -> tuple[str, ...]:
+def _targets(example: RankingExample) -> tuple[str, ...]:
     """The accepted items; of an item shown alone and left, that one."""
     if example.kind is ExampleKind.VIEW:
         return example.candidates[:1]

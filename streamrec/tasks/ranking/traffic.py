@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrec.core.examples import Example, FloatArray
+from streamrec.core.examples import FloatArray
+from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import FEATURES
 
 CategoriesOf = Callable[[str], Sequence[str]]
@@ -51,7 +52,7 @@ class Traffic:
     categories: Counter[str] = field(default_factory=Counter)
     agreements: list[float] = field(default_factory=list)
 
-    def add(self, example: Example, categories_of: CategoriesOf) -> None:
+    def add(self, example: RankingExample, categories_of: CategoriesOf) -> None:
         accepted_C = example.labels_C > 0
         self.examples += 1
         self.users[example.user_id] += 1

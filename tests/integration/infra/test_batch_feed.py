@@ -11,14 +11,14 @@ from kafka import TopicPartition
 from streamrec.core.examples import TrainingBatch
 from streamrec.errors import Refused, Unavailable, UserError
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, admin_client, make_consumer
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import DeliveredBatch
 from streamrec.settings import KafkaSettings
+from tests.harness.codec import wire_codec
 from tests.harness.training_worker import Stream
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 
 
 @pytest.fixture

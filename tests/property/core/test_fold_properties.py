@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamrec.core.events import Interaction, Item, Kind, Source
-from streamrec.core.examples import Example
 from streamrec.core.state.catalogue import Catalogue, item_from_record, item_record
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import UserState
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_examples, ranking_fold
+from streamrec.tasks.ranking.examples import RankingExample
 
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(8)]
 
@@ -45,7 +46,7 @@ class Outcome:
     def __init__(self, log: Sequence[Located], cuts: Sequence[int], *, takeover: bool) -> None:
         self.users: dict[str, Any] = {}
         self.rows: dict[str, Any] = {}
-        self.examples: list[Example] = []
+        self.examples: list[RankingExample] = []
         self.forgotten: list[tuple[int, int, str]] = []
         fold = None
         for start, stop in zip([0, *cuts], [*cuts, len(log)], strict=True):
@@ -58,14 +59,14 @@ class Outcome:
             self.users = {u: record for u, record in self.users.items() if record is not None}
             self.forgotten += [(e.offset, e.index, e.user_id) for e in result.forgotten]
             self.rows |= json.loads(json.dumps(result.rows))
-            self.examples += result.examples
+            self.examples += ranking_examples(result)
 
     def _new_fold(self) -> PartitionFold:
         catalogue = Catalogue()
         catalogue.apply_rows({item.item_id: item_record(item) for item in ITEMS})
         self.statistics = Statistics(catalogue)
-        rules = FoldRules(1, attribution_window_ms=500, sampled_negatives=4)
-        fold = PartitionFold(0, rules, catalogue, self.statistics)
+        rules = RankingRules(1, attribution_window_ms=500, sampled_negatives=4)
+        fold = ranking_fold(0, rules, catalogue, self.statistics)
         fold.load_rows(self.rows)
         return fold
 

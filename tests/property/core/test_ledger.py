@@ -8,15 +8,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.examples import TrainingBatch
 from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger.ledger import ExamplePosition, Ledger, OffsetSpan
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 
 
-def example(partition: int, offset: int, index: int) -> Example:
+def example(partition: int, offset: int, index: int) -> RankingExample:
     zeros = np.zeros(2, np.float32)
-    return Example(
-        partition, offset, index, ExampleKind.NEXT_CLICK, "u", 0, 0, (), ("a", "b"),
+    return RankingExample(
+        partition, offset, index, "u", 0, ExampleKind.NEXT_CLICK, 0, (), ("a", "b"),
         np.array([1, 0], np.float32), np.zeros((2, 1), np.float32), zeros,
     )  # fmt: skip
 
@@ -25,7 +26,7 @@ def example(partition: int, offset: int, index: int) -> Example:
 closed_counts = st.lists(st.integers(0, 3), min_size=1, max_size=30)
 
 
-def cut(partition: int, log: list[Example], end: int, cuts: set[int]) -> list[TrainingBatch]:
+def cut(partition: int, log: list[RankingExample], end: int, cuts: set[int]) -> list[TrainingBatch]:
     """Batches of a partition's examples, cut after the given counts of examples."""
     batches, start, begin = [], 0, 0
     for stop in [*sorted(c for c in cuts if 0 < c < len(log)), len(log)]:
@@ -53,9 +54,9 @@ def sent_whole(lane: list[TrainingBatch], batches: list[TrainingBatch]) -> int:
 
 
 @st.composite
-def deliveries(draw: st.DrawFn) -> tuple[list[TrainingBatch], dict[int, list[Example]]]:
+def deliveries(draw: st.DrawFn) -> tuple[list[TrainingBatch], dict[int, list[RankingExample]]]:
     """Batches as an at-least-once transport brings them: sent again, cut otherwise, interleaved."""
-    logs: dict[int, list[Example]] = {}
+    logs: dict[int, list[RankingExample]] = {}
     lanes: list[list[TrainingBatch]] = []
     for partition in range(draw(st.integers(1, 3))):
         counts = draw(closed_counts)
@@ -78,7 +79,7 @@ def deliveries(draw: st.DrawFn) -> tuple[list[TrainingBatch], dict[int, list[Exa
 
 @given(deliveries())
 def test_every_example_is_trained_exactly_once_and_in_order(
-    case: tuple[list[TrainingBatch], dict[int, list[Example]]],
+    case: tuple[list[TrainingBatch], dict[int, list[RankingExample]]],
 ) -> None:
     batches, logs = case
     ledger, trained = Ledger(), []
@@ -99,7 +100,7 @@ def test_every_example_is_trained_exactly_once_and_in_order(
 
 @given(deliveries(), st.integers(0, 100))
 def test_a_crash_between_two_batches_changes_nothing(
-    case: tuple[list[TrainingBatch], dict[int, list[Example]]], stop: int
+    case: tuple[list[TrainingBatch], dict[int, list[RankingExample]]], stop: int
 ) -> None:
     """A checkpoint is the record of the ledger; from it the rest of the log leads to the same."""
     batches, _ = case
@@ -133,7 +134,7 @@ def test_a_lost_batch_is_found_and_named(counts: list[int], cuts: set[int], lost
 
 @given(deliveries(), st.integers(0, 100))
 def test_a_generation_and_the_rest_add_up(
-    case: tuple[list[TrainingBatch], dict[int, list[Example]]], taken_at: int
+    case: tuple[list[TrainingBatch], dict[int, list[RankingExample]]], taken_at: int
 ) -> None:
     """What a candidate takes over and what came while it was judged: no offset twice or never."""
     batches, _ = case

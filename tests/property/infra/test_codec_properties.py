@@ -20,16 +20,17 @@ from streamrec.core.events import (
     Trigger,
     UserUpdate,
 )
-from streamrec.core.examples import Example, ExampleKind, TrainingBatch
+from streamrec.core.examples import TrainingBatch
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState, Relearn
 from streamrec.errors import Refused
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.values import SHAPES
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
+from tests.harness.codec import wire_codec
 from tests.harness.wire import header_of
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=64)
@@ -95,13 +96,13 @@ adapters = st.builds(
 def examples(draw):
     count, width = draw(st.integers(1, 4)), draw(st.integers(1, 5))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    return Example(
+    return RankingExample(
         draw(ints),
         draw(longs),
         draw(ints),
-        draw(st.sampled_from(ExampleKind)),
         draw(ids),
         draw(times),
+        draw(st.sampled_from(ExampleKind)),
         draw(times),
         draw(text_tuples),
         tuple(f"i{n}" for n in range(count)),
@@ -111,9 +112,10 @@ def examples(draw):
     )
 
 
-def same_example(a: Example, b: Example) -> bool:
+def same_example(a: RankingExample, b: RankingExample) -> bool:
     return all(
-        np.array_equal(getattr(a, name), getattr(b, name)) for name in Example.__dataclass_fields__
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for name in RankingExample.__dataclass_fields__
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.core.examples import Example, ExampleKind
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.quota import Quota, QuotaRules
 
 NOTHING = np.zeros((3, 0), np.float32)
@@ -22,16 +22,16 @@ streams = st.lists(
 )
 
 
-def example(user: int, first: int, second: int, kind: ExampleKind) -> Example:
+def example(user: int, first: int, second: int, kind: ExampleKind) -> RankingExample:
     """Accepts one or two items; a view alone accepts none and speaks against the first."""
     candidates = (f"i{first}", f"i{second}", "never")
     labels = np.array([1, 1, 0] if kind is not ExampleKind.VIEW else [0, 0, 0], np.float32)
-    return Example(
-        0, 0, 0, kind, f"u{user}", 0, 0, (), candidates, labels, NOTHING, np.zeros(3, np.float32)
+    return RankingExample(
+        0, 0, 0, f"u{user}", 0, kind, 0, (), candidates, labels, NOTHING, np.zeros(3, np.float32)
     )
 
 
-def items_of(one: Example) -> set[str]:
+def items_of(one: RankingExample) -> set[str]:
     return {one.candidates[0]} if one.kind is ExampleKind.VIEW else set(one.candidates[:2])
 
 

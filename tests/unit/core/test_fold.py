@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from streamrec.core.events import Interaction, Item, Kind, Source
-from streamrec.core.examples import Example, ExampleKind
 from streamrec.core.state.attribution import OPEN_IMPRESSIONS
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.fold import FoldResult, FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import FoldResult, Located
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import CLOSED, Pending, Shown, UserState
+from streamrec.core.tasks import RANKING
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURES
 
 WINDOW_MS = 1_000
@@ -29,15 +31,20 @@ class Partition:
         self.catalogue = Catalogue()
         self.catalogue.put(items)
         self.statistics = Statistics(self.catalogue)
-        rules = FoldRules(1, attribution_window_ms=WINDOW_MS, sampled_negatives=10)
-        self.fold = PartitionFold(0, rules, self.catalogue, self.statistics)
+        rules = RankingRules(1, attribution_window_ms=WINDOW_MS, sampled_negatives=10)
+        self.fold = ranking_fold(0, rules, self.catalogue, self.statistics)
         self.offset = 0
 
     def feed(self, *events: Interaction) -> FoldResult:
         run = [Located(self.offset + n, 7_000 + n, event) for n, event in enumerate(events)]
         self.offset += len(run)
         self.fold.put_users(dict.fromkeys(self.fold.missing_users(run)))
-        return self.fold.apply(run, now_ms=9_000)
+        return ranked(self.fold.apply(run, now_ms=9_000))
+
+
+def ranked(result: FoldResult) -> FoldResult:
+    """With ranking's examples alone, as a plain list."""
+    return replace(result, examples=result.examples[RANKING])
 
 
 def event(
@@ -55,7 +62,7 @@ def click(user: str, item: str, at_ms: int, impression: str | None = None) -> In
     return event(Kind.CLICK, user, item, at_ms, impression)
 
 
-def labels(example: Example) -> dict[str, float]:
+def labels(example: RankingExample) -> dict[str, float]:
     return dict(zip(example.candidates, example.labels_C.tolist(), strict=True))
 
 
@@ -238,7 +245,7 @@ def test_a_fold_taken_over_goes_on_as_if_nothing_had_happened() -> None:
     run = [Located(3, 0, rest[0])]
     assert set(heir.fold.missing_users(run)) == {"u", "v"}
     heir.fold.put_users(before.users)
-    result, expected = heir.fold.apply(run, 0), whole.feed(*rest)
+    result, expected = ranked(heir.fold.apply(run, 0)), whole.feed(*rest)
     assert result.rows == expected.rows
     assert result.users == expected.users
     for ours, theirs in zip(result.examples, expected.examples, strict=True):
@@ -250,8 +257,8 @@ def test_shares_of_two_partitions_add_up() -> None:
     one = Partition()
     other = Statistics(one.catalogue)
     for number in range(2):
-        rules = FoldRules(1, WINDOW_MS, 10)
-        fold = PartitionFold(number, rules, one.catalogue, one.statistics)
+        rules = RankingRules(1, WINDOW_MS, sampled_negatives=10)
+        fold = ranking_fold(number, rules, one.catalogue, one.statistics)
         fold.put_users({"u": None})
         rows = fold.apply([Located(0, 0, click("u", "i1", 100))], 0).rows
         other.apply_rows(Source("events", number), rows)
@@ -273,12 +280,12 @@ def test_impressions_still_open_at_an_upgrade_of_the_features_are_given_up() -> 
     upgraded.fold.load_rows(shown.rows)
     upgraded.fold.put_users({"u": older})
     run = [Located(2, 7_000, view("u", "i3", 102, "p")), Located(3, 7_001, click("u", "i1", 103))]
-    result = upgraded.fold.apply(run, now_ms=9_000)
+    result = ranked(upgraded.fold.apply(run, now_ms=9_000))
     (clicked,) = result.examples
     assert clicked.kind is ExampleKind.NEXT_CLICK
     assert [p["s"] for p in result.users["u"]["p"]] == [["i3"]]
     late = [Located(4, 8_000, click("u", "i4", 104 + 2 * WINDOW_MS))]
-    opened = upgraded.fold.apply(late, now_ms=9_000).examples[0]
+    opened = ranked(upgraded.fold.apply(late, now_ms=9_000)).examples[0]
     assert opened.candidates == ("i3",)
     assert opened.stats_CF.shape == (1, len(FEATURES))
 

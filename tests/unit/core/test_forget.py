@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from streamrec.core.events import Interaction, Kind
-from streamrec.core.examples import Example, ExampleKind, forget_mark, forgetting
+from streamrec.core.examples import ForgetMark, forgetting
 from tests.unit.core.test_fold import WINDOW_MS, Partition, click, view
 
 
@@ -21,7 +21,7 @@ def test_the_record_is_removed_and_the_place_marked() -> None:
     assert result.updates == []
     assert result.examples == []
     (mark,) = result.forgotten
-    assert (mark.kind, mark.user_id, mark.offset, mark.index) == (ExampleKind.FORGET, "ann", 2, 0)
+    assert (mark.user_id, mark.offset, mark.index) == ("ann", 2, 0)
     assert partition.fold.user("ann").history == ()
     assert partition.fold.user("bob").history == ("i2",)
 
@@ -66,8 +66,8 @@ def test_forgetting_a_stranger_or_twice_does_no_harm() -> None:
         assert partition.feed(forget("nobody")).users == {"nobody": None}
 
 
-def mark(user: str, offset: int) -> Example:
-    return forget_mark(0, offset, user, (1, 1), 3)
+def mark(user: str, offset: int) -> ForgetMark:
+    return ForgetMark(0, offset, 0, user, 1, asked_at_ms=1)
 
 
 def test_examples_before_the_mark_are_not_learned_those_after_it_are() -> None:

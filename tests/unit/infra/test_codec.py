@@ -9,6 +9,7 @@ from streamrec.core.events import Interaction, Item, Kind, Request
 from streamrec.errors import InvalidField, Malformed, TooLarge, Unavailable, UnknownSchema
 from streamrec.infra.wire.codec import WireCodec, fingerprint
 from streamrec.infra.wire.schema_registry import SchemaRegistry
+from tests.harness.codec import wire_codec
 from tests.harness.wire import schema_registry, written
 
 CLICK = {
@@ -23,7 +24,7 @@ CLICK_MS = 1_767_323_045_678
 
 @pytest.fixture(scope="module")
 def codec() -> WireCodec:
-    return WireCodec()
+    return wire_codec()
 
 
 def as_json(**changes) -> bytes:
@@ -105,12 +106,12 @@ def test_a_body_that_is_cut_short_or_too_long_is_malformed(codec):
 
 
 def test_too_large_both_ways():
-    small = WireCodec(max_message_bytes=2000)
+    small = wire_codec(max_message_bytes=2000)
     item = Item("i1", "t", text="x" * 3000)
     with pytest.raises(TooLarge, match="at most 2000"):
         small.encode("items", item)
     with pytest.raises(TooLarge, match="bytes; at most 2000"):
-        small.decode("items", WireCodec().encode("items", item))
+        small.decode("items", wire_codec().encode("items", item))
 
 
 def test_an_item_needs_only_its_id(codec):
@@ -144,7 +145,7 @@ def test_an_older_schema_is_read_through_today_s(codec):
     def history(name):
         return [older] if name == "item" else schemas.history(name)
 
-    assert WireCodec(history=history).decode("items", data) == Item("i1", "t")
+    assert wire_codec(history=history).decode("items", data) == Item("i1", "t")
     with pytest.raises(UnknownSchema):
         codec.decode("items", data)
 
@@ -171,7 +172,7 @@ def registry():
 
 def test_confluent_framing(registry):
     url, writer, asked = registry
-    codec = WireCodec(foreign=SchemaRegistry(url).schema)
+    codec = wire_codec(foreign=SchemaRegistry(url).schema)
     body = written(writer, {**CLICK, "occurred_at": CLICK_MS})
     for _ in range(2):
         value = codec.decode("events", b"\x00\x00\x00\x00\x07" + body)
@@ -186,6 +187,6 @@ def test_confluent_framing(registry):
 
 
 def test_a_silent_registry_is_waited_for_not_blamed_on_the_message():
-    codec = WireCodec(foreign=SchemaRegistry("http://127.0.0.1:9").schema)
+    codec = wire_codec(foreign=SchemaRegistry("http://127.0.0.1:9").schema)
     with pytest.raises(Unavailable, match=r"registry at http://127\.0\.0\.1:9"):
         codec.decode("events", b"\x00\x00\x00\x00\x07abc")

@@ -16,17 +16,18 @@ from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import GenerationRefused, InvalidField, UnknownSchema
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.foreign_schema import parsed
 from streamrec.infra.wire.schema_registry import SchemaRegistry
 from streamrec.loop.training.admission import admit
 from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.ports import DeliveredBatch
+from streamrec.tasks.ranking.examples import check
 from streamrec.tasks.ranking.features import FEATURES
-from tests.harness.training import SET, batches
+from tests.harness.codec import wire_codec
+from tests.harness.training import batches
 from tests.harness.wire import schema_registry, schemas_of, written
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 AT_MS = 1_767_323_045_000
 
 
@@ -200,10 +201,10 @@ def test_a_mini_batch_that_no_tensor_can_be_made_of_is_a_dead_letter_and_a_hole(
     """A ValueError ended the trainer, which then read the same batch again, and again."""
     [batch] = batches(1, size=2)
     bad = replace(batch, examples=[replace(batch.examples[0], stats_CF=stats), batch.examples[1]])
-    admitted = admit(DeliveredBatch(0, b"0", b"raw", bad), Ledger(), SET, ())
+    admitted = admit(DeliveredBatch(0, b"0", b"raw", bad), Ledger(), check, ())
     assert isinstance(admitted.refused, InvalidField)
     assert said in str(admitted.refused)
     assert admitted.intake.fresh == ()
-    whole = admit(DeliveredBatch(0, b"0", b"raw", batch), Ledger(), SET, ())
+    whole = admit(DeliveredBatch(0, b"0", b"raw", batch), Ledger(), check, ())
     assert whole.refused is None
     assert len(whole.intake.fresh) == 2

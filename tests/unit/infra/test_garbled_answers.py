@@ -14,10 +14,10 @@ from streamrec.errors import Unavailable
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.stores.control_log import KafkaControlLog
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.settings import KafkaSettings
+from tests.harness.codec import wire_codec
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 SETTINGS = KafkaSettings(bootstrap="nowhere:1")
 GARBAGE = [
     struct.error("unpack requires a buffer of 4 bytes"),

@@ -9,7 +9,7 @@ import pytest
 
 from streamrec.core.events import Interaction, Item
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
 from streamrec.lab.baselines.statistics import (
     CLICK_RATE,
@@ -18,7 +18,8 @@ from streamrec.lab.baselines.statistics import (
     WEIGHTS,
     StatisticRanker,
 )
-from streamrec.tasks.ranking.features import candidate_features
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
+from streamrec.tasks.ranking.features import FeatureMaker, candidate_features
 from tests.harness.training_worker import example
 from tests.unit.core.test_fold import click, view
 
@@ -27,7 +28,7 @@ def folded(events: list[Interaction]) -> tuple[PartitionFold, Statistics, Catalo
     catalogue = Catalogue()
     catalogue.put([Item(f"i{n}", f"Item {n}") for n in range(6)])
     statistics = Statistics(catalogue)
-    fold = PartitionFold(0, FoldRules(sampled_negatives=3), catalogue, statistics)
+    fold = ranking_fold(0, RankingRules(sampled_negatives=3), catalogue, statistics)
     run = [Located(n, 0, event) for n, event in enumerate(events)]
     fold.put_users(dict.fromkeys(fold.missing_users(run)))
     fold.apply(run, 0)
@@ -48,9 +49,9 @@ EVENTS = [
     ("name", "best"), [(POPULARITY, "i1"), (CLICK_RATE, "i2"), (ITEM_KNN, "i4")]
 )
 def test_each_puts_its_own_first(name: str, best: str) -> None:
-    fold, _, catalogue = folded(EVENTS)
+    fold, statistics, catalogue = folded(EVENTS)
     ranker = StatisticRanker(WEIGHTS[name])
-    (scores_N,) = ranker.rank([fold.user("u")], [2_000], fold.features())
+    (scores_N,) = ranker.rank([fold.user("u")], [2_000], FeatureMaker(statistics, catalogue))
     assert catalogue.item(int(np.argmax(scores_N))).item_id == best
 
 
@@ -58,7 +59,7 @@ def test_each_puts_its_own_first(name: str, best: str) -> None:
 def test_the_catalogue_and_a_list_agree(name: str) -> None:
     fold, statistics, catalogue = folded(EVENTS)
     ranker, user = StatisticRanker(WEIGHTS[name]), fold.user("u")
-    (scores_N,) = ranker.rank([user], [2_000], fold.features())
+    (scores_N,) = ranker.rank([user], [2_000], FeatureMaker(statistics, catalogue))
     rows = np.arange(len(catalogue))
     stats = candidate_features(user, rows, 2_000, statistics, catalogue)
     (shares_N,) = ranker.score([replace(example(0, 0), stats_CF=stats)])

@@ -15,13 +15,15 @@ from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release import registry
 from streamrec.core.release.registry import ControlRecord, RegistryState
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import Located
 from streamrec.core.state.statistics import Statistics
+from streamrec.core.tasks import RANKING
 from streamrec.lab.measures import drill_check
 from streamrec.lab.measures.drill_check import CleanPass, Found, StreamPlace
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
 from streamrec.tasks.ranking.features import FEATURE_SET
 
-RULES = FoldRules(1, attribution_window_ms=5_000, sampled_negatives=3)
+RULES = RankingRules(1, attribution_window_ms=5_000, sampled_negatives=3)
 ITEMS = [Item(f"i{n}", f"Item {n}") for n in range(8)]
 LOG = [
     Located(
@@ -58,14 +60,14 @@ def worker(runs: list[list[Located]]) -> tuple[dict[str, Any], dict[str, Any], l
     examples: list[Any] = []
     for run in runs:
         known = catalogue()
-        fold = PartitionFold(0, RULES, known, Statistics(known))
+        fold = ranking_fold(0, RULES, known, Statistics(known))
         fold.load_rows(rows)
         fold.put_users({user: users.get(user) for user in fold.missing_users(run)})
         result = fold.apply(run, 0)
         users |= json.loads(json.dumps(result.users))
         users = {user: record for user, record in users.items() if record is not None}
         rows |= json.loads(json.dumps(result.rows))
-        examples += [*result.examples, *result.forgotten]
+        examples += [*result.examples[RANKING], *result.forgotten]
     return users, rows, examples
 
 

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from streamrec.core.events import Interaction, Item, Kind
-from streamrec.core.examples import Example, FloatArray
+from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.fold import FoldRules
 from streamrec.core.state.user_state import UserState
 from streamrec.lab.replay.compare import strongest
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
 from streamrec.ports import LearnReport
+from streamrec.tasks.ranking.example_maker import RankingRules
+from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import FEATURES, FeatureMaker
 
 ITEMS = [Item(f"i{n}", f"Item {n}") for n in range(12)]
@@ -27,8 +28,8 @@ class ByRow:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self.ranked: list[UserState] = []
-        self.scored: list[Example] = []
-        self.learned: list[Example] = []
+        self.scored: list[RankingExample] = []
+        self.learned: list[RankingExample] = []
 
     def rank(
         self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
@@ -36,11 +37,11 @@ class ByRow:
         self.ranked += users
         return np.tile(np.arange(len(self._catalogue), dtype=np.float32), (len(users), 1))
 
-    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+    def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]:
         self.scored += examples
         return [self._catalogue.rows(e.candidates) / np.float32(100) for e in examples]
 
-    def learn(self, examples: Sequence[Example]) -> LearnReport:
+    def learn(self, examples: Sequence[RankingExample]) -> LearnReport:
         self.learned += examples
         return LearnReport(len(examples), 1, 0, {})
 
@@ -140,7 +141,7 @@ def test_a_target_nobody_described_counts_as_last() -> None:
 
 def test_warm_up_builds_state_and_is_neither_scored_nor_learned() -> None:
     events = [act(n, Kind.CLICK, f"i{n}", at_ms=1_000 * (n + 1)) for n in range(6)]
-    options = ReplayOptions(warmup_until_ms=4_000, rules=FoldRules(sampled_negatives=3))
+    options = ReplayOptions(warmup_until_ms=4_000, rules=RankingRules(sampled_negatives=3))
     scorer, run, report = replay(events, options)
     assert [p.number for p in run.predictions] == [3, 4, 5]
     assert scorer.ranked[0].history == ("i0", "i1", "i2")

@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional
 
 from streamrec.core.events import Item
-from streamrec.core.examples import Example, ExampleKind
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.lab.baselines.sasrec import BEGIN, FIRST_ITEM, PADDING, Sasrec, SasrecSettings
 from streamrec.lab.baselines.sasrec_learner import Accepted, SasrecLearner, fresh_and_replayed
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 
 SMALL = SasrecSettings(
     dim=16, heads=2, layers=1, max_length=6, dropout=0.1, learning_rate=1e-2, replayed=32
@@ -29,7 +29,7 @@ def catalogue_of(items):
 def example(history, *candidates, kind=ExampleKind.NEXT_CLICK, accepted=(0,)):
     labels = np.zeros(len(candidates), np.float32)
     labels[list(accepted)] = 1
-    return Example(
+    return RankingExample(
         partition=0,
         offset=0,
         index=0,

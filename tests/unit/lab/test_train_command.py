@@ -11,17 +11,17 @@ import pytest
 
 from streamrec.apps.model import Model, load_model
 from streamrec.cli.app import main
-from streamrec.core.state.fold import FoldRules
 from streamrec.errors import UserError
 from streamrec.infra.stores.registry_store import DirectoryRegistry
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.lab.replay.offline import Offline, Schedule
 from streamrec.lab.replay.offline_main import TrainPlan, run_training
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.recorded_main import read_events, read_items
 from streamrec.lab.replay.time_split import time_split
 from streamrec.settings import Settings, load
+from streamrec.tasks.ranking.example_maker import RankingRules
 from tests.fakes.language_models import save_tiny_model
+from tests.harness.codec import wire_codec
 from tests.unit.lab.test_replay_command import write
 
 ITEMS = [{"item_id": f"i{n}", "title": f"word{n}", "categories": [f"c{n % 2}"]} for n in range(40)]
@@ -84,10 +84,10 @@ def test_a_learner_goes_on_from_the_generation(trained, settings, files, tmp_pat
     learner = model.learner
     untrained = learner.snapshot()
     model.start_from(registry, report["generation"])
-    codec = WireCodec()
+    codec = wire_codec()
     items, events = read_items(files[0], codec), read_events(files[1], codec)
     split = time_split([e.occurred_at_ms for e in events], (0.8, 0.1, 0.1))
-    offline = Offline(RecordedStream(items, events), split, model.catalogue, FoldRules())
+    offline = Offline(RecordedStream(items, events), split, model.catalogue, RankingRules())
     examples = offline.examples()
     scorer = model.generations().scorer(registry.get(report["generation"]))
     theirs, ours = scorer.score(examples[-20:]), learner.snapshot().score(examples[-20:])
@@ -129,11 +129,11 @@ def test_learning_stops_when_it_does_not_help_any_more(settings, files, tmp_path
         def _validate(self, scorer):
             return "ndcg@10", next(gains)
 
-    codec = WireCodec()
+    codec = wire_codec()
     stream = RecordedStream(read_items(files[0], codec), read_events(files[1], codec)[:100])
     split = time_split([e.occurred_at_ms for e in stream.events], (0.8, 0.1, 0.1))
     model = new_model(settings, seed=0)
-    judged = Judged(stream, split, model.catalogue, FoldRules())
+    judged = Judged(stream, split, model.catalogue, RankingRules())
     fitted = judged.fit(model.learner, Schedule(9, patience=2))
     assert [epoch.number for epoch in fitted.epochs] == [0, 1, 2, 3]
     assert fitted.best.number == 1

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from streamrec.core.events import Source
 from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.fold import FoldRules
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
-from streamrec.loop.ingesting.raw import Edges, RawRecord
+from streamrec.loop.ingesting.raw import RawRecord
+from streamrec.ports.edges import Edges
+from streamrec.tasks.ranking.example_maker import example_source
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import catalogue_records
+from tests.harness.codec import wire_codec
 
 EVENTS = Source("events", 0)
 ITEMS = Source("items", 0)
@@ -34,13 +36,14 @@ def make_ingest(
     rules = IngestRules(
         partitions={"items": 1, "events": 1},
         events=EventsRules(
-            fold=FoldRules(partitions=1, attribution_window_ms=300_000, sampled_negatives=4),
+            fold=FoldRules(partitions=1, attribution_window_ms=300_000),
             batch=batch,
             future_tolerance_ms=86_400_000,
         ),
     )
-    codec = WireCodec(max_message_bytes)
-    return Ingest(Edges(store, publisher, codec, clock or FakeClock(), partition_of), rules)
+    codec = wire_codec(max_message_bytes)
+    edges = Edges(store, publisher, codec, clock or FakeClock(), partition_of)
+    return Ingest(edges, rules, [example_source(negatives=4)])
 
 
 def load_catalogue(ingest: Ingest) -> None:

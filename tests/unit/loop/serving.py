@@ -17,9 +17,10 @@ from streamrec.core.state.catalogue import item_record
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import Refused
 from streamrec.infra.wire.codec import WireCodec
-from streamrec.loop.ingesting.raw import Edges
-from streamrec.loop.serving.serve import Server
+from streamrec.loop.serving.serve import Served, Server
 from streamrec.ports import Delivered, Writes
+from streamrec.ports.edges import Edges
+from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
@@ -45,7 +46,8 @@ class Counter:
     def __post_init__(self) -> None:
         self.mirror = Mirror(self.store, PARTITIONS)
         self.edges = Edges(self.store, self.publisher, self.codec, self.clock, partition_of)
-        self.server = Server(self.edges, self.mirror, worker_id="serving-1", k=3)
+        self.answerer = ListAnswerer(self.edges, self.mirror, worker_id="serving-1", k=3)
+        self.server = Server(self.edges, self.answerer)
         self.model = FakeModel("g1", self.mirror.catalogue)
 
     def add_items(self, *items: Item) -> None:
@@ -95,3 +97,8 @@ def refused(error: Refused, offset: int = 3) -> Delivered:
 
 def shown(recommendation: Recommendation) -> Sequence[str]:
     return [item.item_id for item in recommendation.items]
+
+
+def lists(served: Served) -> list[Recommendation]:
+    """What was published."""
+    return [answer.value for answer in served.answers if isinstance(answer.value, Recommendation)]

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from streamrec.core.ledger.ledger import Ledger
-from streamrec.infra.wire.codec import WireCodec
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import event_records
+from tests.harness.codec import wire_codec
 from tests.unit.loop.ingesting import EVENTS, ITEMS, feed, load_catalogue, make_ingest
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 RECORDS = event_records(60, seed=7, bad_every=13)
 
 

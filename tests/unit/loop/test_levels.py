@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from streamrec.core.events import Recommendation, RecommendedItem, Trigger
 from streamrec.core.release.service_levels import (
     Level,
     LevelRules,
@@ -10,16 +9,15 @@ from streamrec.core.release.service_levels import (
     new_breaches,
     together,
 )
+from streamrec.errors import Malformed
 from streamrec.loop.releasing.levels import WINDOW_MS, LevelGauge, by_generation
 from streamrec.loop.serving.serve import Served
-from streamrec.ports import WorkerStatus
+from streamrec.ports import Answer, Asked, Delivered, WorkerStatus
 
 
-def answer(generation: str, asked_ms: int, *, empty: bool = False) -> Recommendation:
-    items = () if empty else (RecommendedItem("a", 0.5),)
-    return Recommendation(
-        "r", "ann", items, generation, {}, Trigger.REQUEST, "r", asked_ms, 0, 0, "s1"
-    )
+def answer(generation: str, asked_ms: int, *, empty: bool = False) -> Answer:
+    asked = Asked(Delivered("requests", 0, 0, 0, None, b"", Malformed("not looked at")), "ann")
+    return Answer(asked, "recommendations", None, generation, asked_ms, empty=empty)
 
 
 def test_each_generation_is_measured_by_itself() -> None:

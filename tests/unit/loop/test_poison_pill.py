@@ -8,7 +8,7 @@ from streamrec.core.state.user_state import UserState
 from streamrec.errors import GenerationFailed, Malformed, Unavailable
 from streamrec.loop.serving.poison_pill import MOST_IN_A_ROW, PoisonMessageIsolation
 from tests.fakes.serving import FakeModel
-from tests.unit.loop.serving import Counter, items, refused, request, update
+from tests.unit.loop.serving import Counter, items, lists, refused, request, update
 
 
 class Fragile(FakeModel):
@@ -53,7 +53,7 @@ def test_the_one_message_is_found_and_every_other_is_answered(world, size, at):
     batch = [request(f"u{n}", f"r{n}", n) for n in range(size)]
     batch[at] = request("bad", "poison", 100)
     served = world.isolated(*batch)
-    assert sorted(a.trigger_id for a in served.recommendations) == sorted(
+    assert sorted(a.trigger_id for a in lists(served)) == sorted(
         message.value.request_id for message in batch if message.value.user_id != "bad"
     )
     assert served.dead_letters == 1
@@ -71,7 +71,7 @@ def test_two_at_once_and_a_refused_one_beside_them(world):
         update("worse", 4),
         update("bob", 5),
     )
-    assert {a.user_id for a in served.recommendations} == {"ann", "bob"}
+    assert {a.user_id for a in lists(served)} == {"ann", "bob"}
     assert served.dead_letters == 3
     assert sorted((letter.offset, letter.code) for letter in world.letters) == [
         (1, "failed"),

@@ -5,12 +5,12 @@ import pytest
 from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin
 from streamrec.core.events import DeadLetter, Interaction, Item, Kind
 from streamrec.errors import TooLarge, Unavailable, UserError
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.resend import Change, Resender, by_destination
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeProducer, FakeResendLedger
+from tests.harness.codec import wire_codec
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 EVENT = Interaction("e1", "ann", "i1", Kind.CLICK, 1_767_323_045_000)
 GOOD = CODEC.encode("events", EVENT)
 

@@ -6,9 +6,9 @@ import orjson
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.ingesting.send import BadLine, SendReport, send_lines
 from tests.fakes.publisher import FakePublisher
+from tests.harness.codec import wire_codec
 
 CLICK = {
     "event_id": "1",
@@ -21,7 +21,7 @@ CLICK = {
 
 def send(topic: str, *lines: bytes) -> tuple[SendReport, FakePublisher, list[BadLine]]:
     publisher, bad = FakePublisher(), []
-    report = send_lines(lines, topic, WireCodec(max_message_bytes=2_000), publisher, bad.append)
+    report = send_lines(lines, topic, wire_codec(max_message_bytes=2_000), publisher, bad.append)
     return report, publisher, bad
 
 
@@ -39,7 +39,7 @@ def test_sends_good_lines_keyed_by_user_and_names_the_bad_ones() -> None:
     assert "JSON object" in bad[0].reason
     assert "stare" in bad[1].reason
     assert [key for _, key, _ in publisher.acknowledged] == [b"ann", b"bob"]
-    sent = WireCodec().decode(topics.EVENTS, publisher.values(topics.EVENTS)[0])
+    sent = wire_codec().decode(topics.EVENTS, publisher.values(topics.EVENTS)[0])
     assert isinstance(sent, Interaction)
     assert sent.occurred_at_ms == 1_772_366_400_000
 
@@ -48,7 +48,7 @@ def test_items_are_keyed_by_item() -> None:
     report, publisher, _ = send(topics.ITEMS, b'{"item_id": "42", "title": "The Third Man"}')
     assert report.sent == 1
     assert publisher.acknowledged[0][:2] == (topics.ITEMS, b"42")
-    sent = WireCodec().decode(topics.ITEMS, publisher.values(topics.ITEMS)[0])
+    sent = wire_codec().decode(topics.ITEMS, publisher.values(topics.ITEMS)[0])
     assert sent == Item("42", "The Third Man")
 
 

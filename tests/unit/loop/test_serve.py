@@ -12,8 +12,9 @@ from streamrec.loop.serving.serve import Server
 from streamrec.loop.serving.traffic_split import OnTrial
 from streamrec.ports import Writes
 from streamrec.tasks.ranking.lists.exploration import Exploration
+from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from tests.fakes.serving import FakeModel
-from tests.unit.loop.serving import Counter, items, refused, request, shown, update
+from tests.unit.loop.serving import Counter, items, lists, refused, request, shown, update
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_updates_of_one_user_are_answered_once_for_the_latest(counter) -> None:
     counter.mirror.refresh()
     batch = [update("u1", offset=n) for n in (1, 2, 3)] + [update("u22", offset=9)]
     served = counter.server.serve(batch, counter.model)
-    assert sorted(r.trigger_id for r in served.recommendations) == ["0-3", "1-9"]
+    assert sorted(r.trigger_id for r in lists(served)) == ["0-3", "1-9"]
     assert served.coalesced == 2
 
 
@@ -151,7 +152,7 @@ def test_with_an_empty_catalogue_requests_get_an_empty_list_and_updates_none() -
     counter = Counter()
     counter.mirror.refresh()
     served = counter.server.serve([update("u1"), request("u1")], counter.model)
-    assert [(r.trigger, r.items) for r in served.recommendations] == [(Trigger.REQUEST, ())]
+    assert [(r.trigger, r.items) for r in lists(served)] == [(Trigger.REQUEST, ())]
     assert served.skipped == 1
 
 
@@ -193,12 +194,12 @@ def test_a_canary_answers_its_share_and_the_champion_the_others(counter) -> None
     canary = on_trial(counter, FakeModel("g2", counter.mirror.catalogue, {"e": 9.0}))
     batch = [request(f"user{n}", f"r{n}", n) for n in range(40)]
     served = counter.server.serve(batch, counter.model, canary)
-    assert len(served.recommendations) == 40
-    for answer in served.recommendations:
+    assert len(served.answers) == 40
+    for answer in lists(served):
         chosen = canary.rule.gets(answer.user_id)
         assert answer.generation == ("g2" if chosen else "g1")
         assert shown(answer)[0] == ("e" if chosen else "a")
-    assert {answer.generation for answer in served.recommendations} == {"g1", "g2"}
+    assert {answer.generation for answer in lists(served)} == {"g1", "g2"}
 
 
 def test_a_canary_that_fails_costs_nobody_a_list(counter) -> None:
@@ -210,8 +211,8 @@ def test_a_canary_that_fails_costs_nobody_a_list(counter) -> None:
     canary = on_trial(counter, Broken("g2", counter.mirror.catalogue))
     batch = [request(f"user{n}", f"r{n}", n) for n in range(40)]
     served = counter.server.serve(batch, counter.model, canary)
-    assert {answer.generation for answer in served.recommendations} == {"g1"}
-    assert len(served.recommendations) == 40
+    assert {answer.generation for answer in lists(served)} == {"g1"}
+    assert len(served.answers) == 40
     assert served.faults == {"g2": sum(canary.rule.gets(f"user{n}") for n in range(40))}
 
 
@@ -225,9 +226,12 @@ def test_empty_lists_are_counted_by_generation(counter) -> None:
 def test_an_exploring_list_says_how_likely_each_item_was(counter) -> None:
     counter.mirror.refresh()
     rule = Exploration(0.5, 2)
-    server = Server(counter.edges, counter.mirror, worker_id="s", k=3, exploration=rule)
+    server = Server(
+        counter.edges,
+        ListAnswerer(counter.edges, counter.mirror, worker_id="s", k=3, exploration=rule),
+    )
     batch = [update("u1", offset=n) for n in range(40)]
-    lists = [server.serve([one], counter.model).recommendations[0] for one in batch]
+    lists = [server.serve([one], counter.model).answers[0].value for one in batch]
     for answer in lists:
         assert shown(answer)[:2] == ["a", "b"]
         assert [item.propensity for item in answer.items[:2]] == [1.0, 1.0]
@@ -235,7 +239,7 @@ def test_an_exploring_list_says_how_likely_each_item_was(counter) -> None:
         expected = {"c": (0.75, ""), "d": (0.25, "explore")}[last.item_id]
         assert (last.propensity, last.reason) == expected
     assert {answer.items[2].item_id for answer in lists} == {"c", "d"}
-    again = server.serve([batch[7]], counter.model).recommendations[0]
+    again = server.serve([batch[7]], counter.model).answers[0].value
     assert again.items == lists[7].items
 
 

@@ -67,7 +67,7 @@ class World(Counter):
             self.log.reader(attested.note),
             self.fleet,
             self.clock,
-            self.mirror,
+            self.answerer,
             follower,
             self.server,
         )

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streamrec.core.examples import TrainingBatch, forget_mark
+from streamrec.core.examples import ForgetMark, TrainingBatch
 from streamrec.core.ledger.quarantine import Quarantine, admitted
-from streamrec.tasks.ranking.features import FEATURES
 from tests.harness.training import SET, World, batches, drain, example
 
 
@@ -19,7 +18,7 @@ def tmp_path(worlds: Path) -> Path:
 
 
 def mark(user: str, offset: int):
-    return forget_mark(0, offset, user, (1, 1), len(FEATURES))
+    return ForgetMark(0, offset, 0, user, 1, asked_at_ms=1)
 
 
 def test_it_is_obeyed_in_its_place_and_not_learned(tmp_path: Path) -> None:

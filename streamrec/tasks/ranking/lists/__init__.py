@@ -17,4 +17,5 @@ state_mirror.py        a process' own copy of catalogue and statistics, kept fre
                        rows
 attribution.py         an answer taken apart: what each score was made of, and which of the user's
                        items drove it
+model_ports.py         what lists ask of a ranking model
 """

@@ -25,10 +25,10 @@ from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import Unavailable
-from streamrec.ports import Account, Ranking
 from streamrec.tasks.ranking.inputs import RECENT
 from streamrec.tasks.ranking.lists.explanation import Explanation
 from streamrec.tasks.ranking.lists.explanations_port import Explanations
+from streamrec.tasks.ranking.lists.model_ports import Account, Ranking
 from streamrec.tasks.ranking.lists.reasons import reason
 from streamrec.tasks.ranking.lists.state_mirror import View
 from streamrec.tasks.ranking.statistics.declaration import ReasonInputs

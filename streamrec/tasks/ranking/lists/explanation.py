@@ -11,11 +11,14 @@ Legend: K items of the list, D inputs of the head, H known items of the user, ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+import orjson
 
 from streamrec.core.examples import FloatArray
+from streamrec.errors import Malformed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,3 +54,50 @@ def same(one: Explanation, other: Explanation) -> bool:
         np.array_equal(getattr(one, name), getattr(other, name))
         for name in Explanation.__dataclass_fields__
     )
+
+
+_ARRAYS = {"scores_K": "<f4", "probabilities_K": "<f4", "raw_KD": "<f4", "closeness_KH": "<f2"}
+_OTHERS = [spec.name for spec in fields(Explanation) if spec.name not in _ARRAYS]
+_TUPLES = ("items", "history", "names")
+
+
+def packed(one: Explanation) -> bytes:
+    """Length of the JSON (4 bytes, little-endian), JSON, then the arrays in their order;
+    closeness as float16, everything else as float32."""
+    header = {name: getattr(one, name) for name in _OTHERS}
+    text = orjson.dumps(header)
+    arrays = (
+        np.ascontiguousarray(getattr(one, name), kind).tobytes() for name, kind in _ARRAYS.items()
+    )
+    return b"".join((len(text).to_bytes(4, "little"), text, *arrays))
+
+
+def unpacked(data: bytes) -> Explanation:
+    """Raises Malformed: written by another version, or not by us."""
+    try:
+        start = 4 + int.from_bytes(data[:4], "little")
+        header = orjson.loads(data[4:start])
+        header |= {name: tuple(header[name]) for name in _TUPLES}
+        header |= _arrays(data[start:], header)
+        return Explanation(**header)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Malformed(f"no explanation this version can read: {error}") from None
+
+
+def _arrays(data: bytes, header: dict[str, Any]) -> dict[str, FloatArray]:
+    items = len(header["items"])
+    shapes = {
+        "scores_K": (items,),
+        "probabilities_K": (items,),
+        "raw_KD": (items, len(header["names"])),
+        "closeness_KH": (items, len(header["history"])),
+    }
+    found, at = {}, 0
+    for name, kind in _ARRAYS.items():
+        count = int(np.prod(shapes[name]))
+        values = np.frombuffer(data, kind, count, at)
+        found[name] = values.astype(np.float32).reshape(shapes[name])
+        at += values.nbytes
+    if at != len(data):
+        raise ValueError(f"{len(data) - at} bytes too many")
+    return found

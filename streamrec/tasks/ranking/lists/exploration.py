@@ -18,9 +18,6 @@ from dataclasses import dataclass
 
 from streamrec.core.release.canary import position
 
-EXPLORED = "explore"
-"""Reason of an item that was drawn, not ranked, into its slot."""
-
 
 @dataclass(frozen=True, slots=True)
 class Exploration:

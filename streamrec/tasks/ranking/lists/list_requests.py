@@ -12,16 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamrec.core.events import Filters, Request, Trigger, UserUpdate
-from streamrec.ports import Delivered
+from streamrec.ports import Asked, Delivered
 from streamrec.tasks.ranking.lists.eligibility import NO_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
-class ListRequest:
+class ListRequest(Asked):
     """One list that has to be made."""
 
-    message: Delivered
-    user_id: str
     trigger: Trigger
     trigger_id: str
     triggered_at_ms: int

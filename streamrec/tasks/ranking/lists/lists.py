@@ -1,6 +1,6 @@
-"""From wishes to lists, all of one generation, under one view of catalogue and statistics.
+"""From requests to lists, all of one generation, under one view of catalogue and statistics.
 
-Knows what a list must say about itself. Does not know where wishes come from
+Knows what a list must say about itself. Does not know where requests come from
 (``tasks.ranking.lists.list_requests``), which generation answers, or what is done with the answers
 (``loop.serving.serve``).
 
@@ -14,41 +14,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from streamrec.core import topics
-from streamrec.core.events import Recommendation, RecommendedItem, Source, Trigger
+from streamrec.core.events import EXPLORED, Recommendation, RecommendedItem, Source, Trigger
 from streamrec.core.examples import FloatArray
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import NEW_USER, UserState
-from streamrec.loop.ingesting.raw import Edges
-from streamrec.ports import Ranking, ServingModel
+from streamrec.ports import MODEL_FAULTS, Answer, Answered, Delivered
+from streamrec.ports.edges import Edges
 from streamrec.tasks.ranking.lists.choice import Choice, choose
 from streamrec.tasks.ranking.lists.eligibility import eligible
 from streamrec.tasks.ranking.lists.explainer import Explainer, Listed
-from streamrec.tasks.ranking.lists.exploration import EXPLORED, Exploration
-from streamrec.tasks.ranking.lists.list_requests import ListRequest
+from streamrec.tasks.ranking.lists.exploration import NO_EXPLORATION, Exploration
+from streamrec.tasks.ranking.lists.list_requests import ListRequest, list_requests_of
+from streamrec.tasks.ranking.lists.model_ports import Ranking, RankingModel
 from streamrec.tasks.ranking.lists.state_mirror import Mirror, View
-
-MODEL_FAULTS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
-"""What broken weights or code make a model raise."""
-
-
-class Answer(NamedTuple):
-    """A wish and the list made for it."""
-
-    wish: ListRequest
-    recommendation: Recommendation
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """Of some wishes. An update for which there is nothing to recommend has no answer."""
-
-    answers: list[Answer]
-    empty: int  # lists without an item
 
 
 class _User(NamedTuple):
@@ -59,32 +43,46 @@ class _User(NamedTuple):
     state: UserState
 
 
-class Answerer:
-    """Makes lists; one micro-batch at a time."""
+class ListAnswerer:
+    """``ports.Answerer``: makes lists, one micro-batch at a time."""
 
     def __init__(
         self,
         edges: Edges,
         mirror: Mirror,
-        explainer: Explainer,
-        exploration: Exploration,
+        *,
         worker_id: str,
+        k: int,
+        exploration: Exploration = NO_EXPLORATION,
+        explainer: Explainer | None = None,
     ) -> None:
+        """``k``: items in a list that nobody asked a number for."""
         self._edges = edges
         self._mirror = mirror
-        self._explainer = explainer
+        self._explainer = explainer or Explainer()
         self._exploration = exploration
         self._worker_id = worker_id
+        self._k = k
 
-    def answer(self, wishes: Sequence[ListRequest], model: ServingModel) -> Answered:
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._mirror.catalogue
+
+    def refresh(self) -> int:
+        return self._mirror.refresh()
+
+    def asked(self, batch: Sequence[Delivered]) -> tuple[list[ListRequest], int]:
+        return list_requests_of(batch, self._k)
+
+    def answer(self, asked: Sequence[ListRequest], model: RankingModel) -> Answered:
         """See the module. Raises Unavailable, and MODEL_FAULTS when the model is broken."""
-        users = self._read_users(wish.user_id for wish in wishes)
+        users = self._read_users(request.user_id for request in asked)
         with self._mirror.view() as view:
             ranking = _rank([user.state for user in users.values()], model, view)
-            chosen = self._choose(wishes, users, ranking.scores_BN, model, view)
+            chosen = self._choose(asked, users, ranking.scores_BN, model, view)
             listed = [
-                _listed(wish, users[wish.user_id], choice)
-                for wish, choice in zip(wishes, chosen, strict=True)
+                _listed(request, users[request.user_id], choice)
+                for request, choice in zip(asked, chosen, strict=True)
             ]
             explained = self._explainer.explain(listed, ranking, view)
             lists = [
@@ -93,14 +91,19 @@ class Answerer:
             ]
         served_at_ms = self._edges.clock.now_ms()
         made = [
-            (self._made(wish, items, model, users[wish.user_id].position, served_at_ms), why)
-            for wish, items, why in zip(wishes, lists, explained, strict=True)
-            if items or wish.trigger is Trigger.REQUEST
+            (
+                request,
+                self._made(request, items, model, users[request.user_id].position, served_at_ms),
+                why,
+            )
+            for request, items, why in zip(asked, lists, explained, strict=True)
+            if items or request.trigger is Trigger.REQUEST
         ]
-        self._explainer.keep([(answer.recommendation, why) for answer, why in made], served_at_ms)
-        return Answered([answer for answer, _ in made], sum(not items for items in lists))
+        self._explainer.keep([(answer, why) for _, answer, why in made], served_at_ms)
+        answers = [_answer(request, answer) for request, answer, _ in made]
+        return Answered(answers, sum(not items for items in lists))
 
-    def sound(self, model: ServingModel) -> bool:
+    def sound(self, model: RankingModel) -> bool:
         """Whether ``model`` can rank somebody who has never been seen."""
         try:
             with self._mirror.view() as view:
@@ -124,75 +127,85 @@ class Answerer:
 
     def _choose(
         self,
-        wishes: Sequence[ListRequest],
+        requests: Sequence[ListRequest],
         users: Mapping[str, _User],
         scores_BN: FloatArray,
-        model: ServingModel,
+        model: RankingModel,
         view: View,
     ) -> list[Choice]:
         rows = scores_BN.shape[1]
         chosen = []
-        for wish, cosine_N in zip(wishes, _cosines(wishes, model, rows), strict=True):
-            user = users[wish.user_id]
+        for request, cosine_N in zip(requests, _cosines(requests, model, rows), strict=True):
+            user = users[request.user_id]
             allowed_N = eligible(
-                view.catalogue, rows, user.state.consumed, wish.filters, wish.candidates
+                view.catalogue, rows, user.state.consumed, request.filters, request.candidates
             )
             choice = choose(
                 allowed_N,
                 scores_BN[user.row],
                 cosine_N,
-                wish.k,
+                request.k,
                 exploration=self._exploration,
-                recommendation_id=wish.recommendation_id,
+                recommendation_id=request.recommendation_id,
             )
             chosen.append(choice)
         return chosen
 
     def _made(
         self,
-        wish: ListRequest,
+        request: ListRequest,
         items: tuple[RecommendedItem, ...],
-        model: ServingModel,
+        model: RankingModel,
         position: int,
         served_at_ms: int,
-    ) -> Answer:
-        recommendation = Recommendation(
-            recommendation_id=wish.recommendation_id,
-            user_id=wish.user_id,
+    ) -> Recommendation:
+        return Recommendation(
+            recommendation_id=request.recommendation_id,
+            user_id=request.user_id,
             items=items,
             generation=model.generation,
             trained_through=model.trained_through,
-            trigger=wish.trigger,
-            trigger_id=wish.trigger_id,
-            triggered_at_ms=wish.triggered_at_ms,
+            trigger=request.trigger,
+            trigger_id=request.trigger_id,
+            triggered_at_ms=request.triggered_at_ms,
             state_position=position,
             served_at_ms=served_at_ms,
             worker_id=self._worker_id,
         )
-        return Answer(wish, recommendation)
 
 
-def _rank(users: Sequence[UserState], model: ServingModel, view: View) -> Ranking:
+def _answer(request: ListRequest, made: Recommendation) -> Answer:
+    return Answer(
+        request,
+        topics.RECOMMENDATIONS,
+        made,
+        made.generation,
+        made.triggered_at_ms,
+        empty=not made.items,
+    )
+
+
+def _rank(users: Sequence[UserState], model: RankingModel, view: View) -> Ranking:
     """As of the latest event that statistics or user have seen: a recorded stream has its day."""
     now_ms = [max(view.watermark_ms, user.last_seen_ms) for user in users]
     return model.ranking(users, now_ms, view.features)
 
 
 def _cosines(
-    wishes: Sequence[ListRequest], model: ServingModel, rows: int
+    requests: Sequence[ListRequest], model: RankingModel, rows: int
 ) -> list[FloatArray | None]:
-    """How close each item is to what the wish's text asks for; None without a text."""
-    queries = [wish.query for wish in wishes if wish.query]
+    """How close each item is to what the request's text asks for; None without a text."""
+    queries = [request.query for request in requests if request.query]
     found = iter(model.query_similarities(queries, rows) if queries else ())
-    return [next(found) if wish.query else None for wish in wishes]
+    return [next(found) if request.query else None for request in requests]
 
 
-def _listed(wish: ListRequest, user: _User, choice: Choice) -> Listed:
-    return Listed(user.row, user.state, choice.rows, choice.scores, wish.query)
+def _listed(request: ListRequest, user: _User, choice: Choice) -> Listed:
+    return Listed(user.row, user.state, choice.rows, choice.scores, request.query)
 
 
 def _items(
-    choice: Choice, reasons: Sequence[str], model: ServingModel, view: View
+    choice: Choice, reasons: Sequence[str], model: RankingModel, view: View
 ) -> tuple[RecommendedItem, ...]:
     ids, probabilities = view.catalogue.ids(choice.rows), model.probability(choice.scores)
     items = [

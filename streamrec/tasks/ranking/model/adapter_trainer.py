@@ -32,12 +32,12 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from streamrec.core.events import Item
-from streamrec.core.examples import ExampleKind
 from streamrec.models.data_parallel import Ranks
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.gradient_cache import Chunk, GradientCache
 from streamrec.models.item_index import centred, item_text
 from streamrec.models.state_dicts import named, under
+from streamrec.tasks.ranking.examples import ExampleKind
 from streamrec.tasks.ranking.features import FEATURES
 from streamrec.tasks.ranking.model.head import KINDS
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from streamrec.core.examples import Example, FloatArray
+from streamrec.core.examples import FloatArray
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
@@ -35,6 +35,7 @@ from streamrec.models.item_index import ItemIndex
 from streamrec.models.lora import WEIGHTS_FILE
 from streamrec.models.signing import EVERYBODY, Signer, Signers
 from streamrec.ports import Provenance, Sealed
+from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import FEATURE_SET
 from streamrec.tasks.ranking.model.head import Head
 from streamrec.tasks.ranking.model.ranker import Ranker
@@ -52,7 +53,7 @@ class GenerationScorer:
         self._catalogue = catalogue
         self._ranker = Ranker(head, index.dots, catalogue)
 
-    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+    def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]:
         """P(accept | shown) of each example's candidates: one (C,) array each."""
         self._index.ensure(self._catalogue)
         if self._ranker.dots is not self._index.dots:

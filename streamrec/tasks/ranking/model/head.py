@@ -16,8 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from streamrec.core.examples import ExampleKind
 from streamrec.tasks.ranking import inputs
+from streamrec.tasks.ranking.examples import ExampleKind
 
 INPUTS = tuple(column.name for column in inputs.INPUTS)
 HIDDEN = 64

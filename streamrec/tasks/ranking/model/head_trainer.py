@@ -27,8 +27,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
-from streamrec.core.examples import ExampleKind
 from streamrec.models.state_dicts import named, under
+from streamrec.tasks.ranking.examples import ExampleKind
 from streamrec.tasks.ranking.model.head import INPUTS, KINDS, Head
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 

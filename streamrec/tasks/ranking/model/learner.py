@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from streamrec.core.events import Item
-from streamrec.core.examples import Example, FloatArray, user_hash
+from streamrec.core.examples import FloatArray, user_hash
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
 from streamrec.models.data_parallel import Ranks
@@ -30,6 +30,7 @@ from streamrec.models.generation import Generation, write_weights
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.state_dicts import named, under
 from streamrec.ports import LearnReport, Scorer, ShadowResult
+from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.model import learner_files
 from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
 from streamrec.tasks.ranking.model.encoder_rollout import (
@@ -86,7 +87,7 @@ class LearnerSnapshot(Ranker):
         self.centre_D = _centre_of(index)
         self._index = index
 
-    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+    def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]:
         """As ``Ranker.score``, also of items that came after the snapshot was taken."""
         if isinstance(self._index, ItemIndex) and self.centre_D is not None:
             self._index.ensure(self._catalogue)
@@ -147,7 +148,7 @@ class OnlineLearner:
 
     # -- learning ---------------------------------------------------------------------
 
-    def learn(self, examples: Sequence[Example]) -> LearnReport:
+    def learn(self, examples: Sequence[RankingExample]) -> LearnReport:
         """Take the steps that these examples are due, replaying older ones beside them.
 
         An example whose source has used up its quota is not learned, and not replayed later.

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from streamrec.core.examples import Example, FloatArray
+from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import UserState
 from streamrec.models.dot_rows import DotRows
+from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import (
     FeatureMaker,
     user_features,
@@ -59,7 +60,7 @@ class Ranker:
         self._shared: tuple[FeatureMaker, Tensor, Tensor] | None = None
 
     @torch.no_grad()
-    def score(self, examples: Sequence[Example]) -> list[FloatArray]:
+    def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]:
         """P(accept | shown) of each example's candidates: one (C,) array each."""
         scored: list[FloatArray] = []
         for start in range(0, len(examples), _SCORED_AT_ONCE):

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
-from streamrec.ports import Account
 from streamrec.tasks.ranking.features import (
     ITEM_FEATURES,
     PAIR_FEATURES,
     USER_FEATURES,
     FeatureMaker,
 )
+from streamrec.tasks.ranking.lists.model_ports import Account
 from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.shapley import shapley_values
 from streamrec.tasks.ranking.model.similarity import SIMILARITIES, gather

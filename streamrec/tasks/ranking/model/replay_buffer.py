@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streamrec.core.examples import Example, ExampleKind, FloatArray, user_hash
+from streamrec.core.examples import FloatArray, user_hash
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import HISTORY
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURES
 from streamrec.tasks.ranking.model.ranker import head_inputs
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
@@ -161,7 +162,7 @@ class ReplayMemory:
 
 
 def replay_batch(
-    examples: Sequence[Example],
+    examples: Sequence[RankingExample],
     weights: FloatArray,
     vectors_ND: Tensor,
     catalogue: Catalogue,
@@ -184,7 +185,7 @@ def replay_batch(
     )
 
 
-def narrowed(example: Example, width: int) -> Example:
+def narrowed(example: RankingExample, width: int) -> RankingExample:
     """At most ``width`` candidates: accepted ones, then a sample of the others.
 
     The sample is the example's own: it does not depend on what else is learned.

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streamrec.core.examples import Example
 from streamrec.core.state.catalogue import Catalogue
+from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import FEATURES
 from streamrec.tasks.ranking.model.head import KINDS
 from streamrec.tasks.ranking.model.similarity import padded_rows
@@ -35,7 +35,7 @@ class ExampleTensors:
 
 
 def example_tensors(
-    examples: Sequence[Example], catalogue: Catalogue, width: int | None = None
+    examples: Sequence[RankingExample], catalogue: Catalogue, width: int | None = None
 ) -> ExampleTensors:
     """Pad to ``width`` candidates, or to the widest example. No example may be wider."""
     count = len(examples)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Kind
 from streamrec.errors import Refused
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.lab.demo.player import JUNK, Player
 from tests.fakes.publisher import FakePublisher
+from tests.harness.codec import wire_codec
 
 EVENTS = [Interaction(str(n), f"u{n % 7}", "i", Kind.CLICK, 881_250_949_000) for n in range(1_000)]
 
 
 def player(publisher: FakePublisher, rate: float = 100, junk_every: int = 10_000) -> Player:
-    return Player(EVENTS, WireCodec(), publisher, rate, junk_every)
+    return Player(EVENTS, wire_codec(), publisher, rate, junk_every)
 
 
 def test_sends_what_is_due_in_order() -> None:
@@ -21,7 +21,7 @@ def test_sends_what_is_due_in_order() -> None:
     played = player(publisher)
     for elapsed_s in (0.1, 0.1, 0.25, 0.5):
         played.play(elapsed_s)
-    ids = [WireCodec().decode(topics.EVENTS, v).event_id for v in publisher.values(topics.EVENTS)]
+    ids = [wire_codec().decode(topics.EVENTS, v).event_id for v in publisher.values(topics.EVENTS)]
     assert ids == [str(n) for n in range(50)]
     assert publisher.acknowledged[3][1] == b"u3"
 
@@ -53,7 +53,7 @@ def test_junk_is_mixed_in_and_all_of_it_is_refused() -> None:
     refused = 0
     for value in JUNK:
         try:
-            WireCodec().decode(topics.EVENTS, value)
+            wire_codec().decode(topics.EVENTS, value)
         except Refused:
             refused += 1
     assert refused == len(JUNK)

@@ -6,11 +6,11 @@ from itertools import islice
 
 from streamrec.core.events import Interaction, Kind, Request
 from streamrec.errors import Refused
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.lab.drill.stream import DrillStream, Message, catalogue, items
+from tests.harness.codec import wire_codec
 
-CODEC = WireCodec()
+CODEC = wire_codec()
 PARTITIONS = 4
 
 

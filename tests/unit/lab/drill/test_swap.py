@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 
 from streamrec.core import topics
-from streamrec.infra.wire.codec import WireCodec
 from streamrec.lab.drill.swap import SwapObservations, crowd_of, in_words
 from streamrec.loop.releasing.fleet_watch import SwapReport
+from tests.harness.codec import wire_codec
 
 
 def test_a_swap_that_somebody_missed_has_no_time() -> None:
@@ -19,7 +19,7 @@ def test_a_swap_that_somebody_missed_has_no_time() -> None:
 
 
 def test_the_crowd_fills_the_catalogue_up() -> None:
-    codec = WireCodec()
+    codec = wire_codec()
     crowd = list(crowd_of(codec, 200))
     assert len(crowd) == 80
     assert all(codec.decode(topics.ITEMS, message.value).title for message in crowd)

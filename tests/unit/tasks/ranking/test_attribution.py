@@ -10,9 +10,8 @@ import torch
 
 from streamrec.core.state.user_state import HISTORY
 from streamrec.errors import GenerationRefused
-from streamrec.infra.stores.explanations import packed, unpacked
 from streamrec.tasks.ranking.lists.attribution import strongest
-from streamrec.tasks.ranking.lists.explanation import Explanation
+from streamrec.tasks.ranking.lists.explanation import Explanation, packed, unpacked
 from streamrec.tasks.ranking.lists.reasons import GROUPS
 from streamrec.tasks.ranking.model.attribution import attributions, load_head, pooled
 from streamrec.tasks.ranking.model.head import INPUTS, Head

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from streamrec.core.examples import Example, ExampleKind
 from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURES
 from streamrec.tasks.ranking.traffic import Traffic, divergence
 
@@ -25,7 +25,7 @@ def categories_of(item: str) -> tuple[str, ...]:
 def example(
     rng: np.random.Generator, user: str, taste: int, *, flip: bool = False, item: int | None = None,
     new: bool = False,
-) -> Example:  # fmt: skip
+) -> RankingExample:  # fmt: skip
     """A list of five, one of them of the user's taste; usually that one is accepted."""
     shown = rng.permutation(300)[:5]
     shown[0] = rng.integers(50) * CATEGORIES + taste if item is None else item
@@ -39,10 +39,12 @@ def example(
     history = () if new else ("1", "2", "3")
     ids = tuple(map(str, shown))
     zeros = np.zeros(5, np.float32)
-    return Example(0, 0, 0, ExampleKind.IMPRESSION, user, 0, 0, history, ids, labels, stats, zeros)
+    return RankingExample(
+        0, 0, 0, user, 0, ExampleKind.IMPRESSION, 0, history, ids, labels, stats, zeros
+    )
 
 
-def honest(seed: int, windows: int, drift: float = 0.0) -> Iterator[Example]:
+def honest(seed: int, windows: int, drift: float = 0.0) -> Iterator[RankingExample]:
     """Users come by chance, some often; ``drift``: how far taste has moved in the end."""
     rng = np.random.default_rng(seed)
     total = windows * WINDOW
@@ -57,7 +59,7 @@ def watch() -> ShiftWatch:
     return ShiftWatch(ShiftRules(window=WINDOW, reference=20), categories_of)
 
 
-def raised(shift: ShiftWatch, stream: Iterator[Example]) -> int:
+def raised(shift: ShiftWatch, stream: Iterator[RankingExample]) -> int:
     """How often an alarm was raised."""
     return sum(shift.observe([one]) and bool(shift.alarm) for one in stream)
 
@@ -68,7 +70,7 @@ def test_honest_traffic_raises_no_alarm_in_thousands_of_windows(drift: float) ->
     assert alarms == 0
 
 
-def attack(name: str, rng: np.random.Generator) -> Iterator[Example]:
+def attack(name: str, rng: np.random.Generator) -> Iterator[RankingExample]:
     """Half of the traffic is the attack's; of flipped labels, most."""
     ordinary = honest(99, 1000)
     while True:

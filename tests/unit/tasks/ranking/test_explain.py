@@ -8,6 +8,7 @@ import pytest
 from streamrec.core.state.user_state import UserState
 from streamrec.loop.serving.serve import Server
 from streamrec.tasks.ranking.lists.explainer import Explainer
+from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from tests.fakes.explanations import FakeExplanations
 from tests.unit.loop.serving import Counter, items, request, update
 
@@ -25,7 +26,8 @@ class Explaining(Counter):
     def explain(self, per_s: float) -> None:
         explainer = Explainer(self.kept, per_s)
         self.server = Server(
-            self.edges, self.mirror, worker_id="serving-1", k=3, explainer=explainer
+            self.edges,
+            ListAnswerer(self.edges, self.mirror, worker_id="serving-1", k=3, explainer=explainer),
         )
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from streamrec.core.events import Interaction, Item, Source
 from streamrec.core.state.catalogue import UNKNOWN, Catalogue
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import Located
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import NEW_USER
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
 from streamrec.tasks.ranking.features import (
     FEATURES,
     ITEM_FEATURES,
@@ -32,8 +33,8 @@ class World:
             for n in range(items)
         )
         self.statistics = Statistics(self.catalogue)
-        self.fold = PartitionFold(
-            0, FoldRules(sampled_negatives=8), self.catalogue, self.statistics
+        self.fold = ranking_fold(
+            0, RankingRules(sampled_negatives=8), self.catalogue, self.statistics
         )
         self.offset = 0
         self.feed(events)

@@ -12,12 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from streamrec.core.events import Interaction, Item, Kind
-from streamrec.core.examples import Example, ExampleKind
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.core.state.fold import FoldRules, Located, PartitionFold
+from streamrec.core.state.fold import Located
 from streamrec.core.state.statistics import Statistics
 from streamrec.errors import GenerationRefused
-from streamrec.tasks.ranking.features import FEATURES, candidate_features
+from streamrec.tasks.ranking.example_maker import RankingRules, ranking_examples, ranking_fold
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
+from streamrec.tasks.ranking.features import FEATURES, FeatureMaker, candidate_features
 from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.quota import QuotaRules
 
@@ -49,14 +50,14 @@ class Loop:
         self.catalogue = Catalogue()
         self.catalogue.put(ITEMS)
         self.statistics = Statistics(self.catalogue)
-        self.fold = PartitionFold(
-            0, FoldRules(sampled_negatives=10), self.catalogue, self.statistics
+        self.fold = ranking_fold(
+            0, RankingRules(sampled_negatives=10), self.catalogue, self.statistics
         )
-        self.examples: list[Example] = []
+        self.examples: list[RankingExample] = []
         for start in range(0, events, 20):
             run = [self._click(n, rng) for n in range(start, start + 20)]
             self.fold.put_users(dict.fromkeys(self.fold.missing_users(run)))
-            self.examples += self.fold.apply(run, 0).examples
+            self.examples += ranking_examples(self.fold.apply(run, 0))
 
     @staticmethod
     def _click(n: int, rng: np.random.Generator) -> Located:
@@ -75,11 +76,11 @@ def test_both_paths_of_the_ranker_give_the_same_score(indexed: int) -> None:
     ranker = learner.snapshot()
     users = [loop.fold.user("u3"), loop.fold.user("u4"), loop.fold.user("nobody")]
     now_ms = [1_000_000 + 400 * 60_000] * 3
-    scores_BN = ranker.rank(users, now_ms, loop.fold.features())
+    scores_BN = ranker.rank(users, now_ms, FeatureMaker(loop.statistics, loop.catalogue))
     rows = np.arange(len(ITEMS))
     for user, scores_N in zip(users, scores_BN, strict=True):
         stats = candidate_features(user, rows, now_ms[0], loop.statistics, loop.catalogue)
-        example = Example(
+        example = RankingExample(
             partition=0,
             offset=0,
             index=0,
@@ -181,7 +182,7 @@ def test_a_checkpoint_follows_its_items_into_a_catalogue_in_another_order(tmp_pa
 
 def test_wide_examples_keep_what_was_accepted() -> None:
     loop = Loop(events=40)
-    wide = Example(
+    wide = RankingExample(
         partition=0,
         offset=0,
         index=0,
@@ -202,7 +203,7 @@ def test_wide_examples_keep_what_was_accepted() -> None:
     assert report.losses["listwise"] > 0.0
 
 
-def flood(loop: Loop, count: int) -> list[Example]:
+def flood(loop: Loop, count: int) -> list[RankingExample]:
     """One user's examples, over and over: what is accepted is what the others refuse."""
     template = next(e for e in loop.examples if len(e.candidates) > 2)
     labels = np.zeros_like(template.labels_C)

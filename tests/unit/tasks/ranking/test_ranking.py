@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from streamrec.tasks.ranking.features import candidate_features
+from streamrec.tasks.ranking.features import FeatureMaker, candidate_features
 from streamrec.tasks.ranking.model.head import INPUTS
 from streamrec.tasks.ranking.model.learner import OnlineLearner
 from streamrec.tasks.ranking.model.ranker import Ranker
@@ -29,7 +29,7 @@ def trained(loop: Loop) -> Ranker:
 def test_the_parts_of_an_account_sum_to_the_score_and_give_the_probability(loop):
     ranker = trained(loop)
     users = [loop.fold.user("u3"), loop.fold.user("nobody"), loop.fold.user("u4")]
-    ranking = ranker.ranking(users, [NOW_MS] * 3, loop.fold.features())
+    ranking = ranker.ranking(users, [NOW_MS] * 3, FeatureMaker(loop.statistics, loop.catalogue))
     users_T = np.array([0, 0, 1, 2, 2], np.int32)
     rows_T = np.array([5, 7, 7, 0, 39], np.int32)
     account = ranking.account(users_T, rows_T)
@@ -44,7 +44,7 @@ def test_the_parts_of_an_account_sum_to_the_score_and_give_the_probability(loop)
 def test_raw_inputs_are_the_features_that_ingest_logs(loop):
     ranker = trained(loop)
     user, rows = loop.fold.user("u3"), np.array([5, 7], np.int32)
-    ranking = ranker.ranking([user], [NOW_MS], loop.fold.features())
+    ranking = ranker.ranking([user], [NOW_MS], FeatureMaker(loop.statistics, loop.catalogue))
     account = ranking.account(np.zeros(2, np.int32), rows)
     logged = candidate_features(user, rows, NOW_MS, loop.statistics, loop.catalogue)
     features = logged.shape[1]
@@ -57,7 +57,7 @@ def test_raw_inputs_are_the_features_that_ingest_logs(loop):
 def test_closeness_is_the_cosine_with_the_users_items_newest_first(loop):
     ranker = trained(loop)
     user = loop.fold.user("u3")
-    ranking = ranker.ranking([user], [NOW_MS], loop.fold.features())
+    ranking = ranker.ranking([user], [NOW_MS], FeatureMaker(loop.statistics, loop.catalogue))
     account = ranking.account(np.zeros(1, np.int32), np.array([5], np.int32))
     newest_first = loop.catalogue.rows(user.history)[::-1].tolist()
     wanted = ranker.dots.vectors_ND[newest_first] @ ranker.dots.vectors_ND[5]

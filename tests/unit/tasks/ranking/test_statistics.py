@@ -92,7 +92,12 @@ class Partition:
         """A new fold from what is stored."""
         self.statistics = Statistics(self.catalogue)
         self.fold = PartitionFold(
-            0, FoldRules(), self.catalogue, self.statistics, self.declared.counters
+            0,
+            FoldRules(),
+            self.catalogue,
+            self.statistics,
+            makers={},
+            counters=self.declared.counters,
         )
         self.fold.load_rows(self.rows)
 

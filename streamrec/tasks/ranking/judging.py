@@ -2,7 +2,7 @@
 
 Knows one example and the probabilities that candidate, champion and perhaps an older
 champion (the anchor) give its items. Does not know how many such answers make a decision
-(``core.release.gate``), nor models.
+(``tasks.ranking.gate_metrics``), nor models.
 
 Shapes: C candidates of an example.
 """
@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamrec.core.examples import Example, ExampleKind, FloatArray
+from streamrec.core.examples import FloatArray
 from streamrec.core.measures.prequential import Calibration, Impressions
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURES
 
 NEW_USER_HISTORY = 3
@@ -59,7 +60,7 @@ class JudgedExample:
 
 
 def judge(
-    example: Example,
+    example: RankingExample,
     candidate_C: FloatArray,
     champion_C: FloatArray,
     anchor_C: FloatArray | None = None,
@@ -87,7 +88,7 @@ def judge(
     )
 
 
-def slices_of(example: Example) -> tuple[str, ...]:
+def slices_of(example: RankingExample) -> tuple[str, ...]:
     """The groups an example belongs to, watched apart: a mean can hide their loss."""
     new_user = len(example.history) < NEW_USER_HISTORY
     away_h = math.expm1(float(example.stats_CF[0, _AWAY])) if len(example.stats_CF) else 0.0
@@ -106,7 +107,9 @@ def _kl(candidate_C: FloatArray, champion_C: FloatArray) -> float | None:
     return float(np.sum(p_C * np.log(p_C / q_C)))
 
 
-def _lists(example: Example, candidate_C: FloatArray, champion_C: FloatArray) -> Lists | None:
+def _lists(
+    example: RankingExample, candidate_C: FloatArray, champion_C: FloatArray
+) -> Lists | None:
     """None where so few were offered that a single one would be on top."""
     k = min(TOP, len(candidate_C) // TOP_SHARE)
     if k < 1:
@@ -116,7 +119,9 @@ def _lists(example: Example, candidate_C: FloatArray, champion_C: FloatArray) ->
     return Lists(ids, tuple(ids[c] for c in ours), tuple(ids[c] for c in theirs))
 
 
-def _references(example: Example, anchor_C: FloatArray | None) -> tuple[tuple[str, float], ...]:
+def _references(
+    example: RankingExample, anchor_C: FloatArray | None
+) -> tuple[tuple[str, float], ...]:
     scored = [(POPULARITY, example.stats_CF[:, _ACCEPTS])]
     if anchor_C is not None and _sound(anchor_C):
         scored.append((ANCHOR, anchor_C))

@@ -9,25 +9,28 @@ from functools import cache
 import numpy as np
 import pytest
 
-from streamrec.core.examples import Example, ExampleKind, FloatArray
-from streamrec.core.release import gate, judging
-from streamrec.core.release.gate import Accept, GateRules, Reject, compare, decide
-from streamrec.core.release.judging import JudgedExample, judge
+from streamrec.core.examples import FloatArray
+from streamrec.core.release import gate
+from streamrec.core.release.gate import Accept, Reject
+from streamrec.tasks.ranking import judging
+from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURES
+from streamrec.tasks.ranking.gate_metrics import RankingGateRules, compare, decide
+from streamrec.tasks.ranking.judging import JudgedExample, judge
 
 AGE = FEATURES.index("age")
-RULES = GateRules()
+RULES = RankingGateRules()
 
 
 def example(
     labels: list[float], *, kind: ExampleKind = ExampleKind.IMPRESSION, history: int = 5,
     age_h: float = 1000.0,
-) -> Example:  # fmt: skip
+) -> RankingExample:  # fmt: skip
     n = len(labels)
     stats_CF = np.zeros((n, len(FEATURES)), np.float32)
     stats_CF[:, AGE] = np.log1p(age_h)
-    return Example(
-        0, 0, 0, kind, "u", 0, 0, tuple("abcdefgh"[:history]), tuple(map(str, range(n))),
+    return RankingExample(
+        0, 0, 0, "u", 0, kind, 0, tuple("abcdefgh"[:history]), tuple(map(str, range(n))),
         np.array(labels, np.float32), stats_CF, np.zeros(n, np.float32),
     )  # fmt: skip
 
@@ -178,7 +181,7 @@ def test_slices_name_new_users_and_newly_seen_accepted_items() -> None:
 def test_nothing_judged_is_accepted_with_empty_numbers() -> None:
     verdict = decide(compare([], "g"), RULES)
     assert isinstance(verdict, Accept)
-    assert "nothing to rank" in gate.summary(verdict.report)
+    assert "nothing to compare" in gate.summary(verdict.report)
 
 
 def test_the_record_is_json_whatever_the_numbers() -> None:

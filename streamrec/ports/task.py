@@ -1,0 +1,150 @@
+"""What a task must answer, so that the loop can carry it.
+
+The loop folds, trains, judges, releases, serves and takes back; it knows no task. A task is a
+folder in ``tasks/`` that says what is learned and what is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from streamrec.core.examples import Example
+from streamrec.core.release.gate import Verdict
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.counters import Counter
+from streamrec.core.state.example_maker import ExampleMaker
+from streamrec.core.state.statistics import Statistics
+from streamrec.ports.messages import Delivered
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleFormat:
+    """How a task's examples travel: Avro, in batches.
+
+    ``feature_set``: a digest of what examples say; a trainer refuses those of another.
+    ``versions``: schemas of a batch, today's last (``batch_schema`` makes one). ``to_fields`` and
+    ``from_fields``: one example to and from the fields of its schema; the second raises
+    InvalidField.
+    """
+
+    feature_set: str
+    versions: Sequence[Mapping[str, Any]]
+    to_fields: Callable[[Any], dict[str, Any]]
+    from_fields: Callable[[Mapping[str, Any]], Example]
+
+
+class Judge(Protocol):
+    """Candidate against champion, in the task's own terms."""
+
+    def judge(self, example: Any, candidate: Any, champion: Any, anchor: Any | None) -> Any:
+        """What one fresh example says; the others are what each scorer says of it.
+
+        ``anchor``: of a former champion, where there is one.
+        """
+        ...
+
+    def verdict(
+        self, judged: Sequence[Any], champion: str, norms: Mapping[str, float], anchor: str | None
+    ) -> Verdict:
+        """The decision over what ``judge`` said; ``champion`` and ``anchor``: their names."""
+        ...
+
+
+MODEL_FAULTS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"""What broken weights or code make a model raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Something that must be answered, and the message that asks for it."""
+
+    message: Delivered
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One message to be published, and what of it is measured. ``empty``: it says nothing."""
+
+    asked: Asked
+    topic: str
+    value: object
+    generation: str
+    triggered_at_ms: int
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Of what was asked. An update about which there is nothing to say has no answer."""
+
+    answers: Sequence[Answer]
+    empty: int = 0  # without anything in them, published or not
+
+
+class Answerer(Protocol):
+    """A task in a serving worker. One thread answers, another refreshes."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items that answers are about, as of the last refresh."""
+        ...
+
+    def refresh(self) -> int:
+        """Take in what has changed; returns how much. Raises Unavailable."""
+        ...
+
+    def asked(self, batch: Sequence[Delivered]) -> tuple[Sequence[Any], int]:
+        """What a micro-batch asks for, each an ``Asked``; how many others stand for more."""
+        ...
+
+    def answer(self, asked: Sequence[Any], model: Any) -> Answered:
+        """All by one generation. Raises Unavailable, MODEL_FAULTS when the model is broken."""
+        ...
+
+    def sound(self, model: Any) -> bool:
+        """Whether the model can answer somebody who has never been seen."""
+        ...
+
+
+class TrafficWatch(Protocol):
+    """Whether this still is the traffic we know. Kept over restarts by ``to_record``."""
+
+    @property
+    def alarm(self) -> Sequence[object]:
+        """What is unusual, in words as ``str``; empty while nothing is."""
+        ...
+
+    @property
+    def windows(self) -> int:
+        """How many windows of traffic were looked at."""
+        ...
+
+    def observe(self, examples: Sequence[Any]) -> bool:
+        """Take in examples, in order; whether the alarm was raised or ended by them."""
+        ...
+
+    def accept(self) -> None:
+        """What is unusual now is usual from here on."""
+        ...
+
+    def to_record(self) -> Mapping[str, Any]: ...
+
+
+MakeExamples = Callable[[int, Catalogue, Statistics], ExampleMaker]
+"""Of a partition: its number, and what all partitions of a worker share."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleSource:
+    """Who makes a task's examples in a feature worker.
+
+    ``counters``: what its statistics count beside what is counted for all of them.
+    """
+
+    task: str
+    format: ExampleFormat
+    make: MakeExamples
+    counters: Sequence[Counter] = ()
