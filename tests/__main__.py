@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-HERMETIC = ("tests/unit", "tests/property", "-n", "auto", "--dist", "worksteal")
+HERMETIC = ("tests/unit", "tests/property", "-n", "logical", "--dist", "worksteal")
 WITH_SERVERS = ("tests/contract", "tests/integration", "-n", "2", "--dist", "loadgroup")
 LOOK_S = 0.5
 INTERRUPTED = 130

@@ -25,7 +25,7 @@ TOLERANCE = 0.003
 FEW = 500
 """A share of fewer moves too far when one of them does."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.encoder]
+pytestmark = [pytest.mark.slow, pytest.mark.encoder, pytest.mark.timeout(900)]
 
 
 def shares(report: Any, path: str = "") -> Iterator[tuple[str, float]]:
