@@ -81,7 +81,7 @@ def up(shell: CommandLine) -> Iterator[int]:
     assert shell.run("topics", "create").returncode == 0
     assert shell.run("items", "load", "-", stdin=lines(ITEMS)).returncode == 0
     with shell.started("up") as process:
-        eventually(lambda: serving(shell), 90, "a serving worker with a generation", every_s=0.2)
+        eventually(lambda: serving(shell), 240, "a serving worker with a generation", every_s=0.2)
         yield process.pid
 
 
