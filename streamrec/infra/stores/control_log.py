@@ -40,6 +40,9 @@ from streamrec.ports import Codec
 
 log = logging.getLogger(__name__)
 
+PAUSE_S = 0.05
+"""Between questions to a broker that answers at once: records come minutes apart."""
+
 
 def _consumer(**config: Any) -> KafkaConsumer:
     return connect(KafkaConsumer, **config)
@@ -190,7 +193,7 @@ class KafkaControlLog:
     def _connected(self) -> KafkaConsumer:
         """At the start of the log: a new one reads the whole of it again."""
         how = {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
-        consumer = pace(self._connect(**self._config | how))
+        consumer = pace(self._connect(**self._config | how), PAUSE_S)
         consumer.assign([self._partition])
         consumer.seek(self._partition, 0)
         return consumer

@@ -18,7 +18,7 @@ AT_ONCE_S = 0.1
 """No broker that holds an empty fetch back is so quick."""
 
 
-def pace(consumer: KafkaConsumer) -> KafkaConsumer:
+def pace(consumer: KafkaConsumer, pause_s: float = PAUSE_S) -> KafkaConsumer:
     """Make the consumer pause after an empty answer that came at once; returns it."""
     polls = consumer._poll_once
 
@@ -26,7 +26,7 @@ def pace(consumer: KafkaConsumer) -> KafkaConsumer:
         asked_s = time.monotonic()
         records = polls(timer, *arguments, **how)
         if not records and not timer.expired and time.monotonic() - asked_s < AT_ONCE_S:
-            time.sleep(PAUSE_S)
+            time.sleep(pause_s)
         return records
 
     consumer._poll_once = poll_once

@@ -46,7 +46,7 @@ ROLLBACK_AT = 0.75
 """Share of the play after which the champion is rolled back and brought forward."""
 LOOK_S = 0.05
 WAITING_LOOK_S = 0.25
-"""While there is nothing to see yet, and processors are busy importing."""
+"""While there is nothing to see yet: looking takes time from those who import and encode."""
 TICK_S = 1.0
 
 
@@ -168,7 +168,7 @@ class Play:
         """Raises Unavailable when they are not ready in time."""
         self._screen.say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         readiness = Readiness(self._settings, self._options.processes, len(self._stream.items))
-        insist_on(readiness.missing, READY_WITHIN_S, lambda: self._look(WAITING_LOOK_S))
+        insist_on(readiness.missing, READY_WITHIN_S, self._look_seldom)
         self._facts.ready_after_s = time.monotonic() - self._started_s
         self._screen.say(f"everything is ready after {self._facts.ready_after_s:.0f} s")
 
@@ -210,9 +210,14 @@ class Play:
 
         wait_for(left, DRAIN_WITHIN_S, self._look)
 
-    def _look(self, wait_s: float = LOOK_S) -> None:
+    def _look(self) -> None:
         self._tick()
-        self._watch(wait_s)
+        self._watch(LOOK_S)
+
+    def _look_seldom(self) -> None:
+        time.sleep(WAITING_LOOK_S)
+        self._tick()
+        self._watch(0.0)
 
     def _watch(self, wait_s: float) -> None:
         self._watcher.poll(self._clock.now_ms(), wait_s)
