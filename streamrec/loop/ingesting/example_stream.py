@@ -34,13 +34,13 @@ class ExampleStream:
         self._topic = topics.of_task(topics.TRAINING_BATCHES, of.task)
         self._example = topics.of_task(EXAMPLE, of.task)
         self._key = topics.batch_key(of.task, source.partition)
-        self._edges = edges
+        self._codec, self._publisher, self._clock = edges.codec, edges.publisher, edges.clock
         self._counts = counts
         self._batcher = Batcher(source.partition, of.format.feature_set, rules)
 
     def entries(self, examples: Sequence[Example]) -> list[OutboxEntry]:
         """As a commit writes them."""
-        encode = self._edges.codec.encode
+        encode = self._codec.encode
         return [OutboxEntry(e.offset, e.index, encode(self._example, e)) for e in examples]
 
     def add(self, examples: Sequence[Example], entries: Sequence[OutboxEntry], now_ms: int) -> None:
@@ -58,7 +58,7 @@ class ExampleStream:
     def publish_again(self, entries: Sequence[OutboxEntry]) -> None:
         """What an outbox still held after a takeover, at once."""
         for entry in entries:
-            example = self._edges.codec.decode(self._example, entry.payload)
+            example = self._codec.decode(self._example, entry.payload)
             self._batcher.add(example, len(entry.payload), 0)
         # more may wait behind these: nothing after the last one is known to have had its say
         for batch in self._batcher.cut(0, entries[-1].offset, everything=True):
@@ -66,8 +66,8 @@ class ExampleStream:
 
     def _publish(self, batch: TrainingBatch) -> None:
         try:
-            data = self._edges.codec.encode(self._topic, batch)
-            self._edges.publisher.publish(topics.TRAINING_BATCHES, self._key, data)
+            data = self._codec.encode(self._topic, batch)
+            self._publisher.publish(topics.TRAINING_BATCHES, self._key, data)
         except TooLarge as error:  # one example, wider than a message: nobody could read it
             self._give_up(batch, error)
         self._counts.batches += 1
@@ -83,7 +83,7 @@ class ExampleStream:
             None,
             error.code,
             f"{error}: the example of the event at offset {places}, not trained",
-            self._edges.clock.now_ms(),
+            self._clock.now_ms(),
         )
-        data = self._edges.codec.encode(topics.DEAD_LETTER, letter)
-        self._edges.publisher.publish(topics.DEAD_LETTER, self._key, data)
+        data = self._codec.encode(topics.DEAD_LETTER, letter)
+        self._publisher.publish(topics.DEAD_LETTER, self._key, data)

@@ -65,10 +65,12 @@ class Ingest:
         """``sources``: who makes the examples of each task."""
         self.partitions: dict[Source, Partition] = {}
         self._edges = edges
+        self._store, self._publisher, self._clock = edges.store, edges.publisher, edges.clock
         self._rules = rules
         self._sources = tuple(sources)
-        catalogue = Catalogue()
-        self._memory = Memory(catalogue, Statistics(catalogue, rules.partitions[topics.EVENTS]))
+        self._catalogue = Catalogue()
+        self._statistics = Statistics(self._catalogue, rules.partitions[topics.EVENTS])
+        self._memory = Memory(self._catalogue, self._statistics)
         self._since = self._beginning()  # of others' rows: read up to here
         self._refreshed_ms = 0
         self._settled_ms = 0
@@ -80,7 +82,7 @@ class Ingest:
     @property
     def watermark_ms(self) -> int:
         """The latest event time of the statistics."""
-        return self._memory.statistics.watermark_ms
+        return self._statistics.watermark_ms
 
     def take_over(self, source: Source) -> int:
         """Load a partition from the store; returns the offset to continue from.
@@ -91,7 +93,7 @@ class Ingest:
         4. publish what the outboxes still hold, and trim them.
         """
         self.release(source)
-        self._edges.publisher.flush()
+        self._publisher.flush()
         self._refresh()
         partition = self._new_partition(source)
         partition.take_over()
@@ -104,7 +106,7 @@ class Ingest:
         Of a compacted topic, also skip what compaction took away.
         """
         partition = self.partitions[source]
-        self._edges.store.commit(source, partition.position, position, Writes())
+        self._store.commit(source, partition.position, position, Writes())
         partition.position = position
 
     def release(self, source: Source) -> None:
@@ -130,7 +132,7 @@ class Ingest:
 
     def tick(self) -> None:
         """What is due by the clock: old batches, acknowledgements, others' statistics."""
-        now_ms = self._edges.clock.now_ms()
+        now_ms = self._clock.now_ms()
         for partition in self.partitions.values():
             partition.tick(now_ms)
         if now_ms - self._settled_ms >= SETTLE_MS:
@@ -142,7 +144,7 @@ class Ingest:
 
     def settle(self) -> None:
         """Wait for acknowledgements, then trim the outboxes of what was acknowledged."""
-        self._edges.publisher.flush()
+        self._publisher.flush()
         for partition in self.partitions.values():
             partition.trim()
 
@@ -167,7 +169,7 @@ class Ingest:
     def _check_store(self) -> None:
         """A commit would find out too, but in a quiet partition none may come for long."""
         for source, partition in self.partitions.items():
-            found = self._edges.store.position(source)
+            found = self._store.position(source)
             if found < partition.position:
                 raise Unavailable(
                     f"the state of {source} went back from {partition.position} to {found} (the "
@@ -178,10 +180,10 @@ class Ingest:
         for source, since in self._since.items():
             if source in self.partitions:
                 continue  # its own memory is ahead of the store, or level with it
-            changes = self._edges.store.read_rows(source, since)
+            changes = self._store.read_rows(source, since)
             if source.topic == topics.ITEMS:
-                self._memory.catalogue.apply_rows(changes.rows)
+                self._catalogue.apply_rows(changes.rows)
             elif changes.rows:
-                self._memory.statistics.apply_rows(source, changes.rows)
+                self._statistics.apply_rows(source, changes.rows)
             self._since[source] = changes.position
-        self._refreshed_ms = self._edges.clock.now_ms()
+        self._refreshed_ms = self._clock.now_ms()

@@ -56,7 +56,7 @@ class Refusals:
     """Sends refused records to the dead-letter topic, whole, with the reason."""
 
     def __init__(self, edges: Edges) -> None:
-        self._edges = edges
+        self._codec, self._publisher, self._clock = edges.codec, edges.publisher, edges.clock
 
     def publish(self, source: Source, refused: list[tuple[RawRecord, Refused]]) -> None:
         """Return when Kafka has acknowledged a dead letter for each.
@@ -67,7 +67,7 @@ class Refusals:
         for record, error in refused:
             self._publish(source, record, error)
         if refused:
-            self._edges.publisher.flush()
+            self._publisher.flush()
 
     def _publish(self, source: Source, record: RawRecord, error: Refused) -> None:
         try:
@@ -92,9 +92,9 @@ class Refusals:
             value,
             error.code,
             reason,
-            self._edges.clock.now_ms(),
+            self._clock.now_ms(),
         )
-        return self._edges.codec.encode(topics.DEAD_LETTER, letter)
+        return self._codec.encode(topics.DEAD_LETTER, letter)
 
     def _send(self, key: bytes | None, letter: bytes) -> None:
-        self._edges.publisher.publish(topics.DEAD_LETTER, key, letter)
+        self._publisher.publish(topics.DEAD_LETTER, key, letter)

@@ -61,7 +61,7 @@ class Server:
     """Turns delivered triggers into published answers."""
 
     def __init__(self, edges: Edges, answerer: Answerer) -> None:
-        self._edges = edges
+        self._codec, self._publisher = edges.codec, edges.publisher
         self._answerer = answerer
         self._refusals = Refusals(edges)
 
@@ -129,16 +129,16 @@ class Server:
             asked = answer.asked
             try:
                 data = self._encoded(answer)
-                self._edges.publisher.publish(answer.topic, asked.user_id.encode(), data)
+                self._publisher.publish(answer.topic, asked.user_id.encode(), data)
                 sent.append(answer)
             except TooLarge as error:
                 too_large.append((asked.message, error))
         if sent:
-            self._edges.publisher.flush()
+            self._publisher.flush()
         return sent, too_large
 
     def _encoded(self, answer: Answer) -> bytes:
         """A task with a topic of its own may bring bytes. Raises TooLarge."""
         if isinstance(answer.value, bytes):
             return answer.value
-        return self._edges.codec.encode(answer.topic, answer.value)
+        return self._codec.encode(answer.topic, answer.value)
