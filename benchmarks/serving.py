@@ -221,10 +221,10 @@ class Bench:
         staged = RegistryState(
             sequence * 2, self.state.champion, self.state.history, staged=generation
         )
-        self.follower.hear(ControlRecord(Action.STAGE, "b", "", 0, staged, generation))
+        self.follower.follow(ControlRecord(Action.STAGE, "b", "", 0, staged, generation))
         self.follower.prepare()
         self.state = RegistryState(sequence * 2 + 1, generation, former[-3:])
-        self.follower.hear(ControlRecord(Action.ACTIVATE, "b", "", 0, self.state, generation))
+        self.follower.follow(ControlRecord(Action.ACTIVATE, "b", "", 0, self.state, generation))
 
     def bare(self, turn: int) -> int:
         users_BD = self.vectors_ND[(torch.arange(self.batch) * 97 + turn) % len(self.vectors_ND)]

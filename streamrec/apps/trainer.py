@@ -121,7 +121,7 @@ def _worker(context: WorkerContext, scalars: Scalars, ranks: Ranks) -> TrainingW
         generations=way_out.generations,
         store=way_out.store,
         champions=way_out.champions,
-        line=way_out.line,
+        release_queue=way_out.line,
         clock=context.clock,
         scalars=scalars,
         work=context.state_dir / "candidates",

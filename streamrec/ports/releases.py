@@ -70,7 +70,7 @@ class WorkerStatus:
     staged: str | None = None  # generation loaded and ready
     canary: str | None = None  # generation that answers its share of the users here
     refused: Mapping[str, str] = field(default_factory=dict)  # generation -> why
-    revision: int = 0  # control-log revision obeyed
+    revision: int = 0  # control-log revision observed
     gauges: Mapping[str, float] = field(default_factory=dict)  # counts, rates, ages
     snapshots: Sequence[str] = ()  # generations a trainer can go back to
     levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by generation

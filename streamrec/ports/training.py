@@ -30,8 +30,8 @@ class LearnReport:
     """What one call of ``Learner.learn`` did."""
 
     examples: int
-    steps: int  # optimiser steps of the fast lane (head)
-    encoder_steps: int  # optimiser steps of the slow lane (encoder adapter)
+    steps: int  # optimiser steps of the head
+    encoder_steps: int  # optimiser steps of the encoder's adapter
     losses: Mapping[str, float]  # mean loss by name, over the steps taken
     limited: int = 0  # examples that counted less because of their source's quota
     shadow_results: Sequence[ShadowResult] = ()  # encoder versions whose trial ended
@@ -75,15 +75,15 @@ class Learner(Protocol):
         """
         ...
 
-    def recall(self, directory: Path) -> list[Item]:
-        """Know at least the items known at ``save``, in their order; what they were then.
+    def restore_items(self, directory: Path) -> list[Item]:
+        """Add the items of ``save``, in their order; what they were then.
 
-        Called before anything else is known. Raises GenerationRefused.
+        Called before any others are added. Raises GenerationRefused.
         """
         ...
 
-    def know(self, items: Sequence[Item]) -> list[Item]:
-        """Take in new and changed items; which of them were news, in order."""
+    def add_items(self, items: Sequence[Item]) -> list[Item]:
+        """Take in items; those that are new or have changed, in order."""
         ...
 
 

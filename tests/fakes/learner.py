@@ -86,19 +86,19 @@ class FakeLearner:
         state = json.loads((directory / "learner.json").read_text())
         self.learned = [(p, o, i) for p, o, i in state["learned"]]
         self.ruined = state["ruined"]
-        before = {item.item_id: item for item in self.recall(directory)}
+        before = {item.item_id: item for item in self.restore_items(directory)}
         return [item for item in self.items.values() if before.get(item.item_id) != item]
 
-    def recall(self, directory: Path) -> list[Item]:
+    def restore_items(self, directory: Path) -> list[Item]:
         state = json.loads((directory / "learner.json").read_text())
         saved = [item_from_record(record) for record in state["items"]]
         self.items = {item.item_id: item for item in saved} | self.items
         return saved
 
-    def know(self, items: Sequence[Item]) -> list[Item]:
-        news = [item for item in items if self.items.get(item.item_id) != item]
+    def add_items(self, items: Sequence[Item]) -> list[Item]:
+        new_items = [item for item in items if self.items.get(item.item_id) != item]
         self.items |= {item.item_id: item for item in items}
-        return news
+        return new_items
 
 
 class FakeGenerations:

@@ -60,7 +60,7 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
     learner = FakeLearner(world.skill_of)
     store: Any = fate.wrap(world.store, "store")
     generations: Any = fate.wrap(world.generations, "generations")
-    desk = ReleaseService(
+    service = ReleaseService(
         fate.wrap(world.control.reader(), "control"), world.fleet, store, world.clock, "trainer",
         stage_timeout_s=0.0, sleep=world.pass_s,
     )  # fmt: skip
@@ -74,7 +74,7 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
         champions=ChampionWatch(
             fate.wrap(world.control.reader(), "watch"), store, generations, learner.snapshot
         ),
-        line=ReleaseQueue(desk, store, StepExecutor()),
+        release_queue=ReleaseQueue(service, store, StepExecutor()),
         clock=world.clock,
         scalars=world.scalars,
         work=world.root / "work",

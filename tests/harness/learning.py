@@ -76,11 +76,11 @@ class Shop(World):
         encoder, catalogue = tiny_encoder(), Catalogue()
         learner = OnlineLearner(catalogue, ItemIndex(encoder), seed, RECIPE, encoder)
         generations = ModelGenerations(encoder, catalogue, {}, learner.indexes)
-        line = ReleaseQueue(self.desk("trainer"), self.store, StepExecutor(), threading.Event())
+        queue = ReleaseQueue(self.service("trainer"), self.store, StepExecutor(), threading.Event())
         watch = ChampionWatch(self.control.reader(), self.store, generations, learner.snapshot)
         parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, generations, self.store,
-            watch, line, self.clock, self.scalars, self.root / "work",
+            watch, queue, self.clock, self.scalars, self.root / "work",
             RankingJudge(ANYTHING_PASSES),
             check, self.refuse,
             mirror=self.mirror,

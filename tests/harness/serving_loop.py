@@ -50,7 +50,7 @@ class Loop:
         stack.callback(self.publisher.close)
         control = stack.enter_context(clients.control_log(settings))
         registry = clients.registry_store(settings)
-        self.desk = ReleaseService(control, self.fleet, registry, SystemClock(), "test")
+        self.release_service = ReleaseService(control, self.fleet, registry, SystemClock(), "test")
         self.answers: list[Recommendation] = []
         self._follower = stack.enter_context(
             Follower(settings.kafka, self.codec, ["recommendations"], "test", from_start=True)
@@ -74,7 +74,7 @@ class Loop:
 
     def release(self, **how) -> str:
         generation, directory = self.generation(**how)
-        report = self.desk.publish(generation, directory, "a test")
+        report = self.release_service.publish(generation, directory, "a test")
         assert report.outcome is Outcome.ACTIVATED
         assert report.swap is not None
         assert report.swap.complete, report.swap

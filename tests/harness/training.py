@@ -124,24 +124,27 @@ class World:
     def pass_s(self, seconds: float) -> None:
         self.clock.pass_ms(int(seconds * 1000))
 
-    def desk(self, actor: str = "operator") -> ReleaseService:
+    def service(self, actor: str = "operator") -> ReleaseService:
         return ReleaseService(
             self.control.reader(), self.fleet, self.store, self.clock, actor,
             stage_timeout_s=0.0, sleep=self.pass_s,
         )  # fmt: skip
 
-    def trainer(self, executor: StepExecutor | None = None) -> tuple[Trainer, FakeLearner]:
+    def trainer(
+        self, executor: StepExecutor | None = None, may_train: Callable[[], object] = lambda: None
+    ) -> tuple[Trainer, FakeLearner]:
         """A new process, not started."""
         learner = FakeLearner(self.skill_of)
         store, stop = self.store, threading.Event()
-        line = ReleaseQueue(self.desk("trainer"), store, executor or StepExecutor(), stop)
+        queue = ReleaseQueue(self.service("trainer"), store, executor or StepExecutor(), stop)
         champions = ChampionWatch(self.control.reader(), store, self.generations, learner.snapshot)
         parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, self.generations, store,
-            champions, line, self.clock, self.scalars, self.root / "work",
+            champions, queue, self.clock, self.scalars, self.root / "work",
             RankingJudge(RankingGateRules()),
             check, self.refuse,
             mirror=self.mirror,
+            may_train=may_train,
         )  # fmt: skip
         return Trainer(parts, self.schedule), learner
 

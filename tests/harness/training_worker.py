@@ -95,7 +95,7 @@ class Installation:
         redis = self._redis = stack.enter_context(clients.redis(settings))
         self.fleet = clients.fleet(settings, redis)
         self.registry = clients.registry_store(settings)
-        self.desk = stack.enter_context(clients.release_service(settings))
+        self.release_service = stack.enter_context(clients.release_service(settings))
         self.publisher = clients.publisher(settings, "test")
         stack.callback(self.publisher.close)
         store, source = clients.partition_store(settings, redis), Source("items", 0)
@@ -124,7 +124,7 @@ class Installation:
 
     @property
     def state(self) -> RegistryState:
-        return self.desk.state()
+        return self.release_service.state()
 
     def status(self, name: str) -> WorkerStatus | None:
         return next((w for w in self.fleet.workers() if w.worker_id == name), None)

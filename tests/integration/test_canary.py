@@ -112,7 +112,7 @@ def test_a_bad_generation_is_taken_back_by_what_its_share_of_users_does(loop) ->
         outcomes = Outcomes(follower, LiveMetric(JoinRules(window_ms=1500)), clock)
         control = stack.enter_context(clients.control_log(loop.settings))
         rules = CanaryRolloutRules(0.3, min_s=1, max_s=120, test=TestRules(min_lists=60))
-        desk = ReleaseService(
+        service = ReleaseService(
             control, loop.fleet, clients.registry_store(loop.settings), clock, "trainer",
             rollout=CanaryRollout(outcomes, loop.fleet, clock, stop.wait, rules),
         )  # fmt: skip
@@ -131,7 +131,7 @@ def test_a_bad_generation_is_taken_back_by_what_its_share_of_users_does(loop) ->
             for thread in threads:
                 thread.start()
             began_ms = clock.now_ms()
-            report = desk.publish(bad, directory, "the gate was fooled")
+            report = service.publish(bad, directory, "the gate was fooled")
             took_s = (clock.now_ms() - began_ms) / 1000
             known = board.get()
             before = len(public.lists)

@@ -200,14 +200,14 @@ def test_a_loop_runs_learns_is_undone_and_reproduced_with_these_rights(world: Wo
             stack.callback(worker.end)
         trainer = workers["trainer"]
         world.does("service", "items", "load", world.items())
-        desk = stack.enter_context(clients.release_service(world.settings))
-        world.until(trainer, lambda: len(desk.state().history) >= 2)
-        before = {*desk.state().history, desk.state().champion}
+        service = stack.enter_context(clients.release_service(world.settings))
+        world.until(trainer, lambda: len(service.state().history) >= 2)
+        before = {*service.state().history, service.state().champion}
         undo = ("adapters", "rollback", "--relearn", "-m", "a burst", "--quarantine", "0:10-60")
         assert "learns on without 0:10-60" in world.does("operator", *undo)
-        world.until(trainer, lambda: desk.state().champion not in before)
+        world.until(trainer, lambda: service.state().champion not in before)
         assert "the learner goes back to" in trainer.log
-        again = desk.state().champion or ""
+        again = service.state().champion or ""
         assert "identical" in world.does("operator", "adapters", "reproduce", again)
         assert "answered in" in world.does("service", "request", "u1")
         assert "a burst" in world.does("operator", "adapters", "log")

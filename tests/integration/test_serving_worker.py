@@ -87,7 +87,7 @@ def test_rollback_flips_two_workers_and_a_late_starter_agrees(loop) -> None:
     eventually(lambda: len(loop.serving()) == 2)
     first = loop.release()
     second = loop.release(parent=first)
-    report = loop.desk.rollback("clicks fell")
+    report = loop.release_service.rollback("clicks fell")
     assert report.complete
     assert report.generation == first
     assert report.confirmed_ms.keys() == {"serving-1", "serving-2"}
@@ -96,8 +96,8 @@ def test_rollback_flips_two_workers_and_a_late_starter_agrees(loop) -> None:
     loop.worker("serving-3")
     eventually(lambda: loop.all_serve(first, "serving-3"))
     candidate, directory = loop.generation(parent=first)
-    assert loop.desk.publish(candidate, directory, "pinned").outcome is Outcome.HELD
-    forward = loop.desk.activate(second, "the drill is over")
+    assert loop.release_service.publish(candidate, directory, "pinned").outcome is Outcome.HELD
+    forward = loop.release_service.activate(second, "the drill is over")
     assert forward.complete
     assert len(forward.confirmed_ms) == 3
 
@@ -124,7 +124,7 @@ def test_no_micro_batch_mixes_generations(loop) -> None:
     asking.start()
     try:
         for generation in (first, second, first, second):
-            report = loop.desk.activate(generation, "back and forth")
+            report = loop.release_service.activate(generation, "back and forth")
             assert report.complete
             walk.follow(RegistryState(champion=generation), 0)
             eventually(partial(loop.answers_now, generation))
@@ -152,7 +152,7 @@ def test_a_tampered_generation_is_refused_and_the_champion_stays(loop) -> None:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    report = loop.desk.publish(bad, directory, "looks fine from here")
+    report = loop.release_service.publish(bad, directory, "looks fine from here")
     assert report.outcome is Outcome.REFUSED
     assert "not the file the manifest was written for" in report.reason
     assert "serving-1" in report.reason

@@ -77,7 +77,7 @@ def run_training(
     model = load_model(settings, change=partial(_way, plan, recipes), method=recipes.method)
     with closing(model.learner) as learner:
         say(f"encoding {len(stream.items):,} items …")
-        learner.know(stream.items)
+        learner.add_items(stream.items)
         offline = Offline(stream, split, model.catalogue, fold_rules(settings), on_progress)
         try:
             fitted = offline.fit(learner, plan.schedule)

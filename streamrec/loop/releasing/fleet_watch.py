@@ -19,7 +19,7 @@ CONFIRM_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SwapReport:
-    """Which serving workers obeyed, and how many milliseconds after the control record."""
+    """Which serving workers followed, and how many milliseconds after the control record."""
 
     generation: str
     revision: int = 0

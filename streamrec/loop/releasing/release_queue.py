@@ -34,6 +34,10 @@ class PendingRelease:
     accepted: bool
 
     @property
+    def generation(self) -> str:
+        return self.sealed.generation
+
+    @property
     def scorer(self) -> Scorer:
         return self.candidate.scorer
 
@@ -45,6 +49,14 @@ class Released:
     outgoing: PendingRelease
     outcome: Outcome | None
     reason: str
+
+    @property
+    def generation(self) -> str:
+        return self.outgoing.generation
+
+    @property
+    def candidate(self) -> Candidate:
+        return self.outgoing.candidate
 
 
 class ReleaseQueue:
@@ -91,7 +103,7 @@ class ReleaseQueue:
         step: Callable[[PendingRelease], Released] = (
             self._release if outgoing.accepted else self._file
         )
-        generation = outgoing.sealed.generation
+        generation = outgoing.generation
         while not self._stop.is_set():
             try:
                 released = step(outgoing)

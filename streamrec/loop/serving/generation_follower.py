@@ -3,7 +3,7 @@
 Knows which generations should be in memory, which one should answer, and what to tell the
 fleet about it. Does not know what a generation is or how the log is read.
 
-Three threads meet here: one hears records, one loads (slow), one serves and flips between
+Three threads meet here: one takes note of records, one loads (slow), one serves and flips between
 micro-batches. A generation that cannot be loaded changes nothing: the worker keeps what it
 has and says why.
 """
@@ -46,14 +46,14 @@ class GenerationFollower:
         self._refused: dict[str, str] = {}
         self._canary: OnTrial | None = None
         self._left: str | None = None  # answered before the active one: the way forward again
-        self._obeyed = 0
+        self._observed = 0
         self._stuck_at = -1  # catalogue version that could not be encoded
 
     def on_change(self, changed: Callable[[], None]) -> None:
-        """Call this whenever the fleet should hear from us at once; it must not block."""
+        """Call this whenever the fleet should be told at once; it must not block."""
         self._changed = changed
 
-    def hear(self, record: ControlRecord) -> None:
+    def follow(self, record: ControlRecord) -> None:
         """Take note of the newest record. A generation named again gets another chance."""
         with self._lock:
             self._settle()
@@ -74,7 +74,7 @@ class GenerationFollower:
             if generation not in self._refused and not self._swap.is_warm(generation):
                 self._load(generation)
         self._swap.keep(wanted)
-        self._encode_news()
+        self._encode_new_items()
         with self._lock:
             self._refused = {name: why for name, why in self._refused.items() if name in wanted}
 
@@ -143,15 +143,15 @@ class GenerationFollower:
                 "staged": wanted.staged if warm else None,
                 "canary": self._canary.generation if self._canary else None,
                 "refused": dict(self._refused),
-                "revision": self._obeyed,
+                "revision": self._observed,
             }
 
     def _settle(self) -> None:
-        """The revision counts as obeyed once its champion and its canary answer, or never can."""
+        """The revision counts as observed once its champion and its canary answer, or never can."""
         champion, active = self._wanted.champion, self._swap.active
         answers = active is not None and active.generation == champion
         if champion is None or champion in self._refused or (answers and self._settled_canary()):
-            self._obeyed = self._wanted.revision
+            self._observed = self._wanted.revision
 
     def _settled_canary(self) -> bool:
         wanted, out = self._wanted.canary, self._canary
@@ -168,7 +168,7 @@ class GenerationFollower:
         names = [state.champion, canary, state.staged, *former, left]
         return list(dict.fromkeys(name for name in names if name is not None))
 
-    def _encode_news(self) -> None:
+    def _encode_new_items(self) -> None:
         """New and changed items; what cannot be encoded stays as it was, and is not listed."""
         try:
             self._swap.ensure(self._catalogue)

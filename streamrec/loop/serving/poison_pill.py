@@ -4,12 +4,12 @@ Knows how a micro-batch is halved until the message is found. Does not know what
 (``loop.serving.serve``). This is a serving worker's one boundary that catches everything: without
 it, the message would end the worker, come again, and end the next.
 
-A fault may also be the model's, or the store's; then every message fails and none is to
-blame. A message is blamed only if
+A fault may also be the model's, or the store's; then every message fails and none is poison.
+A message counts as a poison message only if
 
 - the model ranks a user who has never been seen, and
 - some other message of the micro-batch was answered, or it came alone and no more than
-  ``MOST_IN_A_ROW`` were blamed since the last answer.
+  ``MAX_IN_A_ROW`` went to the dead letters since the last answer.
 
 Where the model cannot rank anybody the fault is the generation's (``GenerationFailed``). Otherwise
 it stays what it was: it ends the worker, and nothing is lost.
@@ -29,13 +29,13 @@ from streamrec.ports import Delivered, ServingModel
 
 log = logging.getLogger(__name__)
 
-MOST_IN_A_ROW = 3
+MAX_IN_A_ROW = 3
 
 Failed = list[tuple[Delivered, Exception]]
 
 
 class PoisonMessageIsolation:
-    """Serves micro-batches, one at a time; remembers how many messages it blamed in a row."""
+    """Serves micro-batches, one at a time; remembers how many poison messages came in a row."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -46,7 +46,7 @@ class PoisonMessageIsolation:
     ) -> Served:
         """As ``Server.serve``.
 
-        Raises GenerationFailed, or what nobody foresaw when no one message is to blame.
+        Raises GenerationFailed, or what nobody foresaw when no one message is poison.
         """
         try:
             served = self._server.serve(batch, model, canary)
@@ -69,12 +69,12 @@ class PoisonMessageIsolation:
         error: Exception,
     ) -> Served:
         failed: Failed = []
-        served = self._parts(batch, model, canary, error, failed)
-        if served.answers or served.skipped:
+        served = self._serve_halves(batch, model, canary, error, failed)
+        answered = served.answers or served.skipped
+        if answered:
             self._in_a_row = 0
         self._in_a_row += len(failed)
-        blameless = not (served.answers or served.skipped)
-        if blameless and (len(failed) > 1 or self._in_a_row > MOST_IN_A_ROW):
+        if not answered and (len(failed) > 1 or self._in_a_row > MAX_IN_A_ROW):
             raise error
         self._server.to_dead_letters(
             [
@@ -84,7 +84,7 @@ class PoisonMessageIsolation:
         )
         return replace(served, dead_letters=served.dead_letters + len(failed))
 
-    def _parts(
+    def _serve_halves(
         self,
         batch: Sequence[Delivered],
         model: ServingModel,
@@ -103,7 +103,7 @@ class PoisonMessageIsolation:
             except StreamrecError:
                 raise
             except Exception as why:  # the boundary: see the module
-                served = self._parts(part, model, canary, why, failed)
+                served = self._serve_halves(part, model, canary, why, failed)
             found = _both(found, served)
         return found
 

@@ -4,15 +4,15 @@ Knows what happens in which thread and what waits for what. Does not know Kafka,
 torch; every part it is made of can be a fake.
 
     this thread   flip if due, poll, answer, commit: the only one that swaps or answers
-    control       hears the control log
+    control       follows the control log
     loader        loads generations, encodes new and changed items
     mirror        catalogue and statistics
     beat          tells the fleet, about once a second and at every change
 
 Until there is a catalogue mirror and a first generation, nothing is polled and so nothing
 can be lost. A micro-batch that fails because Kafka or Redis is away is answered again. So is one
-that the champion fails at, whoever asks: that counts against its service level, and is borne until
-the guard or a person has taken the champion back. After ``BEAR_S`` the worker ends.
+that the champion fails at, whoever asks: that counts against its service level, and is retried
+until the guard or a person has taken the champion back. After ``MAX_FAILURE_S`` the worker ends.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CONTROL_POLL_S = 0.2
 LOAD_EVERY_S = 0.5
 BEAT_EVERY_S = 1.0
 SAY_EVERY_S = 30.0
-BEAR_S = 60.0
+MAX_FAILURE_S = 60.0
 FAILED_RETRY_S = 0.25
 """Also with one message at a time there are enough faults for a guard to act on."""
 
@@ -71,7 +71,9 @@ class ServingWorker:
         refresh_s: float,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._parts = parts
+        self._feed, self._control, self._fleet = parts.feed, parts.control, parts.fleet
+        self._clock, self._answerer = parts.clock, parts.answerer
+        self._follower = parts.follower
         self._identity = identity
         self._stop = stop
         self._isolation = PoisonMessageIsolation(parts.server)
@@ -86,12 +88,12 @@ class ServingWorker:
         self._mirrored = threading.Event()
         self._beat_thread = Background("beat", self._beat, BEAT_EVERY_S, stop)
         self._loader = Background("loader", self._load, LOAD_EVERY_S, stop)
-        parts.follower.on_change(self._beat_thread.wake)
+        self._follower.on_change(self._beat_thread.wake)
         self._threads = (
             self._beat_thread,
             self._loader,
             Background("mirror", self._refresh, refresh_s, stop),
-            Background("control", self._hear, 0.0, stop),
+            Background("control", self._follow, 0.0, stop),
         )
 
     def run(self) -> None:
@@ -101,16 +103,16 @@ class ServingWorker:
                 while not self._stop.is_set():
                     self._turn()
         finally:
-            self._parts.fleet.leave(self._identity.worker_id)
+            self._fleet.leave(self._identity.worker_id)
 
     def _turn(self) -> None:
         """Flip if due, then one micro-batch, or a short wait for one."""
         self._flip()
         try:
-            if self._parts.follower.active is None:
+            if self._follower.active is None:
                 self._wait_for_generation()
                 return
-            batch = self._parts.feed.poll(POLL_S, self._batch_users)
+            batch = self._feed.poll(POLL_S, self._batch_users)
         except Unavailable as error:
             log.warning("%s; waiting", error)
             self._stop.wait(error.retry_after_s)
@@ -121,102 +123,102 @@ class ServingWorker:
 
     def _answer(self, batch: list[Delivered]) -> None:
         """Answer and commit, again and again until that works. Raises GenerationFailed."""
-        parts, away = self._parts, False
+        away = False
         while not self._stop.is_set():
             self._flip()
-            model = parts.follower.active
+            model = self._follower.active
             assert model is not None  # noqa: S101 - polled only once there is one
             try:
-                served = self._isolation.serve(batch, model, parts.follower.canary)
-                now_ms = parts.clock.now_ms()
+                served = self._isolation.serve(batch, model, self._follower.canary)
+                now_ms = self._clock.now_ms()
                 self._gauges.served(served, now_ms)
                 self._levels.served(served, now_ms)
-                parts.feed.commit()
+                self._feed.commit()
             except Unavailable as error:
                 if not away:
                     log.warning("%s; %d messages wait for it", error, len(batch))
                 away = True
-                self._patience(error.retry_after_s)
+                self._stay(error.retry_after_s)
             except GenerationFailed as error:
-                self._bear(error, len(batch))
+                self._retry_later(error, len(batch))
             else:
                 self._failing = None
                 if away:
                     log.info("back; %d messages answered", len(batch))
                 return
 
-    def _bear(self, error: GenerationFailed, lists: int) -> None:
+    def _retry_later(self, error: GenerationFailed, lists: int) -> None:
         """Count it and wait a little; raises ``error`` when that has gone on for too long."""
         now_s = self._timer()
         if self._failing is None or self._failing[0] != error.generation:
             self._failing = error.generation, now_s
             log.error("%s; %d messages wait for another champion", error, lists, exc_info=error)
-        if now_s - self._failing[1] > BEAR_S:
+        if now_s - self._failing[1] > MAX_FAILURE_S:
             raise error
-        self._levels.failed(error.generation, lists, self._parts.clock.now_ms())
-        self._patience(FAILED_RETRY_S)
+        self._levels.failed(error.generation, lists, self._clock.now_ms())
+        self._stay(FAILED_RETRY_S)
 
     def _measure_lag(self) -> None:
         try:
-            self._lag = self._parts.feed.lag()
+            self._lag = self._feed.lag()
         except Unavailable as error:
             log.debug("lag: %s", error)
 
-    def _patience(self, seconds: float) -> None:
+    def _stay(self, seconds: float) -> None:
         """Wait without falling out of the group, if Kafka can be reached at all."""
         try:
-            self._parts.feed.stay(seconds)
+            self._feed.stay(seconds)
         except Unavailable:
             self._stop.wait(seconds)
 
     def _flip(self) -> None:
         start = self._timer()
-        if self._parts.follower.flip():
+        if self._follower.flip():
             self._gauges.swapped((self._timer() - start) * 1000)
 
     def _wait_for_generation(self) -> None:
         if self._timer() - self._said_s >= SAY_EVERY_S:
             self._said_s = self._timer()
-            champion = self._parts.follower.wanted.champion
+            wanted = self._follower.wanted
             log.info(
                 "waiting for %s; requests are kept until then",
-                f"{champion} to be loaded" if champion else "a first generation",
+                f"{wanted.champion} to be loaded" if wanted.champion else "a first generation",
             )
-        self._parts.feed.stay(POLL_S)
+        self._feed.stay(POLL_S)
 
-    def _hear(self) -> None:
-        record = self._parts.control.poll(CONTROL_POLL_S)
+    def _follow(self) -> None:
+        record = self._control.poll(CONTROL_POLL_S)
         if record is not None:
-            self._parts.follower.hear(record)
+            self._follower.follow(record)
             self._loader.wake()
 
     def _load(self) -> None:
         if self._mirrored.is_set():
-            self._parts.follower.prepare()
+            self._follower.prepare()
 
     def _refresh(self) -> None:
-        changed = self._parts.answerer.refresh()
+        changed = self._answerer.refresh()
         first = not self._mirrored.is_set()
-        self._refreshed_ms = self._parts.clock.now_ms()
+        self._refreshed_ms = self._clock.now_ms()
         self._mirrored.set()
         if changed or first:
             self._loader.wake()
 
     def _beat(self) -> None:
-        now_ms = self._parts.clock.now_ms()
+        now_ms = self._clock.now_ms()
         status = replace(
             self._identity,
             beat_at_ms=now_ms,
             gauges=self._measured(now_ms),
             levels=self._levels.read(now_ms),
-            **self._parts.follower.report(),
+            **self._follower.report(),
         )
-        self._parts.fleet.beat(status)
+        self._fleet.beat(status)
 
     def _measured(self, now_ms: int) -> Mapping[str, float]:
         return {
             **self._gauges.read(now_ms),
             "lag": self._lag,
-            "items": len(self._parts.answerer.catalogue),
+            "items": len(self._answerer.catalogue),
             "statistics_age_ms": now_ms - self._refreshed_ms,
         }

@@ -10,12 +10,8 @@ training_worker.py     the trainer as a worker: waits its turn, trains round aft
                        it goes
 training_progress.py   how far a trainer has come: what a checkpoint keeps, and what this process
                        has done
-admission.py           what of a mini-batch is to be learned: the one answer, for training and for
-                       repeating it
 trial.py               a candidate on trial: fresh examples scored by it and champions before
                        anyone learns them
-dispatch.py            from a candidate to a generation on its way out: weight files, manifest,
-                       release queue
 champion.py            the champion, as the control log has it, with weights to compare candidates
                        to
 save_points.py         what the trainer can go back to: its newest checkpoint, and a snapshot for

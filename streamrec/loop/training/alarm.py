@@ -33,7 +33,7 @@ ACT_EVERY_S = 1.0
 
 
 class PromotionAlarm:
-    """``observe`` from one thread, ``act`` from another, whose desk nobody else uses."""
+    """``observe`` from one thread, ``act`` from another, whose release service nobody else uses."""
 
     def __init__(
         self,

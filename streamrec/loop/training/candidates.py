@@ -1,8 +1,7 @@
 """Candidates, one at a time: frozen, on trial, judged, sent out, and what came of it.
 
-Knows when a candidate is due and when its trial is over. Does not know how it is scored
-(``loop.training.trial``) or what is good enough (``core.release.gate``), how a generation is
-written (``loop.training.dispatch``) or released (``loop.releasing.release_queue``).
+How a candidate is scored is in ``loop.training.trial``, what is good enough in
+``core.release.gate``, how a generation is released in ``loop.releasing.release_queue``.
 
 Learning does not wait for any of it: a candidate is a copy of the weights, and what it had
 learned by then (``Candidate.ledger``) goes with it.
@@ -11,25 +10,69 @@ learned by then (``Candidate.ledger``) goes with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from streamrec.core.examples import Example
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release import gate
 from streamrec.core.release.gate import Accept, Reject
+from streamrec.errors import GenerationRefused, Unavailable
 from streamrec.loop.releasing.release import Outcome
-from streamrec.loop.releasing.release_queue import Released
+from streamrec.loop.releasing.release_queue import PendingRelease, Released, ReleaseQueue
+from streamrec.loop.training.champion import ChampionWatch
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
-from streamrec.loop.training.dispatch import Dispatch, provenance
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
 from streamrec.loop.training.trial import Candidate, Champion, Trial
-from streamrec.ports import Provenance
+from streamrec.ports import Generations, Learner, Provenance, Record, RegistryStore, Sealed
 
 log = logging.getLogger(__name__)
 
 UNTRAINED = "untrained: the first champion"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """From a candidate to a generation on its way out. ``work`` is a directory of its own."""
+
+    learner: Learner
+    generations: Generations
+    store: RegistryStore
+    champions: ChampionWatch
+    queue: ReleaseQueue
+    work: Path
+
+    def write(self, candidate: Candidate) -> Path:
+        """A directory with the candidate's weight files."""
+        directory = self.work / f"candidate-{candidate.sequence:06d}"
+        _empty(directory)
+        self.learner.write_generation(candidate.scorer, directory)
+        return directory
+
+    def norms(self, directory: Path) -> Mapping[str, float]:
+        """How far the weights are from the champion's; nothing if those cannot be read."""
+        generation = self.champions.generation
+        try:
+            champion = self.store.get(generation) if generation else None
+            return self.generations.norms(directory, champion)
+        except (GenerationRefused, Unavailable) as error:
+            log.warning("how far the weights moved is not judged: %s", error)
+            return {}
+
+    def send(
+        self,
+        candidate: Candidate,
+        directory: Path,
+        sealed: Sealed,
+        reason: str,
+        *,
+        accepted: bool,
+    ) -> None:
+        """Hand a finished directory to the release queue, which works in the background."""
+        self.champions.keep_warm(sealed.generation, candidate.scorer)
+        self.queue.submit(PendingRelease(sealed, directory, candidate, reason, accepted))
 
 
 class Candidates:
@@ -42,12 +85,20 @@ class Candidates:
         points: SavePoints,
         counts: TrainingCounts,
     ) -> None:
-        self._parts = parts
-        self._rhythm = schedule
+        self._learner, self._champions = parts.learner, parts.champions
+        self._generations, self._queue = parts.generations, parts.release_queue
+        self._clock, self._judge, self._scalars = parts.clock, parts.judge, parts.scalars
+        self._start_from = parts.start_from
+        self._schedule = schedule
         self._points = points
         self._counts = counts
         self._dispatch = Dispatch(
-            parts.learner, parts.generations, parts.store, parts.champions, parts.line, parts.work
+            parts.learner,
+            parts.generations,
+            parts.store,
+            parts.champions,
+            parts.release_queue,
+            parts.work,
         )
         self._trial: Trial | None = None
         self._since_ms = 0  # when the last one was frozen
@@ -60,14 +111,14 @@ class Candidates:
     def stage(self) -> str:
         """What the candidate, if any, is doing: for people."""
         if self._trial is not None:
-            number, seen = self._trial.candidate.sequence, self._trial.examples
-            return f"candidate {number} on trial, {seen} examples"
-        return "releasing" if self._parts.line.busy else "learning"
+            candidate, seen = self._trial.candidate, self._trial.examples
+            return f"candidate {candidate.sequence} on trial, {seen} examples"
+        return "releasing" if self._queue.busy else "learning"
 
     def begin(self) -> None:
         """None is on trial; the next is due when enough has been learned from here on."""
         self._trial = None
-        self._since_ms = self._parts.clock.now_ms()
+        self._since_ms = self._clock.now_ms()
 
     def drop(self) -> None:
         """What is on trial comes from weights that are void."""
@@ -81,18 +132,17 @@ class Candidates:
     def judge_anew(self, champion: Champion) -> None:
         """The champion has changed: a trial starts again, against this one."""
         if self._trial is not None:
+            candidate = self._trial.candidate
             self._trial.restart(champion)
-            log.info("candidate %d is judged anew", self._trial.candidate.sequence)
+            log.info("candidate %d is judged anew", candidate.sequence)
 
     def send_first(self) -> str:
         """The learner as it is, untrained, goes out to be the first champion; its generation."""
-        first = Candidate(
-            0, self._parts.learner.snapshot(), Ledger(), 0, self._parts.clock.now_ms()
-        )
+        first = Candidate(0, self._learner.snapshot(), Ledger(), 0, self._clock.now_ms())
         directory = self._dispatch.write(first)
-        parent = self._parts.start_from
+        parent = self._start_from
         born = Provenance(0, parent, {}, {}, (0, 0), 0, None, first.made_at_ms)
-        sealed = self._dispatch.generations.seal(directory, born)
+        sealed = self._generations.seal(directory, born)
         reason = f"the weights of {parent}: the first champion" if parent else UNTRAINED
         self._dispatch.send(first, directory, sealed, reason, accepted=True)
         return sealed.generation
@@ -101,11 +151,11 @@ class Candidates:
         """Freeze the next one, with a snapshot to go back to, when it is due and none is out."""
         if not self._due(progress):
             return progress
-        champion = self._parts.champions.champion
-        self._since_ms = self._parts.clock.now_ms()
+        champion = self._champions.champion
+        self._since_ms = self._clock.now_ms()
         candidate = Candidate(
             progress.sequence,
-            self._parts.learner.snapshot(),
+            self._learner.snapshot(),
             progress.ledger,
             progress.next_batch,
             self._since_ms,
@@ -113,15 +163,15 @@ class Candidates:
         )
         numbered = replace(progress, sequence=progress.sequence + 1)
         self._points.freeze(candidate.sequence, numbered)
-        self._trial = Trial(candidate, champion, self._parts.judge)
+        self._trial = Trial(candidate, champion, self._judge)
         self._counts.candidates += 1
         log.info("candidate %d on trial against %s", candidate.sequence, champion.generation)
         return replace(numbered, waiting=0)
 
     def decide_due(self, progress: TrainingProgress) -> None:
         """Decide the trial when it has seen enough: release, or file with the reasons."""
-        trial, schedule = self._trial, self._rhythm
-        now_ms = self._parts.clock.now_ms()
+        trial, schedule = self._trial, self._schedule
+        now_ms = self._clock.now_ms()
         if trial is None or not trial.due(now_ms, schedule.gate_examples, schedule.gate_s):
             return
         candidate = trial.candidate
@@ -129,7 +179,7 @@ class Candidates:
         verdict = trial.verdict(self._dispatch.norms(directory))
         accepted = isinstance(verdict, Accept)
         origin = provenance(candidate, progress, gate.to_record(verdict))
-        sealed = self._dispatch.generations.seal(directory, origin)
+        sealed = self._generations.seal(directory, origin)
         self._settle_snapshot(candidate, sealed.generation if accepted else None)
         self._tell(candidate, verdict, progress.ledger.trained)
         self._trial = None
@@ -137,10 +187,10 @@ class Candidates:
 
     def take_in_release(self, progress: TrainingProgress) -> TrainingProgress:
         """How a release in the background ended, if one did; progress with it as the parent."""
-        released = self._parts.line.finished()
+        released = self._queue.finished()
         if released is None:
             return progress
-        generation, candidate = released.outgoing.sealed.generation, released.outgoing.candidate
+        generation, candidate = released.generation, released.candidate
         if candidate.epoch < progress.epoch:
             log.warning("%s was learned before the learner went back: ignored", generation)
             return progress
@@ -150,20 +200,20 @@ class Candidates:
         return progress.after_parent(generation, candidate.ledger, candidate.next_batch)
 
     def _due(self, progress: TrainingProgress) -> bool:
-        if self._trial is not None or self._parts.line.busy:
+        if self._trial is not None or self._queue.busy:
             return False
-        if self._parts.champions.champion.generation is None:
+        if self._champions.generation is None:
             return False
-        passed_ms = self._parts.clock.now_ms() - self._since_ms
-        late = progress.waiting > 0 and passed_ms >= self._rhythm.release_s * 1000
-        return late or progress.waiting >= self._rhythm.release_examples
+        passed_ms = self._clock.now_ms() - self._since_ms
+        late = progress.waiting > 0 and passed_ms >= self._schedule.release_s * 1000
+        return late or progress.waiting >= self._schedule.release_examples
 
     def _settle_snapshot(self, candidate: Candidate, generation: str | None) -> None:
         """The candidate has passed as ``generation``, or failed."""
         if generation is None:
             self._points.failed(candidate.sequence)
         else:
-            state = self._parts.champions.state
+            state = self._champions.state
             self._points.passed(candidate.sequence, generation, {state.champion, state.previous})
 
     def _tell(self, candidate: Candidate, verdict: Accept | Reject, trained: int) -> None:
@@ -171,11 +221,12 @@ class Candidates:
         self._counts.rejected += rejected
         how = "rejected" if rejected else "passes"
         log.info("candidate %d %s: %s", candidate.sequence, how, gate.reason(verdict))
-        points = {f"gate/{name}": m.difference for name, m in verdict.report.metrics.items()}
-        self._parts.scalars.write(trained, points)
+        report = verdict.report
+        points = {f"gate/{name}": m.difference for name, m in report.metrics.items()}
+        self._scalars.write(trained, points)
 
     def _tell_outcome(self, released: Released) -> None:
-        generation, reason = released.outgoing.sealed.generation, released.reason
+        generation, reason = released.generation, released.reason
         match released.outcome:
             case Outcome.ACTIVATED:
                 self._counts.activated += 1
@@ -189,3 +240,27 @@ class Candidates:
             case Outcome.REFUSED:
                 self._counts.rejected += 1
                 log.error("%s refused by the workers: %s", generation, reason)
+
+
+def provenance(candidate: Candidate, progress: TrainingProgress, report: Record) -> Provenance:
+    """Where a candidate comes from. ``report``: the gate's, with its decision."""
+    ledger = candidate.ledger
+    return Provenance(
+        sequence=candidate.sequence,
+        parent=progress.parent,
+        offsets=dict(ledger.since_parent()),
+        holes=dict(ledger.holes_since_parent()),
+        training_batches=(progress.parent_batch, candidate.next_batch),
+        examples=max(0, ledger.trained - progress.parent_trained),
+        gate=report,
+        created_at_ms=candidate.made_at_ms,
+        quarantine=progress.quarantine,
+        epoch=progress.epoch,
+    )
+
+
+def _empty(directory: Path) -> None:
+    """An empty directory; what a crash left in it is gone."""
+    for path in sorted(directory.rglob("*"), reverse=True) if directory.exists() else ():
+        path.rmdir() if path.is_dir() else path.unlink()
+    directory.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ class ChampionWatch:
     ) -> None:
         """``untrained`` is asked once, by ``start``: a scorer needs a catalogue."""
         self.state = RegistryState()
-        self._wanted = self.state  # as read; obeyed once the store has answered
+        self._wanted = self.state  # as read; followed once the store has answered
         self.champion: Champion  # from ``start`` on
         self._control = control
         self._store = store
@@ -49,10 +49,15 @@ class ChampionWatch:
         self._former: list[Former] = []  # oldest first, all of them still in the history
 
     @property
+    def generation(self) -> str | None:
+        """The champion's; None before the first release."""
+        return self.champion.generation
+
+    @property
     def pin(self) -> Pin | None:
         return self.state.pin
 
-    def know(self, generation: str, scorer: Scorer) -> None:
+    def keep_warm(self, generation: str, scorer: Scorer) -> None:
         """A generation made here need not be loaded when it becomes champion."""
         self._warm.pop(generation, None)
         self._warm[generation] = scorer
@@ -65,16 +70,16 @@ class ChampionWatch:
         self.champion = Champion(None, self._untrained)
         latest = self._control.latest()
         self._wanted = latest.state if latest else RegistryState()
-        self._obey(self._wanted)
+        self._follow(self._wanted)
 
     def poll(self) -> bool:
         """Take in what was decided since; whether the champion is another. Raises Unavailable."""
-        news = self._control.poll(0.0)
-        if news is not None:
-            self._wanted = news.state
-        return self._wanted != self.state and self._obey(self._wanted)
+        record = self._control.poll(0.0)
+        if record is not None:
+            self._wanted = record.state
+        return self._wanted != self.state and self._follow(self._wanted)
 
-    def _obey(self, state: RegistryState) -> bool:
+    def _follow(self, state: RegistryState) -> bool:
         """Raises Unavailable, having changed nothing, when the store is away."""
         changed = state.champion != self.champion.generation
         if changed:
@@ -99,7 +104,7 @@ class ChampionWatch:
             return self._untrained
         if generation not in self._warm:
             try:
-                self.know(generation, self._generations.scorer(self._store.get(generation)))
+                self.keep_warm(generation, self._generations.scorer(self._store.get(generation)))
             except GenerationRefused:
                 log.exception(
                     "champion %s cannot be loaded: candidates are compared with the untrained "

@@ -1,4 +1,4 @@
-"""What a trainer is made of, and its rhythm.
+"""What a trainer is made of, and its schedule.
 
 Knows the edges by their ports. Does not know what is done with them (``loop.training.train``).
 """
@@ -51,7 +51,7 @@ class TrainerDependencies:
     generations: Generations
     store: RegistryStore
     champions: ChampionWatch
-    line: ReleaseQueue
+    release_queue: ReleaseQueue
     clock: Clock
     scalars: Scalars
     work: Path

@@ -1,8 +1,8 @@
 """A mini-batch, learned: what is new in it, once it has been scored by a candidate on trial.
 
-Knows the order of what is done with one, and what becomes of progress. Does not know which
-examples are admitted (``loop.training.admission``), where batches come from, or when weights are
-frozen or kept (``loop.training.train``).
+What of a mini-batch is to be learned has one answer (``admit``), for training and for repeating
+it (``loop.training.reproduce``): a batch may be unreadable, of another feature set, of the wrong
+width, not finite, or contradict itself.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from streamrec.core.examples import Example, TrainingBatch, forgetting
 from streamrec.core.ledger import ledger as watermarks
-from streamrec.errors import GenerationRefused, Refused
-from streamrec.loop.training.admission import Admitted, admit
+from streamrec.core.ledger.ledger import Intake, Ledger
+from streamrec.core.ledger.quarantine import Quarantine
+from streamrec.errors import GenerationRefused, InvalidField, Refused
 from streamrec.loop.training.dependencies import TrainerDependencies
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
@@ -25,6 +26,36 @@ log = logging.getLogger(__name__)
 
 Watch = Callable[[Sequence[Example]], object]
 """Shown what the learner has not learned yet, and is about to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """``ledger``: once ``intake.fresh`` has been learned. A refused batch has none of it."""
+
+    ledger: Ledger
+    intake: Intake
+    refused: Refused | None = None
+
+
+def admit(
+    delivered: DeliveredBatch,
+    ledger: Ledger,
+    check: Callable[[TrainingBatch], None],
+    ranges: Sequence[Quarantine],
+) -> Admitted:
+    """A batch that cannot be learned becomes a hole, as far as its offsets can be read.
+
+    ``check``: the task's; raises InvalidField.
+    """
+    batch = delivered.batch
+    if isinstance(batch, Refused):
+        return Admitted(ledger, Intake((), 0, None), batch)
+    try:
+        check(batch)
+        return Admitted(*ledger.admit(batch, ranges))
+    except InvalidField as problem:
+        given_up, hole = ledger.skip(batch)
+        return Admitted(given_up, Intake((), 0, hole), problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +76,8 @@ class Learning:
         points: SavePoints,
         counts: TrainingCounts,
     ) -> None:
-        self._parts = parts
+        self._learner, self._scalars = parts.learner, parts.scalars
+        self._check, self._refuse, self._observe = parts.check, parts.refuse, parts.observe
         self._points = points
         self._counts = counts
 
@@ -58,9 +90,9 @@ class Learning:
             Unavailable: it cannot be sent to the dead letters; nothing was learned.
             GenerationRefused: it diverged, and there is no checkpoint to go back to.
         """
-        taken = admit(delivered, progress.ledger, self._parts.check, progress.quarantine)
+        taken = admit(delivered, progress.ledger, self._check, progress.quarantine)
         if taken.refused is not None:
-            self._refuse(delivered, taken.refused)
+            self._to_dead_letters(delivered, taken.refused)
         self._count_intake(delivered, taken)
         fresh = taken.intake.fresh
         steps = self._learn(fresh, progress.ledger.trained, watch)
@@ -78,7 +110,7 @@ class Learning:
         saved = self._points.newest()
         if saved is None:
             raise GenerationRefused("the learner diverged and no checkpoint can be read")
-        self._parts.learner.load(saved.directory)
+        self._learner.load(saved.directory)
         before = TrainingProgress.from_record(saved.record)
         ledger = watermarks.give_up(after.ledger, before.ledger)
         lost = ledger.lost - after.ledger.lost
@@ -92,8 +124,8 @@ class Learning:
         )
         return replace(after, ledger=ledger, steps=before.steps)
 
-    def _refuse(self, delivered: DeliveredBatch, reason: Refused) -> None:
-        self._parts.refuse(delivered, reason)
+    def _to_dead_letters(self, delivered: DeliveredBatch, reason: Refused) -> None:
+        self._refuse(delivered, reason)
         self._counts.refused_batches += 1
         log.warning("mini-batch %d refused: %s", delivered.offset, reason)
 
@@ -116,12 +148,12 @@ class Learning:
         """Forget whom to, score, then learn; the steps taken, None when a loss is not finite."""
         kept, users = forgetting(fresh)
         for user_id in users:
-            self._counts.forgotten += self._parts.learner.forget(user_id)
+            self._counts.forgotten += self._learner.forget(user_id)
         if not kept:
             return 0
-        self._parts.observe(kept)
+        self._observe(kept)
         watch(kept)
-        report = self._parts.learner.learn(kept)
+        report = self._learner.learn(kept)
         if not all(map(math.isfinite, report.losses.values())):
             return None
         self._count(report, trained)
@@ -137,13 +169,13 @@ class Learning:
         if report.losses:
             self._counts.losses = report.losses
             curves = {f"loss/{name}": loss for name, loss in report.losses.items()}
-            self._parts.scalars.write(trained + report.examples, curves)
+            self._scalars.write(trained + report.examples, curves)
 
     def _tell(self, shadow_results: ShadowResult, trained: int) -> None:
         """An encoder version was tried beside the one in use."""
         self._counts.encoders_tried += 1
         self._counts.encoders_taken += shadow_results.taken
-        self._parts.scalars.write(trained, {"encoder/gain": shadow_results.gain})
+        self._scalars.write(trained, {"encoder/gain": shadow_results.gain})
         log.info(
             "encoder version %s %s: %+.4f nats an example, error %.4f",
             shadow_results.encoder_version,

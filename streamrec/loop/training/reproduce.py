@@ -25,12 +25,12 @@ from streamrec.core.examples import TrainingBatch
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.manifest import Manifest
 from streamrec.errors import UserError
-from streamrec.loop.training.admission import admit
+from streamrec.loop.training.learn import admit
 from streamrec.loop.training.training_progress import Arrival, TrainingProgress
 from streamrec.ports import BatchFeed, Checkpoint, Learner, Snapshots
 
 BATCHES_AT_ONCE = 16
-PATIENCE = 30
+MAX_EMPTY_POLLS = 30
 """Polls without an answer before a mini-batch counts as missing."""
 
 
@@ -102,7 +102,7 @@ def reproduce(bench: Bench, manifest: Manifest) -> Reproduction:
     """
     parent, own = inputs(bench.feed, bench.snapshots, manifest)
     assert manifest.parent is not None  # noqa: S101 - or there were no inputs
-    bench.learner.recall(parent.directory)
+    bench.learner.restore_items(parent.directory)
     bench.learner.load(parent.directory)
     start, end = manifest.training["batches"]
     examples = _learn(bench, manifest, parent, own)
@@ -132,7 +132,7 @@ def _learn(bench: Bench, manifest: Manifest, parent: Checkpoint, own: Checkpoint
     while position < end:
         found = bench.feed.poll(1.0, min(BATCHES_AT_ONCE, end - position))
         silent = 0 if found else silent + 1
-        if silent > PATIENCE:
+        if silent > MAX_EMPTY_POLLS:
             raise UserError(f"training-batches ends at {position}: it was made anew, or cut")
         for delivered in found:
             _arrive(bench.learner, arrivals, delivered.offset)
@@ -146,7 +146,7 @@ def _learn(bench: Bench, manifest: Manifest, parent: Checkpoint, own: Checkpoint
 
 def _arrive(learner: Learner, arrivals: deque[Arrival], next_batch: int) -> None:
     while arrivals and arrivals[0].next_batch <= next_batch:
-        learner.know(arrivals.popleft().items)
+        learner.add_items(arrivals.popleft().items)
 
 
 def _snapshot(snapshots: Snapshots, name: str, generation: str) -> Checkpoint:

@@ -112,7 +112,7 @@ class SavePoints:
 
         1. The snapshot of the generation it names, or the newest before it that has learned
            nothing of what is quarantined. None: the learner stays, and only the quarantine
-           is obeyed from here on.
+           is followed from here on.
         2. Load the learner.
         3. TrainingProgress: of the snapshot, owing an account of nothing; epoch and quarantine of
            the registry; the sequence number goes on.
@@ -160,9 +160,10 @@ class SavePoints:
 def learned_from(snapshot: Checkpoint, ranges: Iterable[Quarantine]) -> list[Quarantine]:
     """The ranges of which the learner at this snapshot may have learned."""
     then = TrainingProgress.from_record(snapshot.record)
+    marks = then.ledger.partitions
     begun = {  # an event of whose examples it has some counts as learned
         partition: mark.position.offset + (mark.position.nth > 0)
-        for partition, mark in then.ledger.partitions.items()
+        for partition, mark in marks.items()
     }
     return UndoPoint("", begun, then.next_batch, then.quarantine).tainted(ranges)
 

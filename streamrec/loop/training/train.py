@@ -1,8 +1,7 @@
 """The trainer: learn from mini-batches, judge candidates, release them, never stop.
 
-Knows the order of things, and when progress is kept. Does not know how one mini-batch is learned
-(``loop.training.learn``), how a candidate is judged and sent out
-(``loop.training.candidates``), tensors (``Learner``) or Kafka (``BatchFeed``).
+How one mini-batch is learned is in ``loop.training.learn``, how a candidate is judged and sent
+out in ``loop.training.candidates``.
 
 What the learner knows at an offset of ``training-batches`` is a function of the batches
 before it: each is learned by one call, in log order. Candidates, trials, checkpoints and
@@ -58,8 +57,12 @@ class Trainer:
     def __init__(self, parts: TrainerDependencies, schedule: TrainerSchedule) -> None:
         self.counts = TrainingCounts()
         self.progress = TrainingProgress()
-        self.parts = parts
-        self._rhythm = schedule
+        self.feed, self.champions = parts.feed, parts.champions
+        self.clock, self.scalars = parts.clock, parts.scalars
+        self._learner, self._mirror = parts.learner, parts.mirror
+        self._store, self._queue = parts.store, parts.release_queue
+        self._may_train, self._stopping = parts.may_train, parts.stopping
+        self._schedule = schedule
         self._points = SavePoints(
             parts.learner, parts.checkpoints, parts.snapshots, parts.clock, schedule.snapshots
         )
@@ -78,12 +81,18 @@ class Trainer:
         """Generations that can be gone back to."""
         return self._points.generations()
 
+    @property
+    def trained(self) -> int:
+        """Examples that the ledger counts as learned."""
+        ledger = self.progress.ledger
+        return ledger.trained
+
     # -- starting ---------------------------------------------------------------------
 
     def start(self) -> None:
         """Resume from the newest checkpoint, or begin untrained.
 
-        1. Recall the catalogue of the newest checkpoint; mirror what is new. Read the champion
+        1. Restore the catalogue of the newest checkpoint; mirror what is new. Read the champion
            from the control log; withdraw a canary that a trainer before us left out.
         2. Without one, send the untrained generation out as the first: start from strength.
            The learner still is untrained here, whatever the checkpoint holds.
@@ -108,29 +117,28 @@ class Trainer:
 
     def _find_champion(self, saved: Checkpoint | None) -> str | None:
         """Steps 1 and 2: the champion, or the generation on its way to be the first one."""
-        parts = self.parts
         if saved is not None:
-            parts.learner.recall(saved.directory)
-        parts.learner.know(parts.mirror())
-        parts.champions.start()
-        parts.line.recover()
-        champion = parts.champions.champion.generation
-        if champion is None and not parts.line.busy:
+            self._learner.restore_items(saved.directory)
+        self._learner.add_items(self._mirror())
+        self.champions.start()
+        self._queue.recover()
+        champion = self.champions.generation
+        if champion is None and not self._queue.busy:
             return self._candidates.send_first()
         return champion
 
     def _resume(self, saved: Checkpoint | None) -> None:
         if saved is not None:
             self.progress = self._points.resume(saved)
-        unused = last_sequence(self.parts.store.generations()) + 1
+        unused = last_sequence(self._store.generations()) + 1
         self.progress = replace(self.progress, sequence=max(self.progress.sequence, unused))
         self._leave_place()
         log.info(
             "%s at mini-batch %d with %d examples trained; champion: %s",
             "resuming" if saved else "beginning untrained",
             self.progress.next_batch,
-            self.progress.ledger.trained,
-            self.parts.champions.champion.generation or "none yet",
+            self.trained,
+            self.champions.generation or "none yet",
         )
 
     def _keep_first(self, generation: str | None) -> None:
@@ -149,12 +157,12 @@ class Trainer:
             Unavailable: a dependency is away; call again later, nothing is lost.
             LeaseLost, UserError: this process must not go on.
         """
-        self.parts.may_train()
+        self._may_train()
         self._follow_champion()
         self._take_in_release()
         learned = self._take_in_batches(timeout_s)
         self._judge()
-        if self._points.due(self._rhythm.checkpoint_s):
+        if self._points.due(self._schedule.checkpoint_s):
             self.checkpoint()
         return learned
 
@@ -165,19 +173,19 @@ class Trainer:
     # -- step 2 -----------------------------------------------------------------------
 
     def _follow_champion(self) -> None:
-        champions = self.parts.champions
+        champions = self.champions
         changed = champions.poll()
         self._relearn()
         if changed:
-            log.info("champion is now %s", champions.champion.generation)
+            log.info("champion is now %s", champions.generation)
             self._candidates.judge_anew(champions.champion)
 
     def _relearn(self) -> None:
-        """Obey the newest epoch, once: the checkpoint that says so is the step that counts.
+        """Follow the newest epoch, once: the checkpoint that says so is the step that counts.
 
         It is the last one, so that a crash before it repeats whatever was not done.
         """
-        state = self.parts.champions.state
+        state = self.champions.state
         if state.epoch <= self.progress.epoch:
             return
         self._candidates.begin()
@@ -208,11 +216,11 @@ class Trainer:
     def _take_in_batches(self, timeout_s: float) -> int:
         self._find_place()
         if not self._pending:
-            self._pending.extend(self.parts.feed.poll(timeout_s, BATCHES_AT_ONCE))
+            self._pending.extend(self.feed.poll(timeout_s, BATCHES_AT_ONCE))
         if self._pending:  # after the poll: items are stored before examples name them
-            self._mirror()
+            self._take_in_items()
         before = self.counts.examples
-        while self._pending and not self.parts.stopping():
+        while self._pending and not self._stopping():
             self._take_in(self._pending[0])  # it leaves only when it has been dealt with
             self._pending.popleft()
             self._judge()
@@ -225,16 +233,16 @@ class Trainer:
             self._candidates.drop()
             self.checkpoint()
 
-    def _mirror(self) -> None:
-        news = self.parts.learner.know(self.parts.mirror())
-        if news:
-            arrival = Arrival(self.progress.next_batch, tuple(news))
+    def _take_in_items(self) -> None:
+        new_items = self._learner.add_items(self._mirror())
+        if new_items:
+            arrival = Arrival(self.progress.next_batch, tuple(new_items))
             self.progress = replace(self.progress, arrivals=(*self.progress.arrivals, arrival))
 
     def _find_place(self) -> None:
         """Raises Unavailable, UserError."""
         if not self._in_place:
-            self.parts.feed.seek(self.progress.next_batch)
+            self.feed.seek(self.progress.next_batch)
             self._in_place = True
 
     def _leave_place(self) -> None:

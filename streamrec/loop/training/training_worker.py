@@ -1,7 +1,6 @@
 """The trainer as a worker: waits its turn, trains round after round, says how it goes.
 
-Knows what waits for what, and what is said when. Does not know how to learn or release
-(``loop.training.train``), Kafka, Redis or torch; every part it is made of can be a fake.
+How to learn and release is in ``loop.training.train``.
 
 1. Wait for the lease: two trainers never train at once. The second says who has it.
 2. Wait until the catalogue stands still, then start the trainer.
@@ -54,7 +53,7 @@ class Lease(Protocol):
 
 
 class CatalogueMirror:
-    """News of the items, from the same rows that every worker reads.
+    """New and changed items, from the same rows that every worker reads.
 
     What is done with an item is the trainer's: its order of arrival is part of training.
     """
@@ -113,7 +112,11 @@ class TrainingWorker:
         stop: threading.Event,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._parts = parts
+        self._trainer, self._lease, self._fleet = parts.trainer, parts.lease, parts.fleet
+        self._feed, self._champions = parts.trainer.feed, parts.trainer.champions
+        self._clock, self._scalars = parts.trainer.clock, parts.trainer.scalars
+        self._memory_mb, self._settled = parts.memory_mb, parts.settled
+        self._watchers = parts.watchers
         self._identity = identity
         self._stop = stop
         self._timer = timer
@@ -128,32 +131,33 @@ class TrainingWorker:
         beat = Background("beat", self._beat, BEAT_EVERY_S, self._stop)
         try:
             with running(self._stop, beat):
-                if self._patiently(self._acquire):
+                if self._retry(self._acquire):
                     self._train()
         finally:
-            self._parts.fleet.leave(self._identity.worker_id)
+            self._fleet.leave(self._identity.worker_id)
 
     def _train(self) -> None:
         try:
-            if self._patiently(self._start):
-                with running(self._stop, *self._parts.watchers):
+            if self._retry(self._start):
+                with running(self._stop, *self._watchers):
                     while not self._stop.is_set():
                         self._turn()
                     self._last_checkpoint()
         finally:
-            self._parts.lease.release()
+            self._lease.release()
 
     def _last_checkpoint(self) -> None:
         try:
-            self._parts.lease.confirm()
+            self._lease.confirm()
         except Unavailable as error:
             log.warning("no last checkpoint (%s): the next start learns a little again", error)
             return
-        self._parts.trainer.checkpoint()
-        log.info("checkpoint written at mini-batch %d", self._parts.trainer.progress.next_batch)
+        self._trainer.checkpoint()
+        progress = self._trainer.progress
+        log.info("checkpoint written at mini-batch %d", progress.next_batch)
 
     def _acquire(self) -> bool:
-        other = self._parts.lease.try_acquire()
+        other = self._lease.try_acquire()
         if other is None:
             return True
         if self._timer() - self._said_s >= SAY_EVERY_S or not self._away:
@@ -163,16 +167,16 @@ class TrainingWorker:
         return False
 
     def _start(self) -> bool:
-        self._parts.lease.confirm()
-        if not self._parts.settled():
+        self._lease.confirm()
+        if not self._settled():
             if self._timer() - self._said_s >= SAY_EVERY_S:
                 self._said_s = self._timer()
                 log.info("waiting for the catalogue")
             return False
-        self._parts.trainer.start()
+        self._trainer.start()
         return True
 
-    def _patiently(self, attempt: Callable[[], bool]) -> bool:
+    def _retry(self, attempt: Callable[[], bool]) -> bool:
         """Until it works; False when told to stop before."""
         while not self._stop.is_set():
             try:
@@ -187,7 +191,7 @@ class TrainingWorker:
     def _turn(self) -> None:
         """One round, and what is due to be said."""
         try:
-            self._parts.trainer.round(POLL_S)
+            self._trainer.round(POLL_S)
             self._measure()
         except Unavailable as error:
             self._wait_for(error)
@@ -209,17 +213,17 @@ class TrainingWorker:
         elapsed_s = self._timer() - self._rated_s
         if elapsed_s < BEAT_EVERY_S:
             return
-        examples = self._parts.trainer.counts.examples
+        counts = self._trainer.counts
+        examples = counts.examples
         self._per_second = (examples - self._rated_examples) / elapsed_s
         self._rated_s, self._rated_examples = self._timer(), examples
-        self._lag = self._parts.trainer.parts.feed.lag()
+        self._lag = self._feed.lag()
 
     def _say(self) -> None:
         self._said_s = self._timer()
-        trainer = self._parts.trainer
-        counts = trainer.counts
+        trainer, counts = self._trainer, self._trainer.counts
         points = {"examples_per_second": self._per_second, "lag_batches": self._lag}
-        trainer.parts.scalars.write(trainer.progress.ledger.trained, points)
+        self._scalars.write(trainer.trained, points)
         if counts.examples == self._said_examples:
             return
         self._said_examples = counts.examples
@@ -236,21 +240,20 @@ class TrainingWorker:
         )
 
     def _beat(self) -> None:
-        trainer = self._parts.trainer
-        registry = trainer.parts.champions.state
-        self._parts.fleet.beat(
+        registry = self._champions.state
+        self._fleet.beat(
             replace(
                 self._identity,
-                beat_at_ms=trainer.parts.clock.now_ms(),
+                beat_at_ms=self._clock.now_ms(),
                 active=registry.champion,
                 revision=registry.revision,
                 gauges=self._gauges(),
-                snapshots=trainer.snapshots,
+                snapshots=self._trainer.snapshots,
             )
         )
 
     def _gauges(self) -> Mapping[str, float]:
-        counts = self._parts.trainer.counts
+        counts = self._trainer.counts
         return {
             "examples": counts.examples,
             "per_second": self._per_second,
@@ -270,6 +273,6 @@ class TrainingWorker:
             "diverged": counts.diverged,
             "quarantined": counts.quarantined,
             "relearned": counts.relearned,
-            "memory_mb": self._parts.memory_mb(),
+            "memory_mb": self._memory_mb(),
             **{f"loss_{name}": loss for name, loss in counts.losses.items()},
         }

@@ -50,6 +50,7 @@ class Trial:
 
     def __init__(self, candidate: Candidate, champion: Champion, judge: Judge) -> None:
         self.candidate = candidate
+        self._scorer = candidate.scorer
         self._champion = champion
         self._judge = judge
         self._judged: list[Any] = []
@@ -62,9 +63,9 @@ class Trial:
         """Score examples that neither has learned from."""
         if not fresh:
             return
-        ours = self.candidate.scorer.score(fresh)
-        theirs = self._champion.scorer.score(fresh)
-        anchor = self._champion.anchor
+        champion, anchor = self._champion, self._champion.anchor
+        ours = self._scorer.score(fresh)
+        theirs = champion.scorer.score(fresh)
         once: Sequence[Any] = [None] * len(fresh)
         if anchor is not None:
             once = anchor.scorer.score(fresh)

@@ -57,7 +57,7 @@ def test_rollback_to_a_named_former_champion_forgets_what_came_after_it() -> Non
     assert (state.champion, state.history) == ("g2", ("g1",))
 
 
-def test_rollback_takes_the_latest_reign_of_a_generation() -> None:
+def test_rollback_takes_the_latest_term_of_a_generation() -> None:
     state = transitions.rollback(after("g1", "g2", "g1", "g3"), PIN, to="g1")
     assert (state.champion, state.history) == ("g1", ("g1", "g2"))
 

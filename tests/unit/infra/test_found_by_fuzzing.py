@@ -18,7 +18,7 @@ from streamrec.errors import GenerationRefused, InvalidField, UnknownSchema
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
 from streamrec.infra.wire.foreign_schema import parsed
 from streamrec.infra.wire.schema_registry import SchemaRegistry
-from streamrec.loop.training.admission import admit
+from streamrec.loop.training.learn import admit
 from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.ports import DeliveredBatch
 from streamrec.tasks.ranking.examples import check

@@ -43,7 +43,7 @@ class World(ReleaseWorld):
     def rate(self, generation: str) -> Rate:
         return self.rates.get(generation, Rate())
 
-    def trying_desk(self) -> ReleaseService:
+    def trying_service(self) -> ReleaseService:
         rules = CanaryRolloutRules(0.2, min_s=5, max_s=60, looks=3)
         rollout = CanaryRollout(self, self.fleet, self, self.sleep, rules)
         return ReleaseService(
@@ -52,7 +52,7 @@ class World(ReleaseWorld):
         )  # fmt: skip
 
     def publish(self, generation: str):
-        return self.trying_desk().publish(generation, self.finished, "gate passed", "d")
+        return self.trying_service().publish(generation, self.finished, "gate passed", "d")
 
     @property
     def state(self) -> registry.RegistryState:
@@ -141,17 +141,17 @@ def test_a_canary_no_worse_at_serving_than_its_champion_is_let_be(world) -> None
 @pytest.mark.parametrize(
     ("act", "outcome", "champion"),
     [
-        (lambda desk: desk.rollback("odd lists"), Outcome.HELD, "g1"),
-        (lambda desk: desk.pin("a launch"), Outcome.HELD, "g1"),
-        (lambda desk: desk.activate("g2", "I like it"), Outcome.ACTIVATED, "g2"),
-        (lambda desk: desk.activate("g0", "safe"), Outcome.HELD, "g0"),
-        (lambda desk: desk.reject("g2", "no"), Outcome.HELD, "g1"),
+        (lambda service: service.rollback("odd lists"), Outcome.HELD, "g1"),
+        (lambda service: service.pin("a launch"), Outcome.HELD, "g1"),
+        (lambda service: service.activate("g2", "I like it"), Outcome.ACTIVATED, "g2"),
+        (lambda service: service.activate("g0", "safe"), Outcome.HELD, "g0"),
+        (lambda service: service.reject("g2", "no"), Outcome.HELD, "g1"),
     ],
     ids=["rollback", "pin", "activate-it", "activate-another", "reject"],
 )
 def test_what_an_operator_does_meanwhile_stands(world, act, outcome, champion) -> None:
     world.store.put("g0", world.finished)
-    operator = world.desk("ana")
+    operator = world.service("ana")
     world.at[world.now - 1_000_000 + 10_000] = lambda: act(operator)
     report = world.publish("g2")
     assert (report.outcome, world.state.champion) == (outcome, champion)
@@ -164,13 +164,13 @@ def test_an_interrupted_watch_goes_on_where_it_was(world) -> None:
         world.shared.down = True
 
     world.at[world.now - 1_000_000 + 10_000] = go_away
-    desk = world.trying_desk()
+    service = world.trying_service()
     began = world.now
     with pytest.raises(Unavailable):
-        desk.publish("g2", world.finished, "gate passed", "d")
+        service.publish("g2", world.finished, "gate passed", "d")
     world.shared.down = False
     assert world.state.canary.generation == "g2"
-    assert desk.publish("g2", world.finished, "gate passed", "d").outcome is Outcome.ACTIVATED
+    assert service.publish("g2", world.finished, "gate passed", "d").outcome is Outcome.ACTIVATED
     assert world.begun[0] == world.begun[1], "the same canary, counted from the same moment"
     assert 60_000 <= world.now - began < 63_000
     assert [a for a, _ in world.actions()].count(Action.CANARY) == 1
@@ -188,10 +188,10 @@ def leave_a_canary_out(world, generation: str = "g2") -> None:
 
 def test_the_next_trainer_withdraws_what_was_left_out(world) -> None:
     leave_a_canary_out(world)
-    world.trying_desk().recover("the trainer that watched it is gone")
+    world.trying_service().recover("the trainer that watched it is gone")
     assert (world.state.champion, world.state.canary) == ("g1", None)
     assert world.last.action is Action.ABANDON
-    world.trying_desk().recover("again")
+    world.trying_service().recover("again")
     assert world.last.reason == "the trainer that watched it is gone"
 
 
@@ -202,7 +202,7 @@ def test_another_candidate_does_not_meet_an_old_canary(world) -> None:
 
 
 def test_a_pinned_champion_gets_no_canary(world) -> None:
-    world.desk("ana").pin("a launch")
+    world.service("ana").pin("a launch")
     assert world.publish("g2").outcome is Outcome.HELD
     assert Action.CANARY not in [action for action, _ in world.actions()]
 
@@ -226,12 +226,12 @@ def test_a_trainer_that_is_stopped_withdraws_its_canary(world) -> None:
             raise Unavailable("stopping")
 
     rollout = CanaryRollout(world, world.fleet, world, sleep, CanaryRolloutRules(0.2))
-    desk = ReleaseService(
+    service = ReleaseService(
         world.shared.reader(), world.fleet, world.store, world, "trainer",
         sleep=sleep, rollout=rollout,
     )  # fmt: skip
     with ThreadPoolExecutor(1) as executor:
-        ReleaseQueue(desk, world.store, executor, stop).submit(outgoing(world))
+        ReleaseQueue(service, world.store, executor, stop).submit(outgoing(world))
     assert (world.state.champion, world.state.canary) == ("g1", None)
     assert world.last.reason == "the trainer that watched it was stopped"
 
@@ -239,6 +239,6 @@ def test_a_trainer_that_is_stopped_withdraws_its_canary(world) -> None:
 def test_a_trainer_that_starts_withdraws_what_it_finds(world) -> None:
     leave_a_canary_out(world)
     with ThreadPoolExecutor(1) as executor:
-        ReleaseQueue(world.trying_desk(), world.store, executor).recover()
+        ReleaseQueue(world.trying_service(), world.store, executor).recover()
     assert world.state.canary is None
     assert world.last.reason == "the trainer that watched it is gone"

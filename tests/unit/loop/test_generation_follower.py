@@ -40,18 +40,18 @@ class Worker:
     def _count(self) -> None:
         self.changes += 1
 
-    def hear(self, action: Action, state: RegistryState, generation: str | None) -> None:
+    def follow(self, action: Action, state: RegistryState, generation: str | None) -> None:
         self.state = state
         record = ControlRecord(action, "ana", "x", 1, state, generation, WHOLE)
         self.attested.note(record)
-        self.follower.hear(record)
+        self.follower.follow(record)
 
     def release(self, *generations: str) -> None:
         """Stage, load, activate, flip: a whole release of each."""
         for generation in generations:
-            self.hear(Action.STAGE, transitions.stage(self.state, generation), generation)
+            self.follow(Action.STAGE, transitions.stage(self.state, generation), generation)
             self.follower.prepare()
-            self.hear(Action.ACTIVATE, transitions.promote(self.state, generation), generation)
+            self.follow(Action.ACTIVATE, transitions.promote(self.state, generation), generation)
             self.follower.flip()
             self.follower.prepare()
 
@@ -67,7 +67,7 @@ def worker(tmp_path) -> Worker:
 
 def test_a_staged_generation_is_loaded_and_does_not_answer_yet(worker) -> None:
     worker.release("g1")
-    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
+    worker.follow(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     assert worker.follower.report()["staged"] is None
     worker.follower.prepare()
     assert not worker.follower.flip()
@@ -77,10 +77,10 @@ def test_a_staged_generation_is_loaded_and_does_not_answer_yet(worker) -> None:
 
 def test_activation_flips_once_and_says_so(worker) -> None:
     worker.release("g1")
-    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
+    worker.follow(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     worker.follower.prepare()
-    worker.hear(Action.ACTIVATE, transitions.promote(worker.state, "g2"), "g2")
-    assert worker.follower.report()["revision"] == 3  # heard, but not obeyed before the flip
+    worker.follow(Action.ACTIVATE, transitions.promote(worker.state, "g2"), "g2")
+    assert worker.follower.report()["revision"] == 3  # read, but not observed before the flip
     before = worker.changes
     assert worker.follower.flip()
     assert not worker.follower.flip()
@@ -97,11 +97,11 @@ def test_activation_flips_once_and_says_so(worker) -> None:
 def test_a_rollback_needs_no_loading(worker) -> None:
     worker.release("g1", "g2", "g3")
     loads = list(worker.swap.staged)
-    worker.hear(Action.ROLLBACK, transitions.rollback(worker.state, PIN), "g2")
+    worker.follow(Action.ROLLBACK, transitions.rollback(worker.state, PIN), "g2")
     assert worker.follower.flip()
     assert worker.active == "g2"
     worker.follower.prepare()
-    worker.hear(Action.ACTIVATE, transitions.activate(worker.state, "g3"), "g3")
+    worker.follow(Action.ACTIVATE, transitions.activate(worker.state, "g3"), "g3")
     assert worker.follower.flip()  # and neither does going forward again
     assert worker.active == "g3"
     assert worker.swap.staged == loads
@@ -109,7 +109,7 @@ def test_a_rollback_needs_no_loading(worker) -> None:
 
 def test_a_late_starter_loads_the_champion_first_then_what_it_may_go_back_to(worker) -> None:
     state = RegistryState(9, "g4", ("g1", "g2", "g3"), staged="g5")
-    worker.hear(Action.STAGE, state, "g5")
+    worker.follow(Action.STAGE, state, "g5")
     worker.follower.prepare()
     assert worker.swap.staged == ["g4", "g5", "g3", "g2"]
     worker.follower.flip()
@@ -134,7 +134,7 @@ def test_a_refused_generation_keeps_the_champion_and_names_the_reason(worker) ->
 
 def test_a_generation_nobody_has_keeps_the_champion(worker) -> None:
     worker.release("g1")
-    worker.hear(Action.STAGE, transitions.stage(worker.state, "g99"), "g99")
+    worker.follow(Action.STAGE, transitions.stage(worker.state, "g99"), "g99")
     worker.follower.prepare()
     assert worker.active == "g1"
     assert "not in the registry" in worker.follower.report()["refused"]["g99"]
@@ -158,7 +158,7 @@ def test_a_changed_generation_is_never_staged_and_the_fleet_hears_why(worker) ->
 def test_a_change_of_what_is_loaded_already_does_not_reach_the_answers(worker) -> None:
     worker.release("g1", "g2")
     change(worker, "g1")
-    worker.hear(Action.ROLLBACK, transitions.rollback(worker.state, PIN), "g1")
+    worker.follow(Action.ROLLBACK, transitions.rollback(worker.state, PIN), "g1")
     assert worker.follower.flip()  # in memory is what was released
     assert worker.active == "g1"
     assert worker.swap.staged == ["g1", "g2"]
@@ -168,7 +168,7 @@ def test_a_rollback_to_what_was_changed_and_is_not_warm_any_more_is_refused(tmp_
     worker = Worker(tmp_path, keep=1)
     worker.release("g1", "g2", "g3", "g4")
     change(worker, "g1")
-    worker.hear(Action.ROLLBACK, transitions.rollback(worker.state, PIN, "g1"), "g1")
+    worker.follow(Action.ROLLBACK, transitions.rollback(worker.state, PIN, "g1"), "g1")
     worker.follower.prepare()
     assert not worker.follower.flip()
     report = worker.follower.report()
@@ -191,7 +191,7 @@ def test_what_is_restored_is_taken_when_it_is_named_again(worker) -> None:
     change(worker, "g2")
     worker.release("g2")
     (worker.store.get("g2") / "manifest.json").write_text("{}")
-    worker.hear(Action.PIN, transitions.pin(worker.state, PIN), "g2")
+    worker.follow(Action.PIN, transitions.pin(worker.state, PIN), "g2")
     worker.follower.prepare()
     assert worker.follower.flip()
     assert worker.active == "g2"
@@ -200,13 +200,13 @@ def test_what_is_restored_is_taken_when_it_is_named_again(worker) -> None:
 def test_a_generation_named_again_is_tried_again(worker) -> None:
     worker.swap.refuses["g2"] = "half-written"
     worker.release("g1")
-    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
+    worker.follow(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     worker.follower.prepare()
     worker.follower.prepare()
     del worker.swap.refuses["g2"]
     worker.follower.prepare()
     assert worker.follower.report()["refused"]  # not by itself
-    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
+    worker.follow(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     worker.follower.prepare()
     assert worker.follower.report()["staged"] == "g2"
     assert worker.follower.report()["refused"] == {}
@@ -215,16 +215,16 @@ def test_a_generation_named_again_is_tried_again(worker) -> None:
 def test_a_refusal_is_forgotten_when_nobody_wants_the_generation_any_more(worker) -> None:
     worker.swap.refuses["g2"] = "wrong base model"
     worker.release("g1")
-    worker.hear(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
+    worker.follow(Action.STAGE, transitions.stage(worker.state, "g2"), "g2")
     worker.follower.prepare()
-    worker.hear(Action.REJECT, transitions.reject(worker.state, "g2"), "g3")
+    worker.follow(Action.REJECT, transitions.reject(worker.state, "g2"), "g3")
     worker.follower.prepare()
     assert worker.follower.report()["refused"] == {}
 
 
 def test_a_pin_changes_nothing_but_the_revision(worker) -> None:
     worker.release("g1")
-    worker.hear(Action.PIN, transitions.pin(worker.state, PIN), "g1")
+    worker.follow(Action.PIN, transitions.pin(worker.state, PIN), "g1")
     assert not worker.follower.flip()
     assert worker.follower.report()["revision"] == 3
 
@@ -243,10 +243,10 @@ def test_items_that_cannot_be_encoded_do_not_end_the_worker(worker, caplog) -> N
 
 
 def canary_of(worker: Worker, generation: str) -> None:
-    worker.hear(Action.STAGE, transitions.stage(worker.state, generation), generation)
+    worker.follow(Action.STAGE, transitions.stage(worker.state, generation), generation)
     worker.follower.prepare()
     rule = Canary(generation, 0.25, generation, 1)
-    worker.hear(Action.CANARY, transitions.try_out(worker.state, rule), generation)
+    worker.follow(Action.CANARY, transitions.try_out(worker.state, rule), generation)
     worker.follower.flip()
 
 
@@ -263,7 +263,7 @@ def test_a_canary_answers_beside_the_champion_and_is_kept_warm(worker) -> None:
 def test_an_abandoned_canary_answers_nobody_and_is_forgotten(worker) -> None:
     worker.release("g1")
     canary_of(worker, "g2")
-    worker.hear(Action.ABANDON, transitions.abandon(worker.state, "g2"), "g2")
+    worker.follow(Action.ABANDON, transitions.abandon(worker.state, "g2"), "g2")
     assert not worker.follower.flip()
     worker.follower.prepare()
     assert worker.follower.canary is None
@@ -274,7 +274,7 @@ def test_an_abandoned_canary_answers_nobody_and_is_forgotten(worker) -> None:
 def test_a_promoted_canary_becomes_champion_in_one_flip(worker) -> None:
     worker.release("g1")
     canary_of(worker, "g2")
-    worker.hear(Action.ACTIVATE, transitions.promote(worker.state, "g2"), "g2")
+    worker.follow(Action.ACTIVATE, transitions.promote(worker.state, "g2"), "g2")
     assert worker.follower.flip()
     assert (worker.active, worker.follower.canary) == ("g2", None)
 
@@ -293,7 +293,7 @@ def test_a_canary_waits_for_its_own_champion(worker) -> None:
     """A worker still on the champion before must not try the canary against that one."""
     worker.release("g1")
     worker.swap.refuses["g3"] = "too large"
-    worker.hear(Action.ACTIVATE, transitions.activate(worker.state, "g3"), "g3")
+    worker.follow(Action.ACTIVATE, transitions.activate(worker.state, "g3"), "g3")
     canary_of(worker, "g2")
     assert worker.swap.is_warm("g2")
     assert (worker.active, worker.follower.canary) == ("g1", None)

@@ -1,4 +1,4 @@
-"""One message that brings out a fault is put aside; a fault of everything stays a fault."""
+"""A message that brings out a fault goes to the dead letters; a fault of everything stays one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import GenerationFailed, Malformed, Unavailable
-from streamrec.loop.serving.poison_pill import MOST_IN_A_ROW, PoisonMessageIsolation
+from streamrec.loop.serving.poison_pill import MAX_IN_A_ROW, PoisonMessageIsolation
 from tests.fakes.serving import FakeModel
 from tests.unit.loop.serving import Counter, items, lists, refused, request, update
 
@@ -80,22 +80,22 @@ def test_two_at_once_and_a_refused_one_beside_them(world):
     ]
 
 
-def test_a_message_that_comes_alone_is_blamed_only_so_often(world):
-    for turn in range(MOST_IN_A_ROW):
+def test_a_message_that_comes_alone_is_poison_only_so_often(world):
+    for turn in range(MAX_IN_A_ROW):
         assert world.isolated(request("bad", f"x{turn}", turn)).dead_letters == 1
     with pytest.raises(KeyError):
         world.isolated(request("bad", "one more", 9))
-    assert len(world.letters) == MOST_IN_A_ROW
+    assert len(world.letters) == MAX_IN_A_ROW
 
 
 def test_an_answer_in_between_starts_the_count_again(world):
-    for turn in range(MOST_IN_A_ROW * 2):
+    for turn in range(MAX_IN_A_ROW * 2):
         world.isolated(request("bad", f"x{turn}", turn))
         world.isolated(request("ann", f"r{turn}", turn))
-    assert len(world.letters) == MOST_IN_A_ROW * 2
+    assert len(world.letters) == MAX_IN_A_ROW * 2
 
 
-def test_a_fault_of_the_model_blames_nobody(world):
+def test_a_fault_of_the_model_is_no_poison_message(world):
     world.model.broken = True
     with pytest.raises(GenerationFailed, match="g1 cannot rank: KeyError"):
         world.isolated(request("ann", "r1", 1))
@@ -104,7 +104,7 @@ def test_a_fault_of_the_model_blames_nobody(world):
     assert world.letters == []
 
 
-def test_a_fault_of_every_message_blames_nobody(world):
+def test_a_fault_of_every_message_is_no_poison_message(world):
     with pytest.raises(KeyError):
         world.isolated(request("bad", "r1", 1), request("worse", "r2", 2))
     assert world.letters == []

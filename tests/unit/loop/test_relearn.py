@@ -77,7 +77,7 @@ def test_every_released_generation_can_be_gone_back_to(world: World) -> None:
 def test_only_so_many_snapshots_are_kept_and_the_champion_is_spared(world: World) -> None:
     world.schedule = replace(world.schedule, snapshots=2)
     running(world)
-    assert kept(world) == released(world)[-3:]  # the newest two, and who reigned then
+    assert kept(world) == released(world)[-3:]  # the newest two, and the champion then
 
 
 def test_a_rejected_candidate_leaves_no_snapshot(world: World) -> None:

@@ -73,7 +73,7 @@ class World:
         self.workers.append(ScriptedWorker(self, name, **how))
         return self.workers[-1]
 
-    def desk(self, actor: str = "trainer", log: FakeControlLog | None = None) -> ReleaseService:
+    def service(self, actor: str = "trainer", log: FakeControlLog | None = None) -> ReleaseService:
         return ReleaseService(
             log or self.shared.reader(), self.fleet, self.store, self, actor, sleep=self.sleep
         )
@@ -89,14 +89,14 @@ def world(tmp_path) -> World:
 
 def publish(world: World, *generations: str) -> None:
     for generation in generations:
-        report = world.desk().publish(generation, world.finished, "gate passed", "d")
+        report = world.service().publish(generation, world.finished, "gate passed", "d")
         assert report.outcome is Outcome.ACTIVATED
 
 
 def test_a_release_is_stored_staged_and_activated_everywhere(world) -> None:
     world.worker("s1")
     world.worker("s2", delay_ms=80)
-    report = world.desk().publish("g1", world.finished, "gate passed", "d")
+    report = world.service().publish("g1", world.finished, "gate passed", "d")
     assert report.outcome is Outcome.ACTIVATED
     assert world.store.generations() == ["g1"]
     assert world.actions() == [(Action.STAGE, "g1"), (Action.ACTIVATE, "g1")]
@@ -109,7 +109,7 @@ def test_a_release_is_stored_staged_and_activated_everywhere(world) -> None:
 
 def test_without_serving_workers_a_release_goes_through_at_once(world) -> None:
     world.fleet.beat(WorkerStatus("features-1", "features", "h", 1, 0, 0))
-    report = world.desk().publish("g1", world.finished, "first")
+    report = world.service().publish("g1", world.finished, "first")
     assert report.outcome is Outcome.ACTIVATED
     assert world.now == 1_000_000
 
@@ -127,7 +127,7 @@ def test_a_silent_worker_is_named_and_holds_nobody_up(world) -> None:
     world.worker("s1")
     frozen = world.worker("s2", delay_ms=10**9)
     world.fleet.ttl_s = 1e9  # it still says it is alive
-    report = world.desk().publish("g1", world.finished, "x")
+    report = world.service().publish("g1", world.finished, "x")
     assert report.outcome is Outcome.ACTIVATED
     assert report.staging.silent == report.swap.silent == ("s2",)
     assert not report.swap.complete
@@ -137,7 +137,7 @@ def test_a_silent_worker_is_named_and_holds_nobody_up(world) -> None:
 def test_a_worker_that_died_holds_nobody_up_longer_than_its_last_beat(world) -> None:
     world.worker("s1")
     world.worker("s2").alive = False
-    report = world.desk().publish("g1", world.finished, "x")
+    report = world.service().publish("g1", world.finished, "x")
     assert report.outcome is Outcome.ACTIVATED
     assert report.staging.silent == ()
     assert 9_000 < world.now - 1_000_000 < 12_000
@@ -146,7 +146,7 @@ def test_a_worker_that_died_holds_nobody_up_longer_than_its_last_beat(world) -> 
 def test_a_refusing_worker_is_named_and_the_others_swap(world) -> None:
     world.worker("s1")
     world.worker("s2", refuses="g1")
-    report = world.desk().publish("g1", world.finished, "x")
+    report = world.service().publish("g1", world.finished, "x")
     assert report.outcome is Outcome.ACTIVATED
     assert report.staging.refused == {"s2": "wrong base model"}
     assert report.swap.confirmed_ms.keys() == {"s1"}
@@ -155,24 +155,24 @@ def test_a_refusing_worker_is_named_and_the_others_swap(world) -> None:
 def test_what_every_worker_refuses_is_rejected(world) -> None:
     world.worker("s1", refuses="g2")
     publish(world, "g1")
-    report = world.desk().publish("g2", world.finished, "x")
+    report = world.service().publish("g2", world.finished, "x")
     assert report.outcome is Outcome.REFUSED
     assert "s1: wrong base model" in report.reason
     assert world.actions()[-1] == (Action.REJECT, "g2")
-    assert world.desk().state().champion == "g1"
+    assert world.service().state().champion == "g1"
 
 
 def test_a_pinned_champion_stays_and_the_candidate_is_noted(world) -> None:
     world.worker("s1")
     publish(world, "g1", "g2")
-    world.desk("ana").rollback("clicks fell")
-    report = world.desk().publish("g3", world.finished, "x")
+    world.service("ana").rollback("clicks fell")
+    report = world.service().publish("g3", world.finished, "x")
     assert report.outcome is Outcome.HELD
     assert "pinned by ana: clicks fell" in report.reason
     assert world.actions()[-1] == (Action.HOLD, "g3")
-    assert world.desk().state().champion == "g1"
+    assert world.service().state().champion == "g1"
     assert "g3" in world.store.generations()
-    world.desk("ana").unpin()
+    world.service("ana").unpin()
     publish(world, "g4")
 
 
@@ -180,17 +180,17 @@ def test_a_pin_between_staging_and_activation_holds_the_candidate(world) -> None
     world.worker("s1", delay_ms=500)
     publish(world, "g1")
     already = world.now - 1_000_000
-    world.at[already + 100] = lambda: world.desk("ana").pin("freeze")
-    report = world.desk().publish("g2", world.finished, "x")
+    world.at[already + 100] = lambda: world.service("ana").pin("freeze")
+    report = world.service().publish("g2", world.finished, "x")
     assert report.outcome is Outcome.HELD
-    assert world.desk().state().champion == "g1"
-    assert world.desk().state().staged is None
+    assert world.service().state().champion == "g1"
+    assert world.service().state().staged is None
 
 
 def test_the_trainer_decides_again_after_losing_a_race(world) -> None:
     world.worker("s1")
     log = RacedLog(world.shared)
-    report = world.desk(log=log).publish("g1", world.finished, "x")
+    report = world.service(log=log).publish("g1", world.finished, "x")
     assert log.raced
     assert report.outcome is Outcome.ACTIVATED
 
@@ -198,33 +198,33 @@ def test_the_trainer_decides_again_after_losing_a_race(world) -> None:
 def test_an_operator_who_loses_a_race_is_told_and_nothing_has_changed(world) -> None:
     publish(world, "g1", "g2", "g3")
     with pytest.raises(RegistryConflict):
-        world.desk("ana", RacedLog(world.shared)).rollback("x")
-    assert world.desk().state().champion == "g3"
+        world.service("ana", RacedLog(world.shared)).rollback("x")
+    assert world.service().state().champion == "g3"
 
 
 def test_rollback_confirms_with_every_worker_and_pins(world) -> None:
     world.worker("s1")
     world.worker("s2", delay_ms=200)
     publish(world, "g1", "g2", "g3")
-    report = world.desk("ana").rollback("clicks fell")
+    report = world.service("ana").rollback("clicks fell")
     assert (report.generation, report.complete, report.took_ms) == ("g2", True, 200)
-    assert world.desk().state().pin.actor == "ana"
-    assert world.desk("ana").rollback("still falling").generation == "g1"
+    assert world.service().state().pin.actor == "ana"
+    assert world.service("ana").rollback("still falling").generation == "g1"
     assert [w.active for w in world.fleet.workers()] == ["g1", "g1"]
 
 
 def test_forward_again_after_a_rollback(world) -> None:
     world.worker("s1")
     publish(world, "g1", "g2")
-    world.desk("ana").rollback("a drill")
-    report = world.desk("ana").activate("g2", "drill over")
+    world.service("ana").rollback("a drill")
+    report = world.service("ana").activate("g2", "drill over")
     assert report.complete
-    assert world.desk().state() == RegistryState(7, "g2", ("g1",))
+    assert world.service().state() == RegistryState(7, "g2", ("g1",))
 
 
 def test_activating_what_is_not_in_the_store_is_a_users_mistake(world) -> None:
     with pytest.raises(UserError, match="not in the registry"):
-        world.desk("ana").activate("g9", "x")
+        world.service("ana").activate("g9", "x")
     assert world.shared.entries == []
 
 
@@ -233,15 +233,15 @@ def test_activating_what_no_worker_can_load_changes_nothing(world) -> None:
     publish(world, "g1")
     world.store.put("g2", world.finished)
     with pytest.raises(UserError, match="wrong base model"):
-        world.desk("ana").activate("g2", "x")
-    assert world.desk().state().champion == "g1"
+        world.service("ana").activate("g2", "x")
+    assert world.service().state().champion == "g1"
 
 
 def test_a_release_repeated_after_a_crash_finds_its_work_done(world) -> None:
     world.worker("s1")
     publish(world, "g1")
     before = list(world.shared.entries)
-    assert world.desk().publish("g1", world.finished, "again").outcome is Outcome.ACTIVATED
+    assert world.service().publish("g1", world.finished, "again").outcome is Outcome.ACTIVATED
     assert world.shared.entries == before
 
 
@@ -249,7 +249,7 @@ def test_a_fleet_that_cannot_be_asked_stops_a_release_before_it_activates(world)
     world.worker("s1")
     world.fleet.down = True
     with pytest.raises(Unavailable):
-        world.desk().publish("g1", world.finished, "x")
+        world.service().publish("g1", world.finished, "x")
     assert world.actions() == [(Action.STAGE, "g1")]
     world.fleet.down = False
     publish(world, "g1")
@@ -258,10 +258,10 @@ def test_a_fleet_that_cannot_be_asked_stops_a_release_before_it_activates(world)
 def test_a_fleet_lost_after_a_rollback_is_said_not_hidden(world) -> None:
     publish(world, "g1", "g2")
     world.fleet.down = True
-    report = world.desk("ana").rollback("x")
+    report = world.service("ana").rollback("x")
     assert "away" in report.problem
     assert not report.complete
-    assert world.desk().state().champion == "g1"
+    assert world.service().state().champion == "g1"
 
 
 class RacedLog(FakeControlLog):

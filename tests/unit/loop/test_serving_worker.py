@@ -18,7 +18,7 @@ from streamrec.core.release.registry import Action, ControlRecord, Pin, Registry
 from streamrec.errors import GenerationFailed, Unavailable
 from streamrec.loop.releasing.attested import AttestedStore
 from streamrec.loop.serving.generation_follower import GenerationFollower
-from streamrec.loop.serving.serving_worker import BEAR_S, ServingDependencies, ServingWorker
+from streamrec.loop.serving.serving_worker import MAX_FAILURE_S, ServingDependencies, ServingWorker
 from streamrec.ports import WorkerStatus
 from tests.fakes.control import SharedLog
 from tests.fakes.fleet import FakeFleet
@@ -116,7 +116,7 @@ def test_a_late_starter_finds_the_champion_in_the_log(world) -> None:
     assert world.published[0].generation == "g3"
 
 
-def test_swaps_and_rollbacks_are_obeyed_and_told(world) -> None:
+def test_swaps_and_rollbacks_are_followed_and_told(world) -> None:
     world.activate("g1")
     world.activate("g2")
     with world.worker():
@@ -291,7 +291,7 @@ def test_a_champion_that_cannot_rank_is_a_fault_and_its_predecessor_answers(worl
 
 def test_a_champion_that_goes_on_failing_ends_the_worker_and_nothing_is_lost(world) -> None:
     world.swap.make = BrokenModel
-    now_s = itertools.count(0.0, BEAR_S / 2)
+    now_s = itertools.count(0.0, MAX_FAILURE_S / 2)
     world.activate("g1")
     world.feed.send(request("u1", "r1"))
     with pytest.raises(GenerationFailed, match="g1 cannot rank"):

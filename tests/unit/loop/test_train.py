@@ -1,4 +1,4 @@
-"""The trainer over fakes: rhythm, gate, pins, operators, refusals, outages."""
+"""The trainer over fakes: schedule, gate, pins, operators, refusals, outages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamrec.core.release import transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.errors import GenerationRefused, LeaseLost, Malformed, Unavailable, UserError
-from streamrec.loop.training.dispatch import provenance
+from streamrec.loop.training.candidates import provenance
 from streamrec.loop.training.train import Trainer
 from streamrec.ports import ShadowResult
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
@@ -99,7 +99,7 @@ def test_fresh_examples_are_scored_before_they_are_learned(tmp_path: Path) -> No
     trainer = started(world)
     world.feed.log += batches(7)
     drain(trainer, world)
-    scorer = trainer.parts.champions._warm[str(world.champion)]
+    scorer = trainer.champions._warm[str(world.champion)]
     assert len(scorer.learned) == 50
     assert scorer.scored[:20] == [(0, o, 0) for o in range(50, 70)]
 
@@ -188,7 +188,7 @@ def test_pinned_learns_and_judges_but_does_not_activate(
     world = World(tmp_path)
     trainer = started(world)
     first = world.champion
-    world.desk().pin("the weekend")
+    world.service().pin("the weekend")
     world.feed.log += batches(7)
     drain(trainer, world)
     assert world.champion == first
@@ -198,7 +198,7 @@ def test_pinned_learns_and_judges_but_does_not_activate(
     assert any("pinned by operator (the weekend)" in line for line in caplog.messages)
     assert any("not activated" in line for line in caplog.messages)
     assert len(world.store.generations()) == 2  # it can be activated by hand
-    world.desk().unpin()
+    world.service().unpin()
     world.feed.log += batches(8, start=70)
     drain(trainer, world)
     assert str(world.champion).startswith("g000002")
@@ -211,8 +211,8 @@ def test_an_operators_champion_is_the_one_to_beat(tmp_path: Path) -> None:
     world.feed.log += batches(7)
     drain(trainer, world)
     assert str(world.champion).startswith("g000001")
-    world.desk().rollback("it feels wrong", to=first)
-    world.desk().unpin()
+    world.service().rollback("it feels wrong", to=first)
+    world.service().unpin()
     world.feed.log += batches(4, start=70)
     drain(trainer, world)
     assert "candidate 2 on trial" in trainer.stage
@@ -229,7 +229,7 @@ def test_a_trial_starts_again_when_the_champion_changes(tmp_path: Path) -> None:
     world.feed.log += batches(11)  # candidate 1 passes after 70, candidate 2 is made after 100
     drain(trainer, world)
     assert trainer.stage == "candidate 2 on trial, 10 examples"
-    world.desk().rollback("no", to=first)
+    world.service().rollback("no", to=first)
     trainer.round(0)
     assert trainer.stage == "candidate 2 on trial, 0 examples"
 
@@ -259,7 +259,7 @@ def test_workers_that_all_refuse_leave_the_champion(tmp_path: Path) -> None:
     assert candidate is not None
     weights = tmp_path / "probe"
     weights.mkdir()
-    trainer.parts.learner.write_generation(candidate.scorer, weights)
+    trainer._learner.write_generation(candidate.scorer, weights)
     name = world.generations.seal(weights, provenance(candidate, trainer.progress, {})).generation
     world.fleet.beat(WorkerStatus("s1", "serving", "h", 1, 0, 0, refused={name: "no room"}))
     world.feed.log += batches(2, start=50)
@@ -396,15 +396,13 @@ def test_an_outage_between_two_batches_loses_neither(tmp_path: Path) -> None:
 
 
 def test_without_the_lease_nothing_is_learned(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    trainer, learner = world.trainer()
-    trainer.start()
-    world.feed.log += batches(2)
-
     def lost() -> None:
         raise LeaseLost("another trainer")
 
-    trainer.parts = replace(trainer.parts, may_train=lost)
+    world = World(tmp_path)
+    trainer, learner = world.trainer(may_train=lost)
+    trainer.start()
+    world.feed.log += batches(2)
     with pytest.raises(LeaseLost):
         trainer.round(0)
     assert learner.learned == []

@@ -1,4 +1,4 @@
-"""The trainer and the mark that says to forget: obeyed in its place, once, and never learned."""
+"""The trainer and the mark that says to forget: followed in its place, once, and never learned."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def mark(user: str, offset: int):
     return ForgetMark(0, offset, 0, user, 1, asked_at_ms=1)
 
 
-def test_it_is_obeyed_in_its_place_and_not_learned(tmp_path: Path) -> None:
+def test_it_is_followed_in_its_place_and_not_learned(tmp_path: Path) -> None:
     world = World(tmp_path)
     trainer, learner = world.trainer()
     trainer.start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,8 +49,7 @@ class Running:
     def __init__(self, world: World) -> None:
         self.world, self.lease, self.stop = world, FakeLease(), threading.Event()
         self.settled: list[bool] = []
-        self.trainer, learner = world.trainer()
-        self.trainer.parts = replace(self.trainer.parts, may_train=self.lease.confirm)
+        self.trainer, learner = world.trainer(may_train=self.lease.confirm)
         self.learner: FakeLearner = learner
         self.error: BaseException | None = None
         parts = TrainingDependencies(

@@ -303,7 +303,7 @@ class OnlineLearner:
         refused load leaves a learner that must not be used.
         """
         state = learner_files.read_state(directory)
-        saved = self.recall(directory)
+        saved = self.restore_items(directory)
         try:
             self._load(state, self._catalogue.rows([item.item_id for item in saved]))
         except (KeyError, ValueError, RuntimeError) as error:
@@ -312,7 +312,7 @@ class OnlineLearner:
         now = self._items(range(len(self._catalogue)))
         return [item for item in now if before.get(item.item_id) != item]
 
-    def recall(self, directory: Path) -> list[Item]:
+    def restore_items(self, directory: Path) -> list[Item]:
         """Know at least the items that were known at ``save``; what they were then.
 
         Before anything else is known, they get the rows they had: the order of rows is part
@@ -322,8 +322,8 @@ class OnlineLearner:
         self._catalogue.put(i for i in saved if self._catalogue.row(i.item_id) is None)
         return saved
 
-    def know(self, items: Sequence[Item]) -> list[Item]:
-        """Take in new and changed items, with their vectors; which of them were news."""
+    def add_items(self, items: Sequence[Item]) -> list[Item]:
+        """Take in items, with their vectors; those that are new or have changed."""
         version = self._catalogue.version
         self._catalogue.put(items)
         if version == self._catalogue.version:
