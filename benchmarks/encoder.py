@@ -37,7 +37,7 @@ from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import expectations, write_manifest, write_weights
-from streamrec.models.hotswap import WarmGenerations
+from streamrec.models.hotswap import encoded_generations
 from streamrec.models.loading import load_encoder
 from streamrec.models.weights import find_weights
 from streamrec.settings import EncoderSettings
@@ -147,7 +147,7 @@ def flip_us(encoder: TextEncoder, directory: Path, flips: int = 10_000) -> list[
     """Microseconds of each of many flips between two warm generations, sorted."""
     catalogue = Catalogue()
     catalogue.put(Item(f"i{n}", title) for n, title in enumerate(titles(100, 7)))
-    swap = WarmGenerations(encoder, expectations(encoder, "none", {"w": (1,)}), lambda g, _: g)
+    swap = encoded_generations(encoder, expectations(encoder, "none", {"w": (1,)}), lambda g, _: g)
     names = []
     for sequence in (1, 2):
         place = directory / str(sequence)

@@ -21,6 +21,9 @@ trust.py            keys, from the files that the settings name
 dead_letters.py     dead letters, put together for the command line. Loads neither torch nor faust
 worker_context.py   what every part of a worker's process is made with: who we are, connections,
                     the word to stop
+built_in.py         the tasks that this version carries, by name. Another one is one more line
+                    here
+ranking.py          the task ranking, put together: what each process that carries it is given
 
 The three workers' modules each have ``run(settings, worker_id)``: it works until SIGTERM or
 SIGINT, then finishes what it holds and returns. ``streamrec worker <role>`` and

@@ -10,33 +10,22 @@ from typing import Any
 
 from streamrec.apps.live import release_service
 from streamrec.apps.worker_context import WorkerContext
-from streamrec.loop.background import Background
-from streamrec.loop.training.alarm import ACT_EVERY_S, ACTOR, PromotionAlarm
-from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
-from streamrec.tasks.ranking.traffic import CategoriesOf
+from streamrec.loop.training.alarm import ACTOR, PromotionAlarm
+from streamrec.ports import TrafficWatch
 
 log = logging.getLogger(__name__)
 
 MEMORY_FILE = "alarm.json"
 
 
-def promotion_alarm(
-    context: WorkerContext, categories_of: CategoriesOf
-) -> tuple[PromotionAlarm, list[Background]]:
-    """The alarm and the threads to be started; none where it is switched off."""
-    settings = context.settings
-    given = settings.alarm
-    rules = ShiftRules(given.window, given.reference, calm=given.calm)
+def promotion_alarm(context: WorkerContext, watch: TrafficWatch) -> PromotionAlarm:
+    """What acts on it must be run about once in ``ACT_EVERY_S``."""
     memory = context.state_dir / MEMORY_FILE
-    watch = ShiftWatch(rules, categories_of)
     _restore(watch, memory)
     service = release_service(context, ACTOR)
-    alarm = PromotionAlarm(
+    return PromotionAlarm(
         watch, service.state, service.pin, service.unpin, lambda record: _keep(memory, record)
     )
-    if not rules.window:
-        return alarm, []
-    return alarm, [Background("alarm", alarm.act, ACT_EVERY_S, context.stop)]
 
 
 def _keep(path: Path, record: Mapping[str, Any]) -> None:
@@ -45,7 +34,7 @@ def _keep(path: Path, record: Mapping[str, Any]) -> None:
     aside.replace(path)
 
 
-def _restore(watch: ShiftWatch, path: Path) -> None:
+def _restore(watch: TrafficWatch, path: Path) -> None:
     """What is usual may be forgotten: it is learned again in some minutes."""
     try:
         watch.load(json.loads(path.read_text(encoding="utf-8")))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -35,12 +35,12 @@ from streamrec.infra.wire.kafka import KafkaPublisher, client_config
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.infra.wire.schema_registry import SchemaRegistry
 from streamrec.loop.releasing.release import ReleaseService
-from streamrec.ports import RegistryStore
+from streamrec.ports import ExampleFormat, RegistryStore
 from streamrec.settings import Settings
 from streamrec.tasks.ranking import examples as ranking_examples
 from streamrec.tasks.ranking.lists.explanation import Explanation, packed, unpacked
 
-FORMATS = {RANKING: ranking_examples.FORMAT}
+FORMATS: Mapping[str, ExampleFormat] = {RANKING: ranking_examples.FORMAT}
 """How the examples of every task of this installation travel."""
 
 
@@ -82,13 +82,13 @@ def _nowhere(settings: Settings) -> str:
     )
 
 
-def codec(settings: Settings) -> WireCodec:
-    """The codec of every topic."""
+def codec(settings: Settings, more: Mapping[str, ExampleFormat] | None = None) -> WireCodec:
+    """The codec of every topic; ``more``: formats of tasks that are not built in."""
     kafka = settings.kafka
     foreign = (
         SchemaRegistry(kafka.schema_registry_url).schema if kafka.schema_registry_url else None
     )
-    return WireCodec(kafka.max_message_bytes, foreign, formats=FORMATS)
+    return WireCodec(kafka.max_message_bytes, foreign, formats={**FORMATS, **(more or {})})
 
 
 def publisher(settings: Settings, client_id: str) -> KafkaPublisher:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -26,6 +26,7 @@ from streamrec.infra.processes.telemetry import configure_logging
 from streamrec.infra.wire.kafka_offsets import log_bounds
 from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
+from streamrec.ports import ExampleSource
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.example_maker import example_source
 
@@ -38,15 +39,20 @@ BATCH_EXAMPLES, BATCH_AGE_MS = 64, 500  # a mini-batch is sent when it is this l
 FUTURE_TOLERANCE_MS = 86_400_000  # an event further ahead is refused
 
 
-def run(settings: Settings, worker_id: str) -> None:
+def run(
+    settings: Settings, worker_id: str, sources: Sequence[ExampleSource] = (example_source(),)
+) -> None:
     """Work until SIGTERM or SIGINT, then finish what is in hand.
+
+    ``sources``: who makes the examples of each task; ranking's comes first.
 
     Raises SourceGap when a log no longer holds what the state needs.
     """
     configure_logging(settings.log_level, worker_id)
-    with worker_context(settings, worker_id, FEATURES, stop_on_signals()) as context:
+    stop = stop_on_signals()
+    with worker_context(settings, worker_id, FEATURES, stop, sources=sources) as context:
         if context is not None:
-            asyncio.run(_consume(context))
+            asyncio.run(_consume(context, sources))
 
 
 def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRules:
@@ -69,7 +75,7 @@ def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRul
     )
 
 
-async def _consume(context: WorkerContext) -> None:
+async def _consume(context: WorkerContext, sources: Sequence[ExampleSource]) -> None:
     """Until a signal: from here on this loop hears them."""
     settings, stop = context.settings, asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -78,7 +84,7 @@ async def _consume(context: WorkerContext) -> None:
     if context.stop.is_set():  # one came before
         stop.set()
     rules = ingest_rules(settings, context.partitions)
-    ingest = Ingest(context.edges(), rules, [example_source()])
+    ingest = Ingest(context.edges(), rules, sources)
     feed = Feed(settings.kafka, ingest, RUN_EVENTS, partial(log_bounds, settings.kafka))
     scratch = settings.state_dir / "faust" / context.worker_id
     app = make_app(settings.kafka, context.worker_id, feed, scratch)

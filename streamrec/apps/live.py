@@ -58,12 +58,15 @@ def release_service(
     )
 
 
-def live(context: WorkerContext, state: Callable[[], RegistryState]) -> Live:
-    """The watchers that these settings want. ``state``: the registry, from any thread."""
+def live(context: WorkerContext, state: Callable[[], RegistryState], *, clicks: bool) -> Live:
+    """The watchers that these settings want. ``state``: the registry, from any thread.
+
+    ``clicks``: whether those on recommendations tell how good our generations are.
+    """
     settings, stop = context.settings, context.stop
     guarded = settings.guard
     watchers = [guard(context)] if guarded.watch_s else []
-    outcomes = _outcomes(context) if watches_outcomes(settings) else None
+    outcomes = _outcomes(context) if clicks and watches_outcomes(settings) else None
     if outcomes is not None:
         board = clients.live_board(settings, context.redis, context.task)
         watch = LiveWatch(outcomes, state, board, context.clock, verdict_rules(settings))

@@ -6,11 +6,14 @@ Knows which settings shape the weights, and that they stand in every manifest.
 from __future__ import annotations
 
 import logging
+import typing
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 from typing import Any
 
 from streamrec.apps import trust
+from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.models.data_parallel import Ranks
@@ -20,7 +23,7 @@ from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.models.lora import Adapt, adapt
 from streamrec.ports import RegistryStore
-from streamrec.settings import Settings
+from streamrec.settings import EncoderSettings, Settings, known_now
 from streamrec.tasks.ranking.model.config import learner_config
 from streamrec.tasks.ranking.model.generations import ModelGenerations
 from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
@@ -93,3 +96,60 @@ def recorded(settings: Settings) -> dict[str, Any]:
     trainer.pop("tensorboard_dir", None)
     learning, ingest = asdict(settings.learning), asdict(settings.ingest)
     return {"encoder": encoder, "learning": learning, "trainer": trainer, "ingest": ingest}
+
+
+GROUPS = ("encoder", "learning", "trainer")
+"""Of the settings in a manifest, those that the weights depend on."""
+
+
+def load_again(settings: Settings, manifest: Manifest, load: Callable[[Settings], Model]) -> Model:
+    """Untrained, with today's servers and directories and the learner's settings of the manifest.
+
+    Raises UserError when the manifest names settings or a language model that are not here.
+    """
+    then = settings_then(settings, manifest)
+    model = load(then)
+    found, wanted = model.encoder.base_digest, manifest.base_digest
+    if found != wanted:
+        model.learner.close()
+        raise UserError(
+            f"{then.encoder.model} is not the model that {manifest.generation} was trained on "
+            f"({found[:12]}, then {wanted[:12]})"
+        )
+    return model
+
+
+def settings_then(settings: Settings, manifest: Manifest) -> Settings:
+    """Today's servers and directories with the learner's settings of the manifest.
+
+    Raises UserError when the manifest names settings that this version does not have.
+    """
+    made = manifest.training.get("made_with", {})
+    groups = {
+        name: _restored(getattr(settings, name), known_now(name, manifest.settings.get(name, {})))
+        for name in GROUPS
+    }
+    encoder: EncoderSettings = groups["encoder"]
+    if str(made.get("threads", "")).isdigit():
+        groups["encoder"] = replace(encoder, threads=int(made["threads"]))
+    return replace(settings, **groups)
+
+
+def _restored(group: Any, recorded: Mapping[str, Any]) -> Any:
+    hints = typing.get_type_hints(type(group))
+    unknown = recorded.keys() - {spec.name for spec in fields(group)}
+    if unknown:
+        raise UserError(
+            f"the manifest names settings that this version does not have ({sorted(unknown)}): "
+            "use the version it was made with"
+        )
+    return replace(group, **{name: _kind(hints[name], value) for name, value in recorded.items()})
+
+
+def _kind(kind: Any, value: Any) -> Any:
+    if not (isinstance(kind, type) and issubclass(kind, StrEnum)):
+        return value
+    try:
+        return kind(value)
+    except ValueError:
+        raise UserError(f"{value} is not offered here: use the version it was made with") from None

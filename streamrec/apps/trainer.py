@@ -18,16 +18,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from streamrec.apps import clients
 from streamrec.apps.alarm import promotion_alarm
 from streamrec.apps.live import canary_rollout, live, release_service
-from streamrec.apps.model import Model, load_model
 from streamrec.apps.process import stop_on_signals
+from streamrec.apps.ranking import RankingTask
 from streamrec.apps.worker_context import WorkerContext, worker_context
 from streamrec.core import tasks, topics
 from streamrec.core.events import Source
 from streamrec.core.examples import Example
-from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.processes.telemetry import configure_logging, open_scalars, peak_rss_mb
@@ -37,6 +35,7 @@ from streamrec.loop.background import Background
 from streamrec.loop.ingesting.raw import RawRecord, Refusals
 from streamrec.loop.releasing.attested import AttestedStore
 from streamrec.loop.releasing.release_queue import ReleaseQueue
+from streamrec.loop.training.alarm import ACT_EVERY_S
 from streamrec.loop.training.champion import ChampionWatch
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.train import Trainer
@@ -48,19 +47,19 @@ from streamrec.loop.training.training_worker import (
 )
 from streamrec.models.data_parallel import Ranks, joined_ranks
 from streamrec.models.loading import load_encoder
-from streamrec.ports import DeliveredBatch, RegistryStore, Scalars
+from streamrec.ports import DeliveredBatch, RegistryStore, Scalars, Task, Training
 from streamrec.settings import Settings, TrainerSettings
-from streamrec.tasks.ranking.examples import check
-from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
 from streamrec.tasks.ranking.model.adapter_trainer import follow
 from streamrec.tasks.ranking.model.config import learner_config
-from streamrec.tasks.ranking.model.generations import ModelGenerations
 
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, worker_id: str, task: str = RANKING) -> None:
-    """Work until SIGTERM or SIGINT, then write a checkpoint and return.
+AnyTask = Task[WorkerContext, Settings]
+
+
+def run(settings: Settings, worker_id: str, task: AnyTask | None = None) -> None:
+    """Work until SIGTERM or SIGINT, then write a checkpoint and return. Without ``task``: ranking.
 
     Raises:
         EncoderUnavailable, SettingsError: the language model cannot be made.
@@ -74,20 +73,22 @@ def run(settings: Settings, worker_id: str, task: str = RANKING) -> None:
             _follow(settings, ranks)
             return
         configure_logging(settings.log_level, worker_id)
-        _lead(settings, worker_id, ranks, task)
+        _lead(settings, worker_id, task or RankingTask(ranks))
         ranks.shutdown()
     finally:
         ranks.close()
 
 
-def _lead(settings: Settings, worker_id: str, ranks: Ranks, task: str) -> None:
-    stop = stop_on_signals()
+def _lead(settings: Settings, worker_id: str, task: AnyTask) -> None:
+    stop, source = stop_on_signals(), task.examples
     with (
         closing(open_scalars(settings.trainer.tensorboard_dir)) as scalars,
-        worker_context(settings, worker_id, TRAINER, stop, task) as context,
+        worker_context(
+            settings, worker_id, TRAINER, stop, source.task, sources=[source]
+        ) as context,
     ):
         if context is not None:
-            _worker(context, scalars, ranks).run()
+            _worker(context, scalars, task).run()
     log.info("stopped")
 
 
@@ -103,81 +104,76 @@ def _follow(settings: Settings, ranks: Ranks) -> None:
     log.info("shut down")
 
 
-def _worker(context: WorkerContext, scalars: Scalars, ranks: Ranks) -> TrainingWorker:
+def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> TrainingWorker:
     settings = context.settings
     feed = context.closing(
-        KafkaBatchFeed(settings.kafka, clients.codec(settings), context.worker_id, context.task)
+        KafkaBatchFeed(settings.kafka, context.codec(), context.worker_id, context.task)
     )
     mirror = CatalogueMirror(context.store, context.partitions[topics.ITEMS])
     name = tasks.key(TRAINER, context.task)
     lease = RedisLease(context.redis, settings.redis.key_prefix, name, context.worker_id)
-    model = _model(context, ranks)
-    way_out = _way_out(context, model)
+    learned = task.training(context)
+    released = _release_pipeline(context, learned)
     parts = TrainerDependencies(
         feed=feed,
-        learner=model.learner,
+        learner=learned.learner,
         checkpoints=DirectoryCheckpoints(context.state_dir / "checkpoints"),
         snapshots=DirectorySnapshots(context.state_dir / "snapshots"),
-        generations=way_out.generations,
-        store=way_out.store,
-        champions=way_out.champions,
-        release_queue=way_out.line,
+        generations=learned.generations,
+        store=released.store,
+        champions=released.champions,
+        release_queue=released.queue,
         clock=context.clock,
         scalars=scalars,
         work=context.state_dir / "candidates",
-        judge=RankingJudge(RankingGateRules()),
-        check=check,
+        judge=learned.judge,
+        check=learned.check,
         refuse=partial(_refuse, Refusals(context.edges())),
         mirror=mirror.refresh,
-        observe=way_out.observe,
+        observe=released.observe,
         may_train=lease.confirm,
-        start_from=settings.trainer.start_from or None,
+        start_from=learned.start_from,
         stopping=context.stop.is_set,
     )
     trainer = Trainer(parts, schedule(settings.trainer))
     running = TrainingDependencies(
-        trainer, lease, context.fleet, peak_rss_mb, mirror.settled, way_out.watchers
+        trainer, lease, context.fleet, peak_rss_mb, mirror.settled, released.watchers
     )
     return TrainingWorker(running, context.identity(), context.stop)
 
 
-def _model(context: WorkerContext, ranks: Ranks) -> Model:
-    """The model, closed in the end, on the weights that the settings want to start from."""
-    settings = context.settings
-    model = load_model(settings, ranks)
-    context.closing(model.learner)
-    if settings.trainer.start_from:
-        model.start_from(context.registry_store(), settings.trainer.start_from)
-    return model
-
-
 @dataclass(frozen=True, slots=True)
-class _WayOut:
+class ReleasePipeline:
     """From a candidate to the fleet. ``observe``: shown what is about to be learned."""
 
-    generations: ModelGenerations
     store: RegistryStore
     champions: ChampionWatch
-    line: ReleaseQueue
+    queue: ReleaseQueue
     observe: Callable[[Sequence[Example]], object]
     watchers: tuple[Background, ...]
 
 
-def _way_out(context: WorkerContext, model: Model) -> _WayOut:
-    store, generations = context.registry_store(), model.generations()
+def _release_pipeline(context: WorkerContext, learned: Training) -> ReleasePipeline:
+    store = context.registry_store()
     attested = AttestedStore(store)
     champions = ChampionWatch(
-        context.control_log(attested.note), attested, generations, model.learner.snapshot
+        context.control_log(attested.note),
+        attested,
+        learned.generations,
+        learned.learner.snapshot,
     )
-    watching = live(context, lambda: champions.state)
-    alarm, alarms = promotion_alarm(context, model.catalogue.categories_of)
+    watching = live(context, lambda: champions.state, clicks=learned.clicks)
     rollout = canary_rollout(context, watching.outcomes)
     service = release_service(context, context.worker_id, rollout=rollout)
     thread = ThreadPoolExecutor(1, thread_name_prefix="release")
     context.stack.enter_context(thread)  # a release ends before what it needs is closed
-    line = ReleaseQueue(service, store, thread, context.stop)
-    watchers = (*watching.watchers, *alarms)
-    return _WayOut(generations, store, champions, line, alarm.observe, watchers)
+    queue = ReleaseQueue(service, store, thread, context.stop)
+    if learned.watch is None:
+        return ReleasePipeline(store, champions, queue, lambda _: None, watching.watchers)
+    alarm = promotion_alarm(context, learned.watch)
+    acting = Background("alarm", alarm.act, ACT_EVERY_S, context.stop)
+    watchers = (*watching.watchers, acting)
+    return ReleasePipeline(store, champions, queue, alarm.observe, watchers)
 
 
 def schedule(settings: TrainerSettings) -> TrainerSchedule:

@@ -7,9 +7,9 @@ the worker has ended.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -26,8 +26,9 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.redis_store import RedisPartitionStore
+from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
-from streamrec.ports import RegistryStore, WorkerStatus
+from streamrec.ports import ExampleFormat, ExampleSource, RegistryStore, WorkerStatus
 from streamrec.ports.edges import Edges
 from streamrec.settings import Settings
 
@@ -59,6 +60,7 @@ class WorkerContext:
     clock: SystemClock
     stack: ExitStack
     task: str = RANKING
+    formats: Mapping[str, ExampleFormat] = field(default_factory=dict)  # of tasks not built in
 
     @property
     def state_dir(self) -> Path:
@@ -85,10 +87,14 @@ class WorkerContext:
         return Edges(
             self.store,
             self.publisher,
-            clients.codec(self.settings),
+            self.codec(),
             self.clock,
             partial(partition_for, partitions=self.partitions[topics.EVENTS]),
         )
+
+    def codec(self) -> WireCodec:
+        """Of every topic, and of the mini-batches of every task."""
+        return clients.codec(self.settings, self.formats)
 
     def identity(self) -> WorkerStatus:
         """The first status of this process, as a worker that started just now."""
@@ -102,9 +108,18 @@ class WorkerContext:
 
 @contextmanager
 def worker_context(
-    settings: Settings, worker_id: str, role: str, stop: threading.Event, task: str = RANKING
+    settings: Settings,
+    worker_id: str,
+    role: str,
+    stop: threading.Event,
+    task: str = RANKING,
+    *,
+    sources: Sequence[ExampleSource] = (),
 ) -> Iterator[WorkerContext | None]:
-    """Waits for Kafka, and says so, not for Redis; None when told to stop meanwhile."""
+    """Waits for Kafka, and says so, not for Redis; None when told to stop meanwhile.
+
+    ``sources``: whose examples this process reads or writes.
+    """
     partitions = retrying(lambda: partitions_of(settings, role, task), stop)
     publisher = retrying(lambda: clients.publisher(settings, worker_id), stop)
     if partitions is None or publisher is None:
@@ -126,4 +141,5 @@ def worker_context(
             SystemClock(),
             stack,
             task,
+            {source.task: source.format for source in sources},
         )

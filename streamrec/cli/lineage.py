@@ -36,9 +36,10 @@ def reproduce(
     """
     from streamrec.apps import clients
     from streamrec.apps import reproduce as again
+    from streamrec.apps.built_in import built_in
 
     settings = clients.located()
-    report = again.run(settings, generation, say, clients.checked_task(settings, task))
+    report = again.run(settings, generation, say, built_in(clients.checked_task(settings, task)))
     if as_json:
         print_json(view.reproduction_fields(report))
     else:

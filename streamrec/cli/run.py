@@ -13,7 +13,6 @@ import typer
 from streamrec.cli.console import say
 from streamrec.core import tasks
 from streamrec.core.tasks import RANKING
-from streamrec.errors import UserError
 
 RUN = "Run"
 IdOption = Annotated[
@@ -98,9 +97,11 @@ def worker_trainer(*, task: BuiltInOption = RANKING, id: IdOption = "") -> None:
     streamrec worker trainer
     """
     from streamrec.apps import clients, trainer
+    from streamrec.apps.built_in import built_in
 
-    name = id or clients.default_worker_id(tasks.key("trainer", _built_in(task)))
-    trainer.run(clients.located(), name, task)
+    learned = None if task == RANKING else built_in(task)
+    name = id or clients.default_worker_id(tasks.key("trainer", task))
+    trainer.run(clients.located(), name, learned)
 
 
 def worker_serving(*, task: BuiltInOption = RANKING, id: IdOption = "") -> None:
@@ -110,17 +111,11 @@ def worker_serving(*, task: BuiltInOption = RANKING, id: IdOption = "") -> None:
     streamrec worker serving
     """
     from streamrec.apps import clients, serving
+    from streamrec.apps.built_in import built_in
 
-    name = id or clients.default_worker_id(tasks.key("serving", _built_in(task)))
-    serving.run(clients.located(), name, task)
-
-
-def _built_in(task: str) -> str:
-    """The same. Raises UserError when this version cannot learn it."""
-    if task not in tasks.BUILT_IN:
-        known = ", ".join(tasks.BUILT_IN)
-        raise UserError(f"{task!r} is no task that this version can learn; it can: {known}")
-    return task
+    answered = built_in(task)
+    name = id or clients.default_worker_id(tasks.key("serving", task))
+    serving.run(clients.located(), name, answered)
 
 
 @contextmanager

@@ -12,8 +12,6 @@ from pathlib import Path
 from streamrec.errors import UserError
 
 RANKING = "ranking"
-BUILT_IN = (RANKING,)
-"""What this version can learn and answer."""
 
 EVERY = "all"
 """Not a task: every one of them, on the command line."""

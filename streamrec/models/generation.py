@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -33,6 +34,7 @@ from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.lora import CONFIG_FILE, WEIGHTS_FILE, check_tensors
 from streamrec.models.signing import EVERYBODY, SIGNATURE_FILE, Signer, Signers
+from streamrec.ports import Provenance
 
 HEAD_FILE = "head.safetensors"
 MANIFEST_FILE = "manifest.json"
@@ -43,6 +45,8 @@ FILES = frozenset({CONFIG_FILE, WEIGHTS_FILE, HEAD_FILE})
 SEALS = frozenset({MANIFEST_FILE, SIGNATURE_FILE})
 PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"})
 MAX_MANIFEST_BYTES = 4 << 20
+NONE = "none"
+"""What a manifest says of a language model where there is none."""
 
 PACKAGES = ("streamrec", "torch", "transformers", "peft", "tokenizers", "numpy")
 
@@ -91,8 +95,46 @@ def write_weights(
     )
 
 
+def draft(
+    provenance: Provenance,
+    *,
+    feature_set: str,
+    encoder_version: str = NONE,
+    base_model: str = NONE,
+    base_digest: str = NONE,
+    settings: Mapping[str, Any] | None = None,
+    made_with: Mapping[str, str] | None = None,
+) -> Manifest:
+    """A manifest without a name and digests, for ``write_manifest``."""
+    spans = {str(p): [list(span) for span in spans] for p, spans in provenance.holes.items()}
+    return Manifest(
+        generation="",
+        parent=provenance.parent,
+        encoder_version=encoder_version,
+        base_model=base_model,
+        base_digest=base_digest,
+        feature_set=feature_set,
+        created_at_ms=provenance.created_at_ms,
+        offsets={str(p): (a, b) for p, (a, b) in provenance.offsets.items()},
+        training={
+            "batches": list(provenance.training_batches),
+            "examples": provenance.examples,
+            "holes": spans,
+            "quarantine": [asdict(at) for at in provenance.quarantine],
+            "epoch": provenance.epoch,
+            "made_with": dict(made_with or {}),
+        },
+        settings=settings or {},
+        gate=provenance.gate,
+    )
+
+
 def write_manifest(
-    directory: Path, sequence: int, draft: Manifest, signer: Signer | None = None
+    directory: Path,
+    sequence: int,
+    draft: Manifest,
+    signer: Signer | None = None,
+    names: frozenset[str] = FILES,
 ) -> Manifest:
     """Complete a generation directory; its id and file digests are filled in here.
 
@@ -101,8 +143,8 @@ def write_manifest(
     Raises:
         GenerationRefused: a file is missing, or one is there that does not belong.
     """
-    _check_names({path.name for path in directory.iterdir()} - SEALS, FILES)
-    files = {name: file_digest(directory / name) for name in sorted(FILES)}
+    _check_names({path.name for path in directory.iterdir()} - SEALS, names)
+    files = {name: file_digest(directory / name) for name in sorted(names)}
     manifest = replace(draft, generation=generation_id(sequence, files), files=files)
     content = manifest.to_json().encode()
     if signer is not None:
@@ -152,7 +194,9 @@ def read_generation(directory: Path, expected: Expectations) -> Generation:
     return Generation(manifest, adapter, head, centre)
 
 
-def read_manifest(directory: Path, signers: Signers = EVERYBODY) -> Manifest:
+def read_manifest(
+    directory: Path, signers: Signers = EVERYBODY, names: frozenset[str] = FILES
+) -> Manifest:
     """The manifest of a directory that holds the right files, their content unchecked.
 
     Raises:
@@ -169,9 +213,25 @@ def read_manifest(directory: Path, signers: Signers = EVERYBODY) -> Manifest:
     content = path.read_bytes()
     signers.check(content, directory)
     manifest = Manifest.from_json(content)
-    _check_names({file.name for file in directory.iterdir()} - SEALS, FILES)
-    _check_names(set(manifest.files), FILES)
+    _check_names({file.name for file in directory.iterdir()} - SEALS, names)
+    _check_names(set(manifest.files), names)
     return manifest
+
+
+def read_files(
+    directory: Path, names: frozenset[str], feature_set: str, signers: Signers = EVERYBODY
+) -> tuple[Manifest, dict[str, bytes]]:
+    """Manifest and files of a task's generation, every byte checked.
+
+    ``names``: the files it must hold, and no other. Raises GenerationRefused.
+    """
+    manifest = read_manifest(directory, signers, names)
+    if manifest.feature_set != feature_set:
+        raise GenerationRefused(
+            f"{manifest.generation} reads feature set {manifest.feature_set}, "
+            f"this version computes {feature_set}"
+        )
+    return manifest, {name: _verified(directory / name, manifest) for name in sorted(names)}
 
 
 def _check_names(found: set[str], wanted: frozenset[str]) -> None:

@@ -21,39 +21,42 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import Expectations, Generation, read_generation
-from streamrec.models.item_index import ItemIndex, Rows, item_text
+from streamrec.models.item_index import ItemIndex, item_text
 
 Model = TypeVar("Model")
 
 
 @dataclass(frozen=True, slots=True)
-class _Warm(Generic[Model]):
-    generation: str
+class Loaded(Generic[Model]):
+    """A generation that was checked, in memory. ``index``: None where nothing follows items."""
+
     model: Model
-    index: ItemIndex
+    index: Any = None  # ``ensure(catalogue)`` takes in new and changed items, and says how many
+
+
+Load = Callable[[str, Path, Catalogue, Sequence[Loaded[Any]]], Loaded[Model]]
+"""A generation's name, its directory, the catalogue, and what is warm. Raises GenerationRefused."""
 
 
 class WarmGenerations(Generic[Model]):
     """Warm generations and the active one; ``ports.HotSwap`` for ``Model = ServingModel``."""
 
     def __init__(
-        self,
-        encoder: TextEncoder,
-        expected: Expectations,
-        make: Callable[[Generation, ItemIndex], Model],
+        self, load: Load[Model], idle: Callable[[Catalogue], object] = lambda _: None
     ) -> None:
-        """``make`` must not keep the generation's tensors for writing: they are shared."""
-        self._encoder = encoder
-        self._expected = expected
-        self._make = make
-        self._warm: dict[str, _Warm[Model]] = {}
-        self._active: _Warm[Model] | None = None
+        """``idle``: what can be done ahead while there is no generation."""
+        self._load = load
+        self._idle = idle
+        self._warm: dict[str, Loaded[Model]] = {}
+        self._active: tuple[str, Model] | None = None
         self._lock = threading.Lock()  # guards _warm and _active; never held while working
         self._staging = threading.Lock()  # one generation is built at a time
 
@@ -61,7 +64,7 @@ class WarmGenerations(Generic[Model]):
     def active(self) -> Model | None:
         """What answers now. Take it once per micro-batch and finish the batch with it."""
         active = self._active
-        return active.model if active else None
+        return active[1] if active else None
 
     @property
     def warm(self) -> tuple[str, ...]:
@@ -69,23 +72,18 @@ class WarmGenerations(Generic[Model]):
         with self._lock:
             return tuple(self._warm)
 
-    def stage(self, generation: str, directory: Path, catalogue: Rows) -> None:
+    def stage(self, generation: str, directory: Path, catalogue: Catalogue) -> None:
         """Make a generation ready beside the active one; free when it is warm already.
 
         Raises:
             GenerationRefused: it fails a check, or gives values that are not finite.
         """
         with self._staging:
-            if self.is_warm(generation):
-                return
-            read = read_generation(directory, self._expected)
-            if read.manifest.generation != generation:
-                raise GenerationRefused(
-                    f"{directory} says it is {read.manifest.generation}, not {generation}"
-                )
-            index = self._index_for(read)
-            index.ensure(catalogue)
-            ready = _Warm(generation, self._make(read, index), index)
+            with self._lock:
+                if generation in self._warm:
+                    return
+                others = list(self._warm.values())
+            ready = self._load(generation, directory, catalogue, others)
             with self._lock:
                 self._warm[generation] = ready
 
@@ -105,37 +103,68 @@ class WarmGenerations(Generic[Model]):
             ready = self._warm.get(generation)
             if ready is None:
                 raise GenerationRefused(f"{generation} is not loaded: stage it first")
-            self._active = ready
+            self._active = generation, ready.model
 
     def keep(self, generations: Sequence[str]) -> None:
         """Forget warm generations that are neither named here nor active."""
         with self._lock:
-            kept = {*generations, self._active.generation if self._active else ""}
+            kept = {*generations, self._active[0] if self._active else ""}
             self._warm = {name: warm for name, warm in self._warm.items() if name in kept}
 
-    def ensure(self, catalogue: Rows) -> int:
-        """Encode new and changed items for every warm generation; returns how many.
-
-        Before there is one, what every generation's encoding begins with: the layers that no
-        adapter changes.
-        """
+    def ensure(self, catalogue: Catalogue) -> int:
+        """Take in new and changed items for every warm generation; returns how many."""
         with self._lock:
-            indexes = {id(warm.index): warm.index for warm in self._warm.values()}
-        if not indexes:
-            texts = (item_text(catalogue.item(row)) for row in range(len(catalogue)))
-            self._encoder.warm([text for text in texts if text])
+            warm = list(self._warm.values())
+        if not warm:
+            self._idle(catalogue)
+        indexes = {id(one.index): one.index for one in warm if one.index is not None}
         return sum(index.ensure(catalogue) for index in indexes.values())
 
-    def _index_for(self, read: Generation) -> ItemIndex:
-        """The index of a warm generation with the same vectors, or an empty new one."""
-        encoder = self._encoder.with_adapter(read.adapter)
-        if encoder.encoder_version != read.manifest.encoder_version:
+
+def encoded(
+    encoder: TextEncoder, expected: Expectations, make: Callable[[Generation, ItemIndex], Model]
+) -> Load[Model]:
+    """How a generation over a frozen base is loaded: steps 1 to 4 of the module.
+
+    ``make`` must not keep the generation's tensors for writing: they are shared.
+    """
+
+    def load(
+        generation: str, directory: Path, catalogue: Catalogue, warm: Sequence[Loaded[Any]]
+    ) -> Loaded[Model]:
+        read = read_generation(directory, expected)
+        if read.manifest.generation != generation:
             raise GenerationRefused(
-                f"{read.manifest.generation} was made for encoder version "
-                f"{read.manifest.encoder_version}; our settings make {encoder.encoder_version} of "
-                "its weights: STREAMREC_ENCODER_* must be the same in every worker"
+                f"{directory} says it is {read.manifest.generation}, not {generation}"
             )
-        fresh = ItemIndex(encoder, read.centre)
-        with self._lock:
-            warm = [one.index for one in self._warm.values()]
-        return next((index for index in warm if index.key == fresh.key), fresh)
+        index = _index_for(encoder, read, [one.index for one in warm])
+        index.ensure(catalogue)
+        return Loaded(make(read, index), index)
+
+    return load
+
+
+def encoded_generations(
+    encoder: TextEncoder, expected: Expectations, make: Callable[[Generation, ItemIndex], Model]
+) -> WarmGenerations[Model]:
+    """Of one frozen base, which goes ahead with the catalogue while there is no generation."""
+    return WarmGenerations(encoded(encoder, expected, make), partial(ahead, encoder))
+
+
+def ahead(encoder: TextEncoder, catalogue: Catalogue) -> None:
+    """What every generation's encoding begins with: the layers that no adapter changes."""
+    texts = (item_text(catalogue.item(row)) for row in range(len(catalogue)))
+    encoder.warm([text for text in texts if text])
+
+
+def _index_for(encoder: TextEncoder, read: Generation, warm: Sequence[ItemIndex]) -> ItemIndex:
+    """The index of a warm generation with the same vectors, or an empty new one."""
+    adapted = encoder.with_adapter(read.adapter)
+    if adapted.encoder_version != read.manifest.encoder_version:
+        raise GenerationRefused(
+            f"{read.manifest.generation} was made for encoder version "
+            f"{read.manifest.encoder_version}; our settings make {adapted.encoder_version} of "
+            "its weights: STREAMREC_ENCODER_* must be the same in every worker"
+        )
+    fresh = ItemIndex(adapted, read.centre)
+    return next((index for index in warm if index.key == fresh.key), fresh)

@@ -7,16 +7,20 @@ folder in ``tasks/`` that says what is learned and what is answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from streamrec.core.examples import Example
+from streamrec.core.examples import Example, TrainingBatch
 from streamrec.core.release.gate import Verdict
+from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.counters import Counter
 from streamrec.core.state.example_maker import ExampleMaker
 from streamrec.core.state.statistics import Statistics
 from streamrec.ports.messages import Delivered
+from streamrec.ports.serving import HotSwap
+from streamrec.ports.training import Generations, Learner
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,10 @@ class TrafficWatch(Protocol):
 
     def to_record(self) -> Mapping[str, Any]: ...
 
+    def load(self, record: Mapping[str, Any]) -> None:
+        """Go on from ``to_record``. Raises KeyError, TypeError, ValueError."""
+        ...
+
 
 MakeExamples = Callable[[int, Catalogue, Statistics], ExampleMaker]
 """Of a partition: its number, and what all partitions of a worker share."""
@@ -148,3 +156,64 @@ class ExampleSource:
     format: ExampleFormat
     make: MakeExamples
     counters: Sequence[Counter] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a trainer learns a task with.
+
+    ``check`` raises InvalidField for a batch that cannot be learned. ``clicks``: whether clicks on
+    recommendations tell how good its answers are, for canaries and guards. ``start_from``: the
+    generation whose weights the untrained learner has. ``made_with``: versions, processor and
+    threads that its weights depend on. ``distance``: how far the weights in one directory are from
+    those in another, relative, by group.
+    """
+
+    learner: Learner
+    generations: Generations
+    judge: Judge
+    check: Callable[[TrainingBatch], None]
+    watch: TrafficWatch | None = None
+    clicks: bool = False
+    start_from: str | None = None
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    distance: Callable[[Path, Path], Mapping[str, float]] = lambda _, __: {}
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a serving worker answers a task with."""
+
+    answerer: Answerer
+    swap: HotSwap
+
+
+Context_contra = TypeVar("Context_contra", contravariant=True)
+Settings_contra = TypeVar("Settings_contra", contravariant=True)
+
+
+class Task(Protocol[Context_contra, Settings_contra]):
+    """One thing to be learned and answered. Each method is called in another kind of process.
+
+    A context is what the process lends (``apps.worker_context``); making a task loads nothing.
+    """
+
+    @property
+    def examples(self) -> ExampleSource:
+        """Of a feature worker; its ``task`` is our name."""
+        ...
+
+    def training(self, context: Context_contra) -> Training:
+        """Of a trainer; what must be closed in the end is given to the context."""
+        ...
+
+    def again(self, settings: Settings_contra, manifest: Manifest) -> Training:
+        """Untrained, as it was when the manifest's generation was made, to make that again.
+
+        Raises UserError when this version or these settings cannot.
+        """
+        ...
+
+    def serving(self, context: Context_contra) -> Serving:
+        """Of a serving worker."""
+        ...

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streamrec.apps.reproduce import settings_then
+from streamrec.apps.model import settings_then
 from streamrec.core.release.manifest import Manifest
 from streamrec.errors import UserError
 from streamrec.settings import EncoderSettings, Settings, TrainerSettings

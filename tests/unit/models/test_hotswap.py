@@ -19,7 +19,7 @@ from streamrec.models.generation import (
     write_manifest,
     write_weights,
 )
-from streamrec.models.hotswap import WarmGenerations
+from streamrec.models.hotswap import WarmGenerations, encoded_generations
 from streamrec.models.item_index import ItemIndex
 from tests.fakes.generations import HEAD, draft, head
 from tests.fakes.language_models import WIDTH, stir, tiny_encoder
@@ -45,7 +45,7 @@ def encoder() -> TextEncoder:
 
 @pytest.fixture
 def swap(encoder: TextEncoder) -> WarmGenerations[FakeModel]:
-    return WarmGenerations(encoder, expectations(encoder, "features-1", HEAD), make)
+    return encoded_generations(encoder, expectations(encoder, "features-1", HEAD), make)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_weights_that_mean_something_else_here_are_refused(
 ) -> None:
     name, directory = generation(tmp_path, encoder, 1)
     other = tiny_encoder(alpha=32.0)  # same tensors, other vectors
-    swap = WarmGenerations(other, expectations(other, "features-1", HEAD), make)
+    swap = encoded_generations(other, expectations(other, "features-1", HEAD), make)
     with pytest.raises(GenerationRefused, match="must be the same in every worker"):
         swap.stage(name, directory, catalogue)
 
@@ -197,7 +197,7 @@ def test_before_the_first_generation_the_frozen_layers_run_ahead(
 ) -> None:
     name, directory = generation(tmp_path, encoder, 1)
     unprepared = tiny_encoder()
-    plain = WarmGenerations(unprepared, expectations(unprepared, "features-1", HEAD), make)
+    plain = encoded_generations(unprepared, expectations(unprepared, "features-1", HEAD), make)
     plain.stage(name, directory, catalogue)
     assert swap.ensure(catalogue) == 0
     assert encoder.cached_texts == len(catalogue)
@@ -211,5 +211,5 @@ def test_before_the_first_generation_the_frozen_layers_run_ahead(
 def test_running_ahead_ends_when_the_memory_for_it_is_full(catalogue: Catalogue) -> None:
     catalogue.put([Item(f"more{n}", f"film number {n}, again") for n in range(500)])
     small = tiny_encoder(cache_mb=0)
-    WarmGenerations(small, expectations(small, "features-1", HEAD), make).ensure(catalogue)
+    encoded_generations(small, expectations(small, "features-1", HEAD), make).ensure(catalogue)
     assert small.cached_texts == 0

@@ -23,7 +23,7 @@ from streamrec.models.generation import (
     write_manifest,
     write_weights,
 )
-from streamrec.models.hotswap import WarmGenerations
+from streamrec.models.hotswap import encoded_generations
 from streamrec.models.signing import (
     SIGNATURE_FILE,
     Signer,
@@ -155,7 +155,7 @@ def test_old_and_new_keys_together(directory: Path, ours: Pair, stranger: Pair, 
 
 
 def test_a_refused_one_changes_nothing(tmp_path: Path, directory, stranger, expected) -> None:
-    swap = WarmGenerations(tiny_encoder(), expected, lambda generation, index: generation)
+    swap = encoded_generations(tiny_encoder(), expected, lambda generation, index: generation)
     good = check_generation(directory, expected).generation
     swap.stage(good, directory, Catalogue())
     swap.activate(good)
@@ -169,7 +169,7 @@ def test_a_refused_one_changes_nothing(tmp_path: Path, directory, stranger, expe
 
 def test_a_good_one_under_another_name_is_refused(directory: Path, expected) -> None:
     """An old generation with its good signature, put where a newer one should be."""
-    swap = WarmGenerations(tiny_encoder(), expected, lambda generation, index: generation)
+    swap = encoded_generations(tiny_encoder(), expected, lambda generation, index: generation)
     with pytest.raises(GenerationRefused, match="says it is g000012-"):
         swap.stage("g000099-00000000", directory, Catalogue())
 

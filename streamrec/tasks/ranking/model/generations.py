@@ -8,7 +8,6 @@ released (``loop.training.candidates``), how the files are checked
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from streamrec.core.examples import FloatArray
-from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder, read_adapter
@@ -26,6 +24,7 @@ from streamrec.models.generation import (
     CENTRE,
     HEAD_FILE,
     MANIFEST_FILE,
+    draft,
     file_digest,
     made_with,
     read_generation,
@@ -88,27 +87,14 @@ class ModelGenerations:
     def seal(self, directory: Path, provenance: Provenance) -> Sealed:
         """Write the manifest; the directory is finished. Raises GenerationRefused."""
         encoder = self._encoder.with_adapter(read_adapter(directory))
-        manifest = Manifest(
-            generation="",
-            parent=provenance.parent,
+        manifest = draft(
+            provenance,
             encoder_version=encoder.encoder_version,
             base_model=encoder.base_name,
             base_digest=encoder.base_digest,
             feature_set=FEATURE_SET,
-            created_at_ms=provenance.created_at_ms,
-            offsets={str(p): (a, b) for p, (a, b) in provenance.offsets.items()},
-            training={
-                "batches": list(provenance.training_batches),
-                "examples": provenance.examples,
-                "holes": {
-                    str(p): [list(span) for span in spans] for p, spans in provenance.holes.items()
-                },
-                "quarantine": [asdict(at) for at in provenance.quarantine],
-                "epoch": provenance.epoch,
-                "made_with": made_with(self._encoder),
-            },
             settings=self._settings,
-            gate=provenance.gate,
+            made_with=made_with(self._encoder),
         )
         sealed = write_manifest(directory, provenance.sequence, manifest, self._signer)
         return Sealed(sealed.generation, file_digest(directory / MANIFEST_FILE))

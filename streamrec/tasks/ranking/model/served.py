@@ -17,7 +17,7 @@ from streamrec.core.state.user_state import UserState
 from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import Expectations, Generation, expectations
-from streamrec.models.hotswap import WarmGenerations
+from streamrec.models.hotswap import WarmGenerations, encoded_generations
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.signing import EVERYBODY, Signers
 from streamrec.tasks.ranking.features import FEATURE_SET, FeatureMaker
@@ -85,10 +85,9 @@ def hot_swap(
     encoder: TextEncoder, catalogue: Catalogue, signers: Signers = EVERYBODY
 ) -> WarmGenerations[ServedGeneration]:
     """Generations of ``signers`` over ``encoder``'s base, ranking ``catalogue``."""
-    return WarmGenerations(
-        encoder,
-        head_expectations(encoder, signers),
-        lambda read, index: ServedGeneration(read, index, catalogue),
+    expected = head_expectations(encoder, signers)
+    return encoded_generations(
+        encoder, expected, lambda read, index: ServedGeneration(read, index, catalogue)
     )
 
 

@@ -1,0 +1,109 @@
+"""The task ranking, put together: what each process that carries it is given.
+
+Making one loads nothing; torch and the language model come with ``training``, ``again`` and
+``serving``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streamrec.apps import clients, trust
+from streamrec.core.release.manifest import Manifest
+from streamrec.ports import ExampleSource, Serving, Training
+from streamrec.settings import Settings
+from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
+from streamrec.tasks.ranking.example_maker import example_source
+from streamrec.tasks.ranking.examples import check
+from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
+from streamrec.tasks.ranking.lists.explainer import Explainer
+from streamrec.tasks.ranking.lists.exploration import Exploration
+from streamrec.tasks.ranking.lists.lists import ListAnswerer
+from streamrec.tasks.ranking.lists.state_mirror import Mirror
+
+if TYPE_CHECKING:
+    from streamrec.apps.model import Model
+    from streamrec.apps.worker_context import WorkerContext
+    from streamrec.models.data_parallel import Ranks
+
+
+@dataclass(frozen=True, slots=True)
+class RankingTask:
+    """``ports.Task``: which items, in which order.
+
+    ``ranks``: processes that train together. ``load``: makes a model; None: as the settings say.
+    """
+
+    ranks: Ranks | None = None
+    load: Callable[[Settings], Model] | None = None
+
+    @property
+    def examples(self) -> ExampleSource:
+        return example_source()
+
+    def training(self, context: WorkerContext) -> Training:
+        """The model on the weights that the settings want to start from, closed in the end."""
+        from streamrec.apps.model import load_model  # noqa: PLC0415 - loads torch
+
+        settings = context.settings
+        model = load_model(settings, self.ranks)
+        context.closing(model.learner)
+        start_from = settings.trainer.start_from or None
+        if start_from:
+            model.start_from(context.registry_store(), start_from)
+        return trained(model, start_from)
+
+    def again(self, settings: Settings, manifest: Manifest) -> Training:
+        from streamrec.apps.model import load_again, load_model  # noqa: PLC0415 - loads torch
+
+        return trained(load_again(settings, manifest, self.load or load_model))
+
+    def serving(self, context: WorkerContext) -> Serving:
+        from streamrec.models.loading import load_encoder  # noqa: PLC0415 - loads torch
+        from streamrec.tasks.ranking.model.served import hot_swap  # noqa: PLC0415 - as it does
+
+        settings, answerer = context.settings, list_answerer(context)
+        encoder = load_encoder(settings.encoder)
+        return Serving(answerer, hot_swap(encoder, answerer.catalogue, trust.signers(settings)))
+
+
+def trained(model: Model, start_from: str | None = None) -> Training:
+    """What a trainer asks of a model."""
+    from streamrec.models.generation import made_with  # noqa: PLC0415 - loads torch
+    from streamrec.models.weight_changes import changes  # noqa: PLC0415 - loads torch
+
+    given = model.settings.alarm
+    rules = ShiftRules(given.window, given.reference, calm=given.calm)
+    return Training(
+        learner=model.learner,
+        generations=model.generations(),
+        judge=RankingJudge(RankingGateRules()),
+        check=check,
+        watch=ShiftWatch(rules, model.catalogue.categories_of) if rules.window else None,
+        clicks=True,
+        start_from=start_from,
+        made_with=made_with(model.encoder),
+        distance=changes,
+    )
+
+
+def list_answerer(context: WorkerContext) -> ListAnswerer:
+    """What makes lists, by the settings."""
+    serving = context.settings.serving
+    return ListAnswerer(
+        context.edges(),
+        Mirror(context.store, context.partitions),
+        worker_id=context.worker_id,
+        k=serving.k,
+        exploration=Exploration(serving.explore),
+        explainer=explainer(context),
+    )
+
+
+def explainer(context: WorkerContext) -> Explainer:
+    """Reasons for every item; explanations kept as long as the settings say."""
+    if not context.settings.serving.explain_s:
+        return Explainer()
+    return Explainer(clients.explanations(context.settings, context.redis))
