@@ -83,7 +83,7 @@ class ChampionWatch:
         """Raises Unavailable, having changed nothing, when the store is away."""
         changed = state.champion != self.champion.generation
         if changed:
-            scorer = self._scorer(state.champion)
+            scorer = self.scorer(state.champion)
             self._remember(self.champion, state)
             anchor = self._former[0] if self._former else None
             self.champion = Champion(state.champion, scorer, anchor)
@@ -99,7 +99,7 @@ class ChampionWatch:
         kept = [former for former in self._former if former.generation in state.history]
         self._former = kept[-ANCHOR_RELEASES:]
 
-    def _scorer(self, generation: str | None) -> Scorer:
+    def scorer(self, generation: str | None) -> Scorer:
         if generation is None:
             return self._untrained
         if generation not in self._warm:

@@ -59,7 +59,7 @@ class Trainer:
         self.progress = TrainingProgress()
         self.feed, self.champions = parts.feed, parts.champions
         self.clock, self.scalars = parts.clock, parts.scalars
-        self._learner, self._mirror = parts.learner, parts.mirror
+        self.learner, self._mirror = parts.learner, parts.mirror
         self._store, self._queue = parts.store, parts.release_queue
         self._may_train, self._stopping = parts.may_train, parts.stopping
         self._schedule = schedule
@@ -67,14 +67,14 @@ class Trainer:
             parts.learner, parts.checkpoints, parts.snapshots, parts.clock, schedule.snapshots
         )
         self._learning = Learning(parts, self._points, self.counts)
-        self._candidates = Candidates(parts, schedule, self._points, self.counts)
+        self.candidates = Candidates(parts, schedule, self._points, self.counts)
         self._pending: deque[DeliveredBatch] = deque()
         self._in_place = False  # whether the feed stands where progress says
 
     @property
     def stage(self) -> str:
         """What the candidate, if any, is doing: for the log and the fleet."""
-        return self._candidates.stage
+        return self.candidates.stage
 
     @property
     def snapshots(self) -> list[str]:
@@ -105,7 +105,7 @@ class Trainer:
             GenerationRefused: the checkpoint does not fit this learner.
             UserError: the topic of mini-batches was made anew.
         """
-        self._candidates.begin()
+        self.candidates.begin()
         saved = self._points.begin()
         first = self._find_champion(saved)
         self._resume(saved)
@@ -118,13 +118,13 @@ class Trainer:
     def _find_champion(self, saved: Checkpoint | None) -> str | None:
         """Steps 1 and 2: the champion, or the generation on its way to be the first one."""
         if saved is not None:
-            self._learner.restore_items(saved.directory)
-        self._learner.add_items(self._mirror())
+            self.learner.restore_items(saved.directory)
+        self.learner.add_items(self._mirror())
         self.champions.start()
         self._queue.recover()
         champion = self.champions.generation
         if champion is None and not self._queue.busy:
-            return self._candidates.send_first()
+            return self.candidates.send_first()
         return champion
 
     def _resume(self, saved: Checkpoint | None) -> None:
@@ -178,7 +178,7 @@ class Trainer:
         self._relearn()
         if changed:
             log.info("champion is now %s", champions.generation)
-            self._candidates.judge_anew(champions.champion)
+            self.candidates.judge_anew(champions.champion)
 
     def _relearn(self) -> None:
         """Follow the newest epoch, once: the checkpoint that says so is the step that counts.
@@ -188,7 +188,7 @@ class Trainer:
         state = self.champions.state
         if state.epoch <= self.progress.epoch:
             return
-        self._candidates.begin()
+        self.candidates.begin()
         self._leave_place()
         self.progress = self._points.back(state, self.progress)
         self.counts.relearned += 1
@@ -200,12 +200,12 @@ class Trainer:
 
     def _judge(self) -> None:
         self._take_in_release()
-        self._candidates.decide_due(self.progress)
-        self.progress = self._candidates.freeze_due(self.progress)
+        self.candidates.decide_due(self.progress)
+        self.progress = self.candidates.freeze_due(self.progress)
 
     def _take_in_release(self) -> None:
         """What a generation has learned is accounted for at once, before another can be frozen."""
-        progress = self._candidates.take_in_release(self.progress)
+        progress = self.candidates.take_in_release(self.progress)
         if progress is not self.progress:
             self.progress = progress
             self.checkpoint()
@@ -227,14 +227,14 @@ class Trainer:
         return self.counts.examples - before
 
     def _take_in(self, delivered: DeliveredBatch) -> None:
-        learned = self._learning.take_in(delivered, self.progress, self._candidates.watch)
+        learned = self._learning.take_in(delivered, self.progress, self.candidates.watch)
         self.progress = learned.progress
         if learned.diverged:
-            self._candidates.drop()
+            self.candidates.drop()
             self.checkpoint()
 
     def _take_in_items(self) -> None:
-        new_items = self._learner.add_items(self._mirror())
+        new_items = self.learner.add_items(self._mirror())
         if new_items:
             arrival = Arrival(self.progress.next_batch, tuple(new_items))
             self.progress = replace(self.progress, arrivals=(*self.progress.arrivals, arrival))

@@ -99,7 +99,7 @@ def test_fresh_examples_are_scored_before_they_are_learned(tmp_path: Path) -> No
     trainer = started(world)
     world.feed.log += batches(7)
     drain(trainer, world)
-    scorer = trainer.champions._warm[str(world.champion)]
+    scorer = trainer.champions.scorer(world.champion)
     assert len(scorer.learned) == 50
     assert scorer.scored[:20] == [(0, o, 0) for o in range(50, 70)]
 
@@ -255,11 +255,11 @@ def test_workers_that_all_refuse_leave_the_champion(tmp_path: Path) -> None:
     first = world.champion
     world.feed.log += batches(5)
     drain(trainer, world)
-    candidate = trainer._candidates.on_trial
+    candidate = trainer.candidates.on_trial
     assert candidate is not None
     weights = tmp_path / "probe"
     weights.mkdir()
-    trainer._learner.write_generation(candidate.scorer, weights)
+    trainer.learner.write_generation(candidate.scorer, weights)
     name = world.generations.seal(weights, provenance(candidate, trainer.progress, {})).generation
     world.fleet.beat(WorkerStatus("s1", "serving", "h", 1, 0, 0, refused={name: "no room"}))
     world.feed.log += batches(2, start=50)
