@@ -18,7 +18,7 @@ from streamrec.infra.stores.resend_ledger import RedisResendLedger
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.loop.ingesting.resend import Resender
-from streamrec.ports.dead_letters import DeadLetterLog, ResendLedger
+from streamrec.ports.dead_letters import ResendLedger
 from streamrec.settings import Settings
 
 CLIENT_ID = "streamrec-cli"
@@ -28,7 +28,7 @@ CLIENT_ID = "streamrec-cli"
 class DeadLetters:
     """Everything the commands ask for."""
 
-    letters: DeadLetterLog
+    letters: KafkaDeadLetterLog
     ledger: ResendLedger
 
     def find(self, name: DeadLetterPosition | Origin) -> DeadLetterRecord:
@@ -65,7 +65,7 @@ def resender(settings: Settings, ledger: ResendLedger) -> Iterator[Resender]:
     outlet = AcknowledgedProducer(settings.kafka, CLIENT_ID)
     try:
         yield Resender(
-            outlet,
+            outlet.send,
             ledger,
             clients.codec(settings),
             SystemClock(),

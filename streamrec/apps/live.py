@@ -69,7 +69,7 @@ def live(context: WorkerContext, state: Callable[[], RegistryState], *, clicks: 
     outcomes = _outcomes(context) if clicks and watches_outcomes(settings) else None
     if outcomes is not None:
         board = clients.live_board(settings, context.redis, context.task)
-        watch = LiveWatch(outcomes, state, board, context.clock, verdict_rules(settings))
+        watch = LiveWatch(outcomes, state, board.put, context.clock, verdict_rules(settings))
         watchers += [
             Background("outcomes", outcomes.listen, 0.0, stop),
             Background("live", watch.report, REPORT_EVERY_S, stop),
@@ -136,7 +136,7 @@ def _outcomes(context: WorkerContext) -> Outcomes | None:
     follower = retrying(make, context.stop)
     if follower is None:
         return None
-    context.closing(follower)
+    context.stack.callback(follower.close)
     canary = settings.canary
     rules = JoinRules(window_ms=int(canary.window_s * 1000), shown_only=canary.shown_only)
-    return Outcomes(follower, LiveMetric(rules), context.clock)
+    return Outcomes(follower.poll, LiveMetric(rules), context.clock)

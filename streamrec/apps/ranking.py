@@ -49,7 +49,7 @@ class RankingTask:
 
         settings = context.settings
         model = load_model(settings, self.ranks)
-        context.closing(model.learner)
+        context.stack.callback(model.learner.close)
         start_from = settings.trainer.start_from or None
         if start_from:
             model.start_from(context.registry_store(), start_from)

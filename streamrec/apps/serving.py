@@ -56,10 +56,11 @@ def run_serving_worker(
 def _worker(context: WorkerContext, given: Serving) -> ServingWorker:
     settings = context.settings
     feed = KafkaTriggerFeed(settings.kafka, context.codec(), context.worker_id, context.task)
+    context.stack.callback(feed.close)
     attested = AttestedStore(context.registry_store())
     catalogue = given.answerer.catalogue
     parts = ServingDependencies(
-        feed=context.closing(feed),
+        feed=feed,
         control=context.control_log(attested.note),
         fleet=context.fleet,
         clock=context.clock,

@@ -42,6 +42,7 @@ from streamrec.loop.training.train import Trainer
 from streamrec.loop.training.training_worker import (
     TRAINER,
     CatalogueMirror,
+    Lease,
     TrainingDependencies,
     TrainingWorker,
 )
@@ -106,9 +107,8 @@ def _follow(settings: Settings, ranks: Ranks) -> None:
 
 def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> TrainingWorker:
     settings = context.settings
-    feed = context.closing(
-        KafkaBatchFeed(settings.kafka, context.codec(), context.worker_id, context.task)
-    )
+    feed = KafkaBatchFeed(settings.kafka, context.codec(), context.worker_id, context.task)
+    context.stack.callback(feed.close)
     mirror = CatalogueMirror(context.store, context.partitions[topics.ITEMS])
     name = tasks.key(TRAINER, context.task)
     lease = RedisLease(context.redis, settings.redis.key_prefix, name, context.worker_id)
@@ -136,8 +136,9 @@ def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> Training
         stopping=context.stop.is_set,
     )
     trainer = Trainer(parts, schedule(settings.trainer))
+    right = Lease(lease.try_acquire, lease.confirm, lease.release)
     running = TrainingDependencies(
-        trainer, lease, context.fleet, peak_rss_mb, mirror.settled, released.watchers
+        trainer, right, context.fleet, peak_rss_mb, mirror.settled, released.watchers
     )
     return TrainingWorker(running, context.identity(), context.stop)
 

@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from redis import Redis
 
@@ -31,13 +30,6 @@ from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
 from streamrec.ports import ExampleFormat, ExampleSource, RegistryStore, WorkerStatus
 from streamrec.ports.edges import Edges
 from streamrec.settings import Settings
-
-
-class Closable(Protocol):
-    def close(self) -> None: ...
-
-
-Opened = TypeVar("Opened", bound=Closable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +63,12 @@ class WorkerContext:
         """Where our task's generations are kept."""
         return clients.registry_store(self.settings, self.task)
 
-    def closing(self, opened: Opened) -> Opened:
-        """The same; closed when the worker has ended, the last first."""
-        self.stack.callback(opened.close)
-        return opened
-
     def control_log(
         self, observe: Callable[[ControlRecord], object] = lambda _: None
     ) -> KafkaControlLog:
         """One more reader and writer of our task's slot, for one thread."""
-        return self.closing(clients.control_log(self.settings, observe, task=self.task))
+        log = clients.control_log(self.settings, observe, task=self.task)
+        return self.stack.enter_context(log)
 
     def edges(self) -> Edges:
         """What the stages that take in records and answer users work with."""

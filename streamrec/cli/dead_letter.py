@@ -50,7 +50,7 @@ def list_letters(
     topic: TopicOption = "",
     code: CodeOption = "",
     since: SinceOption = "",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="DeadLetterLog shown.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Dead letters shown.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List what was refused, newest first, and count it by topic and code.

@@ -20,15 +20,16 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from streamrec.core.events import Item
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
 from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
@@ -37,27 +38,10 @@ CENTRE_ITEMS = 256
 """Fewer items than this say little about what all items share; the centre stays zero."""
 
 
-class Rows(Protocol):
-    """What an index needs of ``core.state.catalogue.Catalogue``: rows are only ever added."""
-
-    @property
-    def version(self) -> int:
-        """Changes whenever a row does."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def item(self, row: int) -> Item: ...
-
-    def changed_since(self, version: int) -> list[int]:
-        """Rows added or changed after ``version``."""
-        ...
-
-
 class RowsThen:
     """A catalogue as it was, for a thread that must not see it change."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Catalogue) -> None:
         self.version = rows.version
         self._items = [rows.item(row) for row in range(len(rows))]
 
@@ -70,6 +54,10 @@ class RowsThen:
     def changed_since(self, version: int) -> list[int]:
         """All rows: an index starts from nothing or from what is there."""
         return [] if version == self.version else list(range(len(self)))
+
+
+Rows = Catalogue | RowsThen
+"""What an index is built from."""
 
 
 def item_text(item: Item) -> str:
@@ -99,7 +87,19 @@ class IndexView:
     dots: DotRows  # of the vectors; it remembers, and is for the thread that ranks
 
 
-class ItemIndex:
+class Vectors(ABC):
+    """Vectors by catalogue row: all that learning the head alone asks of an index."""
+
+    @property
+    @abstractmethod
+    def vectors(self) -> Tensor: ...
+
+    @abstractmethod
+    def ensure(self, catalogue: Catalogue) -> int:
+        """Encode rows that are missing or whose text changed; returns how many."""
+
+
+class ItemIndex(Vectors):
     """Vectors of one encoder version by catalogue row."""
 
     def __init__(self, encoder: TextEncoder, centre: Tensor | None = None) -> None:

@@ -1,39 +1,18 @@
-"""Dead letters: read, sent again, and remembered as sent.
+"""Dead letters sent again, and remembered as sent.
 
 Does not know how dead letters are named or counted (``core.dead_letters``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin, Resent
+from streamrec.core.dead_letters import DeadLetterPosition, Origin, Resent
 
-
-class DeadLetterLog(Protocol):
-    """The dead-letter topic as far as it goes now. Raises (every method): Unavailable."""
-
-    def read(self, since_ms: int = 0) -> Iterator[DeadLetterRecord]:
-        """Dead letters the topic still holds, oldest first, published from ``since_ms`` on."""
-        ...
-
-    def at(self, position: DeadLetterPosition) -> DeadLetterRecord | None:
-        """The dead letter at exactly this place; None when there is none (any more)."""
-        ...
-
-
-class Producer(Protocol):
-    """Sends one message at a time."""
-
-    def send(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, str]
-    ) -> Origin:
-        """Where the message stands, once Kafka has acknowledged it.
-
-        Raises Unavailable, TooLarge.
-        """
-        ...
+Send = Callable[[str, bytes | None, bytes | None, Mapping[str, str]], Origin]
+"""Topic, key, value and headers of one message to where it stands, once Kafka has acknowledged
+it. Raises Unavailable, TooLarge."""
 
 
 class ResendLedger(Protocol):

@@ -6,24 +6,24 @@ Topics are short names; does not know prefixes, groups or formats.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from streamrec.core.events import Request, UserUpdate
 from streamrec.core.examples import TrainingBatch
+from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused
 
 EXAMPLE = "example"
-"""Not a topic: one example of a mini-batch, as an ``Encoder`` writes it into an outbox."""
+"""Not a topic: one example of a mini-batch, as a ``Codec`` writes it into an outbox."""
 
 
-class Encoder(Protocol):
-    """Values to wire bytes; ``infra.wire.codec`` is the real one."""
+class Codec(Protocol):
+    """Values to wire bytes and back; ``infra.wire.codec`` is the real one.
+
+    Topics are short names, or ``EXAMPLE``.
+    """
 
     def encode(self, topic: str, value: object) -> bytes: ...
-
-
-class Codec(Encoder, Protocol):
-    """Values to wire bytes and back. Topics are short names, or ``EXAMPLE``."""
 
     def decode(self, topic: str, data: bytes) -> Any:
         """The value. Raises Refused, and nothing else, whatever the bytes."""
@@ -53,6 +53,20 @@ class Delivered:
     key: bytes | None
     data: bytes
     value: UserUpdate | Request | Refused
+
+
+class FollowedRecord(NamedTuple):
+    """One message. ``value`` is decoded; ``Refused`` where that was not possible.
+
+    ``task``: whose mini-batch it is; every other topic is of no task.
+    """
+
+    topic: str  # short name
+    partition: int
+    offset: int
+    timestamp_ms: int
+    value: Any
+    task: str = RANKING
 
 
 class TriggerFeed(Protocol):

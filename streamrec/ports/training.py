@@ -167,9 +167,11 @@ class Generations(Protocol):
         ...
 
 
-class Scalars(Protocol):
-    """Curves for people: one point per step on each."""
+class Scalars:
+    """Curves for people: one point per step on each. These are for nobody."""
 
-    def write(self, step: int, values: Mapping[str, float]) -> None: ...
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """One point on each named curve."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Nothing comes any more."""

@@ -109,7 +109,7 @@ def test_a_bad_generation_is_taken_back_by_what_its_share_of_users_does(loop) ->
         follower = stack.enter_context(
             Follower(loop.settings.kafka, loop.codec, TOPICS, "trainer-outcomes")
         )
-        outcomes = Outcomes(follower, LiveMetric(JoinRules(window_ms=1500)), clock)
+        outcomes = Outcomes(follower.poll, LiveMetric(JoinRules(window_ms=1500)), clock)
         control = stack.enter_context(clients.control_log(loop.settings))
         rules = CanaryRolloutRules(0.3, min_s=1, max_s=120, test=TestRules(min_lists=60))
         service = ReleaseService(
@@ -121,7 +121,7 @@ def test_a_bad_generation_is_taken_back_by_what_its_share_of_users_does(loop) ->
             loop.settings.redis.key_prefix,
         )
         observed = stack.enter_context(clients.control_log(loop.settings))
-        watch = LiveWatch(outcomes, lambda: observed.latest().state, board, clock, rules.test)
+        watch = LiveWatch(outcomes, lambda: observed.latest().state, board.put, clock, rules.test)
         threads = [
             Background("outcomes", outcomes.listen, 0.0, stop),
             Background("live", watch.report, 0.2, stop),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LONGEST_MODULE = 400
-PROTOCOLS = 45
+PROTOCOLS = 25
 CHAINS = 41
 LONG_CHAIN = 4  # a.b.c.d
 P90_LINES = 20

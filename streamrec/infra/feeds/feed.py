@@ -17,7 +17,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from aiokafka.errors import KafkaError
 
@@ -27,6 +27,10 @@ from streamrec.errors import PositionConflict, SourceGap, Unavailable, UserError
 from streamrec.infra.wire.kafka import full_name
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from streamrec.infra.feeds.faust_app import Consumer
+    from streamrec.loop.ingesting.ingest import Ingest
 
 log = logging.getLogger(__name__)
 
@@ -48,24 +52,6 @@ class Waits:
     """How long events wait for the items that were in the log when we started."""
 
 
-class Sink(Protocol):
-    """What the consumer drives: ``loop.ingesting.ingest.Ingest``."""
-
-    def take_over(self, source: Source) -> int: ...
-
-    def start_at(self, source: Source, position: int) -> None: ...
-
-    def release(self, source: Source) -> None: ...
-
-    def ingest(self, source: Source, records: Sequence[RawRecord]) -> int: ...
-
-    def tick(self) -> None: ...
-
-    def settle(self) -> None: ...
-
-    def items_position(self, partition: int) -> int: ...
-
-
 class TP(NamedTuple):
     """A partition by the topic's full name; equal to faust's and aiokafka's own."""
 
@@ -77,30 +63,13 @@ Bounds = Mapping[tuple[str, int], tuple[int, int]]
 """First available and next offset, by (short topic name, partition)."""
 
 
-class Fetcher(Protocol):
-    """The consumer, as far as the feed drives it."""
-
-    @property
-    def flowing(self) -> bool:
-        """False while a rebalance is going on."""
-        ...
-
-    async def fetch(self, timeout_s: float) -> tuple[Mapping[TP, Sequence[Any]], bool]:
-        """What has come, and whether it still counts (no rebalance came between)."""
-        ...
-
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None: ...
-
-    def highwater(self, tp: TP) -> int | None: ...
-
-
 class Feed:
     """See the module. ``bounds`` asks the broker what the logs of some topics hold."""
 
     def __init__(
         self,
         kafka: KafkaSettings,
-        sink: Sink,
+        sink: Ingest,
         run_events: int,
         bounds: Callable[[Sequence[str]], Bounds],
         waits: Waits = Waits(),
@@ -132,7 +101,7 @@ class Feed:
             self.lag.pop(self._source(tp), None)
             self._thread.submit(self._sink.release, self._source(tp))
 
-    async def step(self, consumer: Fetcher) -> None:
+    async def step(self, consumer: Consumer) -> None:
         """Take over what is due, fetch once, ingest it, give the clock its turn."""
         if self._stopping:
             await asyncio.sleep(TICK_S)
@@ -163,7 +132,7 @@ class Feed:
 
     # -- taking over ------------------------------------------------------------------
 
-    async def _take_over_due(self, consumer: Fetcher) -> None:
+    async def _take_over_due(self, consumer: Consumer) -> None:
         now = _now()
         due = [tp for tp, not_before in self._closed.items() if not_before <= now]
         if not due:
@@ -185,7 +154,7 @@ class Feed:
             self._closed = {tp: _now() + pause_s for tp in self._closed}
 
     async def _take_over(
-        self, consumer: Fetcher, tp: TP, source: Source, bounds: tuple[int, int]
+        self, consumer: Consumer, tp: TP, source: Source, bounds: tuple[int, int]
     ) -> None:
         first, end = bounds
         position = await self._call(self._sink.take_over, source)
@@ -226,7 +195,7 @@ class Feed:
 
     # -- delivering -------------------------------------------------------------------
 
-    async def _deliver(self, consumer: Fetcher, tp: TP, records: Sequence[Any]) -> None:
+    async def _deliver(self, consumer: Consumer, tp: TP, records: Sequence[Any]) -> None:
         if tp not in self._open:
             return  # fetched before the seek
         source, size = self._source(tp), self._run_events
@@ -266,7 +235,7 @@ class Feed:
         if self._open.pop(tp, None) is not None:
             self._closed[tp] = _now() + pause_s
 
-    async def _tick(self, consumer: Fetcher) -> None:
+    async def _tick(self, consumer: Consumer) -> None:
         try:
             await self._call(self._sink.tick)
         except Unavailable as error:

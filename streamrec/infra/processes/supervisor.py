@@ -25,9 +25,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from streamrec.infra.processes.server_process import signal_group, start_with_parent_death_signal
+
+if TYPE_CHECKING:
+    from streamrec.infra.processes.warm_start import ForkedProcess
 
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 SETTLED_S = 60.0
@@ -44,22 +47,8 @@ class Program:
     environment: Mapping[str, str] | None = None
 
 
-class Process(Protocol):
-    """What the supervisor asks of a process: ``subprocess.Popen`` is one.
-
-    Its pid is also the id of its process group.
-    """
-
-    pid: int
-
-    @property
-    def returncode(self) -> int | None: ...
-
-    def poll(self) -> int | None: ...
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Raises subprocess.TimeoutExpired."""
-        ...
+Process: TypeAlias = "subprocess.Popen[bytes] | ForkedProcess"
+"""Its pid is also the id of its process group."""
 
 
 def start_cold(program: Program) -> Process:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.errors import UserError
+from streamrec.ports import Scalars
 
 NOISY = ("kafka", "aiokafka", "faust", "mode", "transformers", "httpx", "urllib3", "filelock")
 """Libraries that say at INFO what we would say at DEBUG."""
@@ -72,18 +73,8 @@ def peak_rss_mb() -> float:
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-class NoScalars:
-    """``ports.Scalars`` where nobody asked for curves."""
-
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
-class TensorBoardScalars:
-    """``ports.Scalars`` as TensorBoard event files in a directory.
+class TensorBoardScalars(Scalars):
+    """Curves as TensorBoard event files in a directory.
 
     Raises UserError when the package is missing.
     """
@@ -115,6 +106,6 @@ class TensorBoardScalars:
         self._writer.close()
 
 
-def open_scalars(directory: str) -> NoScalars | TensorBoardScalars:
+def open_scalars(directory: str) -> Scalars:
     """Event files under ``directory``; nothing when it is empty."""
-    return TensorBoardScalars(Path(directory)) if directory else NoScalars()
+    return TensorBoardScalars(Path(directory)) if directory else Scalars()

@@ -61,10 +61,10 @@ class WarmStart:
             daemon=True,
         )
         process.start()
-        return _Forked(process)
+        return ForkedProcess(process)
 
 
-class _Forked:
+class ForkedProcess:
     """A forked worker with the face of ``subprocess.Popen``."""
 
     def __init__(self, process: ForkServerProcess) -> None:

@@ -32,8 +32,10 @@ ACKNOWLEDGE_S = 30.0
 
 
 class KafkaDeadLetterLog:
-    """``ports.dead_letters.DeadLetterLog``. A context manager; raises UserError without the
-    topic."""
+    """The dead-letter topic as far as it goes now. A context manager.
+
+    Raises UserError without the topic; Unavailable (every method).
+    """
 
     def __init__(self, settings: KafkaSettings, codec: Codec, client_id: str) -> None:
         self._settings = settings
@@ -50,6 +52,7 @@ class KafkaDeadLetterLog:
             yield from self._between(partition, starts[partition], ends[partition])
 
     def at(self, position: DeadLetterPosition) -> DeadLetterRecord | None:
+        """The dead letter at exactly this place; None when there is none (any more)."""
         partition = self._partition(position)
         if partition is None:
             return None
@@ -123,7 +126,7 @@ class KafkaDeadLetterLog:
 
 
 class AcknowledgedProducer:
-    """``ports.dead_letters.Producer``: one message, acknowledged by all replicas. Close it."""
+    """Sends one message at a time, acknowledged by all replicas. Close it."""
 
     def __init__(self, settings: KafkaSettings, client_id: str) -> None:
         self._settings = settings
@@ -132,6 +135,7 @@ class AcknowledgedProducer:
     def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, str]
     ) -> Origin:
+        """A ``ports.dead_letters.Send``."""
         name = full_name(self._settings, topic)
         packed = [(header, text.encode()) for header, text in headers.items()]
         with kafka_errors(self._settings, f"sending to {name}"):

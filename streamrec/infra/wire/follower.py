@@ -7,7 +7,7 @@ positions; does not know what the messages are for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from kafka import KafkaConsumer
 
@@ -16,22 +16,8 @@ from streamrec.core.tasks import RANKING
 from streamrec.core.topics import TRAINING_BATCHES, of_task
 from streamrec.errors import Refused
 from streamrec.infra.wire.kafka import kafka_errors, make_consumer
-from streamrec.ports import Codec
+from streamrec.ports import Codec, FollowedRecord
 from streamrec.settings import KafkaSettings
-
-
-class FollowedRecord(NamedTuple):
-    """One message. ``value`` is decoded; ``Refused`` where that was not possible.
-
-    ``task``: whose mini-batch it is; every other topic is of no task.
-    """
-
-    topic: str  # short name
-    partition: int
-    offset: int
-    timestamp_ms: int
-    value: Any
-    task: str = RANKING
 
 
 class Follower:

@@ -16,9 +16,9 @@ from streamrec.core.events import Interaction
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord, RegistryState, accepts
 from streamrec.errors import GenerationRefused, Refused
-from streamrec.infra.wire.follower import FollowedRecord, Follower
+from streamrec.infra.wire.follower import Follower
 from streamrec.lab.measures.loop_watch import LoopWatch
-from streamrec.ports import RegistryStore
+from streamrec.ports import FollowedRecord, RegistryStore
 
 FOLLOWED = (
     topics.EVENTS,

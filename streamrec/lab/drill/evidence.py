@@ -19,7 +19,7 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import Located
 from streamrec.errors import InvalidField, Refused, UserError
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
-from streamrec.infra.wire.follower import FollowedRecord, Follower
+from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.infra.wire.kafka_topics import partition_counts
@@ -27,6 +27,7 @@ from streamrec.lab.measures import drill_check
 from streamrec.lab.measures.drill_check import Broken, CleanPass, Found, StreamPlace
 from streamrec.loop.ingesting.ingest_events import check_admissible
 from streamrec.loop.training.training_progress import TrainingProgress
+from streamrec.ports import FollowedRecord
 from streamrec.settings import Settings
 
 POLL_S = 1.0

@@ -16,10 +16,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from streamrec.apps.local_loop import LocalLoop
 from streamrec.infra.processes.apache_kafka import ApacheKafka
@@ -32,22 +32,21 @@ RESTART_S = 300.0
 """A busy machine makes everything slow; that is no broken promise."""
 
 
-class Target(Protocol):
+class Target(ABC):
     """A server that can be killed. ``promise``: what it may lose by it."""
 
     name: str
     promise: str
 
-    def watch(self, now_ms: int) -> None:
+    def watch(self, now_ms: int) -> None:  # noqa: B027 - most have nothing to remember
         """Call often."""
-        ...
 
+    @abstractmethod
     def strike(self, clock: Clock) -> int:
         """SIGKILL it, start it again on the same data; when it answers: the time of the kill."""
-        ...
 
 
-class ApacheTarget:
+class ApacheTarget(Target):
     name = "apache-kafka"
     promise = (
         "SIGKILL of the broker loses nothing it acknowledged (the kernel has it); "
@@ -58,9 +57,6 @@ class ApacheTarget:
         self._server = server
         self._server.ready_s = RESTART_S
 
-    def watch(self, now_ms: int) -> None:
-        pass
-
     def strike(self, clock: Clock) -> int:
         killed_ms = clock.now_ms()
         self._server.kill()
@@ -68,7 +64,7 @@ class ApacheTarget:
         return killed_ms
 
 
-class EmbeddedBrokerTarget:
+class EmbeddedBrokerTarget(Target):
     name = "embedded-kafka"
     promise = (
         "the embedded broker may lose what it acknowledged in the last half second: "
@@ -80,9 +76,6 @@ class EmbeddedBrokerTarget:
         self._loop = loop
         self._silence = silence
 
-    def watch(self, now_ms: int) -> None:
-        pass
-
     def strike(self, clock: Clock) -> int:
         self._silence()
         time.sleep(SILENCE_S)
@@ -92,7 +85,7 @@ class EmbeddedBrokerTarget:
         return killed_ms
 
 
-class EmbeddedRedisTarget:
+class EmbeddedRedisTarget(Target):
     name = "embedded-redis"
     promise = (
         "Redis with appendfsync everysec may lose its last second; SIGKILL alone would not, so "

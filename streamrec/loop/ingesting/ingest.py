@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from streamrec.core import topics
 from streamrec.core.events import Source
@@ -38,19 +37,7 @@ class IngestRules:
     refresh_ms: int = 1000
 
 
-class Partition(Protocol):
-    """One source partition in memory."""
-
-    source: Source
-    position: int
-
-    def take_over(self) -> None: ...
-
-    def ingest(self, records: Sequence[RawRecord]) -> None: ...
-
-    def tick(self, now_ms: int) -> None: ...
-
-    def trim(self) -> None: ...
+Partition = ItemsPartition | EventsPartition
 
 
 class Ingest:

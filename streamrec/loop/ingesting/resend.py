@@ -28,7 +28,7 @@ from streamrec.core.events import Interaction
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused, TooLarge, UserError
 from streamrec.ports import Clock, Codec
-from streamrec.ports.dead_letters import Producer, ResendLedger
+from streamrec.ports.dead_letters import ResendLedger, Send
 
 OF = "streamrec-resend-of"  # the dead letter's place in the dead-letter topic
 FIRST = "streamrec-first-refused"  # the place of the refused message
@@ -50,7 +50,7 @@ UNCHANGED = Change()
 class Resender:
     """``partition_of``: the events partition of a user id, to warn of a key that misses it."""
 
-    outlet: Producer
+    send: Send
     ledger: ResendLedger
     codec: Codec
     clock: Clock
@@ -84,7 +84,7 @@ class Resender:
         try:
             if check:
                 self._check(letter, key, value)
-            to = self.outlet.send(letter.value.topic, key, value, self._headers(letter))
+            to = self.send(letter.value.topic, key, value, self._headers(letter))
         except (UserError, TooLarge):  # certainly not sent
             self._take_back(claim, before)
             raise

@@ -13,14 +13,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from streamrec.core.release import sequential_test
 from streamrec.core.release.canary import Canary
-from streamrec.core.release.sequential_test import Look, Rate, TestRules, Verdict
+from streamrec.core.release.sequential_test import Look, TestRules, Verdict
 from streamrec.core.release.service_levels import Level, LevelRules, breaches, new_breaches
 from streamrec.errors import Unavailable
 from streamrec.loop.releasing.levels import by_generation
+from streamrec.loop.releasing.outcomes import Outcomes
 from streamrec.ports import Clock, Fleet
 
 log = logging.getLogger(__name__)
@@ -56,20 +57,12 @@ class CanaryRolloutRules:
     levels: LevelRules = field(default_factory=LevelRules)
 
 
-class LiveRates(Protocol):
-    """``loop.releasing.outcomes.Outcomes``."""
-
-    def begin(self, since_ms: int) -> None: ...
-
-    def rate(self, generation: str) -> Rate: ...
-
-
 class CanaryRollout:
     """Looks about once a second, for as long as it takes. For the thread that releases."""
 
     def __init__(
         self,
-        outcomes: LiveRates,
+        outcomes: Outcomes,
         fleet: Fleet,
         clock: Clock,
         sleep: Callable[[float], None],

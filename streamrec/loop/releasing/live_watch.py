@@ -7,7 +7,6 @@ where the report is kept.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from streamrec.core.release import live_report, sequential_test
 from streamrec.core.release.live_report import LiveReport, LiveTrial
@@ -19,34 +18,26 @@ from streamrec.ports import Clock
 REPORT_EVERY_S = 1.0
 
 
-class LiveBoard(Protocol):
-    """``infra.stores.live_board.RedisLiveBoard``."""
-
-    def put(self, report: LiveReport) -> None:
-        """Raises Unavailable."""
-        ...
-
-
 class LiveWatch:
-    """``report`` again and again, in a thread of its own."""
+    """``report`` again and again, in a thread of its own. ``put`` raises Unavailable."""
 
     def __init__(
         self,
         outcomes: Outcomes,
         state: Callable[[], RegistryState],
-        board: LiveBoard,
+        put: Callable[[LiveReport], None],
         clock: Clock,
         rules: TestRules,
     ) -> None:
         self._outcomes = outcomes
         self._state = state
-        self._board = board
+        self._put = put
         self._clock = clock
         self._rules = rules
 
     def report(self) -> None:
         """Put up what is known by now. Raises Unavailable."""
-        self._board.put(
+        self._put(
             LiveReport(
                 self._clock.now_ms(),
                 live_report.generations(self._outcomes.totals()),

@@ -9,14 +9,13 @@ One thread listens, others ask.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Recommendation
 from streamrec.core.release.live_metric import LiveMetric, Total
 from streamrec.core.release.sequential_test import Rate
-from streamrec.ports import Clock
+from streamrec.ports import Clock, FollowedRecord
 
 TOPICS = (topics.RECOMMENDATIONS, topics.EVENTS)
 POLL_S = 0.25
@@ -25,36 +24,24 @@ GRACE_MS = 1_000
 """A message may be read this long after its timestamp when nothing is behind."""
 
 
-class Heard(Protocol):
-    """One message of a followed topic."""
-
-    @property
-    def timestamp_ms(self) -> int: ...
-
-    @property
-    def value(self) -> Any: ...
-
-
-class TopicStream(Protocol):
-    """``infra.wire.follower.Follower``."""
-
-    def poll(self, timeout_s: float, limit: int) -> Sequence[Heard]:
-        """What came, waiting at most so long for something. Raises Unavailable."""
-        ...
-
-
 class Outcomes:
     """The live metric, kept up to date. ``listen`` again and again, in a thread of its own."""
 
-    def __init__(self, stream: TopicStream, metric: LiveMetric, clock: Clock) -> None:
-        self._stream = stream
+    def __init__(
+        self,
+        poll: Callable[[float, int], Sequence[FollowedRecord]],
+        metric: LiveMetric,
+        clock: Clock,
+    ) -> None:
+        """``poll``: what came, waiting at most so long for so many; raises Unavailable."""
+        self._poll = poll
         self._metric = metric
         self._clock = clock
         self._lock = threading.Lock()
 
     def listen(self) -> None:
         """Take in what came, by time, then close what is over. Raises Unavailable."""
-        heard = sorted(self._stream.poll(POLL_S, AT_ONCE), key=lambda one: one.timestamp_ms)
+        heard = sorted(self._poll(POLL_S, AT_ONCE), key=lambda one: one.timestamp_ms)
         now_ms = self._clock.now_ms() - GRACE_MS
         if len(heard) >= AT_ONCE:  # behind: outcomes of what is open are still to be read
             now_ms = min(now_ms, heard[0].timestamp_ms)

@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from streamrec.core.events import Item, Source
 from streamrec.core.state.catalogue import item_from_record
@@ -38,18 +37,13 @@ SETTLE_LOOKS = 10
 TRAINER = "trainer"
 
 
-class Lease(Protocol):
+@dataclass(frozen=True, slots=True)
+class Lease:
     """The right to train; ``infra.stores.lease`` is the real one."""
 
-    def try_acquire(self) -> str | None:
-        """None: it is ours. Otherwise who holds it. Raises Unavailable."""
-        ...
-
-    def confirm(self) -> None:
-        """Raises Unavailable, LeaseLost."""
-        ...
-
-    def release(self) -> None: ...
+    try_acquire: Callable[[], str | None]  # None: it is ours; else who holds it. Unavailable
+    confirm: Callable[[], None]  # raises Unavailable, LeaseLost
+    release: Callable[[], None]
 
 
 class CatalogueMirror:

@@ -37,7 +37,7 @@ class World:
     def __init__(self) -> None:
         self.stream, self.clock = FakeStream(), FakeClock()
         metric = LiveMetric(JoinRules(window_ms=1000))
-        self.outcomes = Outcomes(self.stream, metric, self.clock)
+        self.outcomes = Outcomes(self.stream.poll, metric, self.clock)
 
     def a_list(self, name: str, user: str, generation: str) -> None:
         items = (RecommendedItem("a", 0.5),)
@@ -93,12 +93,8 @@ def test_the_report_says_how_canary_and_champion_do(world) -> None:
     world.outcomes.listen()
     put: list[LiveReport] = []
 
-    class Board:
-        def put(self, report: LiveReport) -> None:
-            put.append(report)
-
     state = RegistryState(1, "g1", canary=canary)
-    LiveWatch(world.outcomes, lambda: state, Board(), world.clock, TestRules()).report()
+    LiveWatch(world.outcomes, lambda: state, put.append, world.clock, TestRules()).report()
     (report,) = put
     assert report.trial.verdict == "harm"
     assert (report.trial.canary, report.trial.difference) == ("g2", -1.0)

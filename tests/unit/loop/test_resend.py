@@ -22,14 +22,19 @@ def letter(value=GOOD, key=b"ann", topic="events", code="unknown-schema", reason
 
 
 @pytest.fixture
-def resender() -> Resender:
+def outlet() -> FakeProducer:
+    return FakeProducer()
+
+
+@pytest.fixture
+def resender(outlet: FakeProducer) -> Resender:
     clock = FakeClock()
-    return Resender(FakeProducer(), FakeResendLedger(), CODEC, clock, "ann@here", len)
+    return Resender(outlet.send, FakeResendLedger(), CODEC, clock, "ann@here", len)
 
 
-def test_key_and_value_go_out_as_they_came_and_say_what_they_are(resender):
+def test_key_and_value_go_out_as_they_came_and_say_what_they_are(resender, outlet):
     done = resender.resend(letter())
-    assert resender.outlet.sent == [
+    assert outlet.sent == [
         (
             "events",
             b"ann",
@@ -46,63 +51,63 @@ def test_key_and_value_go_out_as_they_came_and_say_what_they_are(resender):
     assert by_destination(resender.ledger.all()) == {done.to: done}
 
 
-def test_it_is_never_sent_twice_without_a_word(resender):
+def test_it_is_never_sent_twice_without_a_word(resender, outlet):
     resender.resend(letter())
     with pytest.raises(UserError, match=r"already resent to events:0:101 by ann@here.*--again"):
         resender.resend(letter())
-    assert len(resender.outlet.sent) == 1
+    assert len(outlet.sent) == 1
     again = resender.resend(letter(), again=True)
     assert resender.ledger.all()[DeadLetterPosition(0, 17)] == again
 
 
-def test_a_crash_while_sending_leaves_a_perhaps(resender):
-    resender.outlet.fails = Unavailable("Kafka is away")
+def test_a_crash_while_sending_leaves_a_perhaps(resender, outlet):
+    outlet.fails = Unavailable("Kafka is away")
     with pytest.raises(Unavailable):
         resender.resend(letter())
-    resender.outlet.fails = None
+    outlet.fails = None
     with pytest.raises(UserError, match="may have been sent"):
         resender.resend(letter())
     resender.resend(letter(), again=True)
-    assert len(resender.outlet.sent) == 1
+    assert len(outlet.sent) == 1
 
 
-def test_what_a_broker_refuses_was_not_sent(resender):
-    resender.outlet.fails = TooLarge("too large")
+def test_what_a_broker_refuses_was_not_sent(resender, outlet):
+    outlet.fails = TooLarge("too large")
     with pytest.raises(TooLarge):
         resender.resend(letter())
     assert resender.ledger.all() == {}
 
 
-def test_what_would_be_refused_again_is_not_sent(resender):
+def test_what_would_be_refused_again_is_not_sent(resender, outlet):
     bad = letter(b'{"event_id": "1"}', code="invalid-field")
     with pytest.raises(UserError, match="would refuse it again: kind is missing"):
         resender.resend(bad)
-    assert resender.outlet.sent == []
+    assert outlet.sent == []
     assert resender.ledger.all() == {}
     resender.resend(bad, check=False)
     resender.resend(bad, Change(GOOD), again=True)
-    assert [value for _, _, value, _ in resender.outlet.sent] == [b'{"event_id": "1"}', GOOD]
+    assert [value for _, _, value, _ in outlet.sent] == [b'{"event_id": "1"}', GOOD]
 
 
 @pytest.mark.parametrize("key", [None, b"", b"anne", b"\xff"])
-def test_a_key_that_misses_the_users_partition_is_told(resender, key):
+def test_a_key_that_misses_the_users_partition_is_told(resender, outlet, key):
     with pytest.raises(UserError, match="give --key ann"):
         resender.resend(letter(key=key))
     resender.resend(letter(key=key), Change(key=b"ann"))
-    assert resender.outlet.sent[0][:3] == ("events", b"ann", GOOD)
+    assert outlet.sent[0][:3] == ("events", b"ann", GOOD)
 
 
-def test_a_value_that_was_not_kept_has_to_be_given(resender):
+def test_a_value_that_was_not_kept_has_to_be_given(resender, outlet):
     lost = letter(None, code="too-large", reason="too large for a dead letter, read it at …")
     with pytest.raises(UserError, match=r"not kept .*--value-file"):
         resender.resend(lost)
     resender.resend(lost, Change(GOOD))
-    assert len(resender.outlet.sent) == 1
+    assert len(outlet.sent) == 1
 
 
-def test_a_null_value_removes_an_item_and_may_be_resent(resender):
+def test_a_null_value_removes_an_item_and_may_be_resent(resender, outlet):
     resender.resend(letter(None, key=b"i1", topic="items", code="malformed"))
-    assert resender.outlet.sent[0][:3] == ("items", b"i1", None)
+    assert outlet.sent[0][:3] == ("items", b"i1", None)
     item = CODEC.encode("items", Item("i1", "title"))
     resender.resend(letter(item, topic="items"), again=True)
-    assert resender.outlet.sent[1][2] == item
+    assert outlet.sent[1][2] == item

@@ -13,6 +13,7 @@ from streamrec.errors import LeaseLost, Unavailable
 from streamrec.loop.training import training_worker
 from streamrec.loop.training.training_worker import (
     CatalogueMirror,
+    Lease,
     TrainingDependencies,
     TrainingWorker,
 )
@@ -52,8 +53,9 @@ class Running:
         self.trainer, learner = world.trainer(may_train=self.lease.confirm)
         self.learner: FakeLearner = learner
         self.error: BaseException | None = None
+        lease = Lease(self.lease.try_acquire, self.lease.confirm, self.lease.release)
         parts = TrainingDependencies(
-            self.trainer, self.lease, world.fleet, lambda: 123.0, self.is_settled
+            self.trainer, lease, world.fleet, lambda: 123.0, self.is_settled
         )
         self.worker = TrainingWorker(parts, WorkerStatus("t1", "trainer", "h", 1, 0, 0), self.stop)
         self.thread = threading.Thread(target=self._run)

@@ -5,9 +5,9 @@ Shapes: B users, Q texts, N catalogue rows.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
@@ -27,22 +27,18 @@ class Account:
     closeness_TH: FloatArray  # cosine with each of the user's known items, newest first
 
 
-class Ranking(Protocol):
+class Ranking(ABC):
     """Scores (B, N), and an account of some of them while it is held."""
 
-    @property
-    def scores_BN(self) -> FloatArray: ...  # noqa: N802 - a shape
+    scores_BN: FloatArray
+    names: tuple[str, ...]  # of the D inputs
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the D inputs."""
-        ...
-
+    @abstractmethod
     def account(self, users_T: IntArray, rows_T: IntArray) -> Account: ...
 
 
-class RankingModel(Protocol):
-    """One generation, whole and checked, ready to rank.
+class RankingModel(ABC):
+    """A ``ports.ServingModel`` ready to rank.
 
     Its weights never change. Its item vectors follow the catalogue (``HotSwap.ensure``);
     one call sees one state of them. Shapes: B users, Q texts, N catalogue rows that
@@ -50,29 +46,30 @@ class RankingModel(Protocol):
     """
 
     @property
+    @abstractmethod
     def generation(self) -> str: ...
 
     @property
+    @abstractmethod
     def trained_through(self) -> Mapping[str, int]:
         """Source partition (as text) -> next offset it was not trained on."""
-        ...
 
+    @abstractmethod
     def rank(
         self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
     ) -> FloatArray:
         """Scores (B, N) of every catalogue row for each user; more is better."""
-        ...
 
+    @abstractmethod
     def ranking(
         self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
     ) -> Ranking:
         """``rank``, and what is needed to account for some of the scores afterwards."""
-        ...
 
+    @abstractmethod
     def probability(self, scores: FloatArray) -> FloatArray:
         """P(accept | shown) of scores, of any shape; keeps their order."""
-        ...
 
+    @abstractmethod
     def query_similarities(self, queries: Sequence[str], rows: int) -> FloatArray:
         """Cosine of each text with the first ``rows`` catalogue rows: (Q, rows)."""
-        ...

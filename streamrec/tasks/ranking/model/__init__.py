@@ -15,7 +15,7 @@ learner_files.py     a learner's files: its tensors by name, and the catalogue t
 ranker.py            the immutable scorer of one generation: logged examples, or users against the
                      catalogue
 ranking.py           the scores of one micro-batch, and an account of some of them:
-                     ``ports.Ranking``
+                     ``lists.model_ports.Ranking``
 replay_buffer.py     examples kept for replay: the recent ones, and a fair sample of all before
 served.py            a checked generation as something that ranks: ``ports.ServingModel``
 similarity.py        text similarities of several kinds between a user's history and candidates

@@ -30,7 +30,7 @@ from streamrec.core.events import Item
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.models.data_parallel import Ranks
 from streamrec.models.encoder import TextEncoder
-from streamrec.models.item_index import ItemIndex, Rows, RowsThen
+from streamrec.models.item_index import ItemIndex, RowsThen
 from streamrec.models.state_dicts import named, under
 from streamrec.ports import ShadowResult
 from streamrec.tasks.ranking.features import FEATURES
@@ -174,7 +174,7 @@ class Publication:
     machine was doing (docs/adr/0048).
     """
 
-    def __init__(self, encoder: TextEncoder, catalogue: Rows, flip_step: int) -> None:
+    def __init__(self, encoder: TextEncoder, catalogue: Catalogue, flip_step: int) -> None:
         """``encoder`` must not change any more; the catalogue is read as it is now."""
         self.encoder = encoder
         self.flip_step = flip_step  # of the adapter trainer

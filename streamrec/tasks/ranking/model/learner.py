@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ from streamrec.models.data_parallel import Ranks
 from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import Generation, write_weights
-from streamrec.models.item_index import ItemIndex
+from streamrec.models.item_index import ItemIndex, Vectors
 from streamrec.models.state_dicts import named, under
 from streamrec.ports import LearnReport, Scorer, ShadowResult
 from streamrec.tasks.ranking.examples import RankingExample
@@ -49,15 +48,6 @@ from streamrec.tasks.ranking.model.replay_buffer import (
     restored,
 )
 from streamrec.tasks.ranking.quota import Quota, QuotaRules
-
-
-class Vectors(Protocol):
-    """What learning the head alone needs of ``models.item_index.ItemIndex``."""
-
-    @property
-    def vectors(self) -> Tensor: ...
-
-    def ensure(self, catalogue: Catalogue) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The scores of one micro-batch, and an account of some of them: ``ports.Ranking``.
+"""The scores of one micro-batch, and an account of some of them: ``lists.model_ports.Ranking``.
 
 Knows where the head's inputs are to be found once they have been scored. Does not know how
 they were made (``tasks.ranking.model.ranker``) or what an account is for
@@ -25,7 +25,7 @@ from streamrec.tasks.ranking.features import (
     USER_FEATURES,
     FeatureMaker,
 )
-from streamrec.tasks.ranking.lists.model_ports import Account
+from streamrec.tasks.ranking.lists.model_ports import Account, Ranking
 from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.shapley import shapley_values
 from streamrec.tasks.ranking.model.similarity import SIMILARITIES, gather
@@ -38,7 +38,7 @@ OWN = (*range(PAIR_INPUTS.start, PAIR_INPUTS.stop), *range(SIM_INPUTS.start, SIM
 """Positions of the O own inputs among the D."""
 
 
-class MicroBatchRanking:
+class MicroBatchRanking(Ranking):
     """What ``Ranker.ranking`` found. ``own_BON`` is standardised, ``user_BU`` is not."""
 
     names = INPUTS

@@ -21,12 +21,13 @@ from streamrec.models.hotswap import WarmGenerations, encoded_generations
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.signing import EVERYBODY, Signers
 from streamrec.tasks.ranking.features import FEATURE_SET, FeatureMaker
+from streamrec.tasks.ranking.lists.model_ports import RankingModel
 from streamrec.tasks.ranking.model.head import KINDS, Head
 from streamrec.tasks.ranking.model.ranker import Ranker
 from streamrec.tasks.ranking.model.ranking import MicroBatchRanking
 
 
-class ServedGeneration:
+class ServedGeneration(RankingModel):
     """One generation over an index that it may share with others."""
 
     def __init__(self, read: Generation, index: ItemIndex, catalogue: Catalogue) -> None:

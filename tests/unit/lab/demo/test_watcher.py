@@ -19,8 +19,8 @@ from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Malformed
 from streamrec.infra.stores.registry_store import DirectoryRegistry
-from streamrec.infra.wire.follower import FollowedRecord
 from streamrec.lab.demo.watcher import HELD_BACK_MS, Watcher, manifest_offsets
+from streamrec.ports import FollowedRecord
 
 
 class FakeFollower:
