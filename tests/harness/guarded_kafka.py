@@ -40,11 +40,13 @@ def documented() -> list[Right]:
     users = [name.removeprefix("your ") for name in rows[0][1:]]
     found = []
     for resource, *cells in rows[1:]:
-        named = re.fullmatch(r"(topic|group) `([a-z-]+)`", resource)
+        named = re.fullmatch(
+            r"(topic|group) `([a-z-]+)`(, of another task `[a-zA-Z-]+`)?", resource
+        )
         assert named, resource
         for user, cell in zip(users, cells, strict=True):
             operations = [name.strip().replace("-", "_").upper() for name in cell.split(",")]
-            found += [Right(user, *named.groups(), name) for name in operations if name]
+            found += [Right(user, *named.groups()[:2], name) for name in operations if name]
     return found
 
 
