@@ -147,11 +147,13 @@ def join_and_die(bootstrap: str, topic: str, group: str, client_id: str) -> None
     script = """
         import sys
         from kafka import KafkaConsumer
+        from streamrec.infra.wire.kafka_joins import finish_joins
         bootstrap, topic, group, client_id = sys.argv[1:]
         consumer = KafkaConsumer(
             topic, bootstrap_servers=bootstrap, group_id=group, client_id=client_id,
             session_timeout_ms=30_000,
         )
+        finish_joins(consumer)  # on a busy machine a join takes longer than a poll
         while not consumer.assignment():
             consumer.poll(timeout_ms=100)
         print("joined", flush=True)
