@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LONGEST_MODULE = 400
 PROTOCOLS = 25
-CHAINS = 41
+CHAINS = 60
 LONG_CHAIN = 4  # a.b.c.d
 P90_LINES = 20
 PRIVATE_NAMES = 1
