@@ -15,7 +15,7 @@ from streamrec.core.tasks import RANKING
 
 
 class ControlLog(Protocol):
-    """One task's slot in the one-partition log that workers obey. An instance is one thread's."""
+    """One task's slot in the one-partition log that workers follow. An instance is one thread's."""
 
     def latest(self) -> ControlRecord | None:
         """The newest accepted record, having read to the end. Raises Unavailable."""

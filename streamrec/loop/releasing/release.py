@@ -189,7 +189,7 @@ class ReleaseService:
     def relearn(self, reason: str, to: str, ranges: Sequence[Quarantine]) -> SwapReport:
         """Back to ``to``, and the learner too, which never learns ``ranges`` again.
 
-        Returns when the fleet has flipped; the trainer obeys in its next round.
+        Returns when the fleet has flipped; the trainer follows in its next round.
 
         Raises:
             UserError: ``to`` never was champion, or there are no ranges.

@@ -46,17 +46,17 @@ class PendingRelease:
 class Released:
     """How it ended. ``outcome`` is None for a rejected candidate that was filed away."""
 
-    outgoing: PendingRelease
+    pending: PendingRelease
     outcome: Outcome | None
     reason: str
 
     @property
     def generation(self) -> str:
-        return self.outgoing.generation
+        return self.pending.generation
 
     @property
     def candidate(self) -> Candidate:
-        return self.outgoing.candidate
+        return self.pending.candidate
 
 
 class ReleaseQueue:
@@ -79,9 +79,9 @@ class ReleaseQueue:
     def busy(self) -> bool:
         return self._running is not None
 
-    def submit(self, outgoing: PendingRelease) -> None:
+    def submit(self, pending: PendingRelease) -> None:
         """Start a release; only when not ``busy``."""
-        self._running = self._executor.submit(self._with_retries, outgoing)
+        self._running = self._executor.submit(self._with_retries, pending)
 
     def finished(self) -> Released | None:
         """What became of the release, once, when it is over."""
@@ -98,23 +98,23 @@ class ReleaseQueue:
         """Wait no longer for what is unavailable; the next start makes another candidate."""
         self._stop.set()
 
-    def _with_retries(self, outgoing: PendingRelease) -> Released | None:
+    def _with_retries(self, pending: PendingRelease) -> Released | None:
         """Release or file; try again while a dependency is unavailable. None: told to stop."""
         step: Callable[[PendingRelease], Released] = (
-            self._release if outgoing.accepted else self._file
+            self._release if pending.accepted else self._file
         )
-        generation = outgoing.generation
+        generation = pending.generation
         while not self._stop.is_set():
             try:
-                released = step(outgoing)
+                released = step(pending)
             except (Unavailable, RegistryConflict) as error:
                 log.warning("%s waits: %s", generation, error)
                 self._stop.wait(getattr(error, "retry_after_s", 1.0))
             except (GenerationRefused, UserError) as error:
                 log.exception("%s is not released", generation)
-                return Released(outgoing, Outcome.REFUSED, str(error))
+                return Released(pending, Outcome.REFUSED, str(error))
             else:
-                shutil.rmtree(outgoing.directory, ignore_errors=True)
+                shutil.rmtree(pending.directory, ignore_errors=True)
                 return released
         self._withdraw("the trainer that watched it was stopped", tries=1)
         return None
@@ -132,15 +132,15 @@ class ReleaseQueue:
                     return None
         return None
 
-    def _release(self, outgoing: PendingRelease) -> Released:
-        sealed, epoch = outgoing.sealed, outgoing.candidate.epoch
+    def _release(self, pending: PendingRelease) -> Released:
+        sealed, epoch = pending.sealed, pending.candidate.epoch
         report = self._service.publish(
-            sealed.generation, outgoing.directory, outgoing.reason, sealed.digest, epoch
+            sealed.generation, pending.directory, pending.reason, sealed.digest, epoch
         )
-        return Released(outgoing, report.outcome, report.reason)
+        return Released(pending, report.outcome, report.reason)
 
-    def _file(self, outgoing: PendingRelease) -> Released:
-        sealed = outgoing.sealed
-        self._store.put(sealed.generation, outgoing.directory)
-        self._service.reject(sealed.generation, outgoing.reason, sealed.digest)
-        return Released(outgoing, None, outgoing.reason)
+    def _file(self, pending: PendingRelease) -> Released:
+        sealed = pending.sealed
+        self._store.put(sealed.generation, pending.directory)
+        self._service.reject(sealed.generation, pending.reason, sealed.digest)
+        return Released(pending, None, pending.reason)

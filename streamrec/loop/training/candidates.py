@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from streamrec.core.examples import Example
@@ -20,63 +20,23 @@ from streamrec.core.release import gate
 from streamrec.core.release.gate import Accept, Reject
 from streamrec.errors import GenerationRefused, Unavailable
 from streamrec.loop.releasing.release import Outcome
-from streamrec.loop.releasing.release_queue import PendingRelease, Released, ReleaseQueue
-from streamrec.loop.training.champion import ChampionWatch
+from streamrec.loop.releasing.release_queue import PendingRelease, Released
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
 from streamrec.loop.training.trial import Candidate, Champion, Trial
-from streamrec.ports import Generations, Learner, Provenance, Record, RegistryStore, Sealed
+from streamrec.ports import Provenance, Record, Sealed
 
 log = logging.getLogger(__name__)
 
 UNTRAINED = "untrained: the first champion"
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """From a candidate to a generation on its way out. ``work`` is a directory of its own."""
-
-    learner: Learner
-    generations: Generations
-    store: RegistryStore
-    champions: ChampionWatch
-    queue: ReleaseQueue
-    work: Path
-
-    def write(self, candidate: Candidate) -> Path:
-        """A directory with the candidate's weight files."""
-        directory = self.work / f"candidate-{candidate.sequence:06d}"
-        _empty(directory)
-        self.learner.write_generation(candidate.scorer, directory)
-        return directory
-
-    def norms(self, directory: Path) -> Mapping[str, float]:
-        """How far the weights are from the champion's; nothing if those cannot be read."""
-        generation = self.champions.generation
-        try:
-            champion = self.store.get(generation) if generation else None
-            return self.generations.norms(directory, champion)
-        except (GenerationRefused, Unavailable) as error:
-            log.warning("how far the weights moved is not judged: %s", error)
-            return {}
-
-    def send(
-        self,
-        candidate: Candidate,
-        directory: Path,
-        sealed: Sealed,
-        reason: str,
-        *,
-        accepted: bool,
-    ) -> None:
-        """Hand a finished directory to the release queue, which works in the background."""
-        self.champions.keep_warm(sealed.generation, candidate.scorer)
-        self.queue.submit(PendingRelease(sealed, directory, candidate, reason, accepted))
-
-
 class Candidates:
-    """The candidate of the moment, if there is one. ``counts`` are added to."""
+    """The candidate of the moment, if there is one. ``counts`` are added to.
+
+    Weight files are written to ``parts.work``, a directory of its own.
+    """
 
     def __init__(
         self,
@@ -88,18 +48,10 @@ class Candidates:
         self._learner, self._champions = parts.learner, parts.champions
         self._generations, self._queue = parts.generations, parts.release_queue
         self._clock, self._judge, self._scalars = parts.clock, parts.judge, parts.scalars
-        self._start_from = parts.start_from
+        self._store, self._work, self._start_from = parts.store, parts.work, parts.start_from
         self._schedule = schedule
         self._points = points
         self._counts = counts
-        self._dispatch = Dispatch(
-            parts.learner,
-            parts.generations,
-            parts.store,
-            parts.champions,
-            parts.release_queue,
-            parts.work,
-        )
         self._trial: Trial | None = None
         self._since_ms = 0  # when the last one was frozen
 
@@ -139,12 +91,12 @@ class Candidates:
     def send_first(self) -> str:
         """The learner as it is, untrained, goes out to be the first champion; its generation."""
         first = Candidate(0, self._learner.snapshot(), Ledger(), 0, self._clock.now_ms())
-        directory = self._dispatch.write(first)
+        directory = self._write(first)
         parent = self._start_from
         born = Provenance(0, parent, {}, {}, (0, 0), 0, None, first.made_at_ms)
         sealed = self._generations.seal(directory, born)
         reason = f"the weights of {parent}: the first champion" if parent else UNTRAINED
-        self._dispatch.send(first, directory, sealed, reason, accepted=True)
+        self._send(first, directory, sealed, reason, accepted=True)
         return sealed.generation
 
     def freeze_due(self, progress: TrainingProgress) -> TrainingProgress:
@@ -175,15 +127,15 @@ class Candidates:
         if trial is None or not trial.due(now_ms, schedule.gate_examples, schedule.gate_s):
             return
         candidate = trial.candidate
-        directory = self._dispatch.write(candidate)
-        verdict = trial.verdict(self._dispatch.norms(directory))
+        directory = self._write(candidate)
+        verdict = trial.verdict(self._norms(directory))
         accepted = isinstance(verdict, Accept)
         origin = provenance(candidate, progress, gate.to_record(verdict))
         sealed = self._generations.seal(directory, origin)
         self._settle_snapshot(candidate, sealed.generation if accepted else None)
         self._tell(candidate, verdict, progress.ledger.trained)
         self._trial = None
-        self._dispatch.send(candidate, directory, sealed, gate.reason(verdict), accepted=accepted)
+        self._send(candidate, directory, sealed, gate.reason(verdict), accepted=accepted)
 
     def take_in_release(self, progress: TrainingProgress) -> TrainingProgress:
         """How a release in the background ended, if one did; progress with it as the parent."""
@@ -207,6 +159,36 @@ class Candidates:
         passed_ms = self._clock.now_ms() - self._since_ms
         late = progress.waiting > 0 and passed_ms >= self._schedule.release_s * 1000
         return late or progress.waiting >= self._schedule.release_examples
+
+    def _write(self, candidate: Candidate) -> Path:
+        """A directory with the candidate's weight files."""
+        directory = self._work / f"candidate-{candidate.sequence:06d}"
+        _empty(directory)
+        self._learner.write_generation(candidate.scorer, directory)
+        return directory
+
+    def _norms(self, directory: Path) -> Mapping[str, float]:
+        """How far the weights are from the champion's; nothing if those cannot be read."""
+        generation = self._champions.generation
+        try:
+            champion = self._store.get(generation) if generation else None
+            return self._generations.norms(directory, champion)
+        except (GenerationRefused, Unavailable) as error:
+            log.warning("how far the weights moved is not judged: %s", error)
+            return {}
+
+    def _send(
+        self,
+        candidate: Candidate,
+        directory: Path,
+        sealed: Sealed,
+        reason: str,
+        *,
+        accepted: bool,
+    ) -> None:
+        """Hand a finished directory to the release queue, which works in the background."""
+        self._champions.keep_warm(sealed.generation, candidate.scorer)
+        self._queue.submit(PendingRelease(sealed, directory, candidate, reason, accepted))
 
     def _settle_snapshot(self, candidate: Candidate, generation: str | None) -> None:
         """The candidate has passed as ``generation``, or failed."""
