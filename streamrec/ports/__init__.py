@@ -1,14 +1,15 @@
 """What the loop asks of the outside world, as Protocols.
 
-state.py          state by source partition: read, commit, outboxes
-messages.py       bytes to values and back, the publisher, the feeds
-releases.py       control log, registry, fleet
-serving.py        generations that rank, and their swap
-training.py       the learner, checkpoints, generations being made, curves
-clock.py          what time it is
-dead_letters.py   dead letters: read, sent again, and remembered as sent
-task.py           what a task must answer, so that the loop can carry it
-edges.py          the edges that most of the loop works with, together
+state.py            state by source partition: read, commit, outboxes
+messages.py         bytes to values and back, the publisher, the feeds
+releases.py         control log, registry, fleet
+serving.py          generations that rank, and their swap
+training.py         the learner, checkpoints, generations being made, curves
+clock.py            what time it is
+dead_letters.py     dead letters: read, sent again, and remembered as sent
+task.py             what a task must answer, so that the loop can carry it
+edges.py            the edges that most of the loop works with, together
+example_format.py   how a task's examples travel: Avro, in batches that name their schema
 
 The real things live in ``infra`` and ``models``, the fakes in ``tests/fakes``; one contract
 suite runs over both.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from streamrec.ports.clock import Clock
 from streamrec.ports.edges import Edges
+from streamrec.ports.example_format import ExampleFormat, example_format
 from streamrec.ports.messages import (
     EXAMPLE,
     BatchFeed,
@@ -37,7 +39,6 @@ from streamrec.ports.task import (
     Answered,
     Answerer,
     Asked,
-    ExampleFormat,
     ExampleSource,
     Judge,
     Serving,
@@ -104,4 +105,5 @@ __all__ = [
     "TriggerFeed",
     "WorkerStatus",
     "Writes",
+    "example_format",
 ]

@@ -11,32 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from streamrec.core.examples import Example, TrainingBatch
+from streamrec.core.examples import TrainingBatch
 from streamrec.core.release.gate import Verdict
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.counters import Counter
 from streamrec.core.state.example_maker import ExampleMaker
 from streamrec.core.state.statistics import Statistics
+from streamrec.ports.example_format import ExampleFormat
 from streamrec.ports.messages import Delivered
 from streamrec.ports.serving import HotSwap
 from streamrec.ports.training import Generations, Learner
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleFormat:
-    """How a task's examples travel: Avro, in batches.
-
-    ``feature_set``: a digest of what examples say; a trainer refuses those of another.
-    ``versions``: schemas of a batch, today's last (``batch_schema`` makes one). ``to_fields`` and
-    ``from_fields``: one example to and from the fields of its schema; the second raises
-    InvalidField.
-    """
-
-    feature_set: str
-    versions: Sequence[Mapping[str, Any]]
-    to_fields: Callable[[Any], dict[str, Any]]
-    from_fields: Callable[[Mapping[str, Any]], Example]
 
 
 class Judge(Protocol):

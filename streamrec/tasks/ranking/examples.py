@@ -18,7 +18,7 @@ import numpy as np
 import schemas
 from streamrec.core.examples import Example, FloatArray, ForgetMark, TrainingBatch
 from streamrec.errors import InvalidField
-from streamrec.ports.task import ExampleFormat
+from streamrec.ports import ExampleFormat
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 
 FORGET = "forget"
