@@ -13,7 +13,6 @@ negatives.py       negatives for a click without impression, and how likely each
 quota.py           what any one source may weigh in what is learned: weights of examples, in their
                    order
 statistics/        the live statistics: each declared once, in the module of its family
-traffic.py         a window of recent traffic in a few numbers, as its training examples show it
 examples.py        ranking's examples: candidates, which were accepted, and the features logged
                    with them
 gate_metrics.py    whether a ranker may replace the champion: what is compared, and how far each

@@ -1,7 +1,7 @@
 """What any one source may weigh in what is learned: weights of examples, in their order.
 
-Knows the last ``window`` examples: whose they were, which items they speak for or against,
-and the weight each was given. Does not know models, nor whether anything is an attack.
+Kept of the last ``window`` examples: whose they were, which items they speak for or against,
+and the weight each was given.
 
 The rule: an example gets the largest weight, at most 1, with which no user weighs more than
 ``user_share`` and no item more than ``item_share`` of any ``window`` consecutive examples

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
+from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch, Traffic, divergence
 from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURES
-from streamrec.tasks.ranking.traffic import Traffic, divergence
 
 AFFINITY = FEATURES.index("affinity")
 WINDOW = 100
