@@ -1,17 +1,21 @@
 """The task ranking, put together: what each process that carries it is given.
 
-Making one loads nothing; torch and the language model come with ``training``, ``again`` and
-``serving``.
+Loads torch; the language model comes with ``training``, ``again`` and ``serving``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from streamrec.apps import clients, trust
+from streamrec.apps.model import Model, load_again, load_model
+from streamrec.apps.worker_context import WorkerContext
 from streamrec.core.release.manifest import Manifest
+from streamrec.models.data_parallel import Ranks
+from streamrec.models.generation import made_with
+from streamrec.models.loading import load_encoder
+from streamrec.models.weight_changes import changes
 from streamrec.ports import ExampleSource, Serving, Training
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
@@ -22,11 +26,7 @@ from streamrec.tasks.ranking.lists.explainer import Explainer
 from streamrec.tasks.ranking.lists.exploration import Exploration
 from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
-
-if TYPE_CHECKING:
-    from streamrec.apps.model import Model
-    from streamrec.apps.worker_context import WorkerContext
-    from streamrec.models.data_parallel import Ranks
+from streamrec.tasks.ranking.model.served import hot_swap
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,6 @@ class RankingTask:
 
     def training(self, context: WorkerContext) -> Training:
         """The model on the weights that the settings want to start from, closed in the end."""
-        from streamrec.apps.model import load_model  # noqa: PLC0415 - loads torch
-
         settings = context.settings
         model = load_model(settings, self.ranks)
         context.stack.callback(model.learner.close)
@@ -56,14 +54,9 @@ class RankingTask:
         return trained(model, start_from)
 
     def again(self, settings: Settings, manifest: Manifest) -> Training:
-        from streamrec.apps.model import load_again, load_model  # noqa: PLC0415 - loads torch
-
         return trained(load_again(settings, manifest, self.load or load_model))
 
     def serving(self, context: WorkerContext) -> Serving:
-        from streamrec.models.loading import load_encoder  # noqa: PLC0415 - loads torch
-        from streamrec.tasks.ranking.model.served import hot_swap  # noqa: PLC0415 - as it does
-
         settings, answerer = context.settings, list_answerer(context)
         encoder = load_encoder(settings.encoder)
         return Serving(answerer, hot_swap(encoder, answerer.catalogue, trust.signers(settings)))
@@ -71,9 +64,6 @@ class RankingTask:
 
 def trained(model: Model, start_from: str | None = None) -> Training:
     """What a trainer asks of a model."""
-    from streamrec.models.generation import made_with  # noqa: PLC0415 - loads torch
-    from streamrec.models.weight_changes import changes  # noqa: PLC0415 - loads torch
-
     given = model.settings.alarm
     rules = ShiftRules(given.window, given.reference, calm=given.calm)
     return Training(

@@ -180,7 +180,7 @@ Settings_contra = TypeVar("Settings_contra", contravariant=True)
 class Task(Protocol[Context_contra, Settings_contra]):
     """One thing to be learned and answered. Each method is called in another kind of process.
 
-    A context is what the process lends (``apps.worker_context``); making a task loads nothing.
+    A context is what the process lends (``apps.worker_context``).
     """
 
     @property
