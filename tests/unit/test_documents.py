@@ -76,3 +76,18 @@ def test_every_file_a_document_names_exists(document: Path) -> None:
 def test_every_module_a_document_names_exists(document: Path) -> None:
     named = set(MODULE_NAME.findall(prose(document)))
     assert [name for name in named if not exists(name)] == []
+
+
+def rows(document: Path) -> list[str]:
+    """Of every table, without its head."""
+    tables = re.findall(r"(?:^\|.*\n)+", document.read_text(), flags=re.MULTILINE)
+    return [row for table in tables for row in table.splitlines()[2:]]
+
+
+@pytest.mark.parametrize("row", rows(ROOT / "docs/interoperability.md"))
+def test_every_row_on_interoperability_names_a_test_that_exists(row: str) -> None:
+    named = re.findall(r"`(\w+\.py)::(\w+)`", row.rsplit("|", 2)[1])
+    assert named, "the last cell names no test"
+    for file, test in named:
+        texts = [path.read_text() for path in (ROOT / "tests").rglob(file)]
+        assert any(f"def {test}(" in text for text in texts), f"{file}::{test} is not there"

@@ -1,20 +1,26 @@
 """Checks of one field of a producer's input, with messages that say what was expected.
 
-Knows what an id, a time, a text and a number must look like. Does not know which value
+Knows what an id, a time, a text and a number must look like, and in which other forms they come:
+null is absence, a scalar is its text. Does not know which value
 has which fields (``infra.wire.values``). Every function raises ``InvalidField``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
+from uuid import UUID
 
 from streamrec.errors import InvalidField
 
 Fields = Mapping[str, Any]
+Texts = tuple[str, ...]
 
 MAX_ID_BYTES = 256
 MAX_INT = 2**31 - 1
@@ -23,8 +29,14 @@ EARLIEST_MS = 631_152_000_000
 """1990-01-01: nothing clicked before the web. Catches seconds sent as milliseconds."""
 LATEST_MS = 253_402_300_799_999
 SECONDS_BELOW = 1e11
-"""A JSON number up to this is seconds since the epoch, above it milliseconds."""
+"""A number up to this is seconds since the epoch, above it milliseconds, then finer units."""
 
+EXACT_BELOW = 2**53
+"""Above it, a floating-point number may stand for several whole numbers."""
+
+_AN_ID = f"a string of 1 to {MAX_ID_BYTES} bytes, or a whole number"
+_FLAGS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+_DIGITS = re.compile(r"\d{9,19}(\.\d+)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -50,63 +62,114 @@ def one_of(choices: type[Choice], fields: Fields, name: str) -> Choice:
 
 
 def identifier(fields: Fields, name: str) -> str:
+    """An id: a string, or a whole number's decimal text."""
     value = fields.get(name)
+    if not isinstance(value, str):
+        value = id_text(name, value)
     # a character is at most four bytes of UTF-8: short strings need no encoding to be measured
-    if (
-        isinstance(value, str)
-        and value
-        and (len(value) <= MAX_ID_BYTES // 4 or len(value.encode()) <= MAX_ID_BYTES)
-    ):
+    if value and (len(value) <= MAX_ID_BYTES // 4 or len(value.encode()) <= MAX_ID_BYTES):
         return value
-    raise invalid(name, value, f"a string of 1 to {MAX_ID_BYTES} bytes")
+    raise invalid(name, value, _AN_ID)
+
+
+def id_text(name: str, value: object) -> str:
+    """The text of an id; a number with a fraction, or one that may have lost digits, is none."""
+    if isinstance(value, str | UUID):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value}"
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return f"{value.to_integral_value():f}"
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT_BELOW:
+        return f"{int(value)}"
+    raise invalid(name, value, _AN_ID)
+
+
+def scalar_text(name: str, value: object) -> str:
+    """The text of anything that is one value: 1984, 4.5, "true", a UUID, an ISO 8601 time."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | UUID):
+        return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{int(value)}" if value.is_integer() and abs(value) <= EXACT_BELOW else repr(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value:f}"
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise invalid(name, value, "a text, a number, true or false")
 
 
 def text(fields: Fields, name: str) -> str:
+    """Of any scalar; empty where there is none."""
     value = fields.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise invalid(name, value, "a string")
-    return value
+    return "" if value is None else scalar_text(name, value)
 
 
-def texts(fields: Fields, name: str) -> tuple[str, ...]:
+EntryText = Callable[[str, object], str]
+
+
+def texts(fields: Fields, name: str, entry: EntryText = scalar_text, at: str = "") -> Texts:
+    """A list of scalars without its nulls; one scalar is a list of itself, "" of nothing.
+
+    ``at``: the path to ``fields``, with its dot.
+    """
     value = fields.get(name)
-    if value is None:
+    if value is None or value == "":
         return ()
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise invalid(name, value, "a list of strings")
-    return tuple(value)
+    path = at + name
+    if isinstance(value, list | tuple):
+        found = enumerate(value)
+        return tuple(entry(f"{path}[{n}]", one) for n, one in found if one is not None)
+    if isinstance(value, Mapping):
+        raise invalid(path, value, "a list of texts")
+    return (entry(path, value),)
 
 
-def text_map(fields: Fields, name: str) -> dict[str, str]:
-    value = fields.get(name)
+def text_map(fields: Fields, name: str, at: str = "") -> dict[str, str]:
+    """Scalars by name, as texts; null is absence. A list of pairs is a map of Kafka Connect's."""
+    value, path = fields.get(name), at + name
     if value is None:
         return {}
-    if not isinstance(value, dict) or not all(isinstance(entry, str) for entry in value.values()):
-        raise invalid(name, value, "an object whose values are strings")
-    return value
+    if isinstance(value, list) and all(map(_is_pair, value)):
+        value = {scalar_text(f"{path}.key", one["key"]): one["value"] for one in value}
+    if not isinstance(value, Mapping):
+        raise invalid(path, value, "an object whose values are texts, numbers, true or false")
+    found = value.items()
+    return {key: scalar_text(f"{path}.{key}", one) for key, one in found if one is not None}
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, dict) and set(value) == {"key", "value"}
 
 
 def flag(fields: Fields, name: str, default: bool) -> bool:
     value = fields.get(name)
     if value is None:
         return default
-    if not isinstance(value, bool):
-        raise invalid(name, value, "true or false")
-    return value
+    if isinstance(value, bool | int | float | str):
+        found = _FLAGS.get(scalar_text(name, value).lower())
+        if found is not None:
+            return found
+    raise invalid(name, value, "true or false")
 
 
 def finite(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise invalid(name, value, "a finite number")
-    return float(value)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        with suppress(OverflowError):  # a whole number of four hundred digits
+            if math.isfinite(value):
+                return float(value)
+    raise invalid(name, value, "a finite number")
 
 
 def whole(name: str, value: object, minimum: int, maximum: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise invalid(name, value, f"a whole number from {minimum} to {maximum}")
-    return value
+    if minimum <= value <= maximum and value == int(value):
+        return int(value)
+    raise invalid(name, value, f"a whole number from {minimum} to {maximum}")
 
 
 def time_ms(fields: Fields, name: str) -> int:
@@ -117,18 +180,30 @@ def time_ms(fields: Fields, name: str) -> int:
     if value is None:
         value = fields.get(name)
     if isinstance(value, str):
-        return _sane(name, value, _moment_ms(_parse_iso(name, value)))
+        return _sane(name, value, _text_ms(name, value))
     if isinstance(value, datetime):  # an Avro logical type of somebody else's schema
         return _sane(name, value, _moment_ms(value))
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        in_ms = value if value > SECONDS_BELOW else value * 1000
-        return _sane(name, value, round(in_ms) if math.isfinite(in_ms) else None)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return _sane(name, value, _number_ms(value))
     raise invalid(name, value, "an ISO 8601 time or a number of seconds or milliseconds")
 
 
-def _parse_iso(name: str, value: str) -> datetime:
+def _number_ms(value: float | Decimal) -> int | None:
+    """By its size: seconds, milli-, micro- or nanoseconds since 1970 do not overlap."""
+    if not 0 <= value < 1e19:
+        return None
+    if value <= SECONDS_BELOW:
+        return round(value * 1000)
+    if value <= LATEST_MS:
+        return round(value)
+    return int(value) // (1_000 if value <= LATEST_MS * 1_000 else 1_000_000)
+
+
+def _text_ms(name: str, value: str) -> int | None:
+    if _DIGITS.fullmatch(value):
+        return _number_ms(Decimal(value))
     try:
-        return datetime.fromisoformat(value)
+        return _moment_ms(datetime.fromisoformat(value.strip()))
     except ValueError:
         raise invalid(name, value, "an ISO 8601 time or a number") from None
 

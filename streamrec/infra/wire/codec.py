@@ -16,6 +16,7 @@ Written: Avro single-object encoding, ``C3 01`` + CRC-64-AVRO fingerprint of the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ AnyShape = Shape | BatchShape | ExampleShape
 SINGLE_OBJECT = b"\xc3\x01"
 HEADER_BYTES = 10
 CONFLUENT_HEADER_BYTES = 5
+
+_LONG_NUMBER = re.compile(rb"[0-9]{20}")
 
 _BODY_ERRORS = (
     EOFError,
@@ -183,6 +186,9 @@ def _json(wire: _Wire, topic: str, data: bytes) -> Any:
     if not wire.shape.json:
         raise UnknownSchema(f"JSON is not accepted on {topic}; expected Avro")
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
+        found = orjson.loads(data)
+        if _LONG_NUMBER.search(data):  # orjson reads a whole number beyond 64 bits as a float
+            found = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from None
+    return found

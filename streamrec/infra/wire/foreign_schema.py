@@ -11,9 +11,12 @@ refused.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import fastavro
+from fastavro.read import LOGICAL_READERS
 
 from streamrec.errors import UnknownSchema
 
@@ -27,6 +30,18 @@ _UNPARSABLE = (
     TypeError,
     ValueError,
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _nanoseconds(value: int, *_: Any) -> datetime:
+    """As fastavro reads the coarser ones. Raises OverflowError."""
+    return _EPOCH + timedelta(microseconds=value // 1000)
+
+
+LOGICAL_READERS["long-timestamp-nanos"] = _nanoseconds
+LOGICAL_READERS["long-local-timestamp-nanos"] = _nanoseconds
+LOGICAL_READERS["fixed-uuid"] = lambda value, *_: UUID(bytes=value)
+
 _NAMED = ("record", "error", "enum", "fixed")
 
 

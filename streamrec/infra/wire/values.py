@@ -37,6 +37,7 @@ from streamrec.infra.wire.checks import (
     Fields,
     finite,
     flag,
+    id_text,
     identifier,
     invalid,
     one_of,
@@ -56,20 +57,27 @@ _KINDS = {kind.value: kind for kind in Kind}
 def event_from(fields: Fields) -> Interaction:
     """An interaction. Raises InvalidField."""
     get = fields.get
-    kind = get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise invalid("kind", kind, f"one of {', '.join(_KINDS)}")
+    kind = _kind(get("kind"))
     return Interaction(
         identifier(fields, "event_id"),
         identifier(fields, "user_id"),
         text(fields, "item_id") if kind == Kind.FORGET else identifier(fields, "item_id"),
-        _KINDS[kind],
+        kind,
         time_ms(fields, "occurred_at"),
         None if (value := get("value")) is None else finite("value", value),
         None if get("impression_id") is None else identifier(fields, "impression_id"),
         None if (position := get("position")) is None else whole("position", position, 0, MAX_INT),
         None if get("recommendation_id") is None else identifier(fields, "recommendation_id"),
     )
+
+
+def _kind(found: object) -> Kind:
+    """In capitals, too: enum symbols of others often are."""
+    if isinstance(found, str):
+        kind = _KINDS.get(found) or _KINDS.get(found.lower())
+        if kind is not None:
+            return kind
+    raise invalid("kind", found, f"one of {', '.join(_KINDS)}")
 
 
 def item_from(fields: Fields) -> Item:
@@ -97,16 +105,16 @@ def request_from(fields: Fields) -> Request:
         k=10 if k is None else whole("k", k, 1, MAX_K),
         query=None if query is None else text(fields, "query"),
         filters=_filters(filters or {}),
-        candidates=texts(fields, "candidates"),
+        candidates=texts(fields, "candidates", id_text),
         reply=flag(fields, "reply", False),
     )
 
 
 def _filters(fields: Fields) -> Filters:
     return Filters(
-        texts(fields, "categories"),
-        texts(fields, "exclude_items"),
-        text_map(fields, "attributes"),
+        texts(fields, "categories", at="filters."),
+        texts(fields, "exclude_items", id_text, at="filters."),
+        text_map(fields, "attributes", at="filters."),
     )
 
 
