@@ -125,10 +125,14 @@ class SourceGap(StreamrecError):
 
 
 class RegistryConflict(StreamrecError):
-    """Somebody else changed the registry first. Look again, then decide again."""
+    """Somebody else changed the registry first. Look again, then decide again.
 
-    def __init__(self, expected: int, actual: int) -> None:
-        super().__init__(f"the registry is at revision {actual}, not {expected}")
+    ``first``: who that was, and what they did.
+    """
+
+    def __init__(self, expected: int, actual: int, first: str = "") -> None:
+        told = f"; first was: {first}. Look again, then decide again" if first else ""
+        super().__init__(f"the registry is at revision {actual}, not {expected}{told}")
         self.expected = expected
         self.actual = actual
 

@@ -25,6 +25,10 @@ class ControlLog(Protocol):
         """Wait at most so long for news: the newest record accepted since the last read."""
         ...
 
+    def prepare(self) -> None:
+        """Connect for writing, before the read that ``append`` stands on. Raises Unavailable."""
+        ...
+
     def append(self, record: ControlRecord) -> None:
         """Write the record and see it accepted.
 

@@ -18,8 +18,12 @@ from streamrec.core.release.registry import Action, ControlRecord, Pin, Registry
 from streamrec.core.tasks import RANKING
 from streamrec.errors import RegistryConflict, Unavailable
 from streamrec.infra.stores.control_log import KafkaControlLog
+from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import ControlLog
+from tests.fakes.clock import FakeClock
 from tests.fakes.control import SharedLog
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.registry import FakeRegistryStore
 from tests.harness.codec import wire_codec
 from tests.harness.kinds import KAFKAS
 from tests.harness.waiting import eventually
@@ -209,6 +213,87 @@ def test_a_log_that_version_01_wrote_is_read_as_it_is_and_continued(topic) -> No
     assert log.tasks() == [RANKING]
     act(topic.reader(task="copy"), "c1")
     assert act(log, "g000009-99999999").history[-1] == "g000001-00000001"
+
+
+# -- a step that is decided again -------------------------------------------------------
+
+
+class Overtaken:
+    """A log in which somebody else acts between our first read and our append."""
+
+    def __init__(self, log: ControlLog, first: Callable[[], object]) -> None:
+        self._log, self._first = log, first
+        self.prepare, self.latest, self.records = log.prepare, log.latest, log.records
+
+    def append(self, record: ControlRecord) -> None:
+        first, self._first = self._first, lambda: None
+        first()
+        self._log.append(record)
+
+
+def service(log: ControlLog, actor: str) -> ReleaseService:
+    return ReleaseService(log, FakeFleet(), FakeRegistryStore(Path()), FakeClock(), actor)
+
+
+def step(log: ControlLog, action: Action, change: Callable[[RegistryState], RegistryState]) -> None:
+    log.prepare()
+    record = ControlRecord(action, "trainer-1", "its turn", 1, change(log.latest().state), "g9")
+    log.append(record)
+
+
+def candidates(trainer: ControlLog) -> None:
+    """What a trainer does all day: one filed, one staged; and a race of its own."""
+    step(trainer, Action.REJECT, lambda s: transitions.reject(s, "g9"))
+    step(trainer, Action.STAGE, lambda s: transitions.stage(s, "g9"))
+    step(trainer, Action.REPAIR, registry.repair)
+
+
+COMMANDS = {
+    "rollback": lambda ours: ours.rollback("odd lists"),
+    "rollback --to": lambda ours: ours.rollback("odd lists", "g1"),
+    "pin": lambda ours: ours.pin("the weekend"),
+    "relearn": lambda ours: ours.relearn("a bot", "g1", [Quarantine(0, 1, 2)]),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_trainers_candidate_in_between_stops_no_operator(new_reader, command: str) -> None:
+    ours, trainer = new_reader(), new_reader()
+    for generation in ("g1", "g2"):
+        act(ours, generation)
+    COMMANDS[command](service(Overtaken(ours, lambda: candidates(trainer)), "ana"))
+    state = new_reader().latest().state
+    assert (state.pin or state.relearn) is not None
+    assert state.champion == ("g2" if command == "pin" else "g1")
+
+
+def test_a_champion_of_the_trainers_goes_with_what_a_named_rollback_takes_back(new_reader) -> None:
+    ours, trainer = new_reader(), new_reader()
+    for generation in ("g1", "g2"):
+        act(ours, generation)
+    service(Overtaken(ours, lambda: act(trainer, "g3", "trainer-1")), "ana").rollback("no", "g1")
+    assert new_reader().latest().state.champion == "g1"
+
+
+@pytest.mark.parametrize(
+    ("command", "first"),
+    [
+        ("rollback", lambda other: other.rollback("mine was first")),
+        ("rollback --to", lambda other: other.rollback("mine was first")),
+        ("pin", lambda other: other.pin("mine was first")),
+        ("relearn", lambda other: other.relearn("mine was first", "g2", [Quarantine(0, 5, 9)])),
+    ],
+    ids=["rollback", "rollback --to", "pin", "relearn"],
+)
+def test_another_operators_step_is_told_and_stands(new_reader, command: str, first) -> None:
+    ours, theirs = new_reader(), service(new_reader(), "ben")
+    for generation in ("g1", "g2", "g3"):
+        act(ours, generation)
+    with pytest.raises(RegistryConflict, match=r"by ben \(mine was first\)"):
+        COMMANDS[command](service(Overtaken(ours, lambda: first(theirs)), "ana"))
+    newest = new_reader().latest()
+    assert (newest.state.pin.actor if newest.state.pin else "ben") == "ben"
+    assert newest.state.champion in ("g2", "g3")
 
 
 # -- a slot for each task ---------------------------------------------------------------

@@ -72,6 +72,9 @@ class FakeControlLog:
         self._read()
         return self._record if self._record is not before else None
 
+    def prepare(self) -> None:
+        self._reachable()
+
     def append(self, record: ControlRecord) -> None:
         self._reachable()
         offset = self.shared.write(record, self._task)

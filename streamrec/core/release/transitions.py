@@ -167,6 +167,24 @@ def unpin(state: RegistryState) -> RegistryState:
     return state.then(pin=None)
 
 
+def same_decision(before: RegistryState, now: RegistryState) -> bool:
+    """Whether what was decided at ``before`` is as good ``now``: candidates that were staged,
+    tried out or filed in between contradict nobody."""
+    return (before.champion, before.pin, before.relearn) == (now.champion, now.pin, now.relearn)
+
+
+def same_return(before: RegistryState, now: RegistryState, to: str | None) -> bool:
+    """The same of a ``rollback`` or ``relearn``, which may be to a generation that was named.
+
+    Without a name it is the newest change that was to be undone; with one, a champion that was
+    activated in between goes too.
+    """
+    if to is None:
+        return same_decision(before, now) and before.canary == now.canary
+    follows = now.champion == before.champion or now.came_after(before.champion)
+    return follows and (before.pin, before.relearn) == (now.pin, now.relearn)
+
+
 def _restore(state: RegistryState, to: str, **changes: Any) -> RegistryState:
     """The former champion ``to`` answers again; what came after it leaves the history."""
     if to not in state.history:

@@ -4,7 +4,7 @@ Read from the start; appended to against the revision that was read. The records
 task's slot are passed over: neither a step nor a race. Which steps are possible is said by
 ``core.release.transitions``.
 
-Order of an append:
+Order of an append, by a writer that has connected (``prepare``) before it read:
 
 1. Publish the record and wait for the acknowledgement, which names its offset.
 2. Read the log up to that offset, by the rule every reader uses.
@@ -92,6 +92,11 @@ class KafkaControlLog:
             self._take(timeout_s)
         return self._record if self._record is not before else None
 
+    def prepare(self) -> None:
+        """Be ready to append: who reads first and connects then has read what is long past."""
+        with self._reachable():
+            self._writer().partitions_for(self._partition.topic)
+
     def append(self, record: ControlRecord) -> None:
         """Write ``record``, whose revision is one above the newest read, and see it accepted."""
         with self._reachable():
@@ -138,15 +143,18 @@ class KafkaControlLog:
 
     def _publish(self, record: ControlRecord) -> bool:
         """Send it and read up to the end; whether it was accepted."""
+        data = self._codec.encode(topics.ADAPTERS, record)
+        sent = self._writer().send(self._partition.topic, data, self._slot, partition=0)
+        offset = sent.get(self._timeout_s).offset
+        taken = self._read_to(max(offset + 1, self._end()))
+        return any(at == offset for at, _ in taken)
+
+    def _writer(self) -> KafkaProducer:
         if self._producer is None:
             self._producer = KafkaProducer(
                 **self._config, acks="all", max_block_ms=int(self._timeout_s * 1000)
             )
-        data = self._codec.encode(topics.ADAPTERS, record)
-        sent = self._producer.send(self._partition.topic, data, self._slot, partition=0)
-        offset = sent.get(self._timeout_s).offset
-        taken = self._read_to(max(offset + 1, self._end()))
-        return any(at == offset for at, _ in taken)
+        return self._producer
 
     def _read_to(self, end: int) -> list[tuple[int, ControlRecord]]:
         """Read until ``end`` is reached; what was accepted on the way."""

@@ -46,7 +46,7 @@ from streamrec.ports import Clock, ControlLog, Fleet, RegistryStore
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-"""How often the trainer looks again after losing a race; an operator is told at once."""
+"""How often a step is decided again after a lost race."""
 
 CANARY_ACTOR = "canary"
 """Who abandons a canary, in the control log: not the trainer, but what its users did."""
@@ -182,7 +182,12 @@ class ReleaseService:
         """
         by = self._pin(reason)
         record = self._append(
-            Action.ROLLBACK, to, reason, "", lambda s: transitions.rollback(s, by, to)
+            Action.ROLLBACK,
+            to,
+            reason,
+            "",
+            lambda s: transitions.rollback(s, by, to),
+            stands=partial(transitions.same_return, to=to),
         )
         return self._watch.active(record.state.champion or "", record)
 
@@ -196,7 +201,12 @@ class ReleaseService:
             RegistryConflict: somebody acted first; nothing was changed.
         """
         record = self._append(
-            Action.RELEARN, to, reason, "", lambda s: transitions.relearn(s, to, ranges)
+            Action.RELEARN,
+            to,
+            reason,
+            "",
+            lambda s: transitions.relearn(s, to, ranges),
+            stands=partial(transitions.same_return, to=to),
         )
         return self._watch.active(to, record)
 
@@ -275,21 +285,15 @@ class ReleaseService:
         actor: str = "",
     ) -> ControlRecord:
         """Append, deciding again from the new state after every lost race."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return self._append(
-                    action,
-                    generation,
-                    reason,
-                    digest,
-                    lambda s: transition(s, generation),
-                    actor=actor,
-                )
-            except RegistryConflict as conflict:
-                if attempt == ATTEMPTS:
-                    raise
-                log.info("%s of %s: %s; deciding again", action, generation, conflict)
-        raise AssertionError  # unreachable: the last attempt returns or raises
+        return self._append(
+            action,
+            generation,
+            reason,
+            digest,
+            lambda s: transition(s, generation),
+            actor=actor,
+            stands=lambda *_: True,
+        )
 
     def _append(
         self,
@@ -300,19 +304,44 @@ class ReleaseService:
         transition: Transition,
         *,
         actor: str = "",
+        stands: Callable[[RegistryState, RegistryState], bool] = transitions.same_decision,
     ) -> ControlRecord:
-        state = transition(self.state())
-        record = ControlRecord(
-            action=action,
-            actor=actor or self._actor,
-            reason=reason,
-            at_ms=self._clock.now_ms(),
-            state=state,
-            generation=generation or state.champion,
-            digest=digest,
+        """Decide and write; again after a lost race in which the decision ``stands``.
+
+        Raises RegistryConflict when it does not, and after ``ATTEMPTS``.
+        """
+        self._control.prepare()
+        for attempt in range(1, ATTEMPTS + 1):
+            before = self.state()
+            record = ControlRecord(
+                action=action,
+                actor=actor or self._actor,
+                reason=reason,
+                at_ms=self._clock.now_ms(),
+                state=transition(before),
+                generation=generation or before.champion,
+                digest=digest,
+            )
+            try:
+                self._control.append(record)
+            except RegistryConflict as conflict:
+                if attempt == ATTEMPTS or not stands(before, self.state()):
+                    raise RegistryConflict(
+                        conflict.expected, conflict.actual, self._since(before)
+                    ) from conflict
+                log.info("%s of %s: %s; deciding again", action, record.generation, conflict)
+            else:
+                return record
+        raise AssertionError  # unreachable: the last attempt returns or raises
+
+    def _since(self, before: RegistryState) -> str:
+        """Who was first, and with what."""
+        newer = [one for one in self._control.records() if one.state.revision > before.revision]
+        return "; ".join(
+            f"{one.action} of {one.generation} by {one.actor} ({one.reason or 'no reason given'})"
+            for one in newer
+            if one.action is not Action.REPAIR
         )
-        self._control.append(record)
-        return record
 
     def _pin(self, reason: str) -> Pin:
         return Pin(self._actor, reason, self._clock.now_ms())

@@ -197,9 +197,19 @@ def test_the_trainer_decides_again_after_losing_a_race(world) -> None:
 
 def test_an_operator_who_loses_a_race_is_told_and_nothing_has_changed(world) -> None:
     publish(world, "g1", "g2", "g3")
-    with pytest.raises(RegistryConflict):
-        world.service("ana", RacedLog(world.shared)).rollback("x")
+    raced = RacedLog(world.shared)
+    raced.steps = ("pin",)
+    with pytest.raises(RegistryConflict, match="pin of None by ben"):
+        world.service("ana", raced).rollback("x")
     assert world.service().state().champion == "g3"
+
+
+def test_who_is_going_to_write_connects_before_reading(world) -> None:
+    """Else the read is long past when the record goes out, and a busy trainer wins every race."""
+    publish(world, "g1", "g2")
+    raced = RacedLog(world.shared)
+    world.service("ana", raced).rollback("x")
+    assert raced.asked[:2] == ("prepare", "latest")
 
 
 def test_rollback_confirms_with_every_worker_and_pins(world) -> None:
@@ -265,15 +275,25 @@ def test_a_fleet_lost_after_a_rollback_is_said_not_hidden(world) -> None:
 
 
 class RacedLog(FakeControlLog):
-    """Somebody pins and unpins right before the first append."""
+    """Somebody pins, and unpins, right before the first append."""
 
     raced = False
+    steps: tuple[str, ...] = ("pin", "unpin")
+    asked: tuple[str, ...] = ()
+
+    def prepare(self) -> None:
+        self.asked += ("prepare",)
+        super().prepare()
+
+    def latest(self) -> ControlRecord | None:
+        self.asked += ("latest",)
+        return super().latest()
 
     def append(self, record: ControlRecord) -> None:
         if not self.raced:
             self.raced = True
             other = self.shared.reader()
-            for name in ("pin", "unpin"):
+            for name in self.steps:
                 latest = other.latest()
                 state = registry.repair(latest.state if latest else RegistryState())
                 state = replace(state, pin=Pin("ben", "", 1) if name == "pin" else None)
