@@ -65,6 +65,8 @@ START_MS = 1_767_323_045_000
 class NoPublisher:
     """Kafka has its own benchmarks."""
 
+    failures = 0
+
     def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None: ...
 
     def flush(self) -> None: ...

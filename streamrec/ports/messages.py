@@ -31,7 +31,13 @@ class Codec(Protocol):
 
 
 class Publisher(Protocol):
-    """Sends to Kafka. Topics are short names ("dead-letter"); the prefix is a setting."""
+    """Sends to Kafka. Topics are short names ("dead-letter"); the prefix is a setting.
+
+    ``failures``: messages handed over that Kafka has not taken, ever. One ``publish`` or ``flush``
+    raises for them; whose they were, nobody says.
+    """
+
+    failures: int
 
     def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         """Hand over a message; it is on its way, not yet acknowledged."""

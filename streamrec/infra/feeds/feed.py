@@ -243,6 +243,9 @@ class Feed:
             for tp in list(self._open):
                 self._doubt(tp, error.retry_after_s)
         for tp, wanted in list(self._open.items()):
+            if not self._sink.holds(self._source(tp)):
+                self._doubt(tp, 0)
+                continue
             end = consumer.highwater(tp)
             if end is None:
                 continue

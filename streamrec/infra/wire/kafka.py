@@ -11,8 +11,9 @@ Topics are short names ("events") everywhere but here; ``full_name`` puts the pr
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -122,22 +123,35 @@ class KafkaPublisher:
     """``ports.Publisher``: idempotent, acknowledged by all replicas, lz4.
 
     A message handed over is never given up for lack of time: it goes out when Kafka is back,
-    in order, so no message ever overtakes an earlier one of its partition that failed.
+    in order. One that fails for good takes with it what waited to be sent after it, so that no
+    message ever overtakes an earlier one of its partition that failed.
 
     Raises (``publish`` and ``flush``): TooLarge when the broker's or our limit is passed,
-    Unavailable when Kafka does not acknowledge in time; ``flush`` may then be called again.
+    Unavailable when Kafka does not acknowledge in time; ``flush`` may then be called again. A
+    failure is told once, to whoever calls next; ``failures`` tells everybody that there was one.
     """
 
-    def __init__(self, settings: KafkaSettings, client_id: str, linger_ms: int = 5) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        client_id: str,
+        linger_ms: int = 5,
+        *,
+        connect: Callable[..., KafkaProducer] = make_producer,
+    ) -> None:
+        self.failures = 0  # written by the producer's thread, as the next
         self._settings = settings
-        self._failed: list[Exception] = []  # written by the producer's thread
-        self._producer = make_producer(
+        self._failed: list[Exception] = []
+        self._given_up: KafkaProducer | None = None  # what it leaves undone is counted already
+        self._connect = partial(
+            connect,
             settings,
             client_id,
             linger_ms=linger_ms,
             delivery_timeout_ms=FOREVER_MS,
             request_timeout_ms=10_000,
         )
+        self._producer = self._connect()
 
     def publish(
         self,
@@ -150,24 +164,46 @@ class KafkaPublisher:
     ) -> None:
         """Hand over a message; it is on its way, not yet acknowledged."""
         name = full_name(self._settings, topic)
+        if self._failed:  # not this one: its size is no reason to refuse it
+            raise Unavailable(f"an earlier message was not acknowledged: {self._told()!r}")
         with self._delivery(f"sending to {name}"):
             sent = self._producer.send(
                 name, key=key, value=value, partition=partition, timestamp_ms=timestamp_ms
             )
-        sent.add_errback(self._failed.append)
+        sent.add_errback(self._lost)
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Return when everything handed over is acknowledged."""
         with self._delivery("waiting for acknowledgements"):
             self._producer.flush(timeout=timeout_s)
             if self._failed:
-                error = self._failed[0]
-                self._failed.clear()
-                raise error
+                raise self._told()
 
     def close(self) -> None:
         """Send what is left, as far as that goes quickly, and let go."""
+        self._given_up = self._producer
         self._producer.close(timeout=5)
+
+    def _lost(self, error: Exception) -> None:
+        """In the producer's thread."""
+        self.failures += 1
+        self._failed.append(error)
+        if self._producer is not self._given_up:
+            self._producer._accumulator.abort_undrained_batches(error)
+
+    def _told(self) -> Exception:
+        """What failed. That producer may take nothing more: another one goes on.
+
+        Raises Unavailable when there is none to be had; it is told again then.
+        """
+        error = self._failed[0]
+        producer = self._connect()
+        self._given_up = self._producer
+        with suppress(KafkaError):
+            self._producer.close(timeout=0)
+        self._producer = producer
+        self._failed.clear()
+        return error
 
     @contextmanager
     def _delivery(self, doing: str) -> Iterator[None]:

@@ -10,7 +10,8 @@ that one path repairs a lost race, a lost answer and a lost connection alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from streamrec.core import topics
@@ -45,7 +46,9 @@ class Ingest:
 
     Every method raises Unavailable when the store or Kafka does not answer, ``tick`` also when
     the store went back; ``ingest`` also PositionConflict. The partitions concerned are then no
-    longer valid: ``take_over`` them again.
+    longer valid: ``take_over`` them again. After a message that Kafka did not take those are all
+    partitions (they have left ``partitions``), because whose it was, nobody says: what it said is
+    still in an outbox.
     """
 
     def __init__(self, edges: Edges, rules: IngestRules, sources: Sequence[ExampleSource]) -> None:
@@ -61,6 +64,7 @@ class Ingest:
         self._since = self._beginning()  # of others' rows: read up to here
         self._refreshed_ms = 0
         self._settled_ms = 0
+        self._failures = self._publisher.failures
 
     @property
     def counts(self) -> IntakeCounts:
@@ -80,10 +84,11 @@ class Ingest:
         4. publish what the outboxes still hold, and trim them.
         """
         self.release(source)
-        self._publisher.flush()
-        self._refresh()
-        partition = self._new_partition(source)
-        partition.take_over()
+        with self._all_in_doubt_if_unsent():
+            self._publisher.flush()
+            self._refresh()
+            partition = self._new_partition(source)
+            partition.take_over()
         self.partitions[source] = partition
         return partition.position
 
@@ -108,9 +113,12 @@ class Ingest:
         An answer other than the last record's offset + 1 asks to seek there: offsets were
         missing, and nothing beyond them was applied.
         """
-        partition = self.partitions[source]
+        partition = self.partitions.get(source)
+        if partition is None:
+            raise Unavailable(f"{source} is in doubt: a message was not acknowledged")
         try:
-            partition.ingest(records)
+            with self._all_in_doubt_if_unsent():
+                partition.ingest(records)
         except BaseException as error:
             self.counts.conflicts += isinstance(error, PositionConflict)
             self.release(source)
@@ -120,8 +128,9 @@ class Ingest:
     def tick(self) -> None:
         """What is due by the clock: old batches, acknowledgements, others' statistics."""
         now_ms = self._clock.now_ms()
-        for partition in self.partitions.values():
-            partition.tick(now_ms)
+        with self._all_in_doubt_if_unsent():
+            for partition in self.partitions.values():
+                partition.tick(now_ms)
         if now_ms - self._settled_ms >= SETTLE_MS:
             self.settle()
             self._settled_ms = now_ms
@@ -131,15 +140,31 @@ class Ingest:
 
     def settle(self) -> None:
         """Wait for acknowledgements, then trim the outboxes of what was acknowledged."""
-        self._publisher.flush()
+        with self._all_in_doubt_if_unsent():
+            self._publisher.flush()
         for partition in self.partitions.values():
             partition.trim()
+
+    def holds(self, source: Source) -> bool:
+        """Whether a partition's memory is valid."""
+        return source in self.partitions
 
     def items_position(self, partition: int) -> int:
         """How far the catalogue in memory has followed a partition of the items topic."""
         source = Source(topics.ITEMS, partition)
         owned = self.partitions.get(source)
         return owned.position if owned else self._since[source]
+
+    @contextmanager
+    def _all_in_doubt_if_unsent(self) -> Iterator[None]:
+        """Nothing is trimmed, or published after it, before the message is sent again."""
+        try:
+            yield
+        finally:
+            if self._publisher.failures > self._failures:
+                self._failures = self._publisher.failures
+                for source in list(self.partitions):
+                    self.release(source)
 
     def _beginning(self) -> dict[Source, int]:
         return {

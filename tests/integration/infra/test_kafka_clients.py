@@ -139,6 +139,10 @@ def test_the_topics_own_limit_is_told_apart_from_silence(apache_kafka, fresh_pre
     publisher.publish("events", b"u", os.urandom(50_000))
     with pytest.raises(TooLarge):
         publisher.flush()
+    assert publisher.failures == 1
+    publisher.publish("events", b"u", b"told once, then it goes on")
+    publisher.flush()
+    assert publisher.failures == 1
     publisher.close()
 
 

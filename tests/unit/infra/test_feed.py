@@ -57,9 +57,14 @@ class FakeSink:
         self.applied: list[tuple[str, int]] = []
         self.trouble: list[Exception] = []
         self.settled = False
+        self.lost: set[Source] = set()  # whose memory has come into doubt
 
     def take_over(self, source):
+        self.lost.discard(source)
         return self.positions[source]
+
+    def holds(self, source):
+        return source not in self.lost
 
     def start_at(self, source, position):
         self.positions[source] = position
@@ -159,6 +164,18 @@ def test_a_partition_in_doubt_is_taken_over_again(trouble, message, caplog):
     assert sink.applied == events(7)
     assert [seek for seek in consumer.seeks if seek[0] == EVENTS] == [(EVENTS, 0)] * 2
     assert message in caplog.text
+
+
+def test_a_partition_whose_memory_was_dropped_is_taken_over_again_though_nothing_comes():
+    sink, consumer = FakeSink(), FakeConsumer(events=4)
+
+    def drop(step, feed):
+        if step == 6:
+            sink.lost.add(Source("events", 0))
+
+    drive(sink, consumer, meanwhile=drop)
+    assert consumer.seeks == [(EVENTS, 0), (EVENTS, 4)]
+    assert not sink.lost
 
 
 def test_missing_offsets_are_read_again():

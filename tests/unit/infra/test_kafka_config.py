@@ -3,9 +3,17 @@
 import ssl
 
 import pytest
+from kafka.errors import OutOfOrderSequenceNumberError
+from kafka.future import Future
 
 from streamrec.errors import Unavailable
-from streamrec.infra.wire.kafka import client_config, make_consumer, make_producer, partition_for
+from streamrec.infra.wire.kafka import (
+    KafkaPublisher,
+    client_config,
+    make_consumer,
+    make_producer,
+    partition_for,
+)
 from streamrec.settings import KafkaSettings, SecurityProtocol
 from tests.harness.certificates import Authority
 
@@ -29,6 +37,44 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def test_partitions_are_those_of_the_java_client(key, murmur2):
     for partitions in (1, 4, 7, 100):
         assert partition_for(key, partitions) == (murmur2 & 0x7FFFFFFF) % partitions
+
+
+class LosingProducer:
+    """Sends nothing; what waits behind a message that failed is given up with it."""
+
+    def __init__(self, *args, **how) -> None:
+        self.sent: list[Future] = []
+        self._accumulator = self
+
+    def send(self, name, **message):
+        self.sent.append(Future())
+        return self.sent[-1]
+
+    def abort_undrained_batches(self, error):
+        waiting, self.sent = self.sent, []
+        for future in waiting:
+            if not future.is_done:
+                future.failure(error)
+
+    def flush(self, timeout):
+        pass
+
+    def close(self, timeout):
+        pass
+
+
+def test_a_message_that_fails_takes_those_behind_it_along_and_is_told_to_whoever_comes():
+    producer = LosingProducer()
+    made = [producer, LosingProducer()]
+    publisher = KafkaPublisher(KafkaSettings(), "test", connect=lambda *_, **__: made.pop(0))
+    publisher.publish("events", b"u", b"first")
+    publisher.publish("events", b"u", b"second")
+    producer.sent[0].failure(OutOfOrderSequenceNumberError())
+    assert publisher.failures == 2
+    with pytest.raises(Unavailable, match="an earlier message was not acknowledged"):
+        publisher.publish("events", b"u", b"third")
+    publisher.flush()
+    assert publisher.failures == 2
 
 
 def test_sasl_over_tls(authority):

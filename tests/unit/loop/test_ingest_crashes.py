@@ -1,4 +1,4 @@
-"""A death at every single step: nothing is lost, nothing counts twice."""
+"""A death at every single step, and every message lost: nothing is lost, nothing counts twice."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from streamrec.core.ledger.ledger import Ledger
+from streamrec.errors import Unavailable
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import event_records
 from tests.harness.codec import wire_codec
-from tests.unit.loop.ingesting import EVENTS, ITEMS, feed, load_catalogue, make_ingest
+from tests.unit.loop.ingesting import EVENTS, ITEMS, RUN, feed, load_catalogue, make_ingest
 
 CODEC = wire_codec()
 RECORDS = event_records(60, seed=7, bad_every=13)
@@ -142,4 +143,48 @@ def test_a_death_at_any_step(step, after, delivered):
     if delivered:  # what was on its way when it died may arrive, or not
         publisher.acknowledged += doomed.on_its_way
     run_to_the_end(store, publisher)
+    assert outcome(store, publisher) == CLEAN
+
+
+def patient(action):
+    """Again and again while something is unavailable."""
+    while True:
+        try:
+            return action()
+        except Unavailable:
+            continue
+
+
+def run_although_a_message_is_lost(store, publisher) -> None:
+    """The loss is told to another partition's takeover, or whoever flushes first."""
+    clock = FakeClock()
+    ingest = make_ingest(store, publisher, clock=clock)
+    patient(lambda: ingest.take_over(ITEMS))
+    position = 0
+    while position < len(RECORDS):
+        if not ingest.holds(EVENTS):
+            position = patient(lambda: ingest.take_over(EVENTS))
+        try:
+            position = ingest.ingest(EVENTS, RECORDS[position : position + RUN])
+        except Unavailable:
+            continue
+        patient(lambda: ingest.take_over(ITEMS))
+        patient(ingest.settle)
+    clock.pass_ms(1000)
+    ingest.tick()
+    patient(ingest.settle)
+    if not ingest.holds(EVENTS):
+        patient(lambda: ingest.take_over(EVENTS))
+
+
+SENT = len(CLEAN["updates"]) + len(CLEAN["letters"]) + len(CLEAN["examples"]) // 8
+
+
+@pytest.mark.parametrize("lost", range(SENT))
+def test_a_message_that_kafka_does_not_take_is_published_again(lost):
+    store, publisher = world()
+    sent = iter(range(10**6))
+    publisher.lose = lambda topic, key: next(sent) == lost
+    run_although_a_message_is_lost(store, publisher)
+    assert publisher.failures
     assert outcome(store, publisher) == CLEAN

@@ -14,6 +14,8 @@ from tests.harness.waiting import eventually
 class FlakyPublisher:
     """Refuses every third message at first, and every second flush."""
 
+    failures = 0
+
     def __init__(self) -> None:
         self.taken: list[bytes | None] = []
         self.calls = self.flushes = 0
