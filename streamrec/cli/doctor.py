@@ -207,7 +207,17 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     if not missing and not problems:
         partitions = counts["events"]
         yield Finding("topics", CheckResult.OK, f"all {len(TOPICS)} there, events in {partitions}")
+        yield from _topic_flaws(settings)
         yield from _rights(settings)
+
+
+def _topic_flaws(settings: Settings) -> Iterator[Finding]:
+    """What the topics' own settings stop, or will stop when a broker goes away."""
+    from streamrec.infra.wire.topic_flaws import topic_flaws
+
+    for flaw in topic_flaws(settings.kafka):
+        verdict = CheckResult.PROBLEM if flaw.stops else CheckResult.NOTE
+        yield Finding("topics", verdict, flaw.said, flaw.remedy)
 
 
 def _rights(settings: Settings) -> Iterator[Finding]:

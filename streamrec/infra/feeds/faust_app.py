@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka.errors import UnsupportedCodecError
 from faust.transport.drivers import aiokafka as driver
 
 from streamrec.core import topics
 from streamrec.errors import SourceGap, UserError
 from streamrec.infra.feeds.feed import TP, Feed
 from streamrec.infra.wire.kafka import FRAME_BYTES, full_name
+from streamrec.infra.wire.kafka_codecs import cannot_read
 from streamrec.infra.wire.kafka_pace import pace_aiokafka
 from streamrec.infra.wire.kafka_security import security_config
 from streamrec.settings import KafkaSettings
@@ -48,9 +50,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
         return bool(self.flow_active)
 
     async def fetch(self, timeout_s: float) -> tuple[Mapping[TP, Sequence[Any]], bool]:
-        """What has come, and whether no rebalance came between."""
+        """What has come, and whether no rebalance came between. Raises UserError."""
         generation = self.app.consumer_generation_id
-        records, _ = await self._wait_next_records(timeout_s)
+        try:
+            records, _ = await self._wait_next_records(timeout_s)
+        except UnsupportedCodecError as error:
+            raise cannot_read("reading items and events", error) from error
         return records or {}, self.flowing and self.app.consumer_generation_id == generation
 
     def highwater(self, tp: TP) -> int | None:
@@ -85,8 +90,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
-        except SourceGap as gap:
-            self.app.feed.failure = gap
+        except (SourceGap, UserError) as fatal:
+            self.app.feed.failure = fatal
             self.app.on_fatal()
 
 
@@ -164,7 +169,8 @@ async def run_app(app: FeatureApp, stop: asyncio.Event) -> None:
 
     In this order, so that the next owner finds nothing to publish again.
 
-    Raises SourceGap when a log no longer holds what the state needs.
+    Raises SourceGap when a log no longer holds what the state needs, UserError when messages
+    cannot be read with what is installed.
     """
     app.on_fatal = stop.set
     working = asyncio.ensure_future(_work(app))

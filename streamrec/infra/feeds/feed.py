@@ -75,7 +75,7 @@ class Feed:
         waits: Waits = Waits(),
     ) -> None:
         self._waits = waits
-        self.failure: SourceGap | None = None
+        self.failure: SourceGap | UserError | None = None
         self.lag: dict[Source, int] = {}
         self._ask_bounds = bounds
         self._sink = sink

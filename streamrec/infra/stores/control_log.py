@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, UnsupportedCodecError
 
 from streamrec.core import tasks, topics
 from streamrec.core.release import registry
@@ -32,6 +32,7 @@ from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused, RegistryConflict, Unavailable
 from streamrec.infra.wire.kafka import UNDECODABLE
+from streamrec.infra.wire.kafka_codecs import cannot_read
 from streamrec.infra.wire.kafka_connect import connect
 from streamrec.infra.wire.kafka_pace import pace
 from streamrec.infra.wire.kafka_rights import is_refusal, refusal
@@ -214,6 +215,8 @@ class KafkaControlLog:
     def _reachable(self) -> Iterator[None]:
         try:
             yield
+        except UnsupportedCodecError as error:
+            raise cannot_read(f"reading {self._partition.topic}", error) from error
         except KafkaError as error:
             if is_refusal(error):
                 user = str(self._config.get("sasl_plain_username") or "")

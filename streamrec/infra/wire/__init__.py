@@ -9,6 +9,8 @@ schema_registry.py   a small read-only client of a Confluent-compatible schema r
 foreign_schema.py    Avro schemas of strangers, from a schema registry, before anything is read
                      with them
 kafka.py             kafka-python clients, configured from our settings
+kafka_codecs.py      what reads a compressed message here: producers and brokers choose the
+                     compression, we do not
 kafka_connect.py     a repair of kafka-python 3.0.12: a client that cannot connect must leave
                      nothing behind
 kafka_diagnosis.py   why Kafka does not let us in, in a sentence a person can act on
@@ -22,6 +24,7 @@ kafka_rights.py      what Kafka does not allow us, in a sentence that names who,
                      look
 kafka_security.py    who we are to Kafka, and whom we trust: TLS and SASL from our settings
 kafka_topics.py      our topics on a broker: which there are, and making those that are not
+topic_flaws.py       what a topic's own settings will do to us, seen before it happens
 lazy_consumer.py     a consumer that is made at first use, and made anew once it is in doubt
 follower.py          topics followed from now on: every message decoded, with its Kafka
                      coordinates

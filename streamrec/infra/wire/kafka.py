@@ -22,10 +22,12 @@ from kafka.errors import (
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
+    UnsupportedCodecError,
 )
 from kafka.partitioner.default import murmur2
 
 from streamrec.errors import TooLarge, Unavailable, UserError
+from streamrec.infra.wire.kafka_codecs import cannot_read, check_can_write
 from streamrec.infra.wire.kafka_connect import connect
 from streamrec.infra.wire.kafka_joins import finish_joins
 from streamrec.infra.wire.kafka_pace import pace
@@ -38,6 +40,8 @@ RECONNECT_MAX_MS = 1_000
 """Between attempts to reach a broker that is down, as in Java; kafka-python's own is 30 s."""
 
 FLUSH_TIMEOUT_S = 30.0
+COMPRESSION = "lz4"
+"""Of what we write; what we read may be compressed in any way that Kafka has."""
 FOREVER_MS = 2**31 - 1
 FRAME_BYTES = 4096
 """Room beside the value for key, headers and batch: a limit on values is not one on records."""
@@ -68,11 +72,13 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 def kafka_errors(settings: KafkaSettings, doing: str) -> Iterator[None]:
     """Turns kafka-python's errors into Unavailable, with what was being done.
 
-    A right that we lack becomes NotAllowed. An answer that cannot be decoded becomes ``Garbled``:
-    the client that got it is in doubt.
+    A right that we lack becomes NotAllowed, a compression that nothing installed reads UserError.
+    An answer that cannot be decoded becomes ``Garbled``: the client that got it is in doubt.
     """
     try:
         yield
+    except UnsupportedCodecError as error:
+        raise cannot_read(doing, error) from error
     except (KafkaError, OSError) as error:
         if isinstance(error, KafkaError) and is_refusal(error):
             raise refusal(settings.sasl_username, doing, error) from error
@@ -107,10 +113,11 @@ def partition_for(user_id: str, partitions: int) -> int:
 
 def make_producer(settings: KafkaSettings, client_id: str, **overrides: Any) -> KafkaProducer:
     """Idempotent, acknowledged by all replicas, lz4. Raises Unavailable."""
+    check_can_write(COMPRESSION)
     config = client_config(settings) | {
         "client_id": client_id,
         "acks": "all",
-        "compression_type": "lz4",
+        "compression_type": COMPRESSION,
         "max_block_ms": BOOTSTRAP_TIMEOUT_MS,
         "max_request_size": settings.max_message_bytes + FRAME_BYTES,
         "allow_auto_create_topics": False,
