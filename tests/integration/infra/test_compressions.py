@@ -7,7 +7,6 @@ Producers choose it, or the topic does: then Apache Kafka compresses anew, as Ja
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
@@ -162,8 +161,8 @@ def test_a_feature_worker_of_a_slim_installation_ends_and_says_what_to_install(
     redis = RedisSettings(url=redis_url, key_prefix=fresh_prefix.redis)
     whole = Settings(state_dir=tmp_path / "state", kafka=settings, redis=redis)
     command = CommandLine(reader.environment(whole), tmp_path)
-    path = os.pathsep.join([str(tmp_path / "slim"), os.environ.get("PYTHONPATH", "")])
-    command.environment |= {"PYTHONPATH": path}
+    whole_path = command.environment.get("PYTHONPATH", "")
+    command.environment |= {"PYTHONPATH": f"{tmp_path / 'slim'}:{whole_path}"}
     done = command.run("worker", "features")
     assert done.returncode == 1, done.stderr
     assert "compressed with zstd, which this installation cannot read: pip install cramjam" in (
