@@ -118,8 +118,8 @@ def _show(answer: Recommendation, items: Mapping[str, Item]) -> None:
     out.print(table(title, columns, rows))
     if answer.reply:
         out.print(answer.reply, markup=False)
-    if not answer.items:
-        say("nothing fits: the catalogue is empty, or the filters leave nothing")
+    elif not answer.items:
+        say("the list is empty, though something could be in it: `streamrec adapters list`")
     waited = ago(answer.served_at_ms - answer.triggered_at_ms)
     say(f"answered in {waited} by {answer.worker_id}; streamrec why {answer.recommendation_id}")
 

@@ -55,7 +55,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One message to be published, and what of it is measured. ``empty``: it says nothing."""
+    """One message to be published, and what of it is measured.
+
+    ``empty``: it says nothing though there was something to say. ``unmet``: there was nothing,
+    whoever answers; it counts neither for nor against a generation.
+    """
 
     asked: Asked
     topic: str
@@ -63,6 +67,7 @@ class Answer:
     generation: str
     triggered_at_ms: int
     empty: bool = False
+    unmet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,8 @@ class Answered:
     """Of what was asked. An update about which there is nothing to say has no answer."""
 
     answers: Sequence[Answer]
-    empty: int = 0  # without anything in them, published or not
+    empty: int = 0  # without anything in them, published or not, though there was something
+    unmet: Mapping[str, int] = field(default_factory=dict)  # why there was nothing -> how often
 
 
 class Answerer(Protocol):

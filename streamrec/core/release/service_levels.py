@@ -3,8 +3,9 @@
 Knows the levels and how two generations compare. Does not know who measures or what is
 done about a breach (``loop.releasing.guard``, ``loop.releasing.canary_rollout``).
 
-A breach that the other generation has too is nobody's fault: the machine is slow, or the
-users asked for what does not exist. Only what is *new* counts.
+A breach that the other generation has too is nobody's fault: the machine is slow. Only what is
+*new* counts. Whoever asks for what does not exist (filters that match nothing) wants no list of
+any generation: it is in no level.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 class Level:
     """What one generation did lately. ``latency_p95_ms``: None when nothing was answered."""
 
-    lists: int = 0  # wanted of it: answered, empty or failed
+    lists: int = 0  # wanted of it, where there was something to show: answered, empty or failed
     empty: int = 0
     faults: int = 0
     latency_p95_ms: float | None = None

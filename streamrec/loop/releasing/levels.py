@@ -40,16 +40,18 @@ class LevelGauge:
         """A micro-batch was answered and acknowledged."""
         latencies: dict[str, list[int]] = defaultdict(list)
         published_empty: dict[str, int] = defaultdict(int)
+        unmet: dict[str, int] = defaultdict(int)
         for answer in served.answers:
             latencies[answer.generation].append(now_ms - answer.triggered_at_ms)
             published_empty[answer.generation] += answer.empty
+            unmet[answer.generation] += answer.unmet
         for generation in latencies.keys() | served.empty.keys() | served.faults.keys():
             published = latencies.get(generation, [])
             empty = served.empty.get(generation, 0)
             faults = served.faults.get(generation, 0)
             withheld = empty - published_empty[generation]  # updates without a list
-            wanted = len(published) + withheld + faults
-            if wanted:
+            wanted = len(published) - unmet[generation] + withheld + faults
+            if wanted or published:
                 moment = _Moment(now_ms, generation, wanted, empty, faults, tuple(published))
                 self._moments.append(moment)
 

@@ -3,12 +3,13 @@
 Knows counts, rates and percentiles over the last while. Does not know who reads them.
 Names: ``published``, ``per_second``, ``latency_p50_ms``/``latency_p95_ms`` (Kafka timestamp
 of the trigger to the answer acknowledged), ``swaps``, ``swap_pause_ms`` (the last) and
-``swap_pause_max_ms``, ``coalesced``, ``skipped``, ``dead_letters``.
+``swap_pause_max_ms``, ``coalesced``, ``skipped``, ``dead_letters``; ``unmet_`` and a reason:
+lists asked for of which nothing could be in them, whatever the model.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -25,6 +26,7 @@ class ServingGauges:
     def __init__(self, started_ms: int) -> None:
         self._started_ms = started_ms
         self._counts = {"published": 0, "coalesced": 0, "skipped": 0, "dead_letters": 0}
+        self._unmet: Counter[str] = Counter()
         self._recent: deque[tuple[int, int]] = deque()  # (at_ms, published)
         self._latencies_ms: deque[int] = deque(maxlen=LATENCIES)
         self._swaps: dict[str, float] = {"swaps": 0}
@@ -36,6 +38,7 @@ class ServingGauges:
         self._counts["coalesced"] += served.coalesced
         self._counts["skipped"] += served.skipped
         self._counts["dead_letters"] += served.dead_letters
+        self._unmet.update({f"unmet_{why}": times for why, times in served.unmet.items()})
         self._recent.append((now_ms, count))
         self._latencies_ms.extend(now_ms - r.triggered_at_ms for r in served.answers)
 
@@ -50,7 +53,12 @@ class ServingGauges:
 
     def read(self, now_ms: int) -> Mapping[str, float]:
         """Every gauge that has something to say."""
-        gauges = {**self._counts, **self._swaps, "per_second": self._per_second(now_ms)}
+        gauges = {
+            **self._counts,
+            **self._unmet,
+            **self._swaps,
+            "per_second": self._per_second(now_ms),
+        }
         if self._latencies_ms:
             p50, p95 = np.percentile(list(self._latencies_ms), (50, 95))
             gauges |= {"latency_p50_ms": float(p50), "latency_p95_ms": float(p95)}

@@ -116,4 +116,5 @@ def _both(one: Served, other: Served) -> Served:
         one.skipped + other.skipped,
         Counter(one.empty) + Counter(other.empty),
         Counter(one.faults) + Counter(other.faults),
+        Counter(one.unmet) + Counter(other.unmet),
     )

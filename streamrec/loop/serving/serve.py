@@ -47,14 +47,16 @@ class Served:
         default_factory=dict
     )  # generation -> answers without anything in them
     faults: Mapping[str, int] = field(default_factory=dict)  # generation -> answers it failed at
+    unmet: Mapping[str, int] = field(default_factory=dict)  # asked for what is not there: why
 
 
 @dataclass(slots=True)
 class _Tally:
-    """Of one micro-batch, by generation."""
+    """Of one micro-batch: by generation, what is nobody's fault by its reason."""
 
     empty: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    unmet: Counter[str] = field(default_factory=Counter)
 
 
 class Server:
@@ -86,6 +88,7 @@ class Server:
             skipped=len(asked) - len(answers),
             empty=tally.empty,
             faults=tally.faults,
+            unmet=tally.unmet,
         )
 
     def sound(self, model: ServingModel) -> bool:
@@ -117,6 +120,7 @@ class Server:
             tally.faults[model.generation] += len(asked)
             return self._answers(asked, champion, champion, tally)
         tally.empty[model.generation] += answered.empty
+        tally.unmet.update(answered.unmet)
         return list(answered.answers)
 
     def _publish(

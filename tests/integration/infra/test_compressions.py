@@ -7,12 +7,12 @@ Producers choose it, or the topic does: then Apache Kafka compresses anew, as Ja
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-import kafka.codec
 import pytest
 from aiokafka import AIOKafkaConsumer
 from kafka import KafkaAdminClient, KafkaProducer
@@ -21,11 +21,9 @@ from streamrec import settings as reader
 from streamrec.core.events import Request
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.topics import TOPICS
-from streamrec.errors import UserError
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.stores.control_log import KafkaControlLog
-from streamrec.infra.stores.dead_letters import KafkaDeadLetterLog
 from streamrec.infra.wire.kafka import client_config, full_name, make_consumer
 from streamrec.infra.wire.kafka_codecs import COMPRESSIONS
 from streamrec.infra.wire.topic_flaws import topic_flaws
@@ -116,56 +114,26 @@ def test_every_client_reads_every_topic(settings, compression: str) -> None:
         assert log.records() == [CONTROL]
 
 
-@pytest.mark.parametrize(
-    ("compression", "package"), [("zstd", "zstandard"), ("snappy", "python-snappy")]
-)
-def test_a_codec_that_is_not_installed_is_named(
-    settings, monkeypatch, compression: str, package: str
-) -> None:
-    create(settings, compression)
-    send(settings, {topic.name: VALUE for topic in TOPICS})
-    monkeypatch.setattr(kafka.codec, compression, None)
-    said = f"compressed with {compression}, .*pip install {package}"
-    with (
-        closing(KafkaTriggerFeed(settings, CODEC, "t")) as triggers,
-        pytest.raises(UserError, match=f"reading triggers: .*{said}"),
-    ):
-        eventually(partial(triggers.poll, 0.2, 1))
-    with closing(KafkaBatchFeed(settings, CODEC, "t")) as batches:
-        batches.seek(0)
-        with pytest.raises(UserError, match=f"training-batches: .*{said}"):
-            eventually(partial(batches.poll, 0.2, 1))
-    with (
-        KafkaControlLog(client_config(settings), CODEC, settings.topic_prefix) as log,
-        pytest.raises(UserError, match=f"adapters: .*{said}"),
-    ):
-        log.latest()
-    with (
-        KafkaDeadLetterLog(settings, CODEC, "t") as letters,
-        pytest.raises(UserError, match=said),
-    ):
-        list(letters.read())
-    flaws = [flaw for flaw in topic_flaws(settings) if compression in flaw.said]
-    assert len(flaws) == len(TOPICS)
-    assert all(flaw.stops and flaw.remedy == f"pip install {package}" for flaw in flaws)
-
-
 @pytest.mark.redis_server
-def test_a_feature_worker_of_a_slim_installation_ends_and_says_what_to_install(
+def test_a_slim_installation_does_not_wait_but_says_what_to_install(
     settings, redis_url, fresh_prefix, tmp_path: Path
 ) -> None:
-    create(settings, "producer")
-    send(settings, {"events": VALUE}, "zstd")
-    (tmp_path / "slim").mkdir()
-    (tmp_path / "slim" / "cramjam.py").write_text("raise ImportError\n")
+    create(settings, "zstd")
+    send(settings, {"dead-letter": VALUE, "events": VALUE})
+    slim = tmp_path / "slim"
+    slim.mkdir()
+    for package in ("cramjam", "zstandard"):
+        (slim / f"{package}.py").write_text("raise ImportError\n")
     redis = RedisSettings(url=redis_url, key_prefix=fresh_prefix.redis)
     whole = Settings(state_dir=tmp_path / "state", kafka=settings, redis=redis)
     command = CommandLine(reader.environment(whole), tmp_path)
-    whole_path = command.environment.get("PYTHONPATH", "")
-    command.environment |= {"PYTHONPATH": f"{tmp_path / 'slim'}:{whole_path}"}
-    done = command.run("worker", "features")
-    assert done.returncode == 1, done.stderr
-    assert "compressed with zstd, which this installation cannot read: pip install cramjam" in (
-        done.stderr
-    )
-    assert "Traceback" not in done.stderr
+    command.environment |= {"PYTHONPATH": f"{slim}:{command.environment.get('PYTHONPATH', '')}"}
+    said = "compressed with zstd, which this installation cannot read: pip install zstandard"
+    for arguments in (("worker", "features"), ("dead-letter", "list")):
+        done = command.run(*arguments)
+        assert done.returncode == 1, done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+    found = json.loads(command.run("doctor", "--json").stdout)
+    remedies = [f["remedy"] for f in found if "compressed with zstd" in f["detail"]]
+    assert remedies == ["pip install zstandard cramjam"] * len(TOPICS)

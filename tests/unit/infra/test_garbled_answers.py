@@ -1,4 +1,5 @@
-"""An answer that kafka-python cannot decode costs a consumer, never a worker."""
+"""An answer that kafka-python cannot decode costs a consumer, never a worker; one that nothing
+installed can decompress ends the wait, by name."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 from kafka import TopicPartition
+from kafka.errors import UnsupportedCodecError
 
 from streamrec.core.events import Request
-from streamrec.errors import Unavailable
+from streamrec.errors import Unavailable, UserError
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.stores.control_log import KafkaControlLog
@@ -146,3 +148,26 @@ def test_a_control_log_is_read_anew(garbage):
     assert broken.closed
     assert log.poll(0.1) is None
     assert whole.sought == [0]
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "lz4"])
+def test_a_compression_that_nothing_installed_reads_is_named(compression: str) -> None:
+    error = UnsupportedCodecError(f"Libraries for {compression} compression codec not found")
+    said = f"compressed with {compression}, which this installation cannot read"
+    feeds = [
+        KafkaTriggerFeed(SETTINGS, CODEC, "test", connect=given_out(FakeConsumer([error]))),
+        KafkaBatchFeed(SETTINGS, CODEC, "test", connect=given_out(FakeConsumer([error]))),
+    ]
+    for feed in feeds:
+        with pytest.raises(UserError, match=said):
+            feed.poll(0.1, 1)
+    log = KafkaControlLog({}, CODEC, connect=given_out(FakeConsumer([error])))
+    with pytest.raises(UserError, match=f"reading adapters: .*{said}"):
+        log.poll(0.1)
+
+
+def test_a_compression_that_no_client_knows_is_told_as_it_is() -> None:
+    error = UnsupportedCodecError("Unrecognized compression type: 6")
+    feed = KafkaTriggerFeed(SETTINGS, CODEC, "test", connect=given_out(FakeConsumer([error])))
+    with pytest.raises(UserError, match="type: 6; no client here knows that compression"):
+        feed.poll(0.1, 1)

@@ -15,9 +15,9 @@ from streamrec.loop.serving.serve import Served
 from streamrec.ports import Answer, Asked, Delivered, WorkerStatus
 
 
-def answer(generation: str, asked_ms: int, *, empty: bool = False) -> Answer:
+def answer(generation: str, asked_ms: int, *, empty: bool = False, unmet: bool = False) -> Answer:
     asked = Asked(Delivered("requests", 0, 0, 0, None, b"", Malformed("not looked at")), "ann")
-    return Answer(asked, "recommendations", None, generation, asked_ms, empty=empty)
+    return Answer(asked, "recommendations", None, generation, asked_ms, empty, unmet)
 
 
 def test_each_generation_is_measured_by_itself() -> None:
@@ -27,6 +27,14 @@ def test_each_generation_is_measured_by_itself() -> None:
     read = gauge.read(1000)
     assert read["g1"] == {"lists": 3, "empty": 1, "faults": 0, "latency_p95_ms": 97.5}
     assert read["g2"] == {"lists": 4, "empty": 1, "faults": 3, "latency_p95_ms": 400.0}
+
+
+def test_what_nobody_could_answer_is_in_no_level_and_thins_out_no_fault() -> None:
+    gauge = LevelGauge()
+    unmet = tuple(answer("g1", 900, unmet=True) for _ in range(95))
+    bad = tuple(answer("g1", 900, empty=True) for _ in range(5))
+    gauge.served(Served((*unmet, *bad), empty={"g1": 5}, unmet={"filters": 95}), 1000)
+    assert gauge.read(1000)["g1"] == {"lists": 5, "empty": 5, "faults": 0, "latency_p95_ms": 100.0}
 
 
 def test_what_is_long_ago_is_forgotten() -> None:

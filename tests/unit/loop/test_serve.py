@@ -223,6 +223,34 @@ def test_empty_lists_are_counted_by_generation(counter) -> None:
     assert (served.empty, served.skipped) == ({"g1": 2}, 1)
 
 
+@pytest.mark.parametrize(
+    ("wish", "why"),
+    [
+        ({"filters": Filters(categories=("nowhere",))}, "filters"),
+        ({"filters": Filters(attributes={"colour": "red"})}, "filters"),
+        ({"filters": Filters(exclude_items=tuple("abcde"))}, "filters"),
+        ({"candidates": ("unknown", "gone")}, "candidates"),
+        ({"candidates": ("a",), "filters": Filters(exclude_items=("a",))}, "filters"),
+    ],
+)
+def test_what_nobody_could_answer_is_told_and_nobody_s_fault(counter, wish, why) -> None:
+    counter.mirror.refresh()
+    served = counter.server.serve([request("u1", **wish), request("u1", "r2", 1)], counter.model)
+    empty, full = lists(served)
+    assert (empty.items, len(full.items), full.reply) == ((), 5, None)
+    assert why in empty.reply
+    assert (+served.empty, served.unmet) == ({}, {why: 1})
+    assert [(one.empty, one.unmet) for one in served.answers] == [(False, True), (False, False)]
+
+
+def test_who_has_had_everything_is_told_so_and_no_list_is_missed(counter) -> None:
+    counter.set_user("u1", UserState(consumed=tuple("abcde")))
+    (answer,) = counter.serve(request("u1"))
+    assert (answer.items, "had every item" in answer.reply) == ((), True)
+    served = counter.server.serve([update("u1")], counter.model)
+    assert (+served.empty, served.unmet, served.skipped) == ({}, {"consumed": 1}, 1)
+
+
 def test_an_exploring_list_says_how_likely_each_item_was(counter) -> None:
     counter.mirror.refresh()
     rule = Exploration(0.5, 2)

@@ -14,6 +14,7 @@ import numpy as np
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import BoolArray, IntArray
+from streamrec.tasks.ranking.lists.eligibility import Unmet
 from streamrec.tasks.ranking.lists.exploration import Exploration, last_slot
 
 QUERY_WEIGHT = 10.0
@@ -21,12 +22,16 @@ QUERY_WEIGHT = 10.0
 
 
 class Choice(NamedTuple):
-    """One list's rows, best first, their scores, and how likely the last one was drawn."""
+    """One list's rows, best first, their scores, and how likely the last one was drawn.
+
+    ``unmet``: why nothing could be chosen, whatever the scores.
+    """
 
     rows: IntArray
     scores: FloatArray
     propensity: float = 1.0
     explored: bool = False
+    unmet: Unmet | None = None
 
 
 def choose(

@@ -7,6 +7,7 @@ not know scores. Shape: K catalogue rows that can be scored.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import numpy as np
 
@@ -36,6 +37,41 @@ def eligible(
         for row in np.flatnonzero(allowed_K):
             allowed_K[row] = _passes(catalogue.item(int(row)), filters)
     return allowed_K
+
+
+class Unmet(StrEnum):
+    """Why nothing may be shown, whatever a model thinks of it."""
+
+    CATALOGUE = "catalogue"
+    CANDIDATES = "candidates"
+    FILTERS = "filters"
+    CONSUMED = "consumed"
+
+    @property
+    def said(self) -> str:
+        return _SAID[self]
+
+
+_SAID = {
+    Unmet.CATALOGUE: "nothing fits: the catalogue has no available item",
+    Unmet.CANDIDATES: "nothing fits: none of the candidates is an available item",
+    Unmet.FILTERS: "nothing fits: the filters leave no item",
+    Unmet.CONSUMED: "nothing fits: the user has had every item that does",
+}
+
+
+def why_nothing(
+    catalogue: Catalogue, rows: int, filters: Filters, candidates: Sequence[str]
+) -> Unmet:
+    """Why nothing is eligible: the first constraint, in the order of the members, that leaves
+    nothing."""
+    if not catalogue.available[:rows].any():
+        return Unmet.CATALOGUE
+    if not eligible(catalogue, rows, (), candidates=candidates).any():
+        return Unmet.CANDIDATES
+    if not eligible(catalogue, rows, (), filters, candidates).any():
+        return Unmet.FILTERS
+    return Unmet.CONSUMED
 
 
 def _within(catalogue: Catalogue, item_ids: Sequence[str], rows: int) -> IntArray:

@@ -12,7 +12,7 @@ Knows what a list must say about itself. Does not know where requests come from
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from streamrec.core.state.user_state import NEW_USER, UserState
 from streamrec.ports import MODEL_FAULTS, Answer, Answered, Delivered
 from streamrec.ports.edges import Edges
 from streamrec.tasks.ranking.lists.choice import Choice, choose
-from streamrec.tasks.ranking.lists.eligibility import eligible
+from streamrec.tasks.ranking.lists.eligibility import Unmet, eligible, why_nothing
 from streamrec.tasks.ranking.lists.explainer import Explainer, Listed
 from streamrec.tasks.ranking.lists.exploration import NO_EXPLORATION, Exploration
 from streamrec.tasks.ranking.lists.list_requests import ListRequest, list_requests_of
@@ -94,14 +94,16 @@ class ListAnswerer:
             (
                 request,
                 self._made(request, items, model, users[request.user_id].position, served_at_ms),
+                choice,
                 why,
             )
-            for request, items, why in zip(asked, lists, explained, strict=True)
+            for request, items, choice, why in zip(asked, lists, chosen, explained, strict=True)
             if items or request.trigger is Trigger.REQUEST
         ]
-        self._explainer.keep([(answer, why) for _, answer, why in made], served_at_ms)
-        answers = [_answer(request, answer) for request, answer, _ in made]
-        return Answered(answers, sum(not items for items in lists))
+        self._explainer.keep([(answer, why) for _, answer, _, why in made], served_at_ms)
+        answers = [_answer(request, answer, choice.unmet) for request, answer, choice, _ in made]
+        unmet = Counter(str(choice.unmet) for choice in chosen if choice.unmet)
+        return Answered(answers, sum(not items for items in lists) - unmet.total(), unmet)
 
     def sound(self, model: RankingModel) -> bool:
         """Whether ``model`` can rank somebody who has never been seen."""
@@ -148,6 +150,9 @@ class ListAnswerer:
                 exploration=self._exploration,
                 recommendation_id=request.recommendation_id,
             )
+            if not allowed_N.any() and (rows or not len(view.catalogue)):
+                nothing = why_nothing(view.catalogue, rows, request.filters, request.candidates)
+                choice = choice._replace(unmet=nothing)
             chosen.append(choice)
         return chosen
 
@@ -174,14 +179,15 @@ class ListAnswerer:
         )
 
 
-def _answer(request: ListRequest, made: Recommendation) -> Answer:
+def _answer(request: ListRequest, made: Recommendation, unmet: Unmet | None) -> Answer:
     return Answer(
         request,
         topics.RECOMMENDATIONS,
-        made,
+        replace(made, reply=unmet.said) if unmet else made,
         made.generation,
         made.triggered_at_ms,
-        empty=not made.items,
+        empty=not made.items and not unmet,
+        unmet=unmet is not None,
     )
 
 
