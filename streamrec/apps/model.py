@@ -10,20 +10,24 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from streamrec.apps import trust
 from streamrec.core.release.manifest import Manifest
+from streamrec.core.release.weight_shape import Shape, changes, shape_of
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.models.data_parallel import Ranks
 from streamrec.models.encoder import TextEncoder
+from streamrec.models.encoder_shapes import EncoderShapes
 from streamrec.models.generation import read_generation
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.models.lora import Adapt, adapt
-from streamrec.ports import RegistryStore
+from streamrec.ports import NewStart, RegistryStore
 from streamrec.settings import EncoderSettings, Settings, known_now
+from streamrec.tasks.ranking.features import FEATURE_SET
 from streamrec.tasks.ranking.model.config import learner_config
 from streamrec.tasks.ranking.model.generations import ModelGenerations
 from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
@@ -55,6 +59,27 @@ class Model:
             raise UserError(f"STREAMREC_TRAINER_START_FROM={generation}: {error}") from error
         log.info("starting from %s, made %s", generation, read.manifest.training)
 
+    def begin_from(self, directory: Path) -> None:
+        """Take the weights of a finished generation; of another shape, its head alone.
+
+        Raises GenerationRefused.
+        """
+        read, _ = self.generations().read(directory)
+        if changes(shape_of(read.manifest), self.shape):
+            self.learner.start_from_head(read)
+        else:
+            self.learner.start_from(read)
+
+    @property
+    def shape(self) -> Shape:
+        """Of its weights."""
+        return EncoderShapes(self.encoder, self.settings.encoder).shape(FEATURE_SET)
+
+    @property
+    def new_start(self) -> NewStart:
+        """How it begins where it cannot resume."""
+        return NewStart(self.shape, self.learner.carry_over, self.begin_from)
+
     def generations(self, more: Mapping[str, Any] | None = None) -> ModelGenerations:
         """What seals and reads its generations; ``more`` stands beside their settings."""
         return ModelGenerations(
@@ -64,6 +89,7 @@ class Model:
             self.learner.indexes,
             signer=trust.signer(self.settings),
             signers=trust.signers(self.settings),
+            encoder_settings=self.settings.encoder,
         )
 
 

@@ -58,8 +58,9 @@ class RankingTask:
 
     def serving(self, context: WorkerContext) -> Serving:
         settings, answerer = context.settings, list_answerer(context)
-        encoder = load_encoder(settings.encoder)
-        return Serving(answerer, hot_swap(encoder, answerer.catalogue, trust.signers(settings)))
+        encoder, signers = load_encoder(settings.encoder), trust.signers(settings)
+        swap = hot_swap(encoder, answerer.catalogue, signers, settings.encoder)
+        return Serving(answerer, swap)
 
 
 def trained(model: Model, start_from: str | None = None) -> Training:
@@ -76,6 +77,7 @@ def trained(model: Model, start_from: str | None = None) -> Training:
         start_from=start_from,
         made_with=made_with(model.encoder),
         distance=changes,
+        new_start=model.new_start,
     )
 
 

@@ -132,6 +132,7 @@ def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> Training
         mirror=mirror.refresh,
         observe=released.observe,
         may_train=lease.confirm,
+        new_start=learned.new_start,
         start_from=learned.start_from,
         stopping=context.stop.is_set,
     )

@@ -20,6 +20,8 @@ signing.py          who made a generation: an Ed25519 signature of ``manifest.js
 state_dicts.py      states within states: tensors of a part by name, under the part's own name
 weight_changes.py   how far the weights of one generation are from another's, group by group
 weights.py          where a base language model's weights come from, and their digest
+encoder_shapes.py   the encoders that generations belong on: ours, and those of settings that were
+                    other once
 
 torch's CPU kernels (oneDNN) keep a compiled primitive for each shape they have met, 1,024 of
 them by default. Batches of texts come in a new shape almost every time: the trainer grew by

@@ -18,7 +18,7 @@ Shapes: D dimensions of the encoder.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -104,6 +104,7 @@ def draft(
     base_digest: str = NONE,
     settings: Mapping[str, Any] | None = None,
     made_with: Mapping[str, str] | None = None,
+    inputs: Sequence[str] = (),
 ) -> Manifest:
     """A manifest without a name and digests, for ``write_manifest``."""
     spans = {str(p): [list(span) for span in spans] for p, spans in provenance.holes.items()}
@@ -123,6 +124,9 @@ def draft(
             "quarantine": [asdict(at) for at in provenance.quarantine],
             "epoch": provenance.epoch,
             "made_with": dict(made_with or {}),
+            "inputs": list(inputs),
+            "ledger": provenance.ledger,
+            "restarts": list(provenance.restarts),
         },
         settings=settings or {},
         gate=provenance.gate,

@@ -6,9 +6,10 @@ caller's ``make`` turns checked weights and an index into one).
 
 Staging, in this order; a failure at any step leaves everything as it was:
 
-1. Read and check every file (``generation.read_generation``).
-2. Put the adapter's weights on the shared frozen base, aside, and see that they make the
-   encoder version the manifest names: settings that differ between workers show here.
+1. Find what its weights belong on (``Fit``), then read and check every file
+   (``generation.read_generation``).
+2. Put the adapter's weights on the frozen base, aside, and see that they make the
+   encoder version the manifest names.
 3. Encode the catalogue, unless a warm generation has the same vectors already (a fast-lane
    generation shares its encoder version and costs nothing here).
 4. Make the model and add it to the warm ones.
@@ -25,11 +26,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder
-from streamrec.models.generation import Expectations, Generation, read_generation
+from streamrec.models.generation import (
+    Expectations,
+    Generation,
+    read_generation,
+    read_manifest,
+)
 from streamrec.models.item_index import ItemIndex, item_text
+from streamrec.models.signing import Signers
 
 Model = TypeVar("Model")
 
@@ -121,8 +129,12 @@ class WarmGenerations(Generic[Model]):
         return sum(index.ensure(catalogue) for index in indexes.values())
 
 
+Fit = Callable[[Manifest], tuple[TextEncoder, Expectations]]
+"""What a generation's weights belong on, and what they must be. Raises GenerationRefused."""
+
+
 def encoded(
-    encoder: TextEncoder, expected: Expectations, make: Callable[[Generation, ItemIndex], Model]
+    fit: Fit, signers: Signers, make: Callable[[Generation, ItemIndex], Model]
 ) -> Load[Model]:
     """How a generation over a frozen base is loaded: steps 1 to 4 of the module.
 
@@ -132,6 +144,7 @@ def encoded(
     def load(
         generation: str, directory: Path, catalogue: Catalogue, warm: Sequence[Loaded[Any]]
     ) -> Loaded[Model]:
+        encoder, expected = fit(read_manifest(directory, signers))
         read = read_generation(directory, expected)
         if read.manifest.generation != generation:
             raise GenerationRefused(
@@ -145,10 +158,17 @@ def encoded(
 
 
 def encoded_generations(
-    encoder: TextEncoder, expected: Expectations, make: Callable[[Generation, ItemIndex], Model]
+    encoder: TextEncoder,
+    expected: Expectations,
+    make: Callable[[Generation, ItemIndex], Model],
+    fit: Fit | None = None,
 ) -> WarmGenerations[Model]:
-    """Of one frozen base, which goes ahead with the catalogue while there is no generation."""
-    return WarmGenerations(encoded(encoder, expected, make), partial(ahead, encoder))
+    """Of one frozen base, which goes ahead with the catalogue while there is no generation.
+
+    ``fit``: for generations of other shapes; without it there are none.
+    """
+    load = encoded(fit or (lambda _: (encoder, expected)), expected.signers, make)
+    return WarmGenerations(load, partial(ahead, encoder))
 
 
 def ahead(encoder: TextEncoder, catalogue: Catalogue) -> None:

@@ -21,7 +21,7 @@ from streamrec.core.state.statistics import Statistics
 from streamrec.ports.example_format import ExampleFormat
 from streamrec.ports.messages import Delivered
 from streamrec.ports.serving import HotSwap
-from streamrec.ports.training import Generations, Learner
+from streamrec.ports.training import Generations, Learner, NewStart
 
 
 class Judge(Protocol):
@@ -157,7 +157,8 @@ class Training:
     recommendations tell how good its answers are, for canaries and guards. ``start_from``: the
     generation whose weights the untrained learner has. ``made_with``: versions, processor and
     threads that its weights depend on. ``distance``: how far the weights in one directory are from
-    those in another, relative, by group.
+    those in another, relative, by group. ``new_start``: how it begins where its settings were
+    changed, or its checkpoints are gone.
     """
 
     learner: Learner
@@ -169,6 +170,7 @@ class Training:
     start_from: str | None = None
     made_with: Mapping[str, str] = field(default_factory=dict)
     distance: Callable[[Path, Path], Mapping[str, float]] = lambda _, __: {}
+    new_start: NewStart = NewStart()
 
 
 @dataclass(frozen=True, slots=True)

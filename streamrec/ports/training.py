@@ -6,7 +6,7 @@ Examples and scores are the task's own: whoever makes them learns and judges the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,13 +96,15 @@ class Checkpoint:
 
 
 class Checkpoints(Protocol):
-    """Places to resume from. The newest whole one counts."""
+    """Places to resume from. The newest whole one counts; those of each ``shape`` for itself."""
 
     def save(self, record: Record, write: Callable[[Path], None]) -> None:
         """Keep ``record`` and the files that ``write`` puts into a directory, or neither."""
         ...
 
-    def newest(self) -> Checkpoint | None: ...
+    def newest(self, fits: Callable[[Record], bool] = lambda _: True) -> Checkpoint | None:
+        """Of those whose record fits."""
+        ...
 
 
 class Snapshots(Protocol):
@@ -141,6 +143,22 @@ class Provenance:
     created_at_ms: int
     quarantine: Sequence[Quarantine] = ()  # what it must not have learned
     epoch: int = 0  # how often the learner had been taken back (``core.release.registry.Relearn``)
+    ledger: Record = field(default_factory=dict)  # of all it had learned (``core.ledger.ledger``)
+    restarts: Sequence[Record] = ()  # since the parent: where its learner was not the parent's
+
+
+@dataclass(frozen=True, slots=True)
+class NewStart:
+    """How a learner begins where it cannot resume. Without the functions: untrained.
+
+    ``shape``: of its weights (``core.release.weight_shape``). ``carry_over``: takes what fits from
+    a save of another shape; the items that have changed since. ``begin_from``: takes the weights
+    of a generation's directory. Both raise GenerationRefused.
+    """
+
+    shape: Mapping[str, str] = field(default_factory=dict)
+    carry_over: Callable[[Path], Sequence[Item]] | None = None
+    begin_from: Callable[[Path], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from streamrec.core.events import Item
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import item_from_record, item_record
 from streamrec.errors import GenerationRefused
+from streamrec.models import generation
 from streamrec.ports import LearnReport, Provenance, Scorer, Sealed, ShadowResult
 from streamrec.tasks.ranking.examples import RankingExample
 
@@ -52,6 +53,7 @@ class FakeLearner:
         self.forgotten: list[tuple[str, int]] = []  # with the count learned before
         self.poison: set[Identity] = set()
         self.ruined = False
+        self.carried = 0  # how often a save of another shape was taken over
         self.items: dict[str, Item] = {}
         self.shadow_results: tuple[ShadowResult, ...] = ()  # reported by the next call of ``learn``
         self._skill_of = skill_of
@@ -89,6 +91,15 @@ class FakeLearner:
         before = {item.item_id: item for item in self.restore_items(directory)}
         return [item for item in self.items.values() if before.get(item.item_id) != item]
 
+    def carry_over(self, directory: Path) -> list[Item]:
+        """Everything fits: what is learned has no shape here."""
+        self.carried += 1
+        return self.load(directory)
+
+    def begin_from(self, generation: Path) -> None:
+        weights = json.loads((generation / "weights.json").read_text())
+        self.learned = [(p, o, i) for p, o, i in weights["learned"]]
+
     def restore_items(self, directory: Path) -> list[Item]:
         state = json.loads((directory / "learner.json").read_text())
         saved = [item_from_record(record) for record in state["items"]]
@@ -125,3 +136,22 @@ class FakeGenerations:
     def norms(self, directory: Path, champion: Path | None) -> Mapping[str, float]:
         assert (directory / "weights.json").is_file()
         return {"update_norm/head": self.update_norm} if champion else {}
+
+
+class ManifestGenerations(FakeGenerations):
+    """The same with manifests as they are: ``shape`` gives the settings of the encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder: dict[str, object] = {}
+        self.version_0_1 = False  # which did not write how much was learned
+
+    def seal(self, directory: Path, provenance: Provenance) -> Sealed:
+        sealed = super().seal(directory, provenance)
+        draft = generation.draft(provenance, feature_set="f", settings={"encoder": self.encoder})
+        training = dict(draft.training)
+        if self.version_0_1:
+            training = {n: training[n] for n in ("batches", "examples", "holes", "epoch")}
+        made = replace(draft, generation=sealed.generation, training=training)
+        (directory / "manifest.json").write_text(made.to_json())
+        return sealed

@@ -20,7 +20,7 @@ from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.train import Trainer
-from streamrec.ports import DeliveredBatch
+from streamrec.ports import DeliveredBatch, NewStart
 from streamrec.tasks.ranking.examples import ExampleKind, RankingExample, check
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
@@ -103,6 +103,7 @@ class World:
     dead_letters: list[tuple[int, str]] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)  # the catalogue's rows
     skill_of: Callable[[int], float] = lambda n: 0.7
+    shape: dict[str, str] = field(default_factory=dict)  # of the settings, as they are now
     schedule: TrainerSchedule = field(
         default_factory=lambda: TrainerSchedule(
             release_examples=50, release_s=1e9, gate_examples=20, gate_s=1e9, checkpoint_s=1e9
@@ -145,6 +146,7 @@ class World:
             check, self.refuse,
             mirror=self.mirror,
             may_train=may_train,
+            new_start=NewStart(self.shape, learner.carry_over, learner.begin_from),
         )  # fmt: skip
         return Trainer(parts, self.schedule), learner
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from streamrec.apps import reproduce
 from streamrec.core.events import DeadLetter
 from streamrec.infra.wire.follower import Follower
 from streamrec.settings import (
@@ -194,6 +196,73 @@ def test_bad_batches_are_kept_as_dead_letters(real: Installation) -> None:
     mark = real.ledger().partitions[0]
     assert mark.holes == ((0, 16),)  # refused once, it is never trained, also when sent again
     assert mark.trained == 16
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.apache_kafka
+@pytest.mark.redis_server
+def test_another_rank_back_again_and_a_lost_disk(real: Installation) -> None:
+    """One loop: the champion answers throughout, and each example is learned once by each line."""
+    stream, settings = Stream(), real.settings
+    first, old = life(real, stream, "rank-8")
+    assert "beginning untrained" in first
+
+    real.settings = replace(settings, encoder=replace(settings.encoder, rank=4))
+    changed, new = life(real, stream, "rank-4")
+    assert "STREAMREC_ENCODER_RANK 8, now 4" in changed
+    assert f"champion: {old}" in changed
+    assert "going on at mini-batch" in changed
+    made = manifests(real)
+    heir = min(g for g in made if g > old and made[g]["training"]["restarts"])
+    assert made[heir]["gate"]["champion"] == old
+
+    state = settings.state_dir
+    for name in ("checkpoints", "snapshots"):
+        (state / name).rename(state / f"lost-{name}")
+    lost, newest = life(real, stream, "lost")
+    assert f"learning goes on from the champion {new}" in lost
+    known, made = made.keys(), manifests(real)
+    after = min(g for g in made if g not in known and made[g]["gate"]["accepted"])
+    assert made[after]["parent"] == new
+    (restart,) = made[after]["training"]["restarts"]
+    assert restart["why"] == f"there was no checkpoint: the weights of {new}"
+    assert reproduce.run(real.settings, after, print).made.identical
+
+    shutil.rmtree(state / "checkpoints")
+    (state / "lost-checkpoints").rename(state / "checkpoints")
+    real.settings = settings
+    back, _ = life(real, stream, "rank-8-again")
+    assert "resuming at mini-batch" in back
+    assert f"champion: {newest}" in back
+
+
+def life(place: Installation, stream: Stream, name: str) -> tuple[str, str]:
+    """A trainer that learns more and ends: what it said, and the champion then.
+
+    Until one of its own candidates is champion.
+    """
+    trainer, before = place.trainer(name), place.state.champion
+    trainer.until(lambda: place.state.champion)
+    known = set(place.registry.generations())
+
+    def ours() -> bool:
+        place.send(stream.next_batches(2))
+        champion = place.state.champion
+        return champion != before and champion not in known
+
+    trainer.until(ours)
+    trainer.until(lambda: learned_everything(place, stream))
+    assert trainer.terminate() == 0
+    assert_exactly_once(place, stream)
+    return trainer.log, str(place.state.champion)
+
+
+def manifests(place: Installation) -> dict[str, dict]:
+    return {
+        g: json.loads((place.registry.get(g) / "manifest.json").read_text())
+        for g in place.registry.generations()
+    }
 
 
 def learned_something(place: Installation) -> bool:

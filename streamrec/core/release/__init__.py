@@ -19,4 +19,6 @@ off_policy.py        what a generation would be worth without exploring, from li
                      exploring
 service_levels.py    whether a generation serves worse than it may: slow, empty or failing lists
 generation_walk.py   whether each recommendation names a generation that could rightly answer it
+weight_shape.py      which weights fit: the settings that a generation's tensors, or their
+                     meaning, depend on
 """

@@ -31,7 +31,9 @@ class Manifest:
     training: Mapping[str, Any] = field(default_factory=dict)
     """``batches``: [from, to) of training-batches; ``examples``; ``holes``: partition -> spans of
     the offsets that were never trained; ``quarantine``: ranges, some of one user only, that it
-    must not have learned; ``epoch``; ``made_with``: versions and threads."""
+    must not have learned; ``epoch``; ``made_with``: versions and threads; ``inputs``: what the
+    head reads, by name, in its order; ``ledger``: of all it had learned; ``restarts``: since the
+    parent, where its learner went on from other weights than the parent's."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     gate: Mapping[str, Any] | None = None  # ``gate.to_record``
     files: Mapping[str, str] = field(default_factory=dict)  # name -> sha256

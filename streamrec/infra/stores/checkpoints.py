@@ -15,6 +15,9 @@ Order of a save, and what a crash leaves behind at each point:
 4. The directory is renamed, the one step that counts.   this one
 5. Older ones beyond ``keep`` are removed.      this one
 
+Checkpoints of another shape (``record["shape"]``: settings were changed) are of another line: the
+newest of the last ``LINES`` lines stays, for the day its settings come back.
+
 Snapshots are checkpoints under a name of their own, kept as long as their owner likes. Their
 files are hard links to the checkpoint's: taking one copies nothing, and only what a removed
 checkpoint held alone is freed.
@@ -26,7 +29,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,7 @@ log = logging.getLogger(__name__)
 RECORD = "checkpoint.json"
 LEARNER = "learner"
 WRITING = ".writing-"
+LINES = 3
 _CHUNK = 1 << 20
 
 
@@ -66,17 +70,35 @@ class DirectoryCheckpoints:
         sync_tree(aside)
         aside.rename(self.root / f"c{number:012d}")
         sync(self.root)
-        for old in self._finished()[: -self._keep]:
+        for old in self._superseded(record.get("shape")):
             shutil.rmtree(old, ignore_errors=True)
 
-    def newest(self) -> Checkpoint | None:
+    def newest(self, fits: Callable[[Record], bool] = lambda _: True) -> Checkpoint | None:
         """The newest checkpoint that is whole; a damaged one is passed over with a message."""
         for path in reversed(self._finished()):
             try:
-                return Checkpoint(_verified(path), path / LEARNER)
+                record = _verified(path)
             except (OSError, ValueError) as error:
                 log.warning("checkpoint %s is damaged and ignored: %s", path, error)
+                continue
+            if fits(record):
+                return Checkpoint(record, path / LEARNER)
         return None
+
+    def _superseded(self, shape: Any) -> Iterator[Path]:
+        """``keep`` of this shape stay, and the newest of a few others."""
+        lines: list[Any] = []
+        kept = 0
+        for path in reversed(self._finished()):
+            its = _shape(path)
+            if its == shape:
+                kept += 1
+                if kept > self._keep:
+                    yield path
+            elif its in lines or len(lines) == LINES:
+                yield path
+            else:
+                lines.append(its)
 
     def _finished(self) -> list[Path]:
         return sorted(self.root.glob("c[0-9]*"))
@@ -134,6 +156,14 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def _shape(path: Path) -> Any:
+    """What the record says of its shape; None: nothing, or it is damaged."""
+    try:
+        return _parts(orjson.loads((path / RECORD).read_bytes()))[0].get("shape")
+    except (OSError, ValueError):
+        return None
 
 
 def _number(path: Path) -> int:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from streamrec.core.examples import Example
+from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release import gate
 from streamrec.core.release.gate import Accept, Reject
@@ -238,6 +239,8 @@ def provenance(candidate: Candidate, progress: TrainingProgress, report: Record)
         created_at_ms=candidate.made_at_ms,
         quarantine=progress.quarantine,
         epoch=progress.epoch,
+        ledger=watermarks.to_record(ledger),
+        restarts=[asdict(at) for at in progress.restarts],
     )
 
 

@@ -22,6 +22,7 @@ from streamrec.ports import (
     Generations,
     Judge,
     Learner,
+    NewStart,
     RegistryStore,
     Scalars,
     Snapshots,
@@ -61,5 +62,6 @@ class TrainerDependencies:
     mirror: Callable[[], Sequence[Item]] = tuple  # items since the last call
     may_train: Callable[[], object] = lambda: None  # raises LeaseLost, Unavailable
     observe: Callable[[Sequence[Example]], object] = lambda _: None  # what is about to be learned
+    new_start: NewStart = NewStart()  # where it cannot resume
     start_from: str | None = None  # the generation that an untrained learner was made from
     stopping: Callable[[], bool] = lambda: False

@@ -26,6 +26,7 @@ from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.manifest import Manifest
 from streamrec.errors import UserError
 from streamrec.loop.training.learn import admit
+from streamrec.loop.training.restart import RESTART
 from streamrec.loop.training.training_progress import Arrival, TrainingProgress
 from streamrec.ports import BatchFeed, Checkpoint, Learner, Snapshots
 
@@ -78,11 +79,12 @@ def inputs(
             f"{manifest.generation} was rejected by its gate: snapshots are kept of generations "
             "that passed. `streamrec adapters show` says why it was"
         )
+    _, end = manifest.training["batches"]
+    start, base = begins_at(manifest)
     parent, own = (
         _snapshot(snapshots, name, manifest.generation)
-        for name in (manifest.parent, manifest.generation)
+        for name in (base or manifest.parent, manifest.generation)
     )
-    start, end = manifest.training["batches"]
     first = feed.seek(start)
     if first > start and start < end:
         raise UserError(
@@ -104,7 +106,7 @@ def reproduce(bench: Bench, manifest: Manifest) -> Reproduction:
     assert manifest.parent is not None  # noqa: S101 - or there were no inputs
     bench.learner.restore_items(parent.directory)
     bench.learner.load(parent.directory)
-    start, end = manifest.training["batches"]
+    start, end = begins_at(manifest)[0], manifest.training["batches"][1]
     examples = _learn(bench, manifest, parent, own)
     bench.learner.write_generation(bench.learner.snapshot(), bench.work)
     digests = {
@@ -113,6 +115,14 @@ def reproduce(bench: Bench, manifest: Manifest) -> Reproduction:
         if (bench.work / name).is_file()
     }
     return Reproduction(manifest.generation, manifest.parent, (start, end), examples, digests)
+
+
+def begins_at(manifest: Manifest) -> tuple[int, str]:
+    """The first mini-batch, and the snapshot it was learned by where that is not the parent's."""
+    restarts = manifest.training.get("restarts", ())
+    if restarts:
+        return restarts[-1]["batch"], restarts[-1]["snapshot"]
+    return manifest.training["batches"][0], ""
 
 
 def left_out(manifest: Manifest) -> list[Quarantine]:
@@ -124,7 +134,7 @@ def left_out(manifest: Manifest) -> list[Quarantine]:
 
 def _learn(bench: Bench, manifest: Manifest, parent: Checkpoint, own: Checkpoint) -> int:
     """Steps 2 to 4 of the module; how many examples were learned."""
-    start, end = manifest.training["batches"]
+    start, end = begins_at(manifest)[0], manifest.training["batches"][1]
     ledger = TrainingProgress.from_record(parent.record).ledger
     arrivals = deque(TrainingProgress.from_record(own.record).arrivals)
     ranges = left_out(manifest)
@@ -154,6 +164,8 @@ def _snapshot(snapshots: Snapshots, name: str, generation: str) -> Checkpoint:
     if found is None:
         left = ", ".join(snapshots.names()) or "none"
         whose = "its own" if name == generation else f"that of its parent {name}"
+        if name.startswith(RESTART):
+            whose = f"that of where its learner was begun anew, {name}"
         raise UserError(
             f"{generation} cannot be made again: a snapshot is gone, {whose} "
             f"(STREAMREC_TRAINER_SNAPSHOTS keeps the newest). Snapshots here: {left}"

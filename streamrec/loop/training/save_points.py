@@ -19,8 +19,18 @@ from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.ledger.undo import UndoPoint
 from streamrec.core.release.registry import RegistryState
+from streamrec.loop.training.restart import RESTART, fits, restarted
 from streamrec.loop.training.training_progress import Arrival, TrainingProgress
-from streamrec.ports import Checkpoint, Checkpoints, Clock, Learner, Snapshots
+from streamrec.ports import (
+    Checkpoint,
+    Checkpoints,
+    Clock,
+    Learner,
+    NewStart,
+    Record,
+    RegistryStore,
+    Snapshots,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +45,8 @@ class SavePoints:
     checkpoints: Checkpoints
     snapshots: Snapshots
     clock: Clock
+    store: RegistryStore  # says of what shape a generation of version 0.1 was
+    new_start: NewStart = NewStart()
     keep: int = 8
     _saved_ms: int = field(default=0, init=False)
 
@@ -46,7 +58,8 @@ class SavePoints:
 
     def save(self, progress: TrainingProgress) -> None:
         """Keep learner, ledger and position, together."""
-        self.checkpoints.save(progress.to_record(), self.learner.save)
+        ours = replace(progress, shape=self.new_start.shape)
+        self.checkpoints.save(ours.to_record(), self.learner.save)
         self._saved_ms = self.clock.now_ms()
 
     def due(self, seconds: float) -> bool:
@@ -54,11 +67,22 @@ class SavePoints:
         return self.clock.now_ms() - self._saved_ms >= seconds * 1000
 
     def newest(self) -> Checkpoint | None:
-        return self.checkpoints.newest()
+        """Of our shape."""
+        return self.checkpoints.newest(lambda record: not self.changed(record))
+
+    def of_another_shape(self) -> Checkpoint | None:
+        """The newest of all, where there is none of ours and it can be carried over."""
+        return self.checkpoints.newest() if self.new_start.carry_over else None
+
+    def changed(self, record: Record) -> list[str]:
+        """What is other now than in a checkpoint; nothing: it can be resumed from."""
+        return fits(record, self.new_start.shape, self.store)
 
     def resume(self, saved: Checkpoint) -> TrainingProgress:
-        """Learner and progress as they were. Raises GenerationRefused."""
-        changed = self.learner.load(saved.directory)
+        """Learner and progress as they were; of another shape, what fits. Raises
+        GenerationRefused."""
+        carry_over = self.new_start.carry_over if self.changed(saved.record) else None
+        changed = (carry_over or self.learner.load)(saved.directory)
         progress = TrainingProgress.from_record(saved.record)
         if not changed:
             return progress
@@ -69,7 +93,7 @@ class SavePoints:
 
     def keep_newest(self, name: str) -> None:
         """The newest checkpoint stays, under this name too."""
-        newest = self.checkpoints.newest()
+        newest = self.newest()
         if newest is not None:
             self.snapshots.take(name, newest)
 
@@ -81,10 +105,13 @@ class SavePoints:
     def passed(self, sequence: int, generation: str, spare: Collection[str | None]) -> None:
         """The candidate is a generation; the oldest snapshots beyond ``keep`` go."""
         self.snapshots.rename(_candidate(sequence), generation)
-        names = [name for name in self.snapshots.names() if not name.startswith(CANDIDATE)]
+        names = self.generations()
         for name in names[: -self.keep]:
             if name not in spare:
                 self.snapshots.drop(name)
+        restarts = [name for name in self.snapshots.names() if name.startswith(RESTART)]
+        for name in restarts[: -self.keep]:
+            self.snapshots.drop(name)
 
     def failed(self, sequence: int) -> None:
         self.snapshots.drop(_candidate(sequence))
@@ -103,7 +130,7 @@ class SavePoints:
 
     def generations(self) -> list[str]:
         """Those that can be gone back to."""
-        return [name for name in self.snapshots.names() if not name.startswith(CANDIDATE)]
+        return [n for n in self.snapshots.names() if not n.startswith((CANDIDATE, RESTART))]
 
     # -- going back -------------------------------------------------------------------
 
@@ -131,9 +158,11 @@ class SavePoints:
             return replace(now, epoch=state.epoch, quarantine=state.quarantine)
         name, snapshot = found
         log.warning("the learner goes back to %s; never learned: %s", name, _said(state.quarantine))
-        changed = self.learner.load(snapshot.directory)
+        other = self.changed(snapshot.record)
+        carry_over = self.new_start.carry_over if other else None
+        changed = tuple((carry_over or self.learner.load)(snapshot.directory))
         then = TrainingProgress.from_record(snapshot.record)
-        return replace(
+        progress = replace(
             then,
             ledger=watermarks.subtract(then.ledger, then.ledger),
             sequence=max(then.sequence, now.sequence),
@@ -143,7 +172,11 @@ class SavePoints:
             waiting=0,
             epoch=state.epoch,
             quarantine=state.quarantine,
-            arrivals=(Arrival(then.next_batch, tuple(changed)),) if changed else (),
+            arrivals=(Arrival(then.next_batch, changed),) if changed else (),
+            restarts=(),
+        )
+        return (
+            restarted(progress, f"{name} was made with {'; '.join(other)}") if other else progress
         )
 
     def _untainted(

@@ -38,9 +38,11 @@ from collections import deque
 from dataclasses import replace
 
 from streamrec.core.release.manifest import last_sequence, sequence_of
+from streamrec.errors import GenerationRefused
 from streamrec.loop.training.candidates import Candidates
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.learn import Learning
+from streamrec.loop.training.restart import after_change, after_loss, restarted
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import Arrival, TrainingCounts, TrainingProgress
 from streamrec.ports import Checkpoint, DeliveredBatch
@@ -63,8 +65,15 @@ class Trainer:
         self._store, self._queue = parts.store, parts.release_queue
         self._may_train, self._stopping = parts.may_train, parts.stopping
         self._schedule = schedule
+        self._new_start = parts.new_start
         self._points = SavePoints(
-            parts.learner, parts.checkpoints, parts.snapshots, parts.clock, schedule.snapshots
+            parts.learner,
+            parts.checkpoints,
+            parts.snapshots,
+            parts.clock,
+            parts.store,
+            parts.new_start,
+            schedule.snapshots,
         )
         self._learning = Learning(parts, self._points, self.counts)
         self.candidates = Candidates(parts, schedule, self._points, self.counts)
@@ -90,7 +99,7 @@ class Trainer:
     # -- starting ---------------------------------------------------------------------
 
     def start(self) -> None:
-        """Resume from the newest checkpoint, or begin untrained.
+        """Resume from the newest checkpoint, or begin as ``loop.training.restart`` says.
 
         1. Restore the catalogue of the newest checkpoint; mirror what is new. Read the champion
            from the control log; withdraw a canary that a trainer before us left out.
@@ -106,14 +115,22 @@ class Trainer:
             UserError: the topic of mini-batches was made anew.
         """
         self.candidates.begin()
-        saved = self._points.begin()
+        saved = self._points.begin() or self._points.of_another_shape()
         first = self._find_champion(saved)
-        self._resume(saved)
-        if saved is None:
+        how = self._resume(saved)
+        if saved is None or how != "resuming":
             self.checkpoint()
+        self._keep_restart()
         self._keep_first(first)
         self._relearn()
         self._find_place()
+        log.info(
+            "%s at mini-batch %d with %d examples trained; champion: %s",
+            how,
+            self.progress.next_batch,
+            self.trained,
+            self.champions.generation or "none yet",
+        )
 
     def _find_champion(self, saved: Checkpoint | None) -> str | None:
         """Steps 1 and 2: the champion, or the generation on its way to be the first one."""
@@ -127,19 +144,40 @@ class Trainer:
             return self.candidates.send_first()
         return champion
 
-    def _resume(self, saved: Checkpoint | None) -> None:
-        if saved is not None:
-            self.progress = self._points.resume(saved)
+    def _resume(self, saved: Checkpoint | None) -> str:
+        """Step 3, in words."""
+        self.progress, why = self._begun_from(saved)
         unused = last_sequence(self._store.generations()) + 1
         self.progress = replace(self.progress, sequence=max(self.progress.sequence, unused))
+        if why:
+            self.progress = restarted(self.progress, why)
         self._leave_place()
-        log.info(
-            "%s at mini-batch %d with %d examples trained; champion: %s",
-            "resuming" if saved else "beginning untrained",
-            self.progress.next_batch,
-            self.trained,
-            self.champions.generation or "none yet",
-        )
+        return "going on" if why else "resuming" if saved else "beginning untrained"
+
+    def _begun_from(self, saved: Checkpoint | None) -> tuple[TrainingProgress, str]:
+        """Progress, and what was restarted and why, if anything was."""
+        if saved is not None:
+            changed = self._points.changed(saved.record)
+            progress = self._points.resume(saved)
+            return progress, after_change(changed, progress.next_batch) if changed else ""
+        champion, begin_from = self.champions.generation, self._new_start.begin_from
+        if champion is None or begin_from is None:
+            return TrainingProgress(), ""
+        try:
+            progress = after_loss(self._store, self.champions.state, champion)
+            begin_from(self._store.get(champion))
+        except GenerationRefused as error:
+            log.error(  # noqa: TRY400 - said, not traced
+                "there is no checkpoint here, and the champion cannot be gone on with: %s", error
+            )
+            return TrainingProgress(), ""
+        return progress, f"there was no checkpoint: the weights of {champion}"
+
+    def _keep_restart(self) -> None:
+        """What it was then has to be had by a repetition, and nothing has been learned since."""
+        for restart in self.progress.restarts[-1:]:
+            if restart.batch == self.progress.next_batch:
+                self._points.keep_newest(restart.snapshot)
 
     def _keep_first(self, generation: str | None) -> None:
         """A learner that has learned nothing is where the first generation comes from."""
@@ -195,6 +233,7 @@ class Trainer:
         self._points.sweep()
         self._points.forget_after(state.relearn.generation if state.relearn else None)
         self.checkpoint()
+        self._keep_restart()
 
     # -- steps 3, 4f and 4g -----------------------------------------------------------
 

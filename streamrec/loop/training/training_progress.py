@@ -14,10 +14,15 @@ from streamrec.core.events import Item
 from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.ledger.quarantine import Quarantine
+from streamrec.core.release.weight_shape import Shape
 from streamrec.core.state.catalogue import item_from_record, item_record
 from streamrec.errors import GenerationRefused
 
 CHECKPOINT_FORMAT = 2
+ELSEWHERE = (
+    "run that version, or start in another STREAMREC_STATE_DIR: learning then goes on from the "
+    "champion, and nothing here is touched"
+)
 
 
 @dataclass(slots=True)
@@ -58,6 +63,15 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """Here the learner went on from other weights than those it had: ``loop.training.restart``."""
+
+    batch: int  # the first mini-batch that it learned
+    why: str
+    snapshot: str  # of the learner then
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingProgress:
     """What a checkpoint says beside the learner's files."""
 
@@ -71,7 +85,9 @@ class TrainingProgress:
     steps: int = 0  # optimiser steps, ever
     epoch: int = 0  # the newest relearn that was carried out
     quarantine: tuple[Quarantine, ...] = ()  # never learned in this epoch
-    arrivals: tuple[Arrival, ...] = ()  # since the parent
+    arrivals: tuple[Arrival, ...] = ()  # since the parent, or the newest restart
+    restarts: tuple[Restart, ...] = ()  # since the parent
+    shape: Shape = field(default_factory=dict)  # of the learner's weights
 
     def after_parent(self, generation: str, ledger: Ledger, next_batch: int) -> TrainingProgress:
         """``generation`` accounts for what it had learned; the next one owes what came after.
@@ -85,6 +101,7 @@ class TrainingProgress:
             parent_batch=next_batch,
             parent_trained=ledger.trained,
             arrivals=tuple(at for at in self.arrivals if at.next_batch >= next_batch),
+            restarts=(),
         )
 
     def to_record(self) -> dict[str, Any]:
@@ -104,6 +121,8 @@ class TrainingProgress:
                 [arrival.next_batch, [item_record(item) for item in arrival.items]]
                 for arrival in self.arrivals
             ],
+            "restarts": [asdict(at) for at in self.restarts],
+            "shape": dict(self.shape),
         }
 
     @staticmethod
@@ -112,15 +131,14 @@ class TrainingProgress:
         fields = dict(record)
         if fields.pop("format", None) != CHECKPOINT_FORMAT:
             raise GenerationRefused(
-                f"the checkpoint is not of format {CHECKPOINT_FORMAT}: move the directory of "
-                "checkpoints away to start untrained"
+                f"the checkpoint is not of format {CHECKPOINT_FORMAT}: another version wrote it; "
+                f"{ELSEWHERE}"
             )
         try:
             return TrainingProgress(**fields | _rebuilt(fields))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise GenerationRefused(
-                f"the checkpoint's record cannot be read ({error!r}): move the directory of "
-                "checkpoints away to start untrained"
+                f"the checkpoint's record cannot be read ({error!r}); {ELSEWHERE}"
             ) from None
 
 
@@ -133,4 +151,5 @@ def _rebuilt(fields: Mapping[str, Any]) -> dict[str, Any]:
             Arrival(at, tuple(item_from_record(record) for record in records))
             for at, records in fields["arrivals"]
         ),
+        "restarts": tuple(Restart(**at) for at in fields.get("restarts", ())),
     }

@@ -22,12 +22,11 @@ from torch import Tensor
 
 from streamrec.errors import GenerationRefused
 from streamrec.models.generation import CENTRE, HEAD_FILE, file_digest, read_manifest
-from streamrec.tasks.ranking.features import FEATURE_SET
 from streamrec.tasks.ranking.inputs import RECENT
 from streamrec.tasks.ranking.lists.attribution import ItemAttribution
 from streamrec.tasks.ranking.lists.explanation import Explanation
 from streamrec.tasks.ranking.lists.reasons import GROUPS
-from streamrec.tasks.ranking.model.head import INPUTS, Head
+from streamrec.tasks.ranking.model.head import INPUTS, Head, inputs_then, widened
 from streamrec.tasks.ranking.model.ranking import SIM_INPUTS
 from streamrec.tasks.ranking.model.shapley import shapley_values
 from streamrec.tasks.ranking.model.similarity import DECAY, SHARPNESS, SIMILARITIES
@@ -36,11 +35,6 @@ from streamrec.tasks.ranking.model.similarity import DECAY, SHARPNESS, SIMILARIT
 def load_head(directory: Path) -> Head:
     """The head of a finished generation. Raises GenerationRefused when a check fails."""
     manifest = read_manifest(directory)
-    if manifest.feature_set != FEATURE_SET:
-        raise GenerationRefused(
-            f"{manifest.generation} reads feature set {manifest.feature_set}, this version "
-            f"knows {FEATURE_SET}: explain it with the version that served it"
-        )
     path = directory / HEAD_FILE
     if file_digest(path) != manifest.files[HEAD_FILE]:
         raise GenerationRefused(f"{HEAD_FILE} is not the file the manifest was written for")
@@ -48,8 +42,8 @@ def load_head(directory: Path) -> Head:
     try:
         tensors = safetensors.torch.load_file(path)
         tensors.pop(CENTRE, None)
-        head.load_state_dict(tensors)
-    except (SafetensorError, RuntimeError) as error:
+        head.load_state_dict(widened(tensors, inputs_then(manifest)))
+    except (SafetensorError, RuntimeError, KeyError) as error:
         raise GenerationRefused(f"{manifest.generation}: {HEAD_FILE}: {error}") from None
     return head.requires_grad_(False)
 

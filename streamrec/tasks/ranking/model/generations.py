@@ -17,28 +17,33 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from streamrec.core.examples import FloatArray
+from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder, read_adapter
+from streamrec.models.encoder_shapes import EncoderShapes
 from streamrec.models.generation import (
     CENTRE,
     HEAD_FILE,
     MANIFEST_FILE,
+    Generation,
     draft,
     file_digest,
     made_with,
     read_generation,
+    read_manifest,
     write_manifest,
 )
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.lora import WEIGHTS_FILE
 from streamrec.models.signing import EVERYBODY, Signer, Signers
 from streamrec.ports import Provenance, Sealed
+from streamrec.settings import EncoderSettings
 from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import FEATURE_SET
-from streamrec.tasks.ranking.model.head import Head
+from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.ranker import Ranker
-from streamrec.tasks.ranking.model.served import head_expectations
+from streamrec.tasks.ranking.model.served import fitting, head_of
 
 MOMENTS = frozenset({"mean_D", "deviation_D", CENTRE})
 """What follows the data, not the gradient: it may move far and mean nothing."""
@@ -76,13 +81,16 @@ class ModelGenerations:
         *,
         signer: Signer | None = None,
         signers: Signers = EVERYBODY,
+        encoder_settings: EncoderSettings | None = None,
     ) -> None:
+        """``encoder_settings``: with them, generations of other settings are scored too."""
         self._encoder = encoder
         self._catalogue = catalogue
         self._settings = settings
         self._shared = shared
         self._signer = signer
-        self._expected = head_expectations(encoder, signers)
+        self._signers = signers
+        self._shapes = EncoderShapes(encoder, encoder_settings)
 
     def seal(self, directory: Path, provenance: Provenance) -> Sealed:
         """Write the manifest; the directory is finished. Raises GenerationRefused."""
@@ -95,39 +103,51 @@ class ModelGenerations:
             feature_set=FEATURE_SET,
             settings=self._settings,
             made_with=made_with(self._encoder),
+            inputs=INPUTS,
         )
         sealed = write_manifest(directory, provenance.sequence, manifest, self._signer)
         return Sealed(sealed.generation, file_digest(directory / MANIFEST_FILE))
 
     def scorer(self, directory: Path) -> GenerationScorer:
         """Check and load a finished generation. Raises GenerationRefused."""
-        read = read_generation(directory, self._expected)
-        encoder = self._encoder.with_adapter(read.adapter)
+        read, encoder = self.read(directory)
+        head = head_of(read)
+        own = ItemIndex(encoder, read.centre)
+        index = next((index for index in self._shared() if index.key == own.key), own)
+        index.ensure(self._catalogue)
+        return GenerationScorer(head, index, self._catalogue)
+
+    def read(self, directory: Path) -> tuple[Generation, TextEncoder]:
+        """Every byte checked, and the encoder with its adapter. Raises GenerationRefused."""
+        base, expected = fitting(self._shapes, self._signers)(
+            read_manifest(directory, self._signers)
+        )
+        read = read_generation(directory, expected)
+        encoder = base.with_adapter(read.adapter)
         if encoder.encoder_version != read.manifest.encoder_version:
             raise GenerationRefused(
                 f"{read.manifest.generation} was made for encoder version "
                 f"{read.manifest.encoder_version}; our settings make {encoder.encoder_version}: "
                 "STREAMREC_ENCODER_* must be what they were"
             )
-        head = Head()
-        head.load_state_dict(dict(read.head))
-        own = ItemIndex(encoder, read.centre)
-        index = next((index for index in self._shared() if index.key == own.key), own)
-        index.ensure(self._catalogue)
-        return GenerationScorer(head, index, self._catalogue)
+        return read, encoder
 
     def norms(self, directory: Path, champion: Path | None) -> Mapping[str, float]:
-        """‖candidate - champion‖ / ‖champion‖ of each weight file; nothing without a champion.
+        """‖candidate - champion‖ / ‖champion‖ of each weight file; nothing without a champion,
+        or to one of another shape.
 
         Raises GenerationRefused when a file cannot be read.
         """
-        if champion is None:
+        if champion is None or self._differs(read_manifest(champion)):
             return {}
         names = {"adapter": WEIGHTS_FILE, "head": HEAD_FILE}
         return {
             f"update_norm/{part}": _relative(_weights(directory / name), _weights(champion / name))
             for part, name in names.items()
         }
+
+    def _differs(self, manifest: Manifest) -> bool:
+        return manifest.feature_set != FEATURE_SET or bool(self._shapes.changed(manifest))
 
 
 def _weights(path: Path) -> dict[str, Tensor]:

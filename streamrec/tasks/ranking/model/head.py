@@ -8,16 +8,25 @@ zero and the linear part at ``PRIOR``, so untrained the head is frozen similarit
 statistics. P(accept) = σ(scale × score + shift), a Platt layer (Platt 1999) by kind of
 example, fitted on the detached score: it never changes an order.
 
+A head of fewer inputs, from before a statistic was added, is the same function here: inputs that
+it never read weigh nothing (``widened``).
+
 Legend: D inputs (statistics, then similarities), M hidden units.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 
+from streamrec.core.release.manifest import Manifest
+from streamrec.errors import GenerationRefused
 from streamrec.tasks.ranking import inputs
 from streamrec.tasks.ranking.examples import ExampleKind
+from streamrec.tasks.ranking.features import FEATURES
+from streamrec.tasks.ranking.statistics.registry import digest as feature_digest
 
 INPUTS = tuple(column.name for column in inputs.INPUTS)
 HIDDEN = 64
@@ -34,6 +43,47 @@ PRIOR = {
 
 CLIP = 8.0
 """Standardised inputs are kept within this many deviations: no outlier runs the MLP."""
+
+
+NEUTRAL = {"linear_D": 0.0, "inner_DM": 0.0, "mean_D": 0.0, "deviation_D": 1.0}
+"""What an input that is not read has in the tensors that go by input."""
+
+
+def inputs_then(manifest: Manifest) -> tuple[str, ...]:
+    """The inputs of a generation's head, in its order.
+
+    A manifest of version 0.1 has only the digest of its statistics: those of one that are ours
+    without one statistic are found by it. Raises GenerationRefused when they are not known.
+    """
+    if recorded := manifest.training.get("inputs"):
+        return tuple(map(str, recorded))
+    similarities = INPUTS[len(FEATURES) :]
+    for start in range(len(FEATURES) + 1):
+        for stop in range(start, len(FEATURES) + 1):
+            names = FEATURES[:start] + FEATURES[stop:]
+            if feature_digest(names) == manifest.feature_set:
+                return names + similarities
+    raise GenerationRefused(
+        f"{manifest.generation} reads feature set {manifest.feature_set}, of which this version "
+        f"does not know the statistics; it computes {feature_digest(FEATURES)}"
+    )
+
+
+def widened(state: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """A head's tensors, of inputs ``names``, as a head of this version that gives the same scores.
+
+    Raises GenerationRefused when it reads what is not computed any more.
+    """
+    gone = sorted(set(names) - set(INPUTS))
+    if gone:
+        raise GenerationRefused(f"it reads {', '.join(gone)}, which this version does not compute")
+    places = torch.tensor([INPUTS.index(name) for name in names])
+    whole = dict(state)
+    for tensor, value in NEUTRAL.items():
+        narrow = state[tensor]
+        whole[tensor] = torch.full((len(INPUTS), *narrow.shape[1:]), value, dtype=narrow.dtype)
+        whole[tensor][places] = narrow
+    return whole
 
 
 class Head(nn.Module):

@@ -10,7 +10,7 @@ replayed examples are computed once and kept, until another version is taken
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from streamrec.tasks.ranking.model.encoder_rollout import (
     NextEncoder,
     RolloutSchedule,
 )
-from streamrec.tasks.ranking.model.head import INPUTS, Head
+from streamrec.tasks.ranking.model.head import INPUTS, Head, inputs_then, widened
 from streamrec.tasks.ranking.model.head_trainer import HeadConfig, HeadTrainer
 from streamrec.tasks.ranking.model.ranker import Ranker
 from streamrec.tasks.ranking.model.replay_buffer import (
@@ -257,13 +257,17 @@ class OnlineLearner:
                 f"{read.manifest.generation} was made for encoder version {made_for}; our settings "
                 f"make {encoder.encoder_version}: STREAMREC_ENCODER_* must be what they were"
             )
-        try:
-            self.head_trainer.start_from(read.head)
-        except RuntimeError as error:
-            raise GenerationRefused(f"{read.manifest.generation}: {error}") from error
+        self.start_from_head(read)
         self.encoder, self.index = encoder, ItemIndex(encoder, read.centre)
         self.close()
         self.rollout = self._new_rollout(encoder)
+
+    def start_from_head(self, read: Generation) -> None:
+        """The same of the head alone, where the encoder is another. Raises GenerationRefused."""
+        try:
+            self.head_trainer.start_from(widened(read.head, inputs_then(read.manifest)))
+        except RuntimeError as error:
+            raise GenerationRefused(f"{read.manifest.generation}: {error}") from error
 
     # -- resuming ---------------------------------------------------------------------
 
@@ -292,10 +296,35 @@ class OnlineLearner:
         Returns the items that are new or have changed since, in the order of their rows. A
         refused load leaves a learner that must not be used.
         """
+        if learner_files.read_inputs(directory) != INPUTS:
+            raise GenerationRefused("the checkpoint's inputs are not those of this version")
+        return self._loaded(directory, self._load)
+
+    def carry_over(self, directory: Path) -> list[Item]:
+        """What fits of a ``save`` with another encoder, or of other inputs; returns as ``load``.
+
+        Head, replay memory, quotas and random state. The encoder stays as it is here: similarities
+        are computed anew. Of other inputs the head's weights are taken, by name, and its optimiser
+        begins anew. Raises GenerationRefused.
+        """
+        names = learner_files.read_inputs(directory)
+
+        def load(state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
+            fitting = dict(state) if names == INPUTS else learner_files.on_inputs(state, names)
+            self._load_head(fitting, row_of_row)
+            self._follow_catalogue()
+            self._refresh_similarities()
+            self.generator.set_state(state["random"])
+
+        return self._loaded(directory, load)
+
+    def _loaded(
+        self, directory: Path, load: Callable[[Mapping[str, Tensor], np.ndarray], None]
+    ) -> list[Item]:
         state = learner_files.read_state(directory)
         saved = self.restore_items(directory)
         try:
-            self._load(state, self._catalogue.rows([item.item_id for item in saved]))
+            load(state, self._catalogue.rows([item.item_id for item in saved]))
         except (KeyError, ValueError, RuntimeError) as error:
             raise learner_files.unusable(directory, error) from error
         before = {item.item_id: item for item in saved}
@@ -321,12 +350,20 @@ class OnlineLearner:
         self._follow_catalogue()
         return self._items(self._catalogue.changed_since(version))
 
-    def _load(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
-        self.head_trainer.load_state(under("fast", state))
+    def _load_head(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
+        """All but the encoder."""
+        fast = under("fast", state)
+        if "steps" in fast:
+            self.head_trainer.load_state(fast)
+        else:  # of other inputs
+            self.head_trainer.start_from(under("averaged", fast))
         self.memory.load_state(restored(under("memory", state), row_of_row))
         self._quota.load_state({k: v.numpy() for k, v in under("quota", state).items()})
         waiting = restored(under("waiting", state), row_of_row)
         self._waiting = ReplayBatch(**waiting) if waiting else None
+
+    def _load(self, state: Mapping[str, Tensor], row_of_row: np.ndarray) -> None:
+        self._load_head(state, row_of_row)
         if self.rollout is not None and self.encoder is not None:
             self.encoder = self.encoder.with_adapter(under("served", state))
             self.index = ItemIndex(self.encoder, state.get("centre"))

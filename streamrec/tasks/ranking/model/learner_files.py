@@ -6,8 +6,9 @@ Knows the two files and how they can be wrong. Does not know what the tensors me
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -16,8 +17,9 @@ from torch import Tensor
 from streamrec.core.events import Item
 from streamrec.core.state.catalogue import Catalogue, item_from_record, item_record
 from streamrec.errors import GenerationRefused
+from streamrec.models.state_dicts import named, under
 from streamrec.tasks.ranking.features import FEATURE_SET
-from streamrec.tasks.ranking.model.head import INPUTS
+from streamrec.tasks.ranking.model.head import INPUTS, widened
 
 STATE_FILE = "learner.safetensors"
 CATALOGUE_FILE = "learner.json"
@@ -41,17 +43,36 @@ def read_state(directory: Path) -> dict[str, Tensor]:
 
 
 def read_items(directory: Path) -> list[Item]:
-    """The catalogue as it was, by row.
+    """The catalogue as it was, by row. Raises GenerationRefused: missing or damaged."""
+    return [item_from_record(record) for record in _header(directory)["items"]]
 
-    Raises GenerationRefused when the file is missing or damaged, or the head had other inputs.
-    """
+
+def read_inputs(directory: Path) -> tuple[str, ...]:
+    """Those of its head. Raises GenerationRefused: missing or damaged."""
+    return tuple(map(str, _header(directory)["inputs"]))
+
+
+def _header(directory: Path) -> Mapping[str, Any]:
     try:
         header = json.loads((directory / CATALOGUE_FILE).read_text(encoding="utf-8"))
-        if header["inputs"] != list(INPUTS):
-            raise GenerationRefused("the checkpoint's inputs are not those of this version")
-        return [item_from_record(record) for record in header["items"]]
+        found: Mapping[str, Any] = {name: list(header[name]) for name in ("items", "inputs")}
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise unusable(directory, error) from error
+    return found
+
+
+def on_inputs(state: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """A state of a head with inputs ``names``, on those of this version: by name, 0 where one was
+    not known; of the head only its served weights. Raises GenerationRefused when one is gone."""
+    head = widened(under("fast.averaged", state), names)
+    kept = {name: value for name, value in state.items() if not name.startswith("fast.")}
+    places = [INPUTS.index(name) for name in names]
+    for name in ("memory.inputs", "waiting.inputs"):
+        if name in kept:
+            narrow = kept[name]
+            kept[name] = narrow.new_zeros((*narrow.shape[:-1], len(INPUTS)))
+            kept[name][..., places] = narrow
+    return kept | named("fast.averaged", head)
 
 
 def unusable(directory: Path, error: Exception) -> GenerationRefused:

@@ -12,17 +12,20 @@ import torch
 from torch.nn import functional
 
 from streamrec.core.examples import FloatArray
+from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder
+from streamrec.models.encoder_shapes import EncoderShapes
 from streamrec.models.generation import Expectations, Generation, expectations
-from streamrec.models.hotswap import WarmGenerations, encoded_generations
+from streamrec.models.hotswap import Fit, WarmGenerations, encoded_generations
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.signing import EVERYBODY, Signers
+from streamrec.settings import EncoderSettings
 from streamrec.tasks.ranking.features import FEATURE_SET, FeatureMaker
 from streamrec.tasks.ranking.lists.model_ports import RankingModel
-from streamrec.tasks.ranking.model.head import KINDS, Head
+from streamrec.tasks.ranking.model.head import KINDS, NEUTRAL, Head, inputs_then, widened
 from streamrec.tasks.ranking.model.ranker import Ranker
 from streamrec.tasks.ranking.model.ranking import MicroBatchRanking
 
@@ -32,8 +35,7 @@ class ServedGeneration(RankingModel):
 
     def __init__(self, read: Generation, index: ItemIndex, catalogue: Catalogue) -> None:
         """Raises GenerationRefused when the head is calibrated for no known kind of example."""
-        head = Head()
-        head.load_state_dict(dict(read.head))
+        head = head_of(read)
         if not 0 <= int(head.served_kind) < len(KINDS):
             raise GenerationRefused(f"{read.manifest.generation}: served_kind is out of range")
         self._manifest = read.manifest
@@ -83,16 +85,51 @@ class ServedGeneration(RankingModel):
 
 
 def hot_swap(
-    encoder: TextEncoder, catalogue: Catalogue, signers: Signers = EVERYBODY
+    encoder: TextEncoder,
+    catalogue: Catalogue,
+    signers: Signers = EVERYBODY,
+    settings: EncoderSettings | None = None,
 ) -> WarmGenerations[ServedGeneration]:
-    """Generations of ``signers`` over ``encoder``'s base, ranking ``catalogue``."""
-    expected = head_expectations(encoder, signers)
+    """Generations of ``signers`` over ``encoder``'s base, ranking ``catalogue``.
+
+    ``settings``: of the encoder; with them, generations of other settings are served too.
+    """
+    shapes = EncoderShapes(encoder, settings)
     return encoded_generations(
-        encoder, expected, lambda read, index: ServedGeneration(read, index, catalogue)
+        encoder,
+        head_expectations(encoder, signers),
+        lambda read, index: ServedGeneration(read, index, catalogue),
+        fitting(shapes, signers),
     )
 
 
-def head_expectations(encoder: TextEncoder, signers: Signers = EVERYBODY) -> Expectations:
-    """What this version's encoder and head can run."""
+def fitting(shapes: EncoderShapes, signers: Signers = EVERYBODY) -> Fit:
+    """Each generation on an encoder of its own shape, with a head of its own inputs."""
+
+    def fit(manifest: Manifest) -> tuple[TextEncoder, Expectations]:
+        encoder = shapes.of(manifest)
+        return encoder, head_expectations(encoder, signers, manifest)
+
+    return fit
+
+
+def head_of(read: Generation) -> Head:
+    """On the inputs of this version. Raises GenerationRefused when it reads others."""
+    head = Head()
+    try:
+        head.load_state_dict(widened(read.head, inputs_then(read.manifest)))
+    except GenerationRefused as error:
+        raise GenerationRefused(f"{read.manifest.generation}: {error}") from None
+    return head
+
+
+def head_expectations(
+    encoder: TextEncoder, signers: Signers = EVERYBODY, manifest: Manifest | None = None
+) -> Expectations:
+    """What this version's encoder and head can run; or what a generation says that it needs."""
     shapes = {name: tuple(tensor.shape) for name, tensor in Head().state_dict().items()}
-    return expectations(encoder, FEATURE_SET, shapes, signers)
+    feature_set = FEATURE_SET
+    if manifest is not None and manifest.feature_set != FEATURE_SET:
+        feature_set, width = manifest.feature_set, len(inputs_then(manifest))
+        shapes |= {name: (width, *shapes[name][1:]) for name in NEUTRAL}
+    return expectations(encoder, feature_set, shapes, signers)

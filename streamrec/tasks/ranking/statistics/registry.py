@@ -41,8 +41,13 @@ class StatisticSet:
 
     @property
     def digest(self) -> str:
-        """Names the columns, in order: examples and weights of another set do not fit."""
-        return hashlib.sha256("\n".join(self.names).encode()).hexdigest()[:12]
+        """Names the columns, in order: examples of another set do not fit."""
+        return digest(self.names)
+
+
+def digest(names: Sequence[str]) -> str:
+    """Of the columns of a feature set."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
 
 
 def columns_of(declared: Sequence[type[Statistic]]) -> tuple[InputColumn, ...]:

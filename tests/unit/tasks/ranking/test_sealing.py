@@ -16,7 +16,7 @@ from streamrec.models.generation import HEAD_FILE, read_manifest, write_weights
 from streamrec.models.item_index import ItemIndex
 from streamrec.ports import Provenance
 from streamrec.tasks.ranking.model.generations import ModelGenerations
-from streamrec.tasks.ranking.model.head import Head
+from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.learner import OnlineLearner
 from streamrec.tasks.ranking.model.ranker import Ranker
 from tests.fakes.language_models import tiny_encoder
@@ -84,7 +84,7 @@ def test_the_manifest_says_where_it_came_from(shop: Workshop) -> None:
     made_with = manifest.training["made_with"]
     assert manifest.training == {
         "batches": [10, 20], "examples": 6, "holes": {"0": [[5, 6]]}, "quarantine": [],
-        "epoch": 0, "made_with": made_with,
+        "epoch": 0, "made_with": made_with, "inputs": list(INPUTS), "ledger": {}, "restarts": [],
     }  # fmt: skip
     assert made_with["threads"] == str(torch.get_num_threads())
     assert torch.__version__.startswith(made_with["torch"])
@@ -147,6 +147,7 @@ def test_norms_say_how_far_weights_moved(shop: Workshop) -> None:
         exploded.inner_DM.mul_(1e4)
         exploded.mean_D.fill_(1e9)  # follows the data: not counted
     champion = shop.weights("champion", one)
+    shop.generations.seal(champion, PROVENANCE)
     same = shop.generations.norms(shop.weights("same", one), champion)
     assert same == {"update_norm/adapter": 0.0, "update_norm/head": 0.0}
     far = shop.generations.norms(shop.weights("far", exploded), champion)
