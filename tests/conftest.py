@@ -20,6 +20,7 @@ from hypothesis import settings as hypothesis_settings
 
 from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
 from tests.harness.kinds import KAFKAS, REDISES, SERVERS, of_one_kind
+from tests.harness.redis_cluster import RedisClusterServers
 from tests.harness.servers import new_apache_kafka, new_redis_server
 
 # a busy machine is no failure
@@ -102,6 +103,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the machine's own redis-server."""
     with new_redis_server(tmp_path_factory.mktemp("redis-server")) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of one of six servers: three masters, three replicas."""
+    with RedisClusterServers(tmp_path_factory.mktemp("redis-cluster")) as cluster:
+        yield cluster.url
 
 
 @pytest.fixture(scope="session")

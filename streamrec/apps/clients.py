@@ -28,7 +28,8 @@ from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.stores.explanations import RedisExplanations
 from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.live_board import RedisLiveBoard
-from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
+from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.stores.registry_store import open_registry
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config
@@ -120,7 +121,7 @@ def registry_url(settings: Settings, task: str = RANKING) -> str:
 
 
 def redis(settings: Settings) -> Redis:
-    """A client; a context manager. Connects at first use."""
+    """A client; a context manager. Raises Unavailable, UserError."""
     return connect_redis(settings.redis)
 
 

@@ -13,7 +13,7 @@ from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Or
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.dead_letters import AcknowledgedProducer, KafkaDeadLetterLog
-from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.stores.resend_ledger import RedisResendLedger
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_topics import partition_counts

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Self
 
 from kafka.errors import KafkaError
-from redis.exceptions import RedisError
 
 from streamrec import settings as reader
 from streamrec.errors import Unavailable, UserError
@@ -35,7 +34,7 @@ from streamrec.infra.processes.servers_file import Servers
 from streamrec.infra.processes.supervisor import BACKOFF_S, Program, Supervisor, start_cold
 from streamrec.infra.processes.warm_start import WarmStart, possible
 from streamrec.infra.stores.lease import break_lease
-from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.wire.kafka import full_name
 from streamrec.infra.wire.kafka_probe import evict_members
 from streamrec.infra.wire.kafka_topics import create_topics
@@ -178,7 +177,7 @@ class LocalLoop:
                     break_lease(client, redis.key_prefix, TRAINER, name)
             else:
                 evict_members(kafka, full_name(kafka, role), [name])
-        except (KafkaError, RedisError, Unavailable) as error:
+        except (KafkaError, Unavailable) as error:
             self._say(f"{name} is missed only after its time-out: {error!r}")
 
 

@@ -20,7 +20,7 @@ from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.user_state import UserState
 from streamrec.errors import Refused, UserError
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets, log_bounds

@@ -11,7 +11,7 @@ from streamrec.core import topics
 from streamrec.core.events import Recommendation
 from streamrec.core.release.manifest import Manifest
 from streamrec.errors import GenerationRefused, Malformed
-from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.models.generation import read_manifest

@@ -104,7 +104,7 @@ def worker_context(
     *,
     sources: Sequence[ExampleSource] = (),
 ) -> Iterator[WorkerContext | None]:
-    """Waits for Kafka, and says so, not for Redis; None when told to stop meanwhile.
+    """Waits for Kafka and Redis, and says so; None when told to stop meanwhile.
 
     ``sources``: whose examples this process reads or writes.
     """
@@ -115,7 +115,11 @@ def worker_context(
         return
     with ExitStack() as stack:
         stack.callback(publisher.close)
-        redis = stack.enter_context(clients.redis(settings))
+        redis = retrying(lambda: clients.redis(settings), stop)
+        if redis is None:
+            yield None
+            return
+        stack.enter_context(redis)
         yield WorkerContext(
             settings,
             worker_id,

@@ -231,7 +231,7 @@ def _rights(settings: Settings) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    from streamrec.infra.stores.redis_store import connect_redis, redis_errors
+    from streamrec.infra.stores.redis_client import connect_redis, redis_errors
 
     with redis_errors("asking who it is"), connect_redis(settings.redis) as client:
         info = client.info()

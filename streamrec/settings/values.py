@@ -52,9 +52,12 @@ class KafkaSettings:
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    url: str = setting("", "redis://, rediss:// or unix://; empty: start an embedded one")
+    url: str = setting(
+        "", "redis://, rediss://, unix://, redis+sentinel://; empty: start an embedded one"
+    )
     username: str = setting("", "ACL user")
     password: str = setting("", "ACL password", secret=True)
+    sentinel_password: str = setting("", "of the sentinels themselves", secret=True)
     ssl_cafile: str = setting("", "PEM file of the certificate authority (rediss://)")
     key_prefix: str = setting("sr", "put before every key")
 

@@ -10,10 +10,11 @@ import pytest
 
 from streamrec.errors import Malformed
 from streamrec.infra.stores.explanations import RedisExplanations
-from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.settings import RedisSettings
 from streamrec.tasks.ranking.lists.explanation import Explanation, packed, same, unpacked
 from tests.fakes.explanations import FakeExplanations
+from tests.harness.kinds import EMBEDDED_OR_CLUSTER
 from tests.harness.waiting import eventually
 
 ONE = Explanation(
@@ -37,12 +38,12 @@ ONE = Explanation(
 )
 
 
-@pytest.fixture(params=["fake", pytest.param("redis", marks=pytest.mark.embedded)])
+@pytest.fixture(params=["fake", *EMBEDDED_OR_CLUSTER])
 def explanations(request, fresh_prefix):
     if request.param == "fake":
         yield FakeExplanations()
         return
-    url = request.getfixturevalue("embedded_redis")
+    url = request.getfixturevalue(request.param)
     with connect_redis(RedisSettings(url=url)) as client:
         yield RedisExplanations(client, fresh_prefix.redis, 60, packed, unpacked)
 

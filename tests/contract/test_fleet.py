@@ -16,9 +16,11 @@ from redis.retry import Retry
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Unavailable
 from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.ports import Fleet, WorkerStatus
+from streamrec.settings import RedisSettings
 from tests.fakes.fleet import FakeFleet
-from tests.harness.kinds import REDISES
+from tests.harness.kinds import CLUSTER, REDISES
 
 STATUS = WorkerStatus(
     "serving-1", "serving", "host", 7, 1000, 2000, "g1", "g2", {"g3": "digest"}, 4, {"lag": 1.5}
@@ -26,14 +28,15 @@ STATUS = WorkerStatus(
 Forget = Callable[[float], None]
 
 
-@pytest.fixture(params=["fake", *REDISES])
+@pytest.fixture(params=["fake", *REDISES, CLUSTER])
 def fleet(request, fresh_prefix) -> Iterator[tuple[Fleet, Forget]]:
     """A fleet whose members are forgotten after 0.3 s, and a way to let that time pass."""
     if request.param == "fake":
         fake = FakeFleet(ttl_s=0.3)
         yield fake, lambda s: setattr(fake, "elapsed_s", fake.elapsed_s + s)
     else:
-        with Redis.from_url(request.getfixturevalue(request.param)) as client:
+        settings = RedisSettings(url=request.getfixturevalue(request.param))
+        with connect_redis(settings) as client:
             yield RedisFleet(client, fresh_prefix.redis, ttl_s=0.3), time.sleep
 
 
@@ -104,4 +107,4 @@ def test_who_leaves_an_unreachable_redis_says_so_and_goes(caplog) -> None:
     caplog.set_level(logging.INFO)
     with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as client:
         RedisFleet(client).leave("serving-1")
-    assert "serving-1 left without saying so: Redis did not answer" in caplog.text
+    assert "serving-1 left without saying so: Redis: leaving: " in caplog.text

@@ -1,23 +1,27 @@
-"""One contract, three stores: the fake, Redis, Valkey."""
+"""One contract, four stores: the fake, Redis, Valkey, a Redis Cluster."""
 
 from __future__ import annotations
 
 import threading
 
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from streamrec.core.events import Source
 from streamrec.errors import PositionConflict, Unavailable
-from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
+from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.ports import Changes, OutboxEntry, Writes
 from streamrec.settings import RedisSettings
 from tests.fakes.store import FakePartitionStore
-from tests.harness.kinds import REDISES
+from tests.harness.kinds import CLUSTER, REDISES
 
 EVENTS = Source("events", 0)
 
 
-@pytest.fixture(params=["fake", *REDISES])
+@pytest.fixture(params=["fake", *REDISES, CLUSTER])
 def store(request, fresh_prefix):
     if request.param == "fake":
         yield FakePartitionStore()
@@ -159,7 +163,9 @@ def test_the_script_survives_a_flush_of_scripts(any_redis, fresh_prefix):
 
 
 def test_a_silent_server_is_unavailable():
-    with connect_redis(RedisSettings(url="redis://127.0.0.1:9")) as client:
+    with pytest.raises(Unavailable, match=r"Redis: connecting: .*127"):
+        connect_redis(RedisSettings(url="redis://127.0.0.1:9"))
+    with redis.Redis(host="127.0.0.1", port=9, retry=Retry(NoBackoff(), 0)) as client:
         store = RedisPartitionStore(client)
         with pytest.raises(Unavailable, match=r"Redis: reading the position of events-0: .*127"):
             store.position(EVENTS)
@@ -187,5 +193,5 @@ def test_an_acl_user_needs_only_its_keys_and_a_few_commands(any_redis, fresh_pre
         with pytest.raises(Unavailable, match=r"(?i)permission"):
             other.position(EVENTS)
     wrong = RedisSettings(url=any_redis, username=name, password="guess")
-    with connect_redis(wrong) as client, pytest.raises(Unavailable, match=r"(?i)invalid|wrong"):
-        RedisPartitionStore(client, fresh_prefix.redis).position(EVENTS)
+    with pytest.raises(Unavailable, match="STREAMREC_REDIS_PASSWORD is wrong"):
+        connect_redis(wrong)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import pytest
 
 from streamrec.core.dead_letters import DeadLetterPosition, Origin, Resent
-from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.stores.resend_ledger import RedisResendLedger
 from streamrec.settings import RedisSettings
 from tests.fakes.dead_letters import FakeResendLedger
+from tests.harness.kinds import EMBEDDED_OR_CLUSTER
 
 FIRST = Resent(DeadLetterPosition(0, 17), "ann@here", 1_000)
 DONE = Resent(DeadLetterPosition(0, 17), "ann@here", 1_000, Origin("events", 2, 5))
 
 
-@pytest.fixture(params=["fake", pytest.param("redis", marks=pytest.mark.embedded)])
+@pytest.fixture(params=["fake", *EMBEDDED_OR_CLUSTER])
 def ledger(request, fresh_prefix):
     if request.param == "fake":
         yield FakeResendLedger()
         return
-    url = request.getfixturevalue("embedded_redis")
+    url = request.getfixturevalue(request.param)
     with connect_redis(RedisSettings(url=url)) as client:
         yield RedisResendLedger(client, fresh_prefix.redis)
 

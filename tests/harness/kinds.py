@@ -27,6 +27,11 @@ REDISES = (
     pytest.param("redis_url", marks=REDIS, id="redis"),
     pytest.param("embedded_redis", marks=EMBEDDED, id="embedded"),
 )
+CLUSTER = pytest.param(
+    "redis_cluster", marks=(REDIS, pytest.mark.xdist_group("Redis Cluster")), id="cluster"
+)
+"""Beside the others, for what must also hold where keys are spread over servers."""
+EMBEDDED_OR_CLUSTER = (REDISES[1], CLUSTER)
 SERVERS = (
     pytest.param(("apache_kafka", "redis_url"), marks=(APACHE, REDIS), id="apache"),
     pytest.param(("embedded_kafka", "embedded_redis"), marks=EMBEDDED, id="embedded"),

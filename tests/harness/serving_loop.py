@@ -16,7 +16,8 @@ from streamrec.core.state.catalogue import item_record
 from streamrec.core.state.user_state import UserState
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.fleet import RedisFleet
-from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
+from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_topics import create_topics

@@ -23,7 +23,7 @@ from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.core.release.sequential_test import TestRules
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.live_board import RedisLiveBoard
-from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.wire.follower import Follower
 from streamrec.lab.measures.drill_check import mixed
 from streamrec.loop.background import Background

@@ -9,7 +9,8 @@ import pytest
 
 from streamrec.core.events import Interaction, Kind, Source
 from streamrec.infra.stores.fleet import RedisFleet
-from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
+from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import Settings

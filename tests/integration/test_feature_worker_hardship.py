@@ -13,7 +13,8 @@ import pytest
 from streamrec.core.events import Source
 from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
 from streamrec.infra.processes.server_process import free_port
-from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
+from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.kafka import KafkaPublisher, full_name
 from streamrec.infra.wire.kafka_probe import evict_members
 from streamrec.infra.wire.kafka_topics import create_topics
@@ -152,7 +153,7 @@ def test_servers_away_at_the_start_and_later(fresh_prefix, tmp_path):
             says(f"no topic {fresh_prefix.topic}items, {fresh_prefix.topic}events")
             says("`streamrec topics create` makes them")
             create_topics(settings.kafka)
-            says("waiting 1 s: Redis: ")
+            says("waiting: Redis: connecting")
             redis.start()
             publisher = KafkaPublisher(settings.kafka, "producer")
             store = partition_store(settings)

@@ -20,7 +20,8 @@ from streamrec.core.events import Interaction, Kind, Source
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.errors import Unavailable
 from streamrec.infra.stores.control_log import KafkaControlLog
-from streamrec.infra.stores.redis_store import RedisPartitionStore, connect_redis
+from streamrec.infra.stores.redis_client import connect_redis
+from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config, make_consumer
 from streamrec.infra.wire.kafka_diagnosis import why_no_kafka
 from streamrec.infra.wire.kafka_offsets import end_offsets

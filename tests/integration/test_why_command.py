@@ -75,7 +75,7 @@ def test_what_is_not_kept_any_more_is_told_from_the_topic(loop, shell) -> None:
     loop.ask("ana", "r1", k=5)
     [answer] = loop.answered("r1")
     redis, key = loop.settings.redis, f"{loop.settings.redis.key_prefix}:why:request:r1"
-    from streamrec.infra.stores.redis_store import connect_redis
+    from streamrec.infra.stores.redis_client import connect_redis
 
     with connect_redis(redis) as client:
         assert 0 < client.pttl(key) <= 3_600_000

@@ -1,5 +1,7 @@
 """What outlives a process: in Redis, in files, on the control log.
 
+redis_client.py     how Redis is reached: one server, a cluster, or whoever its sentinels call the
+                    master
 redis_store.py      ``ports.PartitionStore`` on Redis 7 or Valkey: one Lua script commits, all or
                     nothing
 fleet.py            who is alive and what they serve, in Redis keys that expire

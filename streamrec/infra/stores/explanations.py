@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import redis
 
 from streamrec.errors import Malformed
-from streamrec.infra.stores.redis_store import redis_errors
+from streamrec.infra.stores.redis_client import redis_errors
 
 Kept = TypeVar("Kept")
 
@@ -55,10 +55,18 @@ class RedisExplanations(Generic[Kept]):
         with redis_errors("removing explanations"):
             keys = self._redis.scan_iter(match=self._prefix + "*", count=1_000)
             while some := list(islice(keys, 500)):
-                found: Any = self._redis.mget(some)
+                found = self._each("GET", some)
                 theirs = [k for k, data in zip(some, found, strict=True) if self._of(data, user_id)]
-                removed += int(self._redis.delete(*theirs)) if theirs else 0
+                removed += sum(self._each("DEL", theirs))
         return removed
+
+    def _each(self, command: str, keys: Sequence[Any]) -> list[Any]:
+        """The answers for keys that have nothing in common."""
+        pipe: Any
+        with self._redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.execute_command(command, key)
+            return list(pipe.execute())
 
     def _of(self, data: bytes | None, user_id: str) -> bool:
         try:

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, fields
 
 import orjson
 from redis import Redis
-from redis.exceptions import RedisError
 
 from streamrec.errors import Unavailable
-from streamrec.infra.stores.redis_store import explained
+from streamrec.infra.stores.redis_client import redis_errors
 from streamrec.ports import WorkerStatus
 
 log = logging.getLogger(__name__)
@@ -48,7 +46,7 @@ class RedisFleet:
 
     def beat(self, status: WorkerStatus) -> None:
         """Say it, for the next ``ttl_s``. Raises Unavailable."""
-        with _reachable(), self._redis.pipeline(transaction=True) as pipe:
+        with redis_errors("joining the fleet"), self._redis.pipeline(transaction=True) as pipe:
             pipe.set(self._key(status.worker_id), orjson.dumps(asdict(status)), px=self._ttl_ms)
             pipe.sadd(self._ids, status.worker_id)
             pipe.execute()
@@ -56,7 +54,7 @@ class RedisFleet:
     def leave(self, worker_id: str) -> None:
         """Be gone at once, or after ``ttl_s`` when Redis does not answer; never raises."""
         try:
-            with _reachable(), self._redis.pipeline(transaction=True) as pipe:
+            with redis_errors("leaving"), self._redis.pipeline(transaction=True) as pipe:
                 pipe.delete(self._key(worker_id))
                 pipe.srem(self._ids, worker_id)
                 pipe.execute()
@@ -65,7 +63,7 @@ class RedisFleet:
 
     def workers(self) -> Iterator[WorkerStatus]:
         """Those alive, by id. Raises Unavailable."""
-        with _reachable():
+        with redis_errors("asking who is in the fleet"):
             ids = sorted(_text(name) for name in self._redis.smembers(self._ids))
             found = self._redis.mget([self._key(name) for name in ids]) if ids else []
             gone = [name for name, data in zip(ids, found, strict=True) if data is None]
@@ -80,15 +78,6 @@ class RedisFleet:
 
     def _key(self, worker_id: str) -> str:
         return f"{self._tag}:w:{worker_id}"
-
-
-@contextmanager
-def _reachable() -> Iterator[None]:
-    """Turns the driver's errors into ours."""
-    try:
-        yield
-    except RedisError as error:
-        raise Unavailable(f"Redis did not answer the fleet: {explained(error)}") from error
 
 
 def _status(data: bytes | str) -> WorkerStatus:

@@ -15,11 +15,12 @@ import logging
 import threading
 import time
 import uuid
+from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from streamrec.errors import LeaseLost, Unavailable
+from streamrec.infra.stores.redis_client import redis_errors
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,14 @@ return 0
 def break_lease(client: Redis, key_prefix: str, name: str, holder: str) -> bool:
     """Take the lease from ``holder``, whose process is dead for certain; whether it had it.
 
-    Raises RedisError.
+    Raises Unavailable.
     """
     key = f"{key_prefix}:{{{name}}}:holder"
-    token = client.get(key)
-    if not isinstance(token, bytes) or token.decode().rpartition("/")[0] != holder:
-        return False
-    return bool(client.eval(_GIVE_BACK, 1, key, token))
+    with redis_errors(f"taking the {name} lease back"):
+        token = client.get(key)
+        if not isinstance(token, bytes) or token.decode().rpartition("/")[0] != holder:
+            return False
+        return bool(client.eval(_GIVE_BACK, 1, key, token))
 
 
 class RedisLease:
@@ -72,12 +74,7 @@ class RedisLease:
 
     def try_acquire(self) -> str | None:
         """None: it is ours. Otherwise who holds it. Raises Unavailable."""
-        try:
-            other = self._take("new")
-        except RedisError as error:
-            raise Unavailable(
-                f"Redis did not answer about the {self._name} lease: {error}"
-            ) from error
+        other = self._take("new")
         if other is None:
             self._thread = threading.Thread(
                 target=self._renew, name=f"{self._name}-lease", daemon=True
@@ -106,24 +103,26 @@ class RedisLease:
             self._thread.join()
             self._thread = None
         try:
-            self._redis.eval(_GIVE_BACK, 1, self._keys[0], self._token)
-        except RedisError as error:
+            with redis_errors("giving it back"):
+                self._redis.eval(_GIVE_BACK, 1, self._keys[0], self._token)
+        except Unavailable as error:
             log.info("the %s lease will expire by itself: %s", self._name, error)
 
     def _renew(self) -> None:
         while not self._done.wait(self._ttl_s / 4):
             try:
                 self._other = self._take("renew") or ""
-            except RedisError as error:
-                log.warning("the %s lease could not be renewed: %s", self._name, error)
+            except Unavailable as error:
+                log.warning("%s", error)
             if self._other:
                 return
 
     def _take(self, how: str) -> str | None:
-        """None: held. Otherwise the token of who has it, or had it last."""
+        """None: held. Otherwise the token of who has it, or had it last. Raises Unavailable."""
         asked_s = time.monotonic()  # before asking: the lease may end earlier, never later
         ttl_ms = str(int(self._ttl_s * 1000))
-        answer = self._redis.eval(_TAKE, 2, *self._keys, self._token, ttl_ms, how)
+        with redis_errors(f"asking for the {self._name} lease"):
+            answer: Any = self._redis.eval(_TAKE, 2, *self._keys, self._token, ttl_ms, how)
         text = answer.decode() if isinstance(answer, bytes) else str(answer)
         if text == "held":
             self._confirmed_s = asked_s

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import orjson
 from redis import Redis
-from redis.exceptions import RedisError
 
 from streamrec.core import tasks
 from streamrec.core.release.live_report import LiveReport
 from streamrec.core.tasks import RANKING
-from streamrec.errors import Unavailable
+from streamrec.infra.stores.redis_client import redis_errors
 
 TTL_S = 60
 
@@ -27,17 +26,13 @@ class RedisLiveBoard:
 
     def put(self, report: LiveReport) -> None:
         """Raises Unavailable."""
-        try:
+        with redis_errors("writing the live report"):
             self._redis.set(self._key, orjson.dumps(report.to_record()), ex=TTL_S)
-        except RedisError as error:
-            raise Unavailable(f"Redis did not take the live report: {error}") from error
 
     def get(self) -> LiveReport | None:
         """None when no trainer has said anything lately. Raises Unavailable."""
-        try:
+        with redis_errors("reading the live report"):
             data = self._redis.get(self._key)
-        except RedisError as error:
-            raise Unavailable(f"Redis did not give the live report: {error}") from error
         if data is None:
             return None
         try:

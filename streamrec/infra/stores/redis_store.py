@@ -15,88 +15,19 @@ Stream ids start at offset + 1 because Redis refuses 0-0.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from hashlib import sha1
 from importlib.resources import files
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import orjson
 import redis
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    ClusterDownError,
-    ConnectionError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    TimeoutError,
-)
-from redis.retry import Retry
+from redis.exceptions import NoScriptError
 
 from streamrec.core.events import Source
-from streamrec.errors import PositionConflict, Unavailable, UserError
+from streamrec.errors import PositionConflict
+from streamrec.infra.stores.redis_client import redis_errors
 from streamrec.ports import Changes, OutboxEntry, Record, Writes
-from streamrec.settings import RedisSettings
-
-TIMEOUT_S = 10.0
-RETRIES = 3
-RETRY_CAP_S = 0.5
-
-_SILENCE = (  # the server is down, or not able to do its work for now
-    ConnectionError,
-    TimeoutError,
-    BusyLoadingError,
-    ReadOnlyError,
-    ClusterDownError,
-    OutOfMemoryError,
-    NoPermissionError,
-)
-
-
-def connect_redis(settings: RedisSettings) -> redis.Redis:
-    """A client; it connects when first used, and retries a little before it gives up.
-
-    Raises UserError when a file it needs is not there.
-    """
-    options: dict[str, Any] = {
-        "socket_timeout": TIMEOUT_S,
-        "socket_connect_timeout": TIMEOUT_S,
-        "retry": Retry(ExponentialBackoff(cap=RETRY_CAP_S, base=0.05), RETRIES),
-        "health_check_interval": 30,
-    }
-    if settings.username:
-        options["username"] = settings.username
-    if settings.password:
-        options["password"] = settings.password
-    if settings.url.startswith("rediss://") and settings.ssl_cafile:
-        if not Path(settings.ssl_cafile).is_file():
-            raise UserError(f"STREAMREC_REDIS_SSL_CAFILE: {settings.ssl_cafile} is no file")
-        options["ssl_ca_certs"] = settings.ssl_cafile
-    return redis.Redis.from_url(settings.url, **options)
-
-
-@contextmanager
-def redis_errors(doing: str) -> Iterator[None]:
-    """Turns redis-py's errors into Unavailable, with what was being done."""
-    try:
-        yield
-    except _SILENCE as error:
-        raise Unavailable(f"Redis: {doing}: {explained(error)}") from error
-
-
-def explained(error: RedisError) -> str:
-    """The driver's message, or what to do where the cause is a setting."""
-    if isinstance(error, AuthenticationError):
-        return f"STREAMREC_REDIS_USERNAME or STREAMREC_REDIS_PASSWORD is wrong ({error})"
-    if isinstance(error, NoPermissionError):
-        return f"this Redis user may not do it ({error}): see deploy/redis.acl"
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return f"its certificate is not to be trusted: STREAMREC_REDIS_SSL_CAFILE ({error})"
-    return str(error)
 
 
 class RedisPartitionStore:
@@ -105,8 +36,8 @@ class RedisPartitionStore:
     def __init__(self, client: redis.Redis, key_prefix: str = "sr") -> None:
         self._redis = client
         self._prefix = key_prefix
-        script = (files(__package__) / "commit.lua").read_text("utf-8")
-        self._commit = client.register_script(script)  # loads itself again after NOSCRIPT
+        self._script = (files(__package__) / "commit.lua").read_text("utf-8")
+        self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
 
     def position(self, source: Source) -> int:
         with redis_errors(f"reading the position of {source}"):
@@ -129,9 +60,16 @@ class RedisPartitionStore:
             *chain.from_iterable(map(_stream, writes.outboxes.values())),
         ]
         with redis_errors(f"committing {source}"):
-            applied, found = self._commit(keys=keys, args=arguments)
+            applied, found = self._run(len(keys), *keys, *arguments)
         if not applied:
             raise PositionConflict(str(source), expected, found)
+
+    def _run(self, *arguments: Any) -> Any:
+        """The script, sent whole to a server that does not know it (a new one, a promoted one)."""
+        try:
+            return self._redis.evalsha(self._sha, *arguments)
+        except NoScriptError:
+            return self._redis.eval(self._script, *arguments)
 
     def read_users(
         self, source: Source, user_ids: Sequence[str]

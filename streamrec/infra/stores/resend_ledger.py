@@ -14,7 +14,7 @@ import orjson
 import redis
 
 from streamrec.core.dead_letters import DeadLetterPosition, Origin, Resent
-from streamrec.infra.stores.redis_store import redis_errors
+from streamrec.infra.stores.redis_client import redis_errors
 
 
 class RedisResendLedger:

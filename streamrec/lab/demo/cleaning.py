@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kafka.errors import KafkaError
-from redis.exceptions import RedisError
 
 from streamrec.core.topics import TOPICS
 from streamrec.errors import StreamrecError
-from streamrec.infra.stores.redis_store import connect_redis
+from streamrec.infra.stores.redis_client import connect_redis, redis_errors
 from streamrec.infra.wire.kafka import admin_client, full_name
 from streamrec.settings import Settings
 
@@ -24,8 +23,8 @@ def remove_traces(given: Settings, used: Settings, say: Callable[[str], None]) -
             with admin_client(used.kafka) as admin:
                 admin.delete_topics([full_name(used.kafka, topic.name) for topic in TOPICS])
         if given.redis.url:
-            with connect_redis(used.redis) as client:
+            with redis_errors("removing keys"), connect_redis(used.redis) as client:
                 for key in client.scan_iter(match=f"{used.redis.key_prefix}:*", count=1_000):
                     client.unlink(key)
-    except (StreamrecError, KafkaError, RedisError) as error:
+    except (StreamrecError, KafkaError) as error:
         say(f"the demo's topics {used.kafka.topic_prefix}* or keys may be left over: {error}")
