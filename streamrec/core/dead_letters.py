@@ -158,6 +158,11 @@ def advice(letter: DeadLetter) -> str:
             "It was sent with the wrong key or partitioner. `resend --key USER_ID` puts it where "
             "it belongs; the producer needs the user_id as key and Kafka's default partitioner."
         )
+    if letter.topic == topics.ITEMS and letter.reason.startswith(("the key ", "neither key")):
+        return (
+            "Its key does not say which item it is about. `resend --key ITEM_ID` mends this one; "
+            "the producer, or its key.converter, has to write the item's id as text."
+        )
     if letter.topic == topics.TRAINING_BATCHES and letter.value is None:
         return "Made by streamrec and too wide to be trained: there is nothing to send again."
     return _ADVICE.get(letter.code, "Read the reason; `resend` sends it again as it is.")

@@ -5,6 +5,7 @@ Topics are short names; does not know prefixes, groups or formats.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +28,10 @@ class Codec(Protocol):
 
     def decode(self, topic: str, data: bytes) -> Any:
         """The value. Raises Refused, and nothing else, whatever the bytes."""
+        ...
+
+    def ids(self, key: bytes) -> Sequence[str]:
+        """The ids that a message's key may mean, as it stands first. Raises Refused."""
         ...
 
 

@@ -38,6 +38,7 @@ from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.stores import control_log
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, record_digest
 from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.schema_registry import RegisteredSchema
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.loop.serving.poison_pill import PoisonMessageIsolation
 from streamrec.loop.training.training_progress import TrainingProgress
@@ -153,7 +154,7 @@ class Items:
 
     def feed(self, chunk: Sequence[bytes], neighbours: dict[int, int]) -> Verdict:
         start, since = self.at, len(self.publisher.values("dead-letter"))
-        records = [RawRecord(start + n, START_MS + n, b"k", v) for n, v in enumerate(chunk)]
+        records = [RawRecord(start + n, START_MS + n, None, v) for n, v in enumerate(chunk)]
         wanted = self.ingest.ingest(ITEMS_SOURCE, records)
         self.at = wanted
         refused = {at - start: why for at, why in letters(self.publisher, since).items()}
@@ -480,15 +481,22 @@ class FakeRegistry:
         {"type": "array", "items": "null"}, ["null", "null"],
     )  # fmt: skip
 
+    PROTOBUF = (
+        "message", "message A { optional string event_id = 1; repeated A a = 2; }",
+        'syntax = "proto3"; message B { string event_id = 1; map<string, B> b = 2; }', "",
+    )  # fmt: skip
+
     def __init__(self, good: Any) -> None:
         self.good = good
 
-    def schema(self, schema_id: int) -> Any:
+    def schema(self, schema_id: int) -> RegisteredSchema:
         if schema_id == 1:
-            return self.good
+            return RegisteredSchema("AVRO", self.good)
         if schema_id == 2:
             raise Unavailable("the registry is away")
-        return self.SCHEMAS[schema_id % len(self.SCHEMAS)]
+        if schema_id % 10 == 3:
+            return RegisteredSchema("PROTOBUF", self.PROTOBUF[schema_id % 4])
+        return RegisteredSchema("AVRO", self.SCHEMAS[schema_id % len(self.SCHEMAS)])
 
 
 class RegistryFramed(_Decoder):

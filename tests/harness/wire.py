@@ -40,14 +40,17 @@ def written(schema: Any, fields: Any) -> bytes:
 
 
 @contextmanager
-def schema_registry(answers: dict[int, bytes]) -> Iterator[tuple[str, list[str]]]:
-    """An HTTP server that answers as a schema registry would: its URL, and the paths asked for."""
+def schema_registry(answers: dict[int | str, bytes]) -> Iterator[tuple[str, list[str]]]:
+    """An HTTP server that answers as a schema registry would: its URL, and the paths asked for.
+
+    ``answers``: by schema id, or by path where that is not one."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            body = answers.get(int(self.path.rpartition("/")[2]))
+            last = int(self.path.rpartition("/")[2])
+            body = answers.get(self.path) or answers.get(last)
             self.send_response(404 if body is None else 200)
             self.end_headers()
             self.wfile.write(body or b"{}")

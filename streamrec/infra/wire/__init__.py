@@ -30,4 +30,11 @@ follower.py          topics followed from now on: every message decoded, with it
                      coordinates
 batches.py           mini-batches on the wire: an envelope that is the same for every task, and
                      its examples
+envelopes.py         envelopes around a row: Kafka Connect's ``schema``/``payload``, Debezium's
+                     ``before``/``after``
+json_text.py         JSON as it is found: behind blanks, a byte order mark, or in UTF-16
+protobuf.py          protobuf from a schema registry: text to a message class, a message to plain
+                     fields
+strangers.py         what strangers write, keys and values, whatever the encoding: plain fields,
+                     or a refusal
 """

@@ -11,6 +11,7 @@ refused.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ import fastavro
 from fastavro.read import LOGICAL_READERS
 
 from streamrec.errors import UnknownSchema
+from streamrec.infra.wire.schema_registry import RegisteredSchema
 
 _UNPARSABLE = (
     fastavro.schema.SchemaParseException,
@@ -30,6 +32,7 @@ _UNPARSABLE = (
     TypeError,
     ValueError,
 )
+VALUE = "value"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -45,14 +48,28 @@ LOGICAL_READERS["fixed-uuid"] = lambda value, *_: UUID(bytes=value)
 _NAMED = ("record", "error", "enum", "fixed")
 
 
-def parsed(schema: Any, schema_id: int) -> Any:
-    """The schema, ready to read with. Raises UnknownSchema."""
+def parsed(schema: Any, schema_id: int, references: Mapping[str, RegisteredSchema] = {}) -> Any:
+    """A record of one field, ``VALUE``, with the schema as its type: bytes are the same, and every
+    referred name is known in it. Raises UnknownSchema."""
+    named: dict[str, Any] = {}
+    walk = _Walk(schema_id)
     try:
-        found = fastavro.parse_schema(schema)
-        _Walk(schema_id).look(found, ())
+        for one in dict(_depth_first(references)).values():
+            walk.look(fastavro.parse_schema(one, named), ())
+        field = {"name": VALUE, "type": schema}
+        whole = {"type": "record", "name": "streamrec_foreign", "fields": [field]}
+        found = fastavro.parse_schema(whole, named)
+        walk.look(found, ())
     except _UNPARSABLE as error:
         raise UnknownSchema(f"schema id {schema_id} is not Avro: {error!r}") from None
     return found
+
+
+def _depth_first(references: Mapping[str, RegisteredSchema]) -> Iterator[tuple[str, Any]]:
+    """What has to be known before the schema itself, innermost first."""
+    for name, one in references.items():
+        yield from _depth_first(one.references)
+        yield name, one.schema
 
 
 class _Walk:

@@ -1,21 +1,33 @@
-"""A small read-only client of a Confluent-compatible schema registry.
+"""A small client of a Confluent-compatible schema registry.
 
-Knows one endpoint, ``GET /schemas/ids/{id}``, and remembers its answers: an id never
-changes its meaning. Does not register anything and does not parse Avro.
+Knows how a schema is found by its id, and what it refers to; remembers the answers: an id never
+changes its meaning. Does not know what a schema says
+(``infra.wire.foreign_schema``, ``infra.wire.protobuf``).
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from streamrec.errors import Unavailable, UnknownSchema
 
 TIMEOUT_S = 5.0
+DEEPEST = 16
+"""References of references."""
+
+
+class RegisteredSchema(NamedTuple):
+    """``references``: by the names that ``schema`` has for them."""
+
+    kind: str  # AVRO, JSON or PROTOBUF
+    schema: Any  # parsed JSON of Avro's, text of the others'
+    references: Mapping[str, RegisteredSchema] = {}
 
 
 class SchemaRegistry:
@@ -28,44 +40,62 @@ class SchemaRegistry:
         if parts.username is not None:
             secret = f"{parts.username}:{parts.password or ''}".encode()
             self._headers["Authorization"] = f"Basic {base64.b64encode(secret).decode()}"
-        self._found: dict[int, Any] = {}
+        self._found: dict[int, RegisteredSchema] = {}
 
-    def schema(self, schema_id: int) -> Any:
-        """The schema as parsed JSON.
+    def schema(self, schema_id: int) -> RegisteredSchema:
+        """The schema with everything that it refers to.
 
         Raises UnknownSchema when the registry has no such id, Unavailable when it does not
         answer (the message that needed it is then tried again, not refused).
         """
         if schema_id not in self._found:
-            self._found[schema_id] = self._fetch(schema_id)
+            self._found[schema_id] = self._fetch(
+                f"schemas/ids/{schema_id}", f"schema id {schema_id}"
+            )
         return self._found[schema_id]
 
-    def _fetch(self, schema_id: int) -> Any:
-        request = Request(f"{self.url}/schemas/ids/{schema_id}", headers=self._headers)  # noqa: S310 - the operator's own URL
+    def _fetch(self, path: str, what: str, depth: int = 0) -> RegisteredSchema:
+        if depth > DEEPEST:
+            raise UnknownSchema(f"{what}: references more than {DEEPEST} deep")
+        body = self._asked(path, what)
+        if not isinstance(body, dict) or not isinstance(body.get("schema"), str):
+            raise UnknownSchema(f"{what}: the registry's answer holds no schema")
+        references = {}
+        for name, subject, version in map(_reference, body.get("references") or ()):
+            at = f"subjects/{quote(subject, safe='')}/versions/{version}"
+            references[name] = self._fetch(at, f"{what}, which refers to {name}", depth + 1)
+        kind, schema = body.get("schemaType") or "AVRO", body["schema"]
+        if kind == "AVRO":
+            schema = _parsed(schema, what)
+        return RegisteredSchema(kind, schema, references)
+
+    def _asked(self, path: str, what: str) -> Any:
+        request = Request(f"{self.url}/{path}", headers=self._headers)  # noqa: S310 - the operator's own URL
         try:
             with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-                body = json.load(answer)
+                return json.load(answer)
         except HTTPError as error:
             with error:
                 if error.code == 404:
                     raise UnknownSchema(
-                        f"the schema registry at {self.url} has no schema id {schema_id}"
+                        f"the schema registry at {self.url} has no {what}"
                     ) from None
                 raise Unavailable(
                     f"the schema registry at {self.url} answers {error.code} {error.reason}"
                 ) from None
         except (URLError, OSError, ValueError) as error:
             raise Unavailable(f"no schema from the registry at {self.url}: {error}") from error
-        return _schema(body, schema_id)
 
 
-def _schema(body: Any, schema_id: int) -> Any:
-    """The schema in a registry's answer."""
-    if not isinstance(body, dict) or not isinstance(body.get("schema"), str):
-        raise UnknownSchema(f"schema id {schema_id}: the registry's answer holds no schema")
-    if body.get("schemaType", "AVRO") != "AVRO":
-        raise UnknownSchema(f"schema id {schema_id} is {body['schemaType']}, not Avro")
+def _parsed(schema: str, what: str) -> Any:
     try:
-        return json.loads(body["schema"])
+        return json.loads(schema)
     except (ValueError, RecursionError) as error:
-        raise UnknownSchema(f"schema id {schema_id} is not JSON: {error}") from None
+        raise UnknownSchema(f"{what} is not JSON: {error}") from None
+
+
+def _reference(found: Any) -> tuple[str, str, int]:
+    try:
+        return str(found["name"]), str(found["subject"]), int(found["version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnknownSchema(f"the registry's answer holds a reference without {error}") from None

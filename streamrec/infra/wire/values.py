@@ -31,6 +31,7 @@ from streamrec.core.events import (
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState, Relearn
+from streamrec.errors import InvalidField
 from streamrec.infra.wire.checks import (
     MAX_INT,
     MAX_K,
@@ -90,6 +91,17 @@ def item_from(fields: Fields) -> Item:
         text_map(fields, "attributes"),
         flag(fields, "available", True),
     )
+
+
+def removed(topic: str, fields: Fields) -> Item:
+    """An item that a change log says is gone; without an id where only its key has one.
+
+    Raises InvalidField: the row is no item's.
+    """
+    if topic != topics.ITEMS:
+        raise InvalidField(f"a deletion: only items can be removed, by {topics.ITEMS}")
+    known = fields.get("item_id") is not None
+    return Item(identifier(fields, "item_id") if known else "", "", available=False)
 
 
 def request_from(fields: Fields) -> Request:

@@ -9,4 +9,6 @@ send.py             lines of JSON from a file onto a topic, each checked the way
                     check it
 resend.py           sending a dead letter again, at most once unless somebody insists
 example_stream.py   one task's examples of one events partition, on their way to Kafka
+item_keys.py        which item a record of the items topic is about: what its key says, and what
+                    its value says
 """

@@ -8,6 +8,7 @@ a mini-batch is full (``core.state.batching``), or what happens after a failure
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from streamrec.core import topics
@@ -15,7 +16,7 @@ from streamrec.core.events import Interaction, Source
 from streamrec.core.examples import Example
 from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.fold import FoldResult, FoldRules, Located, PartitionFold
-from streamrec.errors import InvalidField, Malformed, PositionConflict, Refused
+from streamrec.errors import InvalidField, Malformed, PositionConflict, Refused, Unavailable
 from streamrec.loop.ingesting.example_stream import ExampleStream
 from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
 from streamrec.ports import ExampleSource, OutboxEntry, Writes
@@ -38,11 +39,18 @@ class EventsRules:
 
 
 def check_admissible(
-    event: Interaction, record_ms: int, future_tolerance_ms: int, source: Source, belongs: int
+    event: Interaction,
+    record_ms: int,
+    future_tolerance_ms: int,
+    source: Source,
+    belongs: int,
+    *,
+    told: str = "",
 ) -> None:
     """Whether a readable event may be folded where it was found.
 
     ``record_ms``: Kafka's timestamp of it. ``belongs``: the partition of its user.
+    ``told``: what is known of the key.
 
     Raises InvalidField.
     """
@@ -56,6 +64,7 @@ def check_admissible(
         raise InvalidField(
             f"user {event.user_id!r} belongs to partition {belongs}; expected the key to be "
             "the user_id and the partitioner Kafka's default (murmur2)"
+            f"{told}"
         )
 
 
@@ -208,9 +217,26 @@ class EventsPartition:
         event: Interaction = self._codec.decode(topics.EVENTS, record.value)
         belongs = self._partition_of(event.user_id)
         check_admissible(
-            event, record.timestamp_ms, self._rules.future_tolerance_ms, self.source, belongs
+            event,
+            record.timestamp_ms,
+            self._rules.future_tolerance_ms,
+            self.source,
+            belongs,
+            told=""
+            if belongs == self.source.partition
+            else self._converter(record.key, event.user_id),
         )
         return event
+
+    def _converter(self, key: bytes | None, user_id: str) -> str:
+        """What to set where the key is the user id as a converter writes it."""
+        with suppress(Refused, Unavailable):
+            if key and key != user_id.encode() and user_id in self._codec.ids(key):
+                return (
+                    f"; the key {key[:40]!r} is a converter's form of it: "
+                    "key.converter=org.apache.kafka.connect.storage.StringConverter"
+                )
+        return ""
 
     def _read_users(self, located: Sequence[Located]) -> None:
         missing = self._fold.missing_users(located)

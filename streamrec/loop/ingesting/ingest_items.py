@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from streamrec.core import topics
 from streamrec.core.events import Item, Source
 from streamrec.core.state.catalogue import item_record
-from streamrec.errors import Malformed, Refused
+from streamrec.errors import Refused
+from streamrec.loop.ingesting.item_keys import item_of
 from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
 from streamrec.ports import Writes
 from streamrec.ports.edges import Edges
@@ -71,12 +71,7 @@ class ItemsPartition:
         """Items cause no messages."""
 
     def _decode(self, record: RawRecord) -> Item:
-        if record.value is not None:
-            item: Item = self._codec.decode(topics.ITEMS, record.value)
-            return item
-        if not record.key:
-            raise Malformed("neither key nor value; a null value removes the item named by the key")
-        try:
-            return Item(record.key.decode(), "", available=False)
-        except UnicodeDecodeError:
-            raise Malformed(f"the key {record.key[:40]!r} is not UTF-8") from None
+        return item_of(self._codec, self._is_known, record.key, record.value)
+
+    def _is_known(self, item_id: str) -> bool:
+        return self._catalogue.row(item_id) is not None

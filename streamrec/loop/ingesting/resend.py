@@ -27,6 +27,7 @@ from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Or
 from streamrec.core.events import Interaction
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused, TooLarge, UserError
+from streamrec.loop.ingesting.item_keys import item_of
 from streamrec.ports import Clock, Codec
 from streamrec.ports.dead_letters import ResendLedger, Send
 
@@ -104,14 +105,16 @@ class Resender:
 
     def _check(self, letter: DeadLetterRecord, key: bytes | None, value: bytes | None) -> None:
         topic = letter.value.topic
-        if value is None:
-            return
         try:
+            if topic == topics.ITEMS:
+                item_of(self.codec, lambda _: True, key, value)
+            if value is None:
+                return
             found = self.codec.decode(topics.of_task(topic, letter.task or RANKING), value)
         except Refused as error:
             raise UserError(
-                f"{letter.position}: {topic} would refuse it again: {error}. Mend it with --edit "
-                "or --value-file, or insist with --unchecked"
+                f"{letter.position}: {topic} would refuse it again: {error}. Mend it with --edit, "
+                "--value-file or --key, or insist with --unchecked"
             ) from None
         if isinstance(found, Interaction) and not self._reaches(found, key):
             raise UserError(

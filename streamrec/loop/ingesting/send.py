@@ -5,12 +5,13 @@ Knows lines, counts and keys. Does not know where the lines come from, nor Kafka
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from streamrec.core import topics
-from streamrec.core.events import Interaction
+from streamrec.core.events import Interaction, Item
 from streamrec.errors import Malformed, Refused
 from streamrec.ports import Codec, Publisher
 
@@ -57,9 +58,11 @@ def send_lines(
         if not text:
             continue
         try:
-            if not text.startswith(b"{"):
+            if not text.removeprefix(BOM_UTF8).startswith(b"{"):
                 raise Malformed("not a JSON object; every line must be one")
             value = codec.decode(topic, text)
+            if isinstance(value, Item) and not value.item_id:
+                raise Malformed("a deletion that names no item_id")
             if isinstance(value, Interaction):
                 value = replace(value, user_id=known_as(value.user_id))
             data = codec.encode(topic, value)

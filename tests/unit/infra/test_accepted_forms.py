@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from streamrec.core.events import Item, Kind
 from streamrec.errors import InvalidField
 from streamrec.infra.wire.codec import WireCodec
+from streamrec.infra.wire.schema_registry import RegisteredSchema
 from streamrec.loop.ingesting.send import send_lines
 from tests.fakes.publisher import FakePublisher
 from tests.harness.codec import wire_codec
@@ -42,7 +43,7 @@ def of_avro(avro_type: object, value: object, topic: str = "items", name: str = 
     ]
     fields = [*others, {"name": name, "type": avro_type}]
     schema = {"type": "record", "name": "theirs", "fields": fields}
-    codec = WireCodec(foreign=lambda _: schema)
+    codec = WireCodec(foreign=lambda _: RegisteredSchema("AVRO", schema))
     data = written(schema, {**rest, name: value})
     return getattr(codec.decode(topic, FRAME + data), name.replace("occurred_at", "occurred_at_ms"))
 

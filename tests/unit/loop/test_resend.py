@@ -109,5 +109,14 @@ def test_a_null_value_removes_an_item_and_may_be_resent(resender, outlet):
     resender.resend(letter(None, key=b"i1", topic="items", code="malformed"))
     assert outlet.sent[0][:3] == ("items", b"i1", None)
     item = CODEC.encode("items", Item("i1", "title"))
-    resender.resend(letter(item, topic="items"), again=True)
+    resender.resend(letter(item, topic="items", key=b"i1"), again=True)
     assert outlet.sent[1][2] == item
+
+
+def test_an_items_key_that_names_another_is_not_sent(resender, outlet):
+    item = CODEC.encode("items", Item("i1", "title"))
+    for bad in (letter(item, key=b"i2", topic="items"), letter(None, key=None, topic="items")):
+        with pytest.raises(UserError, match="--key"):
+            resender.resend(bad)
+    resender.resend(letter(item, key=b"i2", topic="items"), Change(key=b'"i1"'))
+    assert [sent[1] for sent in outlet.sent] == [b'"i1"']
