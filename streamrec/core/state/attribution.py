@@ -8,17 +8,20 @@ when the user has ``OPEN_IMPRESSIONS`` newer ones. It does not close at the next
 already: pages show several lists at once. A single view closes at the deadline (label 0),
 or at once when its item is accepted (label 1) or disliked (label 0). A click that names an
 impression which has closed comes too late to be learned (docs/adr/0038).
+
+Within the window the order of a view and its click does not matter (docs/adr/0097): a click waits
+in its impression for the view, and a view finds what was just done with its item.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from streamrec.core.events import Interaction
-from streamrec.core.state.user_state import Pending, Shown, UserState
+from streamrec.core.state.user_state import DECIDED, Decided, Pending, Shown, UserState
 
 OPEN_IMPRESSIONS = 4
 OPEN_VIEWS = 32
@@ -29,40 +32,97 @@ RING = 64
 """Rows that hold the deadlines of a partition; a deadline is at most RING / 2 rows ahead."""
 
 
+class Attribution(NamedTuple):
+    """What an event did to a user's pendings: the state after it, the pending it belongs to.
+
+    ``logs``: what needs features. ``opened``: the pending is new. ``pushed``: out by it.
+    """
+
+    state: UserState
+    pending: Pending
+    logs: Shown | None = None
+    opened: bool = False
+    pushed: Sequence[Pending] = ()
+
+
 def show(
     state: UserState, event: Interaction, watermark_ms: int, user_U: tuple[float, ...]
-) -> tuple[UserState, Pending, Shown | None, list[Pending]]:
+) -> Attribution:
     """A view: open a pending or join the one it belongs to.
 
     ``state`` and ``user_U`` are those before the view. A late view waits as long as a timely
-    one: its window starts at the watermark. Returns the new state, the pending,
-    what needs features (None when already pending) and the pendings this one pushed out.
+    one: its window starts at the watermark.
     """
-    opened = Pending(
+    shown = Shown(event.item_id)
+    opened = _new(state, event, watermark_ms, user_U, shown=(shown,))
+    existing = find(state, opened.key)
+    if existing is None:
+        return _open(state, opened, shown)
+    clicked = _named(existing.early, event.item_id)
+    if _named(existing.shown, event.item_id) or (_full(existing) and not clicked):
+        return Attribution(state, existing)
+    if clicked is None:
+        joined = replace(existing, shown=(*existing.shown, shown))
+        return Attribution(_swap(state, existing, joined), joined, shown)
+    joined = replace(
+        existing,
+        shown=(*existing.shown, clicked),  # its features are those before the click
+        accepted=(*existing.accepted, event.item_id),
+        early=tuple(e for e in existing.early if e is not clicked),
+    )
+    return Attribution(_swap(state, existing, joined), joined)
+
+
+def wait(
+    state: UserState, event: Interaction, watermark_ms: int, user_U: tuple[float, ...]
+) -> Attribution:
+    """An accepted item of an impression that was not shown yet: it waits for its view there."""
+    clicked = Shown(event.item_id)
+    opened = _new(state, event, watermark_ms, user_U, early=(clicked,))
+    existing = find(state, opened.key)
+    if existing is None:
+        return _open(state, opened, clicked)
+    if _named(existing.early, event.item_id) or _full(existing):
+        return Attribution(state, existing)
+    joined = replace(existing, early=(*existing.early, clicked))
+    return Attribution(_swap(state, existing, joined), joined, clicked)
+
+
+def _new(
+    state: UserState,
+    event: Interaction,
+    watermark_ms: int,
+    user_U: tuple[float, ...],
+    *,
+    shown: tuple[Shown, ...] = (),
+    early: tuple[Shown, ...] = (),
+) -> Pending:
+    return Pending(
         impression_id=event.impression_id,
         opened_at_ms=max(event.occurred_at_ms, watermark_ms),
         history=state.history,
         user_U=user_U,
-        shown=(Shown(event.item_id),),
+        shown=shown,
+        early=early,
     )
-    existing = find(state, opened.key)
-    if existing is None:
-        return _open(state, opened)
-    if len(existing.shown) >= SHOWN or any(s.item_id == event.item_id for s in existing.shown):
-        return state, existing, None, []
-    joined = replace(existing, shown=(*existing.shown, opened.shown[0]))
-    return _swap(state, existing, joined), joined, opened.shown[0], []
 
 
-def _open(
-    state: UserState, opened: Pending
-) -> tuple[UserState, Pending, Shown | None, list[Pending]]:
+def _open(state: UserState, opened: Pending, logs: Shown) -> Attribution:
     single = opened.impression_id is None
     alike = [p for p in state.pending if (p.impression_id is None) == single]
     limit = OPEN_VIEWS if single else OPEN_IMPRESSIONS
     pushed = alike[: max(0, len(alike) + 1 - limit)]
     state = state.without(pushed)
-    return replace(state, pending=(*state.pending, opened)), opened, opened.shown[0], pushed
+    state = replace(state, pending=(*state.pending, opened))
+    return Attribution(state, opened, logs, opened=True, pushed=pushed)
+
+
+def _named(shown: Sequence[Shown], item_id: str) -> Shown | None:
+    return next((s for s in shown if s.item_id == item_id), None)
+
+
+def _full(pending: Pending) -> bool:
+    return len(pending.shown) + len(pending.early) >= SHOWN
 
 
 def find(state: UserState, key: str) -> Pending | None:
@@ -90,8 +150,43 @@ def attribute(state: UserState, event: Interaction) -> tuple[UserState, bool, Pe
 
 
 def too_late(state: UserState, event: Interaction) -> bool:
-    """Whether an outcome names an impression that was shown and is no longer open."""
+    """Whether an event names an impression that was shown and is no longer open."""
     return event.impression_id in state.closed
+
+
+def just_decided(
+    state: UserState, event: Interaction, watermark_ms: int, window_ms: int
+) -> Decided | None:
+    """What the user has done with the item, outside any impression, within the window."""
+    if event.impression_id is not None:
+        return None
+    found = (d for d in state.decided if d.shown.item_id == event.item_id)
+    return next((d for d in found if watermark_ms < d.at_ms + window_ms), None)
+
+
+def decide(state: UserState, one: Decided, watermark_ms: int, window_ms: int) -> UserState:
+    """Remember it instead of what was known of the item, and forget what is over."""
+    kept = [
+        d
+        for d in state.decided
+        if d.shown.item_id != one.shown.item_id and watermark_ms < d.at_ms + window_ms
+    ]
+    return replace(state, decided=(*kept, one)[-DECIDED:])
+
+
+def seen_after(state: UserState, one: Decided) -> tuple[UserState, Pending]:
+    """The view of an accepted item has come: the state, and the pending it would have been."""
+    seen = replace(one, unseen=False)
+    before = len(state.history) - (state.accepts - one.accepts)
+    pending = Pending(
+        impression_id=None,
+        opened_at_ms=one.at_ms,
+        history=state.history[: max(0, before)],
+        user_U=(),
+        shown=(one.shown,),
+        accepted=(one.shown.item_id,),
+    )
+    return replace(state, decided=tuple(seen if d is one else d for d in state.decided)), pending
 
 
 def _swap(state: UserState, old: Pending, new: Pending) -> UserState:

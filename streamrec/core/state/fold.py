@@ -15,9 +15,11 @@ What one event does, in order (one that says ``forget`` does something else, bel
 
 1. a repeated event_id of the user is dropped: it changes nothing;
 2. the watermark moves, and pendings whose deadline it passes become examples;
-3. the user's pendings: a view opens or joins one, an outcome labels one;
-4. examples: an accepted event of no impression we were shown, at once, with sampled negatives;
-   an outcome that is not accepted and belongs to no impression, at once, as a view;
+3. the user's pendings: a view opens or joins one, an outcome labels one, or waits in one for
+   its view;
+4. examples: an accepted event of no impression, at once, with sampled negatives; one whose
+   impression closes without a view of it, then; an outcome that is not accepted and belongs to
+   no impression, at once, as a view;
 5. the partition's share counts it: the item, and for an accepted event pairs with those before;
 6. the user's state.
 
@@ -40,7 +42,14 @@ from streamrec.core.state.counters import Counter, count_of_user
 from streamrec.core.state.example_maker import Closed, ExampleMaker
 from streamrec.core.state.partial_aggregate import PartialAggregate
 from streamrec.core.state.statistics import Statistics
-from streamrec.core.state.user_state import NEW_USER, Pending, Shown, UserState, consumes
+from streamrec.core.state.user_state import (
+    NEW_USER,
+    Decided,
+    Pending,
+    Shown,
+    UserState,
+    consumes,
+)
 
 Record = Mapping[str, Any]
 
@@ -77,6 +86,7 @@ class FoldResult:
     duplicates: int
     unknown_items: int
     late_clicks: int  # of impressions already closed: counted, not learned
+    late_views: int  # likewise
     forgotten: list[ForgetMark]
 
 
@@ -91,6 +101,7 @@ class _Run:
     duplicates: int = 0
     unknown_items: int = 0
     late_clicks: int = 0
+    late_views: int = 0
 
 
 class PartitionFold:
@@ -117,6 +128,7 @@ class PartitionFold:
         self._users: dict[str, UserState] = {}
         self._share = PartialAggregate(rules.partitions, rules.repeats, counters)
         self._deadlines = Deadlines(rules.attribution_window_ms)
+        self._window_ms = rules.attribution_window_ms
         self._makers = dict(makers)
         self._logger = next(iter(makers.values()), ExampleMaker())
 
@@ -186,6 +198,7 @@ class PartitionFold:
             duplicates=gathered.duplicates,
             unknown_items=gathered.unknown_items,
             late_clicks=gathered.late_clicks,
+            late_views=gathered.late_views,
             forgotten=gathered.forgotten,
         )
 
@@ -201,7 +214,7 @@ class PartitionFold:
         for maker in self._makers.values():
             maker.event(at, before)
         if event.kind is Kind.VIEW:
-            state, exposed = self._view(at, before), True
+            state, exposed = self._view(at, before, run)
         else:
             state, attributed = self._outcome(at, before, run)
             exposed = not attributed and event.impression_id is None
@@ -234,52 +247,96 @@ class PartitionFold:
                 continue  # closed early; this was its old deadline
             self._users[user_id] = state.without([pending])
             run.users[user_id] = None
-            self._close(at, user_id, pending)
+            self._close(at, user_id, pending, state.consumed)
 
-    def _view(self, at: Located, before: UserState) -> UserState:
-        user_U = self._logger.logged(before, at.event.occurred_at_ms)
-        state, pending, shown, pushed = attribution.show(
-            before, at.event, self.watermark_ms, user_U
-        )
-        if shown is not None:
-            self._show(pending, shown)
-            if pending.shown[0] is shown:
-                self._deadlines.add(at.event.user_id, pending)
-        for old in pushed:
-            self._close(at, at.event.user_id, old)
-        return state
+    def _view(self, at: Located, before: UserState, run: _Run) -> tuple[UserState, bool]:
+        """The state, and whether the view counts as an exposure."""
+        event = at.event
+        if attribution.too_late(before, event):
+            run.late_views += 1
+            return before, True
+        done = attribution.just_decided(before, event, self.watermark_ms, self._window_ms)
+        if done is None:
+            user_U = self._logger.logged(before, event.occurred_at_ms)
+            change = attribution.show(before, event, self.watermark_ms, user_U)
+            return self._changed(at, change), True
+        if not done.unseen:
+            return before, True
+        state, pending = attribution.seen_after(before, done)
+        if done.shown.stats_F is None:
+            self._show(self._logged_now(pending, at, before), done.shown)
+        self._close(at, event.user_id, pending)
+        return state, False
 
     def _outcome(self, at: Located, before: UserState, run: _Run) -> tuple[UserState, bool]:
         event = at.event
+        if event.impression_id is not None:
+            return self._of_impression(at, before, run)
         state, attributed, closed = attribution.attribute(before, event)
         if closed is not None:
             self._close(at, event.user_id, closed)
-        in_impression = attributed and closed is None
-        unasked = event.accepted and not in_impression
-        alone = not event.accepted and not attributed and event.impression_id is None
-        if unasked and attribution.too_late(before, event):
-            run.late_clicks += 1
-        elif unasked or alone:
-            self._close_now(at, before)
+        shown = Shown(event.item_id)
+        if event.accepted or not attributed:
+            self._close_now(at, before, shown)
+        if attribution.just_decided(state, event, self.watermark_ms, self._window_ms) is None:
+            unseen = event.accepted and not attributed
+            at_ms = max(event.occurred_at_ms, self.watermark_ms)
+            done = Decided(shown, at_ms, before.accepts, unseen)
+            state = attribution.decide(state, done, self.watermark_ms, self._window_ms)
         return state, attributed
+
+    def _of_impression(self, at: Located, before: UserState, run: _Run) -> tuple[UserState, bool]:
+        event = at.event
+        state, attributed, _ = attribution.attribute(before, event)
+        if attributed or not event.accepted:
+            return state, attributed
+        if attribution.too_late(before, event):
+            run.late_clicks += 1
+            return state, False
+        user_U = self._logger.logged(before, event.occurred_at_ms)
+        change = attribution.wait(before, event, self.watermark_ms, user_U)
+        return self._changed(at, change), False
+
+    def _changed(self, at: Located, change: attribution.Attribution) -> UserState:
+        if change.logs is not None:
+            self._show(change.pending, change.logs)
+        if change.opened:
+            self._deadlines.add(at.event.user_id, change.pending)
+        for old in change.pushed:
+            self._close(at, at.event.user_id, old, change.state.consumed)
+        return change.state
+
+    def _logged_now(self, pending: Pending, at: Located, before: UserState) -> Pending:
+        return replace(pending, user_U=self._logger.logged(before, at.event.occurred_at_ms))
 
     def _show(self, pending: Pending, shown: Shown) -> None:
         for maker in self._makers.values():
             maker.shown(pending, shown)
 
     def _close(
-        self, at: Located, user_id: str, pending: Pending, consumed: tuple[str, ...] | None = None
+        self, at: Located, user_id: str, pending: Pending, consumed: tuple[str, ...] = ()
+    ) -> None:
+        """``consumed`` by the user: matters to what was accepted and never shown."""
+        if pending.shown:
+            self._tell(at, user_id, pending, None)
+        for clicked in pending.early:
+            if self._catalogue.row(clicked.item_id) is not None:
+                alone = replace(pending, shown=(clicked,), accepted=(clicked.item_id,), early=())
+                others = tuple(item for item in consumed if item != clicked.item_id)
+                self._tell(at, user_id, alone, others)
+
+    def _tell(
+        self, at: Located, user_id: str, pending: Pending, consumed: tuple[str, ...] | None
     ) -> None:
         closed = Closed(at.offset, at.produced_at_ms, user_id, pending, consumed)
         for maker in self._makers.values():
             maker.closed(closed)
 
-    def _close_now(self, at: Located, before: UserState) -> None:
+    def _close_now(self, at: Located, before: UserState, shown: Shown) -> None:
         """What this very event shows and decides: the user as before it."""
         event = at.event
         if self._catalogue.row(event.item_id) is None:
             return
-        shown = Shown(event.item_id)
         pending = Pending(
             impression_id=None,
             opened_at_ms=event.occurred_at_ms,
@@ -289,10 +346,10 @@ class PartitionFold:
             accepted=(event.item_id,) if event.accepted else (),
         )
         if event.accepted:  # others are sampled beside it
-            self._close(at, event.user_id, pending, before.consumed)
+            self._tell(at, event.user_id, pending, before.consumed)
         else:
             self._show(pending, shown)
-            self._close(at, event.user_id, pending)
+            self._tell(at, event.user_id, pending, None)
 
     def _readable(self, record: Record) -> UserState:
         state = UserState.from_record(record)

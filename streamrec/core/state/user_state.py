@@ -1,7 +1,8 @@
 """What is known of one user: a pure function of the user's events.
 
 The history, what was consumed, activity, what was shown and still waits for its outcome
-(``Pending``), which impressions no longer do, and what declared counters have counted.
+(``Pending``), which impressions no longer do, what was done with items lately (``Decided``), and
+what declared counters have counted.
 
 Sizes are bounded, so a record stays readable and writable in one piece however long a
 user has been around.
@@ -23,6 +24,7 @@ HISTORY = 50
 CONSUMED = 2_000
 RECENT_EVENTS = 32
 CLOSED = 32
+DECIDED = 32
 
 
 class Shown:
@@ -39,7 +41,8 @@ class Shown:
 class Pending:
     """Items shown together (or one shown alone), waiting for their outcome.
 
-    History and user features are those before the first of them was shown.
+    History and user features are those before the first of them was shown. ``early``: items of
+    the impression that were accepted before anybody said that they were shown.
     """
 
     impression_id: str | None  # None: one item, viewed outside any impression
@@ -48,6 +51,7 @@ class Pending:
     user_U: tuple[float, ...]
     shown: tuple[Shown, ...]
     accepted: tuple[str, ...] = ()
+    early: tuple[Shown, ...] = ()
 
     @property
     def key(self) -> str:
@@ -65,19 +69,34 @@ class Pending:
             "s": [s.item_id for s in self.shown],
             "f": _pack([s.stats_F for s in self.shown]),
             "a": list(self.accepted),
+            **_shown_record("e", "ef", self.early),
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Pending:
-        stats = _unpack(record["f"], len(record["s"]))
         return cls(
             impression_id=record["i"],
             opened_at_ms=record["t"],
             history=tuple(record["h"]),
             user_U=tuple(record["u"]),
-            shown=tuple(Shown(i, s) for i, s in zip(record["s"], stats, strict=True)),
+            shown=_shown_from(record["s"], record["f"]),
             accepted=tuple(record["a"]),
+            early=_shown_from(record.get("e", ()), record.get("ef", "")),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An item that a user did something with outside any impression, and that may be viewed yet.
+
+    ``accepts``: of the user, before it. ``unseen``: it was accepted and no view of it has come;
+    ``shown`` then holds the features logged before.
+    """
+
+    shown: Shown
+    at_ms: int
+    accepts: int
+    unseen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,7 @@ class UserState:
     recent_events: tuple[str, ...] = ()
     pending: tuple[Pending, ...] = ()
     closed: tuple[str, ...] = ()  # impressions whose clicks come too late, newest last
+    decided: tuple[Decided, ...] = ()  # within the attribution window, newest last
     counted: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by declared counter
 
     def after(self, event: Interaction) -> UserState:
@@ -137,6 +157,7 @@ class UserState:
             "e": list(self.recent_events),
             "p": [p.to_record() for p in self.pending],
             "x": list(self.closed),
+            **_decided_record(self.decided),
             **({"k": counted} if counted else {}),
         }
 
@@ -153,6 +174,7 @@ class UserState:
             recent_events=tuple(record["e"]),
             pending=tuple(Pending.from_record(p) for p in record["p"]),
             closed=tuple(record.get("x", ())),  # older records do not say
+            decided=_decided_from(record),
             counted={name: tuple(numbers) for name, numbers in record.get("k", {}).items()},
         )
 
@@ -167,6 +189,35 @@ def consumes(event: Interaction) -> bool:
     shown in an impression may be shown again.
     """
     return event.kind is not Kind.VIEW or event.impression_id is None
+
+
+def _shown_record(names: str, features: str, shown: Sequence[Shown]) -> dict[str, Any]:
+    if not shown:
+        return {}
+    return {names: [s.item_id for s in shown], features: _pack([s.stats_F for s in shown])}
+
+
+def _shown_from(names: Sequence[str], features: str) -> tuple[Shown, ...]:
+    return tuple(map(Shown, names, _unpack(features, len(names))))
+
+
+def _decided_record(decided: Sequence[Decided]) -> dict[str, Any]:
+    if not decided:
+        return {}
+    logged = [d.shown.stats_F if d.unseen else None for d in decided]
+    return {
+        "d": [[d.shown.item_id, d.at_ms, d.accepts, int(d.unseen)] for d in decided],
+        "df": ["" if f is None else _pack([f]) for f in logged],
+    }
+
+
+def _decided_from(record: Mapping[str, Any]) -> tuple[Decided, ...]:
+    return tuple(
+        Decided(Shown(item, _unpack(features, 1)[0]), at_ms, accepts, bool(unseen))
+        for (item, at_ms, accepts, unseen), features in zip(
+            record.get("d", ()), record.get("df", ()), strict=True
+        )
+    )
 
 
 def _pack(stats: Sequence[FloatArray | None]) -> str:

@@ -196,7 +196,11 @@ def _counted(rows: Mapping[str, Record]) -> int:
 
 def _without_features(users: Mapping[str, Record]) -> dict[str, Record]:
     return {
-        user: {**record, "p": [{**pending, "f": ""} for pending in record["p"]]}
+        user: {
+            **record,
+            "p": [{**pending, "f": "", "ef": ""} for pending in record["p"]],
+            "df": [],
+        }
         for user, record in users.items()
     }
 

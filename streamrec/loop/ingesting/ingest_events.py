@@ -275,3 +275,4 @@ class EventsPartition:
         self._counts.duplicates += result.duplicates
         self._counts.unknown_items += result.unknown_items
         self._counts.late_clicks += result.late_clicks
+        self._counts.late_views += result.late_views

@@ -35,6 +35,7 @@ class IntakeCounts:
     duplicates: int = 0
     unknown_items: int = 0
     late_clicks: int = 0
+    late_views: int = 0
     examples: int = 0
     batches: int = 0
     conflicts: int = 0

@@ -83,7 +83,8 @@ class RankingExamples(ExampleMaker):
 
     def fits(self, pending: Pending) -> bool:
         return len(pending.user_U) == len(USER_FEATURES) and all(
-            shown.stats_F is None or len(shown.stats_F) == len(FEATURES) for shown in pending.shown
+            shown.stats_F is None or len(shown.stats_F) == len(FEATURES)
+            for shown in (*pending.shown, *pending.early)
         )
 
     def shown(self, pending: Pending, shown: Shown) -> None:
@@ -102,7 +103,7 @@ class RankingExamples(ExampleMaker):
         for (_, item), stats_CF in zip(shown, logged[: len(asked)], strict=True):
             item.stats_F = stats_CF[0]
         sampled = {
-            one: self._drawn(rows_C, stats_CF)
+            one: self._drawn(one.pending.shown[0], rows_C, stats_CF)
             for (one, rows_C), stats_CF in zip(drawn.items(), logged[len(asked) :], strict=True)
         }
         return [
@@ -135,19 +136,24 @@ class RankingExamples(ExampleMaker):
             return []
         users: dict[Shown, Pending] = {}
         for pending, _ in asked:  # joined pendings share the first item: one history, one user
-            users.setdefault(pending.shown[0], pending)
+            users.setdefault(_first(pending), pending)
         number = {first: n for n, first in enumerate(users)}
         sizes = [len(rows) for _, rows in asked]
         stats_TF = self.features().features(
             [user.history for user in users.values()],
             np.array([user.user_U for user in users.values()]),
             np.concatenate([rows for _, rows in asked]),
-            np.repeat(np.array([number[p.shown[0]] for p, _ in asked], np.intp), sizes),
+            np.repeat(np.array([number[_first(p)] for p, _ in asked], np.intp), sizes),
         )
         ends = np.cumsum(sizes).tolist()
         return [stats_TF[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
-    def _drawn(self, rows_C: Rows, stats_CF: FloatArray) -> _Candidates:
+    def _drawn(self, target: Shown, rows_C: Rows, stats_CF: FloatArray) -> _Candidates:
+        """What was logged of ``target`` before, if it was, stays; else it is logged now."""
+        if target.stats_F is None:
+            target.stats_F = stats_CF[0]
+        else:
+            stats_CF[0] = target.stats_F
         labels_C = np.zeros(len(rows_C), np.float32)
         labels_C[0] = 1.0
         log_q_C = self._prepare()[1].log_q(rows_C)
@@ -169,6 +175,10 @@ class RankingExamples(ExampleMaker):
             stats_CF=candidates.stats_CF,
             log_q_C=candidates.log_q_C,
         )
+
+
+def _first(pending: Pending) -> Shown:
+    return (pending.shown or pending.early)[0]
 
 
 def _kind(closed: Closed) -> ExampleKind:

@@ -75,7 +75,7 @@ class Outcome:
 
 
 def _strip(record: dict[str, Any]) -> dict[str, Any]:
-    return record | {"p": [p | {"f": ""} for p in record["p"]]}
+    return record | {"p": [p | {"f": "", "ef": ""} for p in record["p"]], "df": []}
 
 
 @st.composite

@@ -118,8 +118,11 @@ def test_a_click_on_a_list_that_newer_ones_pushed_out_is_too_late() -> None:
 def test_a_click_that_names_a_list_nobody_reported_is_a_next_click() -> None:
     partition = Partition()
     partition.feed(view("u", "i1", 100, "p"), click("v", "i9", 100 + WINDOW_MS))
-    (example,) = partition.feed(click("u", "i1", 200 + WINDOW_MS, "q")).examples
+    assert not partition.feed(click("u", "i1", 200 + WINDOW_MS, "q")).examples  # views may come
+    (example,) = partition.feed(view("v", "i8", 200 + 2 * WINDOW_MS, "v")).examples
     assert example.kind is ExampleKind.NEXT_CLICK
+    assert example.candidates[0] == "i1"
+    assert example.stats_CF[0, FEATURES.index("unseen")] == 0.0
 
 
 def test_closed_lists_are_known_after_a_takeover_and_older_records_do_not_say() -> None:
