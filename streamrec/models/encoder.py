@@ -37,6 +37,10 @@ from streamrec.settings import Pooling
 BATCH_TEXTS = {"cpu": 16}  # of one length; more wastes more where lengths differ
 BATCH_TEXTS_ELSEWHERE = 64
 
+CHARS_A_TOKEN = 128
+"""So much of a text is split into tokens for each that is kept: more than any language needs. The
+whole of a text of a million characters takes seconds, in which nobody is answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
@@ -56,9 +60,10 @@ class Base:
 
     def tokens(self, texts: Sequence[str]) -> list[Tensor]:
         """Token ids (T_i,) of each text; at least one token, at most ``max_tokens``."""
+        longest = self.max_tokens * CHARS_A_TOKEN
         with self.tokenizer_lock:
             ids = self.tokenizer(
-                [self.prompt + text for text in texts],
+                [self.prompt + text[:longest] for text in texts],
                 truncation=True,
                 max_length=self.max_tokens,
                 return_attention_mask=False,

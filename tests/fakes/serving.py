@@ -46,6 +46,7 @@ class FakeModel:
         self.scores = dict(scores or {})
         self.parts: dict[str, float] = {}  # group -> what it adds to every score
         self.similar: dict[str, dict[str, float]] = {}  # query -> item id -> cosine
+        self.queries: list[str] = []
         self.asked: list[tuple[tuple[str, ...], int]] = []  # (history, now_ms) of every user
         self._catalogue = catalogue
 
@@ -65,6 +66,7 @@ class FakeModel:
         return np.asarray(1 / (1 + np.exp(-scores)), np.float32)
 
     def query_similarities(self, queries: Sequence[str], rows: int) -> FloatArray:
+        self.queries += queries
         return np.stack([self._by_row(self.similar.get(q, {}), rows) for q in queries])
 
     def _by_row(self, values: Mapping[str, float], rows: int) -> FloatArray:

@@ -5,6 +5,7 @@ values.py            topic values to plain dicts and back, with every check a pr
                      must pass
 checks.py            checks of one field of a producer's input, with messages that say what was
                      expected
+limits.py            how much one item or request may ask of everybody else
 schema_registry.py   a small read-only client of a Confluent-compatible schema registry
 foreign_schema.py    Avro schemas of strangers, from a schema registry, before anything is read
                      with them

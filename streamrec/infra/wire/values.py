@@ -48,6 +48,7 @@ from streamrec.infra.wire.checks import (
     time_ms,
     whole,
 )
+from streamrec.infra.wire.limits import item_within, request_within
 
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -83,7 +84,7 @@ def _kind(found: object) -> Kind:
 
 def item_from(fields: Fields) -> Item:
     """A catalogue entry; everything but its id may be missing. Raises InvalidField."""
-    return Item(
+    item = Item(
         identifier(fields, "item_id"),
         text(fields, "title"),
         text(fields, "text"),
@@ -91,6 +92,7 @@ def item_from(fields: Fields) -> Item:
         text_map(fields, "attributes"),
         flag(fields, "available", True),
     )
+    return item_within(item)
 
 
 def removed(topic: str, fields: Fields) -> Item:
@@ -110,7 +112,7 @@ def request_from(fields: Fields) -> Request:
     if filters is not None and not isinstance(filters, Mapping):
         raise invalid("filters", filters, "an object")
     query, k = fields.get("query"), fields.get("k")
-    return Request(
+    request = Request(
         request_id=identifier(fields, "request_id"),
         user_id=identifier(fields, "user_id"),
         requested_at_ms=time_ms(fields, "requested_at"),
@@ -120,6 +122,7 @@ def request_from(fields: Fields) -> Request:
         candidates=texts(fields, "candidates", id_text),
         reply=flag(fields, "reply", False),
     )
+    return request_within(request)
 
 
 def _filters(fields: Fields) -> Filters:

@@ -12,6 +12,7 @@ from streamrec.loop.serving.serve import Server
 from streamrec.loop.serving.traffic_split import OnTrial
 from streamrec.ports import Writes
 from streamrec.tasks.ranking.lists.exploration import Exploration
+from streamrec.tasks.ranking.lists.list_requests import MAX_QUERY_CHARS
 from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from tests.fakes.serving import FakeModel
 from tests.unit.loop.serving import Counter, items, lists, refused, request, shown, update
@@ -241,6 +242,15 @@ def test_what_nobody_could_answer_is_told_and_nobody_s_fault(counter, wish, why)
     assert why in empty.reply
     assert (+served.empty, served.unmet) == ({}, {why: 1})
     assert [(one.empty, one.unmet) for one in served.answers] == [(False, True), (False, False)]
+
+
+@pytest.mark.parametrize("length", [MAX_QUERY_CHARS, MAX_QUERY_CHARS + 1, 720_000])
+def test_of_a_long_query_the_beginning_is_read_and_the_answer_says_so(counter, length) -> None:
+    (answer,) = counter.serve(request("u1", query="q" * length))
+    assert len(answer.items) == 5
+    assert counter.model.queries == ["q" * MAX_QUERY_CHARS]
+    told = f"only the first 1,000 of the query's {length:,} characters were read"
+    assert answer.reply == (told if length > MAX_QUERY_CHARS else None)
 
 
 def test_who_has_had_everything_is_told_so_and_no_list_is_missed(counter) -> None:

@@ -6,7 +6,7 @@ not know scores. Shape: K catalogue rows that can be scored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from enum import StrEnum
 
 import numpy as np
@@ -34,8 +34,9 @@ def eligible(
     allowed_K[_within(catalogue, consumed, rows)] = False
     allowed_K[_within(catalogue, filters.exclude_items, rows)] = False
     if filters.categories or filters.attributes:
+        categories = frozenset(filters.categories)
         for row in np.flatnonzero(allowed_K):
-            allowed_K[row] = _passes(catalogue.item(int(row)), filters)
+            allowed_K[row] = _passes(catalogue.item(int(row)), categories, filters.attributes)
     return allowed_K
 
 
@@ -79,7 +80,7 @@ def _within(catalogue: Catalogue, item_ids: Sequence[str], rows: int) -> IntArra
     return found[(found >= 0) & (found < rows)]
 
 
-def _passes(item: Item, filters: Filters) -> bool:
-    if filters.categories and not set(filters.categories).intersection(item.categories):
+def _passes(item: Item, categories: Set[str], attributes: Mapping[str, str]) -> bool:
+    if categories and categories.isdisjoint(item.categories):
         return False
-    return all(item.attributes.get(name) == value for name, value in filters.attributes.items())
+    return all(item.attributes.get(name) == value for name, value in attributes.items())

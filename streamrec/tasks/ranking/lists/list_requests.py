@@ -15,6 +15,9 @@ from streamrec.core.events import Filters, Request, Trigger, UserUpdate
 from streamrec.ports import Asked, Delivered
 from streamrec.tasks.ranking.lists.eligibility import NO_FILTERS
 
+MAX_QUERY_CHARS = 1_000
+"""A model reads some tens of words; finding them in a longer text would hold up everybody."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListRequest(Asked):
@@ -27,6 +30,7 @@ class ListRequest(Asked):
     filters: Filters = NO_FILTERS
     candidates: tuple[str, ...] = ()
     query: str | None = None
+    told: str | None = None  # with the answer: what of the request was not looked at
 
     @property
     def recommendation_id(self) -> str:
@@ -73,5 +77,12 @@ def _of_request(message: Delivered, request: Request) -> ListRequest:
         k=request.k,
         filters=request.filters,
         candidates=request.candidates,
-        query=request.query,
+        query=(request.query or "")[:MAX_QUERY_CHARS] or None,
+        told=_unread(request.query or ""),
     )
+
+
+def _unread(query: str) -> str | None:
+    if len(query) <= MAX_QUERY_CHARS:
+        return None
+    return f"only the first {MAX_QUERY_CHARS:,} of the query's {len(query):,} characters were read"

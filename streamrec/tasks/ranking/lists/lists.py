@@ -183,7 +183,7 @@ def _answer(request: ListRequest, made: Recommendation, unmet: Unmet | None) -> 
     return Answer(
         request,
         topics.RECOMMENDATIONS,
-        replace(made, reply=unmet.said) if unmet else made,
+        replace(made, reply=unmet.said if unmet else request.told),
         made.generation,
         made.triggered_at_ms,
         empty=not made.items and not unmet,

@@ -1,0 +1,61 @@
+"""How much one item or request may ask of everybody else.
+
+A message may have a million bytes; some of its fields cost far more than their bytes, in every
+worker that handles it. What is above a limit is refused by name, whole, and can be sent again
+smaller; nothing is cut silently. Knows sizes, not forms (``infra.wire.checks``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from streamrec.core.events import Item, Request
+from streamrec.errors import InvalidField
+
+MAX_TITLE_CHARS = 2_000
+"""Every start and every new item reads all titles for their words."""
+
+MAX_TEXT_CHARS = 100_000
+"""It stands in Redis and in the memory of every serving worker; a model reads its beginning."""
+
+MAX_LABELS, MAX_LABEL_CHARS = 1_000, 2_000
+"""Categories, or attributes, of one item or one filter: a filter compares them item by item."""
+
+MAX_IDS = 10_000
+"""Candidates, or excluded items, of one request: each is looked up while others wait."""
+
+
+def item_within(item: Item) -> Item:
+    """The item. Raises InvalidField."""
+    _chars("title", item.title, MAX_TITLE_CHARS)
+    _chars("text", item.text, MAX_TEXT_CHARS)
+    _labels("categories", item.categories)
+    _labels("attributes", item.attributes, item.attributes.values())
+    return item
+
+
+def request_within(request: Request) -> Request:
+    """The request; its query may be of any length, as only its beginning is read. Raises
+    InvalidField."""
+    filters = request.filters
+    _count("candidates", request.candidates, MAX_IDS)
+    _count("filters.exclude_items", filters.exclude_items, MAX_IDS)
+    _labels("filters.categories", filters.categories)
+    _labels("filters.attributes", filters.attributes, filters.attributes.values())
+    return request
+
+
+def _labels(name: str, found: Collection[str], more: Iterable[str] = ()) -> None:
+    _count(name, found, MAX_LABELS)
+    for label in (*found, *more):
+        _chars(f"an entry of {name}", label, MAX_LABEL_CHARS)
+
+
+def _count(name: str, found: Collection[str], most: int) -> None:
+    if len(found) > most:
+        raise InvalidField(f"{name} has {len(found):,} entries; at most {most:,} are accepted")
+
+
+def _chars(name: str, found: str, most: int) -> None:
+    if len(found) > most:
+        raise InvalidField(f"{name} has {len(found):,} characters; at most {most:,} are accepted")
