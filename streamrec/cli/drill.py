@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     drill.command("kill")(kill)
     drill.command("swap")(swap)
     drill.command("poison")(poison)
+    drill.command("wild")(wild)
     app.add_typer(drill, name="drill", rich_help_panel="Watch")
 
 
@@ -164,6 +165,42 @@ def poison(
     if report is not None:
         as_tables = report.suffix == ".md"
         report.write_text(markdown(found) if as_tables else json.dumps(found, indent=2) + "\n")
+        say(f"the same in a file: {report}")
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def wild(
+    *,
+    seed: Annotated[int, typer.Option(help="Of the visits and the habits.")] = 0,
+    seconds: Annotated[
+        float, typer.Option(min=10, help="How long they send; partitions are added half-way.")
+    ] = 60.0,
+    report: Annotated[Path | None, typer.Option(help="Write the numbers here, as JSON.")] = None,
+) -> None:
+    """Meet the producers that others wrote; count what was lost, doubled, mislabelled, untold.
+
+    Starts Apache Kafka and the workers on a fresh state directory. A population of producers
+    sends the visits of people: in transactions of which one in five is aborted, with a clock
+    hours ahead, clicks before the views, a past that is sent again, whole numbers as ids,
+    zstd and snappy, a converter's envelopes and keys. Half-way, partitions are added to
+    `events`. Users, examples, catalogue and dead letters must be what the visits mean: what
+    does not count must have been refused with a reason. Exit code 1 when it is not so.
+
+    \b
+    streamrec drill wild --seed 1
+    streamrec drill wild --seconds 300 --report wild.json
+    """
+    from streamrec.cli.run import stopped_by_signals
+    from streamrec.lab.drill.wild import WildOptions, run_wild_drill
+    from streamrec.lab.drill.wild_report import in_words
+    from streamrec.settings import load
+
+    with stopped_by_signals():
+        found = run_wild_drill(load(), WildOptions(seed, seconds), say)
+    out.print(in_words(found))
+    if report is not None:
+        report.write_text(json.dumps(found, indent=2) + "\n")
         say(f"the same in a file: {report}")
     if not found["ok"]:
         raise typer.Exit(1)

@@ -75,12 +75,12 @@ class DrillVerdict:
         return not self.mixed and all(broken.kept for broken in self.promises.values())
 
 
-def read_logs(settings: Settings) -> dict[str, list[FollowedRecord]]:
+def read_logs(settings: Settings, wanted: Sequence[str] = READ) -> dict[str, list[FollowedRecord]]:
     """Everything on the topics, by topic, each partition in its order. Raises Unavailable."""
-    ends = {key: end for key, end in end_offsets(settings.kafka, READ).items() if end}
+    ends = {key: end for key, end in end_offsets(settings.kafka, wanted).items() if end}
     logs: dict[str, list[FollowedRecord]] = defaultdict(list)
     codec = clients.codec(settings)
-    with Follower(settings.kafka, codec, READ, "streamrec-drill", from_start=True) as follower:
+    with Follower(settings.kafka, codec, wanted, "streamrec-drill", from_start=True) as follower:
         idle = 0
         while ends and idle < EMPTY_POLLS:
             seen = follower.poll(POLL_S)

@@ -98,7 +98,7 @@ def run_kill_drill(
     settings = drill_settings(given)
     empty(settings.state_dir)
     with ExitStack() as stack:
-        apache = _start_apache(given, settings, stack, say) if options.apache else None
+        apache = start_apache(given, settings, stack, say) if options.apache else None
         if apache is not None:
             kafka = replace(settings.kafka, bootstrap=apache.bootstrap)
             settings = replace(settings, kafka=kafka)
@@ -109,9 +109,10 @@ def run_kill_drill(
         return KillDrill(loop, apache, options, say, stack).perform()
 
 
-def _start_apache(
+def start_apache(
     given: Settings, settings: Settings, stack: ExitStack, say: Callable[[str], None]
 ) -> ApacheKafka:
+    """A broker of our own in the state directory, stopped with ``stack``. Raises UserError."""
     cache = given.state_dir / "apache-kafka"
     lacking = why_not(cache)
     if lacking is not None:
