@@ -12,6 +12,9 @@ poison.py          the poison drill in its order
 poison_world.py    people with known tastes, and those who attack them
 poisoned.py        a generation that ranks upside down
 poison_report.py   its numbers, for people and as JSON
+wild.py            the drill of producers as they are: is what they mean what is known in the end?
+wild_report.py     the wild drill's numbers: one dictionary, and the same for people
+wild_world.py      producers as they are found in the wild, and what each of them means to say
 
 What is compared, and with what, is ``lab.measures.drill_check``.
 """

@@ -25,7 +25,7 @@ from streamrec.core import topics
 from streamrec.core.events import Source
 from streamrec.errors import Unavailable, UserError
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.processes.apache_kafka import ApacheKafka, resolve_jars, why_not
+from streamrec.infra.processes.apache_kafka import ApacheKafka
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.cleaning import remove_traces
 from streamrec.lab.demo.play import demo_settings
@@ -40,6 +40,7 @@ from streamrec.lab.drill.servers import (
     EmbeddedBrokerTarget,
     EmbeddedRedisTarget,
     Target,
+    start_apache,
 )
 from streamrec.lab.drill.strikes import Recoveries, Strike, choose, schedule, work_of
 from streamrec.lab.measures.loop_watch import percentiles
@@ -107,19 +108,6 @@ def run_kill_drill(
         )
         stack.callback(remove_traces, given, loop.settings, say)
         return KillDrill(loop, apache, options, say, stack).perform()
-
-
-def start_apache(
-    given: Settings, settings: Settings, stack: ExitStack, say: Callable[[str], None]
-) -> ApacheKafka:
-    """A broker of our own in the state directory, stopped with ``stack``. Raises UserError."""
-    cache = given.state_dir / "apache-kafka"
-    lacking = why_not(cache)
-    if lacking is not None:
-        raise UserError(f"{lacking}: --kafka apache needs it; without it: --kafka embedded")
-    say("starting Apache Kafka")
-    resolve_jars(cache)
-    return stack.enter_context(ApacheKafka(settings.state_dir / "apache-kafka", cache))
 
 
 def _unless_asked(say: Callable[[str], None]) -> Callable[[str], None]:

@@ -18,18 +18,42 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from streamrec.apps.local_loop import LocalLoop
-from streamrec.infra.processes.apache_kafka import ApacheKafka
+from streamrec.errors import UserError
+from streamrec.infra.processes.apache_kafka import ApacheKafka, resolve_jars, why_not
 from streamrec.lab.demo.waiting import insist_on
 from streamrec.ports import Clock
+from streamrec.settings import Settings
 
 CUT_MS = 1_000
 SILENCE_S = 1.5
 RESTART_S = 300.0
 """A busy machine makes everything slow; that is no broken promise."""
+
+
+def start_apache(
+    given: Settings,
+    used: Settings,
+    stack: ExitStack,
+    say: Callable[[str], None],
+    properties: Mapping[str, str] | None = None,
+) -> ApacheKafka:
+    """A broker of our own in the state directory ``used``, stopped with ``stack``.
+
+    Raises UserError where it cannot run here.
+    """
+    cache = given.state_dir / "apache-kafka"
+    lacking = why_not(cache)
+    if lacking is not None:
+        raise UserError(f"{lacking}: this drill starts Apache Kafka")
+    say("starting Apache Kafka")
+    resolve_jars(cache)
+    directory = used.state_dir / "apache-kafka"
+    return stack.enter_context(ApacheKafka(directory, cache, properties=properties))
 
 
 class Target(ABC):

@@ -35,7 +35,8 @@ from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.ready import Readiness
 from streamrec.lab.demo.waiting import insist_on, wait_for
 from streamrec.lab.drill.evidence import found_state, read_logs
-from streamrec.lab.drill.kill import drill_settings, start_apache
+from streamrec.lab.drill.kill import drill_settings
+from streamrec.lab.drill.servers import start_apache
 from streamrec.lab.drill.wild_report import Condition, WildFacts, report
 from streamrec.lab.drill.wild_world import (
     CatalogueTopic,
@@ -54,6 +55,8 @@ DRAIN_WITHIN_S = 240.0
 WINDOW_S = 4.0
 TURN_S = 0.5
 LOOK_S = 0.2
+ANY_STAMP = {"log.message.timestamp.after.max.ms": str(2**63 - 1)}
+"""As brokers are that were set up before Kafka 4: a record's stamp may be of any time."""
 PASSERS = 12
 """A turn: with 4 to 8 partitions, some of them in each."""
 
@@ -85,7 +88,7 @@ def run_wild_drill(
     settings = wild_settings(given)
     empty(settings.state_dir)
     with ExitStack() as stack:
-        apache = start_apache(given, settings, stack, say)
+        apache = start_apache(given, settings, stack, say, ANY_STAMP)
         settings = replace(settings, kafka=replace(settings.kafka, bootstrap=apache.bootstrap))
         loop = stack.enter_context(LocalLoop(settings, options.processes, say))
         return WildDrill(loop, options, say, stack).perform()
@@ -118,7 +121,8 @@ class Voices:
         config = {"compression_type": producer.compression}
         messages = producer.turn(now_ms)
         if not producer.transactional:
-            return self.say(producer.name, messages, **config)
+            self.say(producer.name, messages, **config)
+            return
         client = self._client(producer.name, config | {"transactional_id": producer.name})
         client.begin_transaction()
         self.say(producer.name, messages)

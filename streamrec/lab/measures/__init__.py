@@ -9,4 +9,5 @@ list_quality.py   how good a list was that stood on the topic *before* the user'
 loop_watch.py     what somebody who only reads the topics can say about the loop
 metric_names.py   what a replay reports, by name: light enough for a command's ``--help``
 significance.py   is model A better than model B, or was it luck?
+wild_check.py     what became of a producer's events, compared with what it meant
 """
