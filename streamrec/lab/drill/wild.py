@@ -46,7 +46,7 @@ from streamrec.lab.drill.wild_world import (
     everywhere,
     population,
 )
-from streamrec.lab.measures.wild_check import Labels, Outcome, UserCounts, WildTally, check
+from streamrec.lab.measures.wild_check import Labels, ProducerOutcome, UserCounts, WildTally, check
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.examples import RankingExample
 
@@ -235,7 +235,7 @@ class WildDrill:
         tallies = {
             producer.name: check(
                 producer.meant,
-                Outcome(
+                ProducerOutcome(
                     {user: c for user, c in counts.items() if producer.owns(user)},
                     {user: e for user, e in examples.items() if producer.owns(user)},
                     refused.get(producer.name, ()),

@@ -46,7 +46,7 @@ class WildTally:
     named: list[str] = field(default_factory=list)
 
 
-class Outcome(NamedTuple):
+class ProducerOutcome(NamedTuple):
     """What is found of one producer's users."""
 
     counts: Mapping[str, UserCounts]
@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
     refused: Sequence[str]  # codes, one for each of its messages that was refused
 
 
-def check(meant: Mapping[str, Meant], found: Outcome, *, certain: bool) -> WildTally:
+def check(meant: Mapping[str, Meant], found: ProducerOutcome, *, certain: bool) -> WildTally:
     """``certain``: everything meant has a plain meaning, and must count.
 
     Otherwise each event must count or be refused, once; a list whose events were taken at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamrec.lab.measures.wild_check import Meant, Outcome, UserCounts, WildTally, check
+from streamrec.lab.measures.wild_check import Meant, ProducerOutcome, UserCounts, WildTally, check
 
 SHOWN = frozenset({"a", "b"})
 MEANT = {"ann": Meant(views=2, accepts=1, lists={SHOWN: frozenset({"a"})})}
@@ -16,7 +16,7 @@ def tally(
     views: int, accepts: int, *examples: dict[str, bool], refused: int = 0, certain: bool = True
 ) -> WildTally:
     counts = {"ann": UserCounts(views, accepts)}
-    found = Outcome(counts, {"ann": examples}, ["clock"] * refused)
+    found = ProducerOutcome(counts, {"ann": examples}, ["clock"] * refused)
     return check(MEANT, found, certain=certain)
 
 
@@ -48,7 +48,7 @@ def test_each_fault_has_its_number(found: WildTally, expected: tuple[int, ...]) 
 
 
 def test_what_an_aborted_transaction_said_must_not_count() -> None:
-    found = check({}, Outcome({"bob": UserCounts(3, 0)}, {}, ()), certain=True)
+    found = check({}, ProducerOutcome({"bob": UserCounts(3, 0)}, {}, ()), certain=True)
     assert numbers(found) == (0, 3, 0, 0)
 
 
