@@ -8,6 +8,7 @@
     ├── Refused                  one input is bad for good: it goes to the dead-letter topic
     │   ├── Malformed            the bytes are not what they claim to be
     │   ├── UnknownSchema        a fingerprint, schema id or framing nobody registered
+    │   ├── SchemaUnavailable    a schema id that the registry has not given for long
     │   ├── InvalidField         decoded, but a field is missing or absurd
     │   ├── TooLarge             more bytes than a message may have
     │   └── HandlingFailed       readable, but handling it raised what nobody foresaw
@@ -69,6 +70,12 @@ class Malformed(Refused):
 
 class UnknownSchema(Refused):
     code = "unknown-schema"
+
+
+class SchemaUnavailable(Refused):
+    """Nothing is wrong with the message: send it again when the registry gives the schema."""
+
+    code = "schema-unavailable"
 
 
 class InvalidField(Refused):

@@ -35,6 +35,7 @@ from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.infra.wire.schema_registry import SchemaRegistry
+from streamrec.infra.wire.schema_wait import SchemaWait
 from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import ExampleFormat, RegistryStore
 from streamrec.settings import Settings
@@ -87,7 +88,9 @@ def codec(settings: Settings, more: Mapping[str, ExampleFormat] | None = None) -
     """The codec of every topic; ``more``: formats of tasks that are not built in."""
     kafka = settings.kafka
     foreign = (
-        SchemaRegistry(kafka.schema_registry_url).schema if kafka.schema_registry_url else None
+        SchemaWait(SchemaRegistry(kafka.schema_registry_url).schema).schema
+        if kafka.schema_registry_url
+        else None
     )
     return WireCodec(kafka.max_message_bytes, foreign, formats={**FORMATS, **(more or {})})
 

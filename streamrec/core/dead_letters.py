@@ -136,6 +136,10 @@ _ADVICE = {
         "STREAMREC_KAFKA_SCHEMA_REGISTRY_URL, or upgrade streamrec, restart the workers and "
         "`resend` it as it is."
     ),
+    "schema-unavailable": (
+        "Nothing is wrong with it: the schema registry did not give the schema of its id. See that "
+        "it does (the reason has its answer), then `resend` it as it is."
+    ),
     "invalid-field": (
         "The reason names the field. Mend the producer; `resend --edit` (JSON) or "
         "`--value-file` saves this message."

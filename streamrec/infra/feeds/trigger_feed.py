@@ -23,7 +23,7 @@ from streamrec.core import tasks
 from streamrec.core.events import Request, UserUpdate
 from streamrec.core.tasks import RANKING
 from streamrec.core.topics import REQUESTS, USER_UPDATES
-from streamrec.errors import Malformed, Refused
+from streamrec.errors import Malformed, Refused, Unavailable
 from streamrec.infra.wire.kafka import kafka_errors, make_consumer
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
 from streamrec.ports import Codec, Delivered
@@ -55,19 +55,37 @@ class KafkaTriggerFeed:
         self._codec = codec
         self._client_id = client_id
         self._consumer = LazyConsumer(self._joined)
-        self._held: list[Any] = []  # came in while we stayed
+        self._held: list[Any] = []  # came in while we stayed, or are stuck
+        self._stuck: set[TopicPartition] = set()  # their next message waits for its schema
         self._next: dict[TopicPartition, int] = {}  # behind the last message handed out
 
     def poll(self, timeout_s: float, limit: int) -> list[Delivered]:
-        """The next messages, at most ``limit``; none if nothing came in time."""
+        """The next messages, at most ``limit``; none if nothing came in time.
+
+        Of a partition whose next message waits for its schema, none; the others go on.
+        """
         with self._asked("reading triggers") as consumer:
-            if not self._held:
-                consumer.resume(*consumer.paused())
-                self._held = self._fetch(consumer, timeout_s, limit)
-        handed, self._held = self._held[:limit], self._held[limit:]
-        for message in handed:
-            self._next[TopicPartition(message.topic, message.partition)] = message.offset + 1
-        return [self._delivered(message) for message in handed]
+            if all(_partition(message) in self._stuck for message in self._held):
+                consumer.resume(*(consumer.paused() - self._stuck))
+                consumer.pause(*(consumer.assignment() & self._stuck))
+                self._held += self._fetch(consumer, timeout_s, limit)
+        arrived, self._held = self._held, []
+        known, self._stuck = self._stuck, set()
+        handed: list[Delivered] = []
+        for message in arrived:
+            place = _partition(message)
+            if len(handed) == limit or place in self._stuck:
+                self._held.append(message)
+                continue
+            try:
+                handed.append(self._delivered(message))
+                self._next[place] = message.offset + 1
+            except Unavailable as error:
+                if place not in known:
+                    log.warning("%s-%d waits: %s", *place, error)
+                self._stuck.add(place)
+                self._held.append(message)
+        return handed
 
     def stay(self, timeout_s: float) -> None:
         """Wait, staying a member of the group, without taking messages.
@@ -142,7 +160,7 @@ class KafkaTriggerFeed:
 
     def _joined(self) -> KafkaConsumer:
         """A new member of the group: what was handed out and not committed comes again."""
-        self._held, self._next = [], {}
+        self._held, self._stuck, self._next = [], set(), {}
         return self._connect(
             self._settings,
             (USER_UPDATES, REQUESTS),
@@ -152,3 +170,7 @@ class KafkaTriggerFeed:
             heartbeat_interval_ms=SESSION_TIMEOUT_MS // 4,
             fetch_max_wait_ms=100,
         )
+
+
+def _partition(message: Any) -> TopicPartition:
+    return TopicPartition(message.topic, message.partition)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from streamrec.core.events import Source
 from streamrec.core.state.batching import BatchRules
@@ -32,6 +32,7 @@ def make_ingest(
     batch: BatchRules = BATCH,
     max_message_bytes: int = 1_000_000,
     partition_of=lambda user_id: 0,
+    foreign: Callable[[int], object] | None = None,
 ) -> Ingest:
     rules = IngestRules(
         partitions={"items": 1, "events": 1},
@@ -41,7 +42,7 @@ def make_ingest(
             future_tolerance_ms=86_400_000,
         ),
     )
-    codec = wire_codec(max_message_bytes)
+    codec = wire_codec(max_message_bytes, foreign=foreign)
     edges = Edges(store, publisher, codec, clock or FakeClock(), partition_of)
     return Ingest(edges, rules, [example_source(negatives=4)])
 

@@ -8,7 +8,7 @@ from streamrec.core.events import Item, Source
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.catalogue import item_from_record, item_record
-from streamrec.errors import PositionConflict
+from streamrec.errors import PositionConflict, SchemaUnavailable, Unavailable
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.ports import Writes
 from tests.fakes.clock import FakeClock
@@ -251,3 +251,25 @@ def test_others_rows_are_followed(ingest, store, clock):
     ingest.ingest(EVENTS, [record(0, CLICK.replace(b'"i1"', b'"x"'))])
     assert (ingest.counts.events_applied, ingest.counts.unknown_items) == (1, 0)
     assert ingest.items_position(0) == end + 1
+
+
+def test_a_schema_that_is_given_up_costs_its_messages_alone(store, publisher):
+    answers: list[Exception] = [Unavailable("not yet"), SchemaUnavailable("schema id 7: 403")]
+
+    def foreign(schema_id: int) -> object:
+        raise answers.pop(0)
+
+    ingest = make_ingest(store, publisher, foreign=foreign)
+    load_catalogue(ingest)
+    ingest.take_over(EVENTS)
+    framed = b"\x00\x00\x00\x00\x07abc"
+    run = [record(0, CLICK), record(1, framed), record(2, CLICK.replace(b"e1", b"e2"))]
+    with pytest.raises(Unavailable, match="not yet"):
+        ingest.ingest(EVENTS, run)
+    assert (store.position(EVENTS), letters(publisher)) == (0, [])
+    ingest.take_over(EVENTS)
+    assert ingest.ingest(EVENTS, run) == 3
+    ingest.settle()
+    assert ingest.counts.events_applied == 2
+    (letter,) = letters(publisher)
+    assert (letter.code, letter.offset, letter.value) == ("schema-unavailable", 1, framed)
