@@ -14,7 +14,7 @@ import typer
 
 from streamrec.cli import adapters_view as view
 from streamrec.cli import lineage, live_view
-from streamrec.cli.console import JsonOption, TaskOption, err, out, print_json, say
+from streamrec.cli.console import JsonOption, TaskOption, err, out, print_json, say, words
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord, RegistryState
 from streamrec.core.tasks import EVERY, RANKING
@@ -203,7 +203,7 @@ def rollback(
         report = service.relearn(reason, planned.to, planned.ranges)
         _tell(report, "rolled back to", as_json, view.undo_fields(planned))
         if not as_json:
-            out.print(view.undo_words(planned), markup=False, soft_wrap=True)
+            out.print(words(view.undo_words(planned)), soft_wrap=True)
 
 
 def pin(
@@ -252,7 +252,7 @@ def _tell(
     else:
         console = out if report.complete else err
         for line in view.swap_words(report, verb):
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(words(line), soft_wrap=True)
     if not report.complete:
         raise typer.Exit(1)
 
@@ -261,6 +261,6 @@ def _tell_state(state: RegistryState, as_json: bool) -> None:
     if as_json:
         print_json({"champion": state.champion, "pinned": state.pin is not None})
     elif state.pin:
-        out.print(f"{state.champion} is pinned", markup=False)
+        out.print(f"{state.champion} is pinned")
     else:
-        out.print("unpinned; the next good candidate is activated", markup=False)
+        out.print("unpinned; the next good candidate is activated")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from streamrec.cli.console import ago, table
+from streamrec.cli.console import ago, table, words
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord, RegistryState
@@ -47,7 +47,7 @@ def listing(slots: Sequence[Slot], now_ms: int) -> RenderableType:
     """One line a generation."""
     rows = [row for slot in slots for row in _rows(slot, now_ms)]
     columns = ["task", "generation", "state", "parent", "age>", "events>", "gate"]
-    return table("", columns, rows) if rows else Text("no generation yet")
+    return table("", columns, rows) if rows else words("no generation yet")
 
 
 def _rows(slot: Slot, now_ms: int) -> Iterator[tuple[object, ...]]:

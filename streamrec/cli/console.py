@@ -1,5 +1,8 @@
 """How commands speak: results on stdout, everything else on stderr, JSON where asked.
 
+Whatever is printed for people goes through ``SafeConsole``, and whatever is printed as JSON through
+``print_json``: no escape code of somebody else's reaches the terminal raw.
+
 Knows tables, lines, numbers, bars and files for people. Of the project it knows one error: the
 person's mistake.
 """
@@ -14,11 +17,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from streamrec.core.printable import json_line, lines, one_line
 from streamrec.errors import UserError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script to read.")]
@@ -31,25 +36,46 @@ INTERRUPTED = 130
 
 PIPED_WIDTH = 160
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-err = Console(stderr=True, highlight=False)
+
+class SafeConsole(Console):
+    """Prints text as it is: no markup, no emoji by name, and nothing that steers a terminal."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **how)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Rich's own, with what others wrote made visible; its own codes are left."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else lines(text), style, control)
+
+
+out = SafeConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = SafeConsole(stderr=True)
+
+
+def words(text: str, style: str = "") -> Text:
+    """A line for people, whoever wrote what is in it."""
+    return Text(one_line(text), style=style)
 
 
 def say(line: str) -> None:
     """One line of progress, out of the way of results."""
-    err.print(Text(line), soft_wrap=True)
+    err.print(words(line), soft_wrap=True)
 
 
 def print_errors(problems: Iterable[str]) -> None:
     """What went wrong, one line each."""
     for problem in problems:
-        err.print(Text.assemble(("error: ", "bold red"), problem), soft_wrap=True)
+        text = one_line(problem)
+        err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
 def print_json(value: Any, *, one_line: bool = False) -> None:
     """To stdout, with nothing around it."""
     text = json.dumps(value, ensure_ascii=False, indent=None if one_line else 2)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(json_line(text) + "\n")
     sys.stdout.flush()
 
 
@@ -86,13 +112,18 @@ def progress_bar(unit: str = "") -> Iterator[Advance]:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table of text; a column whose name ends in ``>`` is numbers, set to the right."""
-    made = Table(title=title or None, title_justify="left", title_style="bold", box=None)
+    made = Table(
+        title=Text(one_line(title)) if title else None,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+    )
     for place, column in enumerate(columns):
         justify: Literal["right", "left"] = "right" if column.endswith(">") else "left"
         name = column.rstrip(">")
         made.add_column(name, justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(_shown(cell)) for cell in row))
+        made.add_row(*map(_cell, row))
     return made
 
 
@@ -103,6 +134,13 @@ def ago(age_ms: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def _cell(cell: object) -> Text:
+    if isinstance(cell, Text):
+        cell.plain = one_line(cell.plain)  # of the same length: its styles stay in place
+        return cell
+    return Text(one_line(_shown(cell)))
 
 
 def _shown(cell: object) -> str:

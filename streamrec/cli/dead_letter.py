@@ -238,7 +238,7 @@ def _tell(sent: list[Resent], problems: dict[DeadLetterPosition, str], as_json: 
     else:
         print_errors(problems.values())
         for one in sent:
-            out.print(f"{one.letter} is now {one.to}", markup=False)
+            out.print(f"{one.letter} is now {one.to}")
         if not sent and not problems:
             say("nothing to resend: no letter fits that was not resent before")
     if problems:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.text import Text
 
-from streamrec.cli.console import JsonOption, out, print_json
+from streamrec.cli.console import JsonOption, out, print_json, words
+from streamrec.core.printable import one_line
 from streamrec.core.release.registry import RegistryState
 from streamrec.core.tasks import RANKING
 from streamrec.errors import EncoderUnavailable, SettingsError, StreamrecError, UserError
@@ -77,12 +78,12 @@ def doctor(as_json: JsonOption = False) -> None:
 
 def _show(finding: Finding) -> None:
     style = _STYLES[finding.verdict]
-    line = Text.assemble(
-        (f"{finding.verdict.value:<8}", style), (f"{finding.what:<12}", "bold"), finding.detail
-    )
+    verdict = (f"{finding.verdict.value:<8}", style)
+    what = (one_line(f"{finding.what:<12}"), "bold")
+    line = Text.assemble(verdict, what, one_line(finding.detail))
     out.print(line, soft_wrap=True)
     if finding.remedy:
-        out.print(Text(f"{'':20}{finding.remedy}"), soft_wrap=True)
+        out.print(words(f"{'':20}{finding.remedy}"), soft_wrap=True)
 
 
 def examine() -> Iterator[Finding]:

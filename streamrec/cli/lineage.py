@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streamrec.cli import lineage_view as view
-from streamrec.cli.console import JsonOption, TaskOption, out, print_json, say
+from streamrec.cli.console import JsonOption, TaskOption, out, print_json, say, words
 from streamrec.core.release.lineage import difference
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord
@@ -104,7 +104,7 @@ def log(
             if news is not None and as_json:
                 _print_lines([news])
             elif news is not None:
-                out.print(view.line(news), markup=False, soft_wrap=True)
+                out.print(words(view.line(news)), soft_wrap=True)
 
 
 def _print_lines(records: list[ControlRecord]) -> None:

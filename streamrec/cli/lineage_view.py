@@ -10,7 +10,7 @@ from rich.text import Text
 
 from streamrec.cli import adapters_view
 from streamrec.cli.adapters_view import moment
-from streamrec.cli.console import table
+from streamrec.cli.console import table, words
 from streamrec.core.release.lineage import Difference
 from streamrec.core.release.registry import ControlRecord
 
@@ -37,7 +37,7 @@ def reproduction(report: Report) -> RenderableType:
     if report.distance:
         moved = [(name, f"{far:.2e}") for name, far in report.distance.items()]
         parts += [table("relative distance", ["weights", "‖now - then‖ / ‖then‖>"], moved), Text()]
-    parts.append(Text("identical" if made.identical else "not identical"))
+    parts.append(words("identical" if made.identical else "not identical"))
     return Group(*parts)
 
 
@@ -85,7 +85,7 @@ def history(records: Sequence[ControlRecord]) -> RenderableType:
         for r in records
     ]
     columns = ["revision>", "when", "what", "generation", "who", "why"]
-    return table("", columns, rows) if rows else Text("nothing has been done yet")
+    return table("", columns, rows) if rows else words("nothing has been done yet")
 
 
 def line(record: ControlRecord) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from streamrec.cli.console import ago, table
+from streamrec.cli.console import ago, table, words
 
 if TYPE_CHECKING:
     from streamrec.core.release.live_report import LiveReport
@@ -44,7 +44,7 @@ def canary_line(state: RegistryState, report: LiveReport | None, now_ms: int) ->
         parts.append("nothing is known of its outcomes yet")
     else:
         parts.append(f"{trial.verdict}: {trial.words}")
-    return Text(", ".join(parts))
+    return words(", ".join(parts))
 
 
 def picture(
@@ -57,7 +57,7 @@ def picture(
     parts: list[RenderableType] = []
     if report is None:
         parts.append(
-            Text(
+            words(
                 "no trainer reports outcomes: it does with STREAMREC_CANARY_SHARE or "
                 "STREAMREC_SERVING_EXPLORE above 0"
             )

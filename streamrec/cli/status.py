@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from streamrec.cli import live_view
-from streamrec.cli.console import JsonOption, ago, out, print_json, table
+from streamrec.cli.console import JsonOption, ago, out, print_json, table, words
 from streamrec.core.tasks import RANKING
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
 def _workers(workers: Sequence[WorkerStatus], now_ms: int, *, several: bool) -> RenderableType:
     """``several``: tasks, so that a worker's has to be said."""
     if not workers:
-        return Text("no worker is alive")
+        return words("no worker is alive")
     rows = [
         (
             worker.worker_id,
@@ -188,14 +188,14 @@ def _task_lines(one: TaskSnapshot, now_ms: int, *, several: bool) -> list[Text]:
         lines += [canary] if canary else []
         if record.actor in UNATTENDED:
             when = ago(now_ms - record.at_ms)
-            lines.append(Text(f"{record.action} by {record.actor} {when} ago: {record.reason}"))
-    return [Text(f"{one.task}: ").append(line) for line in lines] if several else lines
+            lines.append(words(f"{record.action} by {record.actor} {when} ago: {record.reason}"))
+    return [words(f"{one.task}: ").append(line) for line in lines] if several else lines
 
 
 def _champion_line(champion: ChampionStatus | None, now_ms: int) -> Text:
     state = champion.record.state if champion else None
     if champion is None or state is None or state.champion is None:
-        return Text("no champion yet")
+        return words("no champion yet")
     parts = [f"champion {state.champion}"]
     if champion.created_at_ms is not None:
         parts.append(f"made {ago(now_ms - champion.created_at_ms)} ago")
@@ -203,7 +203,7 @@ def _champion_line(champion: ChampionStatus | None, now_ms: int) -> Text:
         parts.append(f"{champion.events_not_learned:,} applied events not learned yet")
     if pin := state.pin:
         parts.append(f"pinned by {pin.actor} ({pin.reason or 'no reason given'})")
-    return Text(", ".join(parts))
+    return words(", ".join(parts))
 
 
 def _gauges(worker: WorkerStatus) -> str:

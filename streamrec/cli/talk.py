@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streamrec.cli.console import JsonOption, ago, out, print_json, say, table
+from streamrec.cli.console import JsonOption, ago, out, print_json, say, table, words
 from streamrec.core import topics
 from streamrec.core.events import Filters, Item, Recommendation, Request
 from streamrec.errors import UserError
@@ -117,7 +117,7 @@ def _show(answer: Recommendation, items: Mapping[str, Item]) -> None:
     title = f"for {answer.user_id} by {answer.generation}"
     out.print(table(title, columns, rows))
     if answer.reply:
-        out.print(answer.reply, markup=False)
+        out.print(answer.reply)
     elif not answer.items:
         say("the list is empty, though something could be in it: `streamrec adapters list`")
     waited = ago(answer.served_at_ms - answer.triggered_at_ms)
@@ -163,12 +163,11 @@ def _print_one(found: Recommendation, as_json: bool) -> None:
         return
     ids: Sequence[str] = [item.item_id for item in found.items]
     waited_ms = found.served_at_ms - found.triggered_at_ms
-    out.print(
+    line = (
         f"{found.user_id}  {found.generation}  {waited_ms} ms after {found.trigger} "
-        f"{found.trigger_id}:  {' '.join(ids)}",
-        markup=False,
-        soft_wrap=True,
+        f"{found.trigger_id}:  {' '.join(ids)}"
     )
+    out.print(words(line), soft_wrap=True)
 
 
 def as_fields(found: Recommendation) -> dict[str, Any]:

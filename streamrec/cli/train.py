@@ -157,7 +157,7 @@ def _show(result: dict[str, Any]) -> None:
         say(f"{why}: no generation was written")
         return
     out.print()
-    out.print(f"{result['generation']} written to {result['registry']}", markup=False)
+    out.print(f"{result['generation']} written to {result['registry']}")
     say(f"start the loop from it: STREAMREC_TRAINER_START_FROM={result['generation']} streamrec up")
 
 

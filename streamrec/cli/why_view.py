@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from streamrec.cli.adapters_view import trained_events, verdict
-from streamrec.cli.console import ago, table
+from streamrec.cli.console import ago, table, words
 from streamrec.core.events import Item, Recommendation
 from streamrec.core.release.manifest import Manifest
 from streamrec.tasks.ranking.lists.attribution import ItemAttribution, strongest
@@ -30,18 +30,18 @@ def explained(found: Why, kept: Explanation, titles: Titles, now_ms: int) -> Ren
         f"{kept.recommendation_id} for {kept.user_id}, by {kept.generation} on {kept.worker_id}, "
         f"{ago(now_ms - kept.served_at_ms)} ago"
     )
-    pieces: list[RenderableType] = [Text(head, style="bold")]
+    pieces: list[RenderableType] = [words(head, style="bold")]
     if kept.query:
-        pieces.append(Text(f"the order also counts how close an item is to {kept.query!r}"))
+        pieces.append(words(f"the order also counts how close an item is to {kept.query!r}"))
     if found.items:
-        pieces += [scores(found.items, titles), Text(_calibration(found.items[0]))]
+        pieces += [scores(found.items, titles), words(_calibration(found.items[0]))]
         pieces.append(drivers(found.items, kept, titles))
         if not all(item.faithful for item in found.items):
             pieces.append(
-                Text("these weights do not give the published probabilities", style="bold red")
+                words("these weights do not give the published probabilities", style="bold red")
             )
     else:
-        pieces += [_published(kept, titles), Text(found.problem)]
+        pieces += [_published(kept, titles), words(found.problem)]
     pieces += [_origin(found.manifest), _state(kept)]
     return Group(*_spaced(pieces))
 
@@ -70,7 +70,7 @@ def drivers(items: Sequence[ItemAttribution], kept: Explanation, titles: Titles)
     """The user's items that moved the list most, and the item of the list each moved most."""
     places = strongest(items, DRIVERS)
     if not places:
-        return Text("No item of the user's history moved these scores through its text.")
+        return words("No item of the user's history moved these scores through its text.")
     rows = []
     for h in places:
         most = max(items, key=lambda item: abs(item.drivers[h]))
@@ -100,8 +100,8 @@ def replay_batch(found: Recommendation, titles: Titles, now_ms: int) -> Renderab
         for place, item in enumerate(found.items, start=1)
     ]
     shown = table("", ["#>", "item", "title", "P(accept)>", "reason"], rows)
-    state = Text(f"state: events of the user's partition before offset {found.state_position:,}")
-    return Group(*_spaced([Text(head, style="bold"), shown, state]))
+    state = words(f"state: events of the user's partition before offset {found.state_position:,}")
+    return Group(*_spaced([words(head, style="bold"), shown, state]))
 
 
 def fields(found: Why) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _calibration(item: ItemAttribution) -> str:
 
 def _origin(manifest: Manifest | None) -> RenderableType:
     if manifest is None:
-        return Text("The generation's manifest cannot be read.")
+        return words("The generation's manifest cannot be read.")
     spans = ", ".join(
         f"events-{partition} {start:,} to {to:,}"
         for partition, (start, to) in sorted(manifest.offsets.items())

@@ -11,4 +11,6 @@ dead_letters.py   dead letters as an operator sees them: where they stand, what 
                   of them
 ledger/           what is learned: exactly once, from whom, how much, and what never again
 tasks.py          what a task is called, and what is called after it: its slot, directories, keys
+printable.py      foreign text on its way to a person's terminal: what would steer it is shown
+                  instead
 """

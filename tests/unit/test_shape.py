@@ -15,7 +15,7 @@ CHAINS = 60
 LONG_CHAIN = 4  # a.b.c.d
 P90_LINES = 20
 PRIVATE_NAMES = 1
-PATCHES = 7
+PATCHES = 8
 
 MODULES = {path: path.read_text() for path in sorted((ROOT / "streamrec").rglob("*.py"))}
 TREES = {path: ast.parse(text) for path, text in MODULES.items()}

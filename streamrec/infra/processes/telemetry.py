@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from streamrec.core.printable import lines, one_line
 from streamrec.errors import UserError
 from streamrec.ports import Scalars
 
@@ -37,12 +38,14 @@ class OneLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         message = " ⏎ ".join(record.getMessage().splitlines())
-        line = f"{when.replace('+00:00', 'Z')} {record.levelname:<7} {self._worker} {message}"
+        line = f"{when.replace('+00:00', 'Z')} {record.levelname:<7} {self._worker} "
+        line += one_line(message)
         if record.exc_info and logging.getLogger().isEnabledFor(logging.DEBUG):
-            return f"{line}\n{self.formatException(record.exc_info)}"
+            return f"{line}\n{lines(self.formatException(record.exc_info))}"
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            return f"{line}: {type(error).__name__}: {' ⏎ '.join(str(error).splitlines())}"
+            told = " ⏎ ".join(str(error).splitlines())
+            return f"{line}: {type(error).__name__}: {one_line(told)}"
         return line
 
 

@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from streamrec.core.printable import one_line
 from streamrec.core.release.registry import Action
 from streamrec.lab.demo.watcher import Watcher
 from streamrec.lab.measures.list_quality import quality
@@ -88,7 +89,7 @@ class Panels:
             lines.add_row(
                 Text(record.action.value, style=style),
                 Text(record.generation or ""),
-                Text(record.reason, style="dim", no_wrap=True, overflow="ellipsis"),
+                Text(one_line(record.reason), style="dim", no_wrap=True, overflow="ellipsis"),
             )
         return lines
 
