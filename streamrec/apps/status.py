@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from streamrec.apps import clients
@@ -17,7 +17,7 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
 from streamrec.infra.wire.kafka_topics import check_visible, partition_counts
 from streamrec.ports import WorkerStatus
-from streamrec.settings import Settings
+from streamrec.settings import KafkaSettings, Settings
 
 SERVING_GROUP = "serving"
 FOLDED = (topics.EVENTS, topics.ITEMS)
@@ -32,6 +32,7 @@ class Flow:
     topic: str
     written: int
     read: int | None = None  # None: nobody's position is known, or there is no reader
+    held: int = 0  # messages behind ``written`` that wait for the end of a transaction
 
     @property
     def lag(self) -> int | None:
@@ -94,6 +95,7 @@ class Observer:
             check_visible(kafka, missing)
             raise UserError(f"no topic {', '.join(missing)}: `streamrec topics create`")
         ends = end_offsets(kafka, [*FOLDED, *ANSWERED, *WRITTEN])
+        held = _held(kafka, ends)
         applied = {
             (topic, partition): self._store.position(Source(topic, partition))
             for topic in FOLDED
@@ -103,6 +105,7 @@ class Observer:
         flows = [_flow(topic, ends, applied) for topic in FOLDED]
         flows += [_flow(topic, ends, answered) for topic in ANSWERED]
         flows += [Flow(topic, _total(topic, ends)) for topic in WRITTEN]
+        flows = [replace(flow, held=_total(flow.topic, held)) for flow in flows]
         applied_events = {
             partition: at for (topic, partition), at in applied.items() if topic == topics.EVENTS
         }
@@ -148,6 +151,14 @@ def _flow(
     """A partition whose reader has no position yet counts as unread."""
     known = any(name == topic for name, _ in read)
     return Flow(topic, _total(topic, ends), _total(topic, read) if known else None)
+
+
+def _held(
+    kafka: KafkaSettings, ends: Mapping[tuple[str, int], int]
+) -> Mapping[tuple[str, int], int]:
+    """By partition, what is written and cannot be read yet. ``ends``: of what can."""
+    written = end_offsets(kafka, list({topic for topic, _ in ends}), committed=False)
+    return {place: max(0, written[place] - end) for place, end in ends.items()}
 
 
 def _total(topic: str, offsets: Mapping[tuple[str, int], int]) -> int:

@@ -94,7 +94,7 @@ def forget(settings: Settings, person: Held, wait_s: float) -> bool:
         publisher.flush()
     finally:
         publisher.close()
-    end = end_offsets(settings.kafka, [topics.EVENTS])[person.source]
+    end = end_offsets(settings.kafka, [topics.EVENTS], committed=False)[person.source]
     deadline = time.monotonic() + wait_s
     with connect_redis(settings.redis) as redis:
         store = clients.partition_store(settings, redis)
@@ -143,10 +143,7 @@ def _learned(
 
 def _batches(settings: Settings, first: int, end: int) -> Iterator[FollowedRecord]:
     """Every mini-batch, of all tasks."""
-    read = first
     codec, topic = clients.codec(settings), [topics.TRAINING_BATCHES]
     with Follower(settings.kafka, codec, topic, "streamrec-cli", from_start=True) as batches:
-        while read < end:
-            for seen in batches.poll(1.0):
-                read = seen.offset + 1
-                yield seen
+        while max(first, *batches.places().values()) < end:
+            yield from batches.poll(1.0)

@@ -59,11 +59,10 @@ def why(settings: Settings, recommendation_id: str) -> Why:
 
 def published(settings: Settings, recommendation_id: str) -> Recommendation | None:
     """The answer as it stands in the topic; None when it is not there (any more)."""
-    ends = end_offsets(settings.kafka, [topics.RECOMMENDATIONS])
-    left = {partition for (_, partition), end in ends.items() if end}
+    wanted = [topics.RECOMMENDATIONS]
+    left = {place: end for place, end in end_offsets(settings.kafka, wanted).items() if end}
     deadline_s = time.monotonic() + SEARCH_S
     codec, found = clients.codec(settings), None
-    wanted = [topics.RECOMMENDATIONS]
     with Follower(settings.kafka, codec, wanted, "streamrec-why", from_start=True) as follower:
         while left and time.monotonic() < deadline_s:
             for seen in follower.poll(1.0):
@@ -72,8 +71,8 @@ def published(settings: Settings, recommendation_id: str) -> Recommendation | No
                     value.recommendation_id == recommendation_id
                 ):
                     found = value
-                if seen.offset + 1 >= ends[seen.topic, seen.partition]:
-                    left.discard(seen.partition)
+            places = follower.places()
+            left = {place: end for place, end in left.items() if places[place] < end}
     return found
 
 

@@ -91,6 +91,7 @@ def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
                 "written": flow.written,
                 "read": flow.read,
                 "lag": flow.lag,
+                "held": flow.held,
                 "per_second": rates[flow.topic],
             }
             for flow in after.flows
@@ -151,11 +152,24 @@ def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
     several = len(after.tasks) > 1
     return Group(
         table("", ["topic", "messages>", "per second>", "lag>"], flows),
+        *_held_lines(after),
         Text(),
         _workers(after.workers, now_ms, several=several),
         Text(),
         *(line for one in after.tasks for line in _task_lines(one, now_ms, several=several)),
     )
+
+
+def _held_lines(look: LoopSnapshot) -> list[Text]:
+    """A transaction that is never ended holds back everybody behind it."""
+    return [
+        Text(
+            f"{flow.topic}: {flow.held:,} messages wait for the end of a transaction "
+            "(`kafka-transactions.sh find-hanging` names one that its producer has left open)"
+        )
+        for flow in look.flows
+        if flow.held
+    ]
 
 
 def _workers(workers: Sequence[WorkerStatus], now_ms: int, *, several: bool) -> RenderableType:

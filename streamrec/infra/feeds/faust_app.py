@@ -23,13 +23,17 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from aiokafka.errors import UnsupportedCodecError
+from aiokafka.errors import (
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    UnsupportedCodecError,
+)
 from faust.transport.drivers import aiokafka as driver
 
 from streamrec.core import topics
 from streamrec.errors import SourceGap, UserError
 from streamrec.infra.feeds.feed import TP, Feed
-from streamrec.infra.wire.kafka import FRAME_BYTES, full_name
+from streamrec.infra.wire.kafka import FRAME_BYTES, READ_COMMITTED, full_name
 from streamrec.infra.wire.kafka_codecs import cannot_read
 from streamrec.infra.wire.kafka_pace import pace_aiokafka
 from streamrec.infra.wire.kafka_security import security_config
@@ -39,10 +43,42 @@ FAUST = "0.15.3"
 FETCHED_RECORDS = 4000
 
 
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust is untyped
+    """Reads what is committed, and never moves by itself: where it has no place, it says so.
+
+    So whatever lies between two records that it gives holds nothing to read: the end of a
+    transaction, what one has taken back, what compaction has removed.
+    """
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        made = super()._create_worker_consumer(transport)
+        made._isolation_level = READ_COMMITTED
+        made._auto_offset_reset = "none"
+        return made
+
+    def highwater(self, tp: TP) -> int | None:
+        """Where what can be read ends: an open transaction holds back what follows it."""
+        stable = self._ensure_consumer().last_stable_offset(tp)
+        end: Any = super().highwater(tp) if stable in (None, -1) else stable
+        return None if end is None else int(end)
+
+    def place(self, tp: TP) -> int | None:
+        """Where the next fetch begins; None while it is unknown or the partition is not ours."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        assignment = subscription and subscription.assignment
+        if not assignment or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        return int(state.position) if state.has_valid_position else None
+
+
 class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here and below
     """faust's consumer with our positions and our delivery."""
 
     logger = logging.getLogger("faust.consumer")
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     @property
     def flowing(self) -> bool:
@@ -52,8 +88,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
     async def fetch(self, timeout_s: float) -> tuple[Mapping[TP, Sequence[Any]], bool]:
         """What has come, and whether no rebalance came between. Raises UserError."""
         generation = self.app.consumer_generation_id
+        records: Mapping[TP, Sequence[Any]] | None = None
         try:
             records, _ = await self._wait_next_records(timeout_s)
+        except NoOffsetForPartitionError:  # ours, and not taken over yet
+            pass
+        except OffsetOutOfRangeError as error:
+            self.app.feed.lose_places(error.args[0])
         except UnsupportedCodecError as error:
             raise cannot_read("reading items and events", error) from error
         return records or {}, self.flowing and self.app.consumer_generation_id == generation
@@ -69,6 +110,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
         except AssertionError:
             return None
         return end
+
+    def place(self, tp: TP) -> int | None:
+        """Where the next fetch of a partition begins; None while that is unknown."""
+        found: int | None = self._thread.place(tp)
+        return found
 
     async def perform_seek(self) -> None:
         """faust calls this after each assignment: its own bookkeeping ends here."""

@@ -3,6 +3,10 @@
 Knows which partitions are taken over, which are in doubt, and when to try again. Does not
 know faust (``infra.feeds.faust_app``), nor what ingesting means (``loop.ingesting.ingest``).
 
+The consumer gives what can be read, in order, and never moves by itself: what lies between two
+records (the ends of transactions, what was taken back, what compaction has removed) holds
+nothing, and is passed. A place that the log no longer has is told (``lose_places``).
+
 A partition is *closed* (assigned, not taken over, not before some moment) or *open* (its
 memory is loaded and the consumer was sought to its position). Whatever goes wrong with it
 (a lost race, a gap, a store or broker unavailable, a rebalance) closes it; it is then taken over
@@ -14,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -47,6 +51,8 @@ class Waits:
     stall_s: float = 15.0
     """A partition behind its log that gave nothing in so long a time spent fetching is taken
     over again."""
+    pass_s: float = 1.0
+    """How often a position is moved over what nobody reads."""
     catalogue_pause_s: float = 0.2
     catalogue_wait_s: float = 15.0
     """How long events wait for the items that were in the log when we started."""
@@ -84,6 +90,7 @@ class Feed:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ingest")
         self._open: dict[TP, int] = {}  # taken over -> next offset wanted
         self._closed: dict[TP, float] = {}  # assigned, not taken over -> not before
+        self._passed_s = 0.0  # when positions were last moved without a record
         self._listened_s = 0.0  # spent fetching: while a run is ingested nobody can be heard
         self._heard: dict[TP, float] = {}  # _listened_s when it last gave records, or had none
         self._stopping = False
@@ -108,6 +115,7 @@ class Feed:
             return
         if consumer.flowing:
             await self._take_over_due(consumer)
+        self._check_places(consumer)
         began_s = _now()
         records, counts = await consumer.fetch(TICK_S)
         self._listened_s += _now() - began_s
@@ -116,7 +124,15 @@ class Feed:
                 await self._deliver(consumer, tp, records[tp])
             else:
                 self._doubt(tp, 0)
+        for tp in self._open:
+            self._open[tp] = max(self._open[tp], consumer.place(tp) or 0)
         await self._tick(consumer)
+
+    def lose_places(self, places: Iterable[TP]) -> None:
+        """The log holds nothing where we stand in these partitions: it is looked at again."""
+        for tp in places:
+            log.warning("%s: the log does not hold the place we stand at", self._source(tp))
+            self._doubt(tp, 0)
 
     async def settle(self) -> None:
         """Take nothing more, finish the run in hand, wait for Kafka's acknowledgements."""
@@ -163,7 +179,7 @@ class Feed:
         if position < first:
             if source.topic == topics.EVENTS and position > 0:
                 raise SourceGap(str(source), position, first)
-            await self._call(self._sink.start_at, source, first)
+            await self._call(self._sink.pass_over, source, first)
             position = first
         await consumer.seek_wait({tp: position})
         if self._closed.pop(tp, None) is None:
@@ -224,11 +240,29 @@ class Feed:
         else:
             if tp in self._open:
                 self._open[tp] = wanted
-            if wanted == run[-1].offset + 1:
-                return True
-            log.warning("%s: offsets %d to %d are missing", source, wanted, run[0].offset)
+            return True
         self._doubt(tp, self._waits.pause_s)
         return False
+
+    def _check_places(self, consumer: Consumer) -> None:
+        """What was fetched and did not reach us (a fetch that was cancelled) is fetched again."""
+        for tp, wanted in list(self._open.items()):
+            place = consumer.place(tp)
+            if place is not None and place != wanted:
+                log.warning("%s is read at %d, not at %d", self._source(tp), place, wanted)
+                self._doubt(tp, 0)
+
+    async def _pass_over(self) -> None:
+        """Where nothing but what nobody reads has come, the position moves without a record."""
+        if _now() - self._passed_s < self._waits.pass_s:
+            return
+        self._passed_s = _now()
+        for tp, wanted in list(self._open.items()):
+            try:
+                await self._call(self._sink.pass_over, self._source(tp), wanted)
+            except (PositionConflict, Unavailable) as error:
+                log.warning("%s pauses: %s", self._source(tp), error)
+                self._doubt(tp, self._waits.pause_s)
 
     def _doubt(self, tp: TP, pause_s: float) -> None:
         """Take the partition over again, no sooner than in ``pause_s``."""
@@ -242,6 +276,7 @@ class Feed:
             log.warning("everything pauses: %s", error)
             for tp in list(self._open):
                 self._doubt(tp, error.retry_after_s)
+        await self._pass_over()
         for tp, wanted in list(self._open.items()):
             if not self._sink.holds(self._source(tp)):
                 self._doubt(tp, 0)

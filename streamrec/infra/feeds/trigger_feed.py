@@ -11,7 +11,8 @@ that cannot be decoded: the consumer is made anew and begins where the group has
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -32,6 +33,7 @@ from streamrec.settings import KafkaSettings
 log = logging.getLogger(__name__)
 
 GROUP = "serving"
+MEASURE_S = 1.0
 SESSION_TIMEOUT_MS = 6_000
 """How long a worker that was killed holds its partitions: the least that brokers allow."""
 
@@ -55,6 +57,9 @@ class KafkaTriggerFeed:
         self._codec = codec
         self._client_id = client_id
         self._consumer = LazyConsumer(self._joined)
+        self._ends: dict[TopicPartition, int] = {}  # of what can be read, when last asked
+        self._measured_s = 0.0
+        self._passed: dict[TopicPartition, int] = {}  # places committed although nothing came
         self._held: list[Any] = []  # came in while we stayed, or are stuck
         self._stuck: set[TopicPartition] = set()  # their next message waits for its schema
         self._next: dict[TopicPartition, int] = {}  # behind the last message handed out
@@ -99,11 +104,10 @@ class KafkaTriggerFeed:
     def commit(self) -> None:
         """Everything handed out so far is answered."""
         with self._asked("committing offsets") as consumer:
-            ours = consumer.assignment()
+            held = {TopicPartition(message.topic, message.partition) for message in self._held}
             offsets = {
-                partition: OffsetAndMetadata(offset, "", -1)
-                for partition, offset in self._next.items()
-                if partition in ours
+                partition: OffsetAndMetadata(self._reached(consumer, partition, held), "", -1)
+                for partition in self._next.keys() & consumer.assignment()
             }
             try:
                 if offsets:
@@ -112,15 +116,34 @@ class KafkaTriggerFeed:
                 log.info("partitions moved on before the commit (%s): answered again", error)
         self._next.clear()
 
+    def _reached(
+        self, consumer: KafkaConsumer, partition: TopicPartition, held: Collection[TopicPartition]
+    ) -> int:
+        """Behind what was handed out, and behind ends of transactions that nobody is handed."""
+        handed = self._next[partition]
+        if partition in held:
+            return handed
+        return max(handed, int(consumer.position(partition)))
+
     def lag(self) -> int:
-        """Messages of our partitions that have not been handed out, as far as we have heard."""
+        """Messages of our partitions that have not been handed out; of a second ago, at most."""
         with self._asked("measuring lag") as consumer:
-            behind = 0
-            for partition in consumer.assignment():
-                end = consumer.highwater(partition)
-                if end is not None:
-                    behind += max(0, end - consumer.position(partition, timeout_ms=1_000))
-        return behind + len(self._held)
+            found = {p: consumer.position(p, timeout_ms=1_000) for p in consumer.assignment()}
+            places = {p: place for p, place in found.items() if place is not None}
+            measure = time.monotonic() - self._measured_s >= MEASURE_S
+            if places and (measure or self._ends.keys() != places.keys()):
+                self._ends = consumer.end_offsets(list(places))
+                self._measured_s = time.monotonic()
+        if measure:
+            self._pass_over(places)
+        behind = sum(max(0, self._ends[p] - place) for p, place in places.items())
+        return len(self._held) + int(behind)
+
+    def _pass_over(self, places: Mapping[TopicPartition, int]) -> None:
+        """Commit beyond what a transaction took back: where nothing is read, nothing is handed."""
+        if not self._next and not self._held and places != self._passed:
+            self._next, self._passed = dict(places), dict(places)
+            self.commit()
 
     def close(self) -> None:
         """Leave the group; its partitions go to the others at once.

@@ -31,7 +31,7 @@ from streamrec.core.release import registry
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused, RegistryConflict, Unavailable
-from streamrec.infra.wire.kafka import UNDECODABLE
+from streamrec.infra.wire.kafka import READ_COMMITTED, UNDECODABLE
 from streamrec.infra.wire.kafka_codecs import cannot_read
 from streamrec.infra.wire.kafka_connect import connect
 from streamrec.infra.wire.kafka_pace import pace
@@ -201,7 +201,11 @@ class KafkaControlLog:
 
     def _connected(self) -> KafkaConsumer:
         """At the start of the log: a new one reads the whole of it again."""
-        how = {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
+        how = {
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "isolation_level": READ_COMMITTED,
+        }
         consumer = pace(self._connect(**self._config | how), PAUSE_S)
         consumer.assign([self._partition])
         consumer.seek(self._partition, 0)

@@ -56,6 +56,17 @@ class Follower:
             for message in messages
         ]
 
+    def places(self) -> dict[tuple[str, int], int]:
+        """Where the next message of each partition is looked for, by (short name, partition).
+
+        Beyond the last message lie the ends of transactions.
+        """
+        with kafka_errors(self._settings, "asking where we stand"):
+            return {
+                (tp.topic[self._prefix :], tp.partition): self._consumer.position(tp)
+                for tp in self._consumer.assignment()
+            }
+
     def _seen(self, topic: str, message: Any) -> FollowedRecord:
         task = tasks.of_batch_key(message.key) if topic == TRAINING_BATCHES else RANKING
         try:

@@ -43,6 +43,8 @@ FLUSH_TIMEOUT_S = 30.0
 COMPRESSION = "lz4"
 """Of what we write; what we read may be compressed in any way that Kafka has."""
 FOREVER_MS = 2**31 - 1
+READ_COMMITTED = "read_committed"
+"""What a transaction has not committed, nobody reads (docs/adr/0093)."""
 FRAME_BYTES = 4096
 """Room beside the value for key, headers and batch: a limit on values is not one on records."""
 
@@ -239,6 +241,7 @@ def make_consumer(
         "group_id": None if group is None else full_name(settings, group),
         "auto_offset_reset": offset_reset,
         "enable_auto_commit": False,
+        "isolation_level": READ_COMMITTED,
         "max_partition_fetch_bytes": max(1 << 20, settings.max_message_bytes + FRAME_BYTES),
         "allow_auto_create_topics": False,
     }

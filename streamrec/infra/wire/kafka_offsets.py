@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streamrec.infra.wire.kafka import (
+    READ_COMMITTED,
     admin_client,
     assignment,
     full_name,
@@ -17,12 +18,16 @@ from streamrec.infra.wire.kafka import (
 from streamrec.settings import KafkaSettings
 
 
-def end_offsets(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, int], int]:
-    """The next offset of every partition, by (short name, partition), for measuring lag.
+def end_offsets(
+    settings: KafkaSettings, topics: Sequence[str], *, committed: bool = True
+) -> dict[tuple[str, int], int]:
+    """Where what can be read of every partition ends, by (short name, partition).
 
-    Raises Unavailable; UserError for a topic that is not there.
+    Without ``committed``, where what is written ends: between the two lies what waits for the
+    end of a transaction. Raises Unavailable; UserError for a topic that is not there.
     """
-    consumer = make_consumer(settings, client_id="streamrec-lag")
+    level = READ_COMMITTED if committed else "read_uncommitted"
+    consumer = make_consumer(settings, client_id="streamrec-lag", isolation_level=level)
     try:
         with kafka_errors(settings, "asking for end offsets"):
             ends = consumer.end_offsets(assignment(consumer, settings, topics))

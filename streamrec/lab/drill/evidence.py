@@ -87,8 +87,8 @@ def read_logs(settings: Settings, wanted: Sequence[str] = READ) -> dict[str, lis
             idle = 0 if seen else idle + 1
             for message in seen:
                 logs[message.topic].append(message)
-                if message.offset + 1 >= ends.get((message.topic, message.partition), 0):
-                    ends.pop((message.topic, message.partition), None)
+            places = follower.places()
+            ends = {place: end for place, end in ends.items() if places[place] < end}
     if ends:
         raise UserError(f"these logs could not be read to their ends: {sorted(ends)}")
     return logs
@@ -98,7 +98,8 @@ def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) ->
     """Compare everything that can be compared. Raises Unavailable."""
     logs = read_logs(settings)
     counts = partition_counts(settings.kafka)
-    clean, refused = _clean_passes(settings, logs[topics.EVENTS], counts, items)
+    ends = end_offsets(settings.kafka, [topics.EVENTS])
+    clean, refused = _clean_passes(settings, logs[topics.EVENTS], ends, counts, items)
     refused += [
         StreamPlace(seen.topic, seen.partition, seen.offset)
         for topic in (topics.ITEMS, topics.REQUESTS)
@@ -167,6 +168,7 @@ def found_state(settings: Settings, partition: int) -> Found:
 def _clean_passes(
     settings: Settings,
     log: Sequence[FollowedRecord],
+    ends: Mapping[tuple[str, int], int],
     counts: Mapping[str, int],
     items: Sequence[Item],
 ) -> tuple[dict[int, CleanPass], list[StreamPlace]]:
@@ -174,10 +176,8 @@ def _clean_passes(
     catalogue = Catalogue()
     catalogue.put(items)
     located: dict[int, list[Located]] = defaultdict(list)
-    ends: dict[int, int] = defaultdict(int)
     refused = []
     for seen in log:
-        ends[seen.partition] = seen.offset + 1
         try:
             event = _admitted(seen, counts[topics.EVENTS], rules.future_tolerance_ms)
         except Refused:
@@ -186,7 +186,7 @@ def _clean_passes(
             located[seen.partition].append(Located(seen.offset, seen.timestamp_ms, event))
     clean = {
         partition: drill_check.clean_pass(
-            partition, located[partition], ends[partition], rules.fold, catalogue
+            partition, located[partition], ends[topics.EVENTS, partition], rules.fold, catalogue
         )
         for partition in range(counts[topics.EVENTS])
     }

@@ -92,13 +92,16 @@ class Ingest:
         self.partitions[source] = partition
         return partition.position
 
-    def start_at(self, source: Source, position: int) -> None:
-        """Let a partition that has never been read begin where its log begins.
-
-        Of a compacted topic, also skip what compaction took away.
-        """
-        partition = self.partitions[source]
-        self._store.commit(source, partition.position, position, Writes())
+    def pass_over(self, source: Source, position: int) -> None:
+        """Nothing can be read before ``position``: move there, unless we stand there already."""
+        partition = self.partitions.get(source)
+        if partition is None or position <= partition.position:
+            return
+        try:
+            self._store.commit(source, partition.position, position, Writes())
+        except BaseException:
+            self.release(source)
+            raise
         partition.position = position
 
     def release(self, source: Source) -> None:
@@ -108,10 +111,9 @@ class Ingest:
             self._since[source] = 0 if source.topic == topics.EVENTS else partition.position
 
     def ingest(self, source: Source, records: Sequence[RawRecord]) -> int:
-        """Apply consecutive records; returns the next offset wanted.
+        """Apply records in their order; returns the next offset wanted.
 
-        An answer other than the last record's offset + 1 asks to seek there: offsets were
-        missing, and nothing beyond them was applied.
+        Nothing can be read at the offsets between them.
         """
         partition = self.partitions.get(source)
         if partition is None:

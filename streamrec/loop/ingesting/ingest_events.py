@@ -80,7 +80,7 @@ class EventsPartition:
     A run of records is ingested in this order, and a death between any two steps loses
     nothing and counts nothing twice (tests/unit/loop/test_ingest_crashes.py):
 
-    1. records already applied are skipped; at a gap, stop;
+    1. records already applied are skipped;
     2. the rest is decoded; what is refused becomes a dead letter, acknowledged by Kafka:
        its offset is about to be passed for ever (died here: refused again, a second dead letter);
     3. users that are not in memory are read, at exactly our position;
@@ -154,7 +154,7 @@ class EventsPartition:
 
     def ingest(self, records: Sequence[RawRecord]) -> None:
         """Raises Unavailable, PositionConflict; memory is invalid afterwards."""
-        run = self._next(records)
+        run = [record for record in records if record.offset >= self.position]
         if not run:
             return
         located, refused = self._decode(run)
@@ -187,18 +187,6 @@ class EventsPartition:
             if stream.published is not None:
                 self._store.trim_outbox(self.source, stream.outbox, stream.published)
                 stream.published = None
-
-    def _next(self, records: Sequence[RawRecord]) -> Sequence[RawRecord]:
-        """The records from our position on, as far as their offsets are consecutive."""
-        wanted = self.position
-        run = []
-        for record in records:
-            if record.offset == wanted:
-                run.append(record)
-                wanted += 1
-            elif record.offset > wanted:
-                break
-        return run
 
     def _decode(
         self, run: Sequence[RawRecord]

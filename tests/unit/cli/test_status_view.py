@@ -63,7 +63,8 @@ def test_a_script_finds_ranking_where_it_was_and_every_task_by_name() -> None:
     assert told["champion"] == told["tasks"]["ranking"]["champion"]
     assert told["tasks"]["copy"]["champion"]["pin"]["actor"] == "guard"
     assert told["topics"][0] == {
-        "topic": "events", "written": 30, "read": 20, "lag": 10, "per_second": 0.0,
+        "topic": "events", "written": 30, "read": 20, "lag": 10, "held": 0,
+        "per_second": 0.0,
     }  # fmt: skip
     assert [worker["task"] for worker in told["workers"]] == ["copy"]
 

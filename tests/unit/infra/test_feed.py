@@ -50,6 +50,9 @@ class FakeConsumer:
     def highwater(self, tp):
         return self.known[tp]
 
+    def place(self, tp):
+        return self.at[tp]
+
 
 class FakeSink:
     def __init__(self, **positions: int) -> None:
@@ -66,8 +69,8 @@ class FakeSink:
     def holds(self, source):
         return source not in self.lost
 
-    def start_at(self, source, position):
-        self.positions[source] = position
+    def pass_over(self, source, position):
+        self.positions[source] = max(position, self.positions[source])
 
     def release(self, source):
         pass
@@ -76,9 +79,9 @@ class FakeSink:
         if self.trouble:
             raise self.trouble.pop()
         for record in records:
-            if record.offset == self.positions[source]:
+            if record.offset >= self.positions[source]:
                 self.applied.append((source.topic, record.offset))
-                self.positions[source] += 1
+                self.positions[source] = record.offset + 1
         return self.positions[source]
 
     def tick(self):

@@ -143,13 +143,16 @@ def test_records_seen_again_change_nothing(ingest, store):
     assert (store.partitions[EVENTS].users, store.commits) == (users, commits)
 
 
-def test_a_gap_asks_for_what_is_missing(ingest, store):
+def test_what_nobody_reads_is_passed(ingest, store):
+    """Ends of transactions, what they took back, what compaction removed."""
     records = event_records(40, seed=2)
-    assert ingest.ingest(EVENTS, records[10:20]) == 0
-    assert store.position(EVENTS) == 0
-    assert ingest.ingest(EVENTS, [*records[:5], *records[7:20]]) == 5
-    assert store.position(EVENTS) == 5
+    assert ingest.ingest(EVENTS, [*records[:5], *records[7:20]]) == 20
     assert ingest.ingest(EVENTS, records[3:20]) == 20
+    ingest.pass_over(EVENTS, 23)
+    ingest.pass_over(EVENTS, 21)
+    assert store.position(EVENTS) == 23
+    assert ingest.ingest(EVENTS, records[20:30]) == 30
+    assert ingest.counts.events_applied == 18 + 7
 
 
 def test_a_lost_race_throws_memory_away_and_the_next_takeover_continues(ingest, store, publisher):
