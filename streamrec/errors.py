@@ -10,6 +10,7 @@
     │   ├── UnknownSchema        a fingerprint, schema id or framing nobody registered
     │   ├── SchemaUnavailable    a schema id that the registry has not given for long
     │   ├── InvalidField         decoded, but a field is missing or absurd
+    │   ├── TooLate              an event so old that it cannot be told from a repetition
     │   ├── TooLarge             more bytes than a message may have
     │   └── HandlingFailed       readable, but handling it raised what nobody foresaw
     ├── Unavailable              a dependency did not answer; carries retry_after_s
@@ -80,6 +81,10 @@ class SchemaUnavailable(Refused):
 
 class InvalidField(Refused):
     code = "invalid-field"
+
+
+class TooLate(Refused):
+    code = "too-late"
 
 
 class TooLarge(Refused):

@@ -19,7 +19,7 @@ from streamrec.core import tasks, topics
 from streamrec.core.events import Item, Source
 from streamrec.core.pseudonym import pseudonym
 from streamrec.core.release.registry import ControlRecord
-from streamrec.core.state.catalogue import item_from_record
+from streamrec.core.state.catalogue import items_of
 from streamrec.core.tasks import RANKING
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
@@ -163,7 +163,7 @@ def catalogue_items(settings: Settings) -> dict[str, Item]:
         store = partition_store(settings, client)
         for partition in range(partitions):
             rows = store.read_rows(Source(topics.ITEMS, partition), since=0).rows
-            found |= {item_id: item_from_record(record) for item_id, record in rows.items()}
+            found |= {item.item_id: item for item in items_of(rows)}
     return found
 
 

@@ -36,6 +36,7 @@ FEATURES = "features"
 BEAT_S = 1.0
 RUN_EVENTS = 500  # folded and committed at once, at most
 BATCH_EXAMPLES, BATCH_AGE_MS = 64, 500  # a mini-batch is sent when it is this large, or this old
+DAY_MS = 86_400_000
 FUTURE_TOLERANCE_MS = 86_400_000  # an event further ahead is refused
 
 
@@ -64,6 +65,8 @@ def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRul
             fold=FoldRules(
                 partitions=partitions[topics.EVENTS],
                 attribution_window_ms=int(ingest.attribution_window_s * 1000),
+                remember_ms=int(settings.state.repeat_days * DAY_MS),
+                keep_ms=int(settings.state.keep_days * DAY_MS),
             ),
             batch=BatchRules(
                 examples=BATCH_EXAMPLES,

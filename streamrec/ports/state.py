@@ -26,24 +26,30 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """Everything one commit changes, all or nothing.
+    """Everything one commit changes, all or nothing. None removes.
 
     ``users`` are read one by one; ``rows`` are shared statistics (or catalogue items) that
-    readers mirror (``PartitionStore.read_rows``); ``outboxes``: messages caused, by name of the
-    outbox.
+    readers mirror (``PartitionStore.read_rows``), ``own`` rows nobody mirrors; ``logs`` are bytes
+    to append; ``outboxes``: messages caused, by name of the outbox.
     """
 
-    users: Mapping[str, Record | None] = field(default_factory=dict)  # None: remove
-    rows: Mapping[str, Record] = field(default_factory=dict)
+    users: Mapping[str, Record | None] = field(default_factory=dict)
+    rows: Mapping[str, Record | None] = field(default_factory=dict)
     outboxes: Mapping[str, Sequence[OutboxEntry]] = field(default_factory=dict)
+    own: Mapping[str, Record | None] = field(default_factory=dict)
+    logs: Mapping[str, bytes | None] = field(default_factory=dict)
+    seen_ms: Mapping[str, int] = field(
+        default_factory=dict
+    )  # of ``users``, if ``silent`` is to name them
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Rows of a source touched since some position."""
+    """Rows of a source touched since some position; None: removed."""
 
     position: int  # ask for changes since this one next time
-    rows: Mapping[str, Record]
+    rows: Mapping[str, Record | None]
+    whole: bool = False  # these are all rows there are: others that were known are gone
 
 
 class PartitionStore(Protocol):
@@ -76,6 +82,22 @@ class PartitionStore(Protocol):
 
     def read_rows(self, source: Source, since: int) -> Changes:
         """Rows changed by commits that moved the position beyond ``since`` (0: all rows)."""
+        ...
+
+    def read_own(self, source: Source) -> Mapping[str, Record]:
+        """All own rows."""
+        ...
+
+    def read_logs(self, source: Source, names: Sequence[str]) -> list[bytes]:
+        """Logs whole; empty where there is none."""
+        ...
+
+    def silent(self, source: Source, until_ms: int, limit: int) -> list[tuple[int, str]]:
+        """Users not seen after ``until_ms``, with when they were; by time, then by id."""
+        ...
+
+    def index_users(self, source: Source) -> None:
+        """Let ``silent`` know of users that a version without it has written. Slow, once."""
         ...
 
     def outbox(self, source: Source, name: str, limit: int) -> list[OutboxEntry]:

@@ -33,6 +33,7 @@ from streamrec.settings.values import (
     SecurityProtocol,
     ServingSettings,
     Settings,
+    StateSettings,
     TrainerSettings,
     TrustSettings,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "SecurityProtocol",
     "ServingSettings",
     "Settings",
+    "StateSettings",
     "TrainerSettings",
     "TrustSettings",
     "child_environment",

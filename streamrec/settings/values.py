@@ -69,6 +69,18 @@ class IngestSettings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """For how long what is known stays known, by event time."""
+
+    repeat_days: float = setting(
+        2.0, "an event sent again within these days of event time changes nothing", least=1
+    )
+    keep_days: float = setting(
+        365.0, "users and item statistics without an event for so long go; 0: never", least=0
+    )
+
+
 class Adapter(StrEnum):
     """What of the language model is trained (``models.lora``)."""
 
@@ -240,6 +252,7 @@ class Settings:
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     ingest: IngestSettings = IngestSettings()
+    state: StateSettings = StateSettings()
     encoder: EncoderSettings = EncoderSettings()
     learning: LearningSettings = LearningSettings()
     head: HeadSettings = HeadSettings()

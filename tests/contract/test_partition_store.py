@@ -38,7 +38,7 @@ def entry(offset: int, index: int = 0) -> OutboxEntry:
 def test_a_new_source_stands_at_the_start(store):
     assert store.position(EVENTS) == 0
     assert store.read_users(EVENTS, ["u"]) == (0, [None])
-    assert store.read_rows(EVENTS, 0) == Changes(0, {})
+    assert store.read_rows(EVENTS, 0) == Changes(0, {}, whole=True)
     assert store.outbox(EVENTS, "updates", 10) == []
 
 
@@ -56,7 +56,7 @@ def test_a_commit_changes_everything_together(store):
     assert store.position(EVENTS) == 5
     users = store.read_users(EVENTS, ["u 2:{x}", "nobody", "u1"])
     assert users == (5, [{"n": 2}, None, {"n": 1, "é": [1.5, None]}])
-    assert store.read_rows(EVENTS, 0) == Changes(5, writes.rows)
+    assert store.read_rows(EVENTS, 0) == Changes(5, writes.rows, whole=True)
     assert store.outbox(EVENTS, "updates", 10) == [entry(0), entry(4)]
     assert store.outbox(EVENTS, "examples", 1) == [entry(4, 0)]
     assert store.outbox(EVENTS, "examples-copy", 9) == [entry(4)]
@@ -91,7 +91,7 @@ def test_sources_do_not_touch_each_other(store):
     for other in (Source("events", 1), Source("items", 0)):
         assert store.position(other) == 0
         assert store.read_users(other, ["u"]) == (0, [None])
-        assert store.read_rows(other, 0) == Changes(0, {})
+        assert store.read_rows(other, 0) == Changes(0, {}, whole=True)
 
 
 def test_rows_are_read_by_what_changed(store):
@@ -105,7 +105,54 @@ def test_rows_are_read_by_what_changed(store):
 
 def test_a_reader_ahead_of_a_store_that_fell_back_reads_everything(store):
     store.commit(EVENTS, 0, 5, Writes(rows={"a": {"v": 1}}))
-    assert store.read_rows(EVENTS, 80) == Changes(5, {"a": {"v": 1}})
+    assert store.read_rows(EVENTS, 80) == Changes(5, {"a": {"v": 1}}, whole=True)
+
+
+def test_a_removed_row_is_told_to_those_who_mirror(store):
+    store.commit(EVENTS, 0, 5, Writes(rows={"a": {"v": 1}, "b": {"v": 1}}))
+    store.commit(EVENTS, 5, 9, Writes(rows={"a": None, "c": {"v": 2}, "never": None}))
+    assert store.read_rows(EVENTS, 5) == Changes(9, {"a": None, "c": {"v": 2}, "never": None})
+    assert store.read_rows(EVENTS, 0) == Changes(9, {"b": {"v": 1}, "c": {"v": 2}}, whole=True)
+    store.commit(EVENTS, 9, 10, Writes(rows={"a": {"v": 3}}))
+    assert store.read_rows(EVENTS, 8).rows["a"] == {"v": 3}
+
+
+def test_own_rows_and_logs_are_for_the_owner(store):
+    wanted = {"w/é 1": {"d": 2**41}, "e/7": {"n": 1}}
+    store.commit(EVENTS, 0, 1, Writes(own=wanted, logs={"e/7": b"\x00\xff", "e/8": b"later"}))
+    store.commit(EVENTS, 1, 2, Writes(own={"e/7": None}, logs={"e/7": b"more", "e/8": None}))
+    assert store.read_own(EVENTS) == {"w/é 1": {"d": 2**41}}
+    assert store.read_logs(EVENTS, ["e/8", "e/7"]) == [b"", b"\x00\xffmore"]
+    assert store.read_logs(EVENTS, []) == []
+    assert store.read_rows(EVENTS, 0).rows == {}
+
+
+def test_users_are_known_by_when_they_were_seen(store):
+    users = {name: {"s": [1, 1]} for name in ("ann", "b:o b", "eve")}
+    store.commit(EVENTS, 0, 3, Writes(users, seen_ms={"ann": 50, "b:o b": 20, "eve": 20}))
+    assert store.silent(EVENTS, 49, 9) == [(20, "b:o b"), (20, "eve")]
+    assert store.silent(EVENTS, 50, 1) == [(20, "b:o b")]
+    store.commit(EVENTS, 3, 4, Writes({"eve": None, "ann": users["ann"]}, seen_ms={"ann": 2**45}))
+    assert store.silent(EVENTS, 2**50, 9) == [(20, "b:o b"), (2**45, "ann")]
+
+
+def test_users_of_a_version_that_kept_no_order_are_found(store):
+    users = {f"u*{n}": {"s": [1, 100 + n]} for n in range(3)}
+    store.commit(EVENTS, 0, 3, Writes(users, seen_ms={"u*2": 500}))
+    store.commit(Source("events", 1), 0, 1, Writes({"other": {"s": [1, 1]}}))
+    store.index_users(EVENTS)
+    assert store.silent(EVENTS, 2**50, 9) == [(100, "u*0"), (101, "u*1"), (500, "u*2")]
+
+
+def test_who_mirrors_from_before_the_last_tombstones_reads_everything(any_redis, fresh_prefix):
+    with connect_redis(RedisSettings(url=any_redis)) as client:
+        store = RedisPartitionStore(client, fresh_prefix.redis, tombstones=3)
+        store.commit(EVENTS, 0, 1, Writes(rows={f"r{n}": {} for n in range(9)}))
+        for n in range(8):
+            store.commit(EVENTS, 1 + n, 2 + n, Writes(rows={f"r{n}": None}))
+        assert store.read_rows(EVENTS, 6).rows == {"r5": None, "r6": None, "r7": None}
+        assert store.read_rows(EVENTS, 5) == Changes(9, {"r8": {}}, whole=True)
+        assert client.zcard(f"{fresh_prefix.redis}:{{events-0}}:gone") == 3
 
 
 def test_an_outbox_is_trimmed_through_an_entry(store):
@@ -187,7 +234,7 @@ def test_an_acl_user_needs_only_its_keys_and_a_few_commands(any_redis, fresh_pre
             EVENTS, 0, 1, Writes(users={"u": {}}, rows={"r": {}}, outboxes={"updates": [entry(0)]})
         )
         assert store.read_users(EVENTS, ["u"]) == (1, [{}])
-        assert store.read_rows(EVENTS, 0) == Changes(1, {"r": {}})
+        assert store.read_rows(EVENTS, 0) == Changes(1, {"r": {}}, whole=True)
         store.trim_outbox(EVENTS, "updates", entry(0))
         other = RedisPartitionStore(client, "elsewhere")
         with pytest.raises(Unavailable, match=r"(?i)permission"):

@@ -16,4 +16,10 @@ batching.py            when a mini-batch is cut, and which source offsets it cov
 partial_aggregate.py   one partition's part of the item statistics, counted event by event
 example_maker.py       what the fold asks of a task: examples, made from what it is told of a
                        partition's events
+deadlines.py           when something a user was shown closes next, for every user of a partition
+known_ids.py           which events a partition has counted lately: eight bytes of each, so that
+                       none counts twice
+run.py                 a run of events of one partition: by which rules it is folded, and what
+                       comes of it
+silence.py             users of whom nothing has been heard for too long, by event time
 """

@@ -1,7 +1,7 @@
 """Which accepted event belongs to which view.
 
-Knows impressions (views sharing an ``impression_id``), single views, their window, and the
-deadlines of a partition.
+Knows impressions (views sharing an ``impression_id``) and single views. When they close says
+``core.state.deadlines``.
 
 An impression closes when the partition's watermark passes its first view + the window, or
 when the user has ``OPEN_IMPRESSIONS`` newer ones. It does not close at the next impression
@@ -15,10 +15,9 @@ in its impression for the view, and a view finds what was just done with its ite
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from streamrec.core.events import Interaction
 from streamrec.core.state.user_state import DECIDED, Decided, Pending, Shown, UserState
@@ -28,20 +27,16 @@ OPEN_VIEWS = 32
 SHOWN = 300
 """Items of one impression that are remembered; later ones only count in statistics."""
 
-RING = 64
-"""Rows that hold the deadlines of a partition; a deadline is at most RING / 2 rows ahead."""
-
 
 class Attribution(NamedTuple):
     """What an event did to a user's pendings: the state after it, the pending it belongs to.
 
-    ``logs``: what needs features. ``opened``: the pending is new. ``pushed``: out by it.
+    ``logs``: what needs features. ``pushed``: out by it.
     """
 
     state: UserState
     pending: Pending
     logs: Shown | None = None
-    opened: bool = False
     pushed: Sequence[Pending] = ()
 
 
@@ -114,7 +109,7 @@ def _open(state: UserState, opened: Pending, logs: Shown) -> Attribution:
     pushed = alike[: max(0, len(alike) + 1 - limit)]
     state = state.without(pushed)
     state = replace(state, pending=(*state.pending, opened))
-    return Attribution(state, opened, logs, opened=True, pushed=pushed)
+    return Attribution(state, opened, logs, pushed)
 
 
 def _named(shown: Sequence[Shown], item_id: str) -> Shown | None:
@@ -191,71 +186,3 @@ def seen_after(state: UserState, one: Decided) -> tuple[UserState, Pending]:
 
 def _swap(state: UserState, old: Pending, new: Pending) -> UserState:
     return replace(state, pending=tuple(new if p is old else p for p in state.pending))
-
-
-class Deadlines:
-    """When each pending of a partition closes: ``(deadline_ms, user_id, key)``.
-
-    Kept in a ring of rows by deadline, so that opening a pending rewrites one short row. An
-    entry whose pending has closed early stays until its time and then finds nothing.
-    """
-
-    def __init__(self, window_ms: int) -> None:
-        self._window_ms = max(1, window_ms)  # a deadline lies strictly ahead of the watermark
-        self._width_ms = max(1, 2 * window_ms // RING)
-        self._heap: list[tuple[int, str, str]] = []
-        self._rows: dict[int, list[tuple[int, str, str]]] = {}
-        self._touched: set[int] = set()
-
-    def deadline_ms(self, pending: Pending) -> int:
-        return pending.opened_at_ms + self._window_ms
-
-    def add(self, user_id: str, pending: Pending) -> None:
-        entry = (self.deadline_ms(pending), user_id, pending.key)
-        heapq.heappush(self._heap, entry)
-        self._rows.setdefault(self._row(entry), []).append(entry)
-        self._touched.add(self._row(entry))
-
-    def expire(self, watermark_ms: int) -> list[tuple[int, str, str]]:
-        """Remove and return the entries due by ``watermark_ms``, by deadline."""
-        due = []
-        while self._heap and self._heap[0][0] <= watermark_ms:
-            due.append(heapq.heappop(self._heap))
-            self._touched.add(self._row(due[-1]))
-        return due
-
-    def users_due(self, watermark_ms: int) -> set[str]:
-        """Whose pendings a watermark would close."""
-        return {user for deadline_ms, user, _ in self._heap if deadline_ms <= watermark_ms}
-
-    def forget(self, user_id: str) -> None:
-        """Remove every deadline of a user."""
-        for entry in self._heap:
-            if entry[1] == user_id:
-                self._touched.add(self._row(entry))
-        self._heap = [entry for entry in self._heap if entry[1] != user_id]
-        heapq.heapify(self._heap)
-        for row in self._touched:
-            entries = self._rows.get(row, [])
-            self._rows[row] = [entry for entry in entries if entry[1] != user_id]
-
-    def take_rows(self, watermark_ms: int) -> dict[str, dict[str, Any]]:
-        """The rows changed since last asked."""
-        changed = {}
-        for row in sorted(self._touched):
-            left = [entry for entry in self._rows.get(row, ()) if entry[0] > watermark_ms]
-            self._rows[row] = left
-            changed[f"w/{row}"] = {"d": [list(entry) for entry in left]}
-        self._touched.clear()
-        return changed
-
-    def load(self, records: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        """Rows ``w/<number>`` as ``take_rows`` gave them."""
-        for key, record in records:
-            entries = [(int(d), str(user), str(name)) for d, user, name in record["d"]]
-            self._rows[int(key[2:])] = entries
-            self._heap += entries
-        heapq.heapify(self._heap)
-
-    def _row(self, entry: tuple[int, str, str]) -> int:
-        return entry[0] // self._width_ms % RING

@@ -55,6 +55,23 @@ def item_from_record(record: Mapping[str, Any]) -> Item:
     )
 
 
+def items_of(rows: Mapping[str, Mapping[str, Any] | None]) -> list[Item]:
+    """Items of rows as ``rows_of`` gives them."""
+    return [removed(name) if row is None else item_from_record(row) for name, row in rows.items()]
+
+
+def removed(item_id: str) -> Item:
+    """What stays of an item that was removed."""
+    return Item(item_id, "", available=False)
+
+
+def rows_of(items: Iterable[Item]) -> dict[str, dict[str, Any] | None]:
+    """Rows of their source partition, by item id; None: the item was removed."""
+    return {
+        item.item_id: None if item == removed(item.item_id) else item_record(item) for item in items
+    }
+
+
 class Catalogue:
     """Items by row. ``version`` grows with every change."""
 
@@ -74,13 +91,13 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self._items)
 
-    def apply_rows(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
-        """Add and change items: rows of an items source, ``item_record`` by item id."""
-        self.put(item_from_record(record) for record in rows.values())
+    def apply_rows(self, rows: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Add, change and remove items: rows of an items source, as ``rows_of`` gives them."""
+        self.put(items_of(rows))
 
     def put(self, items: Iterable[Item]) -> None:
         """Add and change items."""
-        items = [item for item in items if not self._same(item)]
+        items = [item for item in items if not self._same(item) and not self._never_here(item)]
         if not items:
             return
         self.version += 1
@@ -156,6 +173,10 @@ class Catalogue:
     def _same(self, item: Item) -> bool:
         row = self._row_by_id.get(item.item_id)
         return row is not None and self._items[row] == item
+
+    def _never_here(self, item: Item) -> bool:
+        """Whether it is a removal of an item that is not known."""
+        return item.item_id not in self._row_by_id and item == removed(item.item_id)
 
     def _padded(self, categories: Sequence[str]) -> IntArray:
         padded = np.full(MAX_CATEGORIES, -1, np.int32)

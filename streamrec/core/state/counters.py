@@ -101,9 +101,18 @@ class ItemCounters:
                 self._numbers[key] = after
                 self._touched[key] = None
 
-    def take_rows(self) -> dict[str, dict[str, Any]]:
-        """The rows changed since last asked."""
-        rows = {key: {"v": list(self._numbers[key])} for key in self._touched}
+    def drop(self, item_id: str) -> None:
+        """Forget what was counted of an item."""
+        for key in (one.rows + item_id for one in self._declared):
+            if self._numbers.pop(key, None) is not None:
+                self._touched[key] = None
+
+    def take_rows(self) -> dict[str, dict[str, Any] | None]:
+        """The rows changed since last asked; None: removed."""
+        rows = {
+            key: {"v": list(self._numbers[key])} if key in self._numbers else None
+            for key in self._touched
+        }
         self._touched.clear()
         return rows
 

@@ -13,15 +13,18 @@ statistics as they were before it.
 
 What one event does, in order (one that says ``forget`` does something else, below):
 
-1. a repeated event_id of the user is dropped: it changes nothing;
-2. the watermark moves, and pendings whose deadline it passes become examples;
+1. a repeated event_id of the user is dropped: it changes nothing (``core.state.known_ids``); one so
+   old that nobody can tell is refused;
+2. the watermark moves, and pendings whose deadline it passes become examples; a user it finds
+   silent for too long is new again;
 3. the user's pendings: a view opens or joins one, an outcome labels one, or waits in one for
    its view;
 4. examples: an accepted event of no impression, at once, with sampled negatives; one whose
    impression closes without a view of it, then; an outcome that is not accepted and belongs to
    no impression, at once, as a view;
 5. the partition's share counts it: the item, and for an accepted event pairs with those before;
-6. the user's state.
+6. the user's state;
+7. a few users and items of whom nothing has been heard for too long are let go.
 
 ``forget`` empties the user's state, pendings and deadlines included, and marks the place among
 the examples. Time and statistics stay as they are: they are counts of many.
@@ -30,17 +33,21 @@ the examples. Time and statistics stay as they are: they are counts of many.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
-from streamrec.core.events import Interaction, Kind, Source, UserUpdate
-from streamrec.core.examples import Example, ForgetMark
+from streamrec.core.events import Interaction, Kind, Source
+from streamrec.core.examples import ForgetMark
 from streamrec.core.state import attribution
-from streamrec.core.state.attribution import Deadlines
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.counters import Counter, count_of_user
+from streamrec.core.state.deadlines import Deadlines
 from streamrec.core.state.example_maker import Closed, ExampleMaker
+from streamrec.core.state.known_ids import KnownIds, digest
 from streamrec.core.state.partial_aggregate import PartialAggregate
+from streamrec.core.state.run import FoldResult, FoldRules, Gathered, Located, Record, update
+from streamrec.core.state.silence import REAPED, Silence
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import (
     NEW_USER,
@@ -51,57 +58,11 @@ from streamrec.core.state.user_state import (
     consumes,
 )
 
-Record = Mapping[str, Any]
+DAY_MS = 86_400_000
+AFTER_EXAMPLES = 1 << 20
+"""Among the marks and examples of an event, the index of the first user let go of."""
 
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """An event and where it stands in its partition."""
-
-    offset: int
-    produced_at_ms: int
-    event: Interaction
-
-
-@dataclass(frozen=True, slots=True)
-class FoldRules:
-    """``partitions`` of the events topic: half-lives by events are shared out over them."""
-
-    partitions: int = 1
-    attribution_window_ms: int = 300_000
-    repeats: int = 3  # of one item among a user's last accepted ones; more lift it no further
-
-
-@dataclass(frozen=True, slots=True)
-class FoldResult:
-    """What a commit must write (``users``, ``rows``) and publish (``examples``, ``updates``).
-
-    ``examples``: by task. ``forgotten``: marks for those of every task, in their place.
-    """
-
-    users: dict[str, dict[str, Any] | None]  # None: nothing is known any more
-    rows: dict[str, dict[str, Any]]
-    examples: dict[str, list[Example]]
-    updates: list[UserUpdate]
-    duplicates: int
-    unknown_items: int
-    late_clicks: int  # of impressions already closed: counted, not learned
-    late_views: int  # likewise
-    forgotten: list[ForgetMark]
-
-
-@dataclass(slots=True)
-class _Run:
-    """What one run gathers."""
-
-    now_ms: int
-    users: dict[str, None] = field(default_factory=dict)  # ordered set of those touched
-    updates: list[UserUpdate] = field(default_factory=list)
-    forgotten: list[ForgetMark] = field(default_factory=list)
-    duplicates: int = 0
-    unknown_items: int = 0
-    late_clicks: int = 0
-    late_views: int = 0
+__all__ = ["FoldResult", "FoldRules", "Located", "PartitionFold"]
 
 
 class PartitionFold:
@@ -129,6 +90,10 @@ class PartitionFold:
         self._share = PartialAggregate(rules.partitions, rules.repeats, counters)
         self._deadlines = Deadlines(rules.attribution_window_ms)
         self._window_ms = rules.attribution_window_ms
+        self._ids = KnownIds(rules.remember_ms)
+        keep_ms = max(rules.keep_ms, rules.attribution_window_ms) if rules.keep_ms else 0
+        self._silence = Silence(keep_ms)
+        self._outdated: list[str] = []  # rows of an earlier version, to be removed
         self._makers = dict(makers)
         self._logger = next(iter(makers.values()), ExampleMaker())
 
@@ -139,19 +104,39 @@ class PartitionFold:
 
     # -- taking over ------------------------------------------------------------------
 
-    def load_rows(self, rows: Mapping[str, Record]) -> None:
-        """This partition's own share, whole; also brings ``statistics`` up to it."""
+    def load_rows(
+        self,
+        rows: Mapping[str, Record],
+        own: Mapping[str, Record] = MappingProxyType({}),
+        logs: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
+        """This partition's share, own rows and their logs; brings ``statistics`` up to it.
+
+        ``logs``: those that ``core.state.known_ids.stored`` names.
+
+        Raises:
+            ValueError: a log does not hold what its row says.
+        """
         self._share.load(rows)
-        self._deadlines.load((k, r) for k, r in rows.items() if k.startswith("w/"))
-        self._statistics.apply_rows(self._source, rows)
+        self._ids.load(own, logs)
+        self._deadlines.load(own)
+        self._outdated = self._deadlines.take_in(rows)
+        self._statistics.apply_rows(self._source, rows, whole=True)
 
     def missing_users(self, run: Sequence[Located]) -> list[str]:
         """Users whose records ``put_users`` must bring before ``apply`` can fold this run."""
-        times = [at.event.occurred_at_ms for at in run if at.event.kind is not Kind.FORGET]
-        watermark = max(times, default=self.watermark_ms)
+        watermark = self._latest(run)
         needed = dict.fromkeys(at.event.user_id for at in run)
-        needed |= dict.fromkeys(sorted(self._deadlines.users_due(watermark)))
+        needed |= dict.fromkeys(sorted(set(self._deadlines.users_due(watermark))))
         return [user for user in needed if user not in self._users]
+
+    def silent_until(self, run: Sequence[Located]) -> tuple[int, int] | None:
+        """``apply`` wants users not seen after this time, the first so many; None: nobody."""
+        return self._silence.wanted(self._latest(run), len(run))
+
+    def _latest(self, run: Sequence[Located]) -> int:
+        times = [at.event.occurred_at_ms for at in run if at.event.kind is not Kind.FORGET]
+        return max([self.watermark_ms, *times])
 
     def put_users(self, records: Mapping[str, Record | None]) -> None:
         """Users as stored at this position; None for one never seen.
@@ -173,44 +158,72 @@ class PartitionFold:
 
     # -- folding ----------------------------------------------------------------------
 
-    def apply(self, run: Sequence[Located], now_ms: int) -> FoldResult:
+    def apply(
+        self, run: Sequence[Located], now_ms: int, silent: Sequence[tuple[int, str]] = ()
+    ) -> FoldResult:
         """Fold a run of consecutive events.
 
-        On success memory has advanced. ``now_ms`` stamps ``UserUpdate.applied_at_ms``.
+        On success memory has advanced. ``now_ms`` stamps ``UserUpdate.applied_at_ms``. ``silent``:
+        the users that ``silent_until`` asks for, and when they were last seen.
 
         Raises:
             KeyError: a user that ``missing_users`` names was not put.
         """
-        gathered = _Run(now_ms)
-        for at in run:
-            if at.event.kind is Kind.FORGET:
-                self._forget(at, gathered)
-            else:
-                self._fold(at, gathered)
+        gathered = Gathered(now_ms)
+        self._silence.begin(silent)
+        names = [digest(at.event.user_id, at.event.event_id) for at in run]
+        self._ids.look_up(names)
+        for at, name in zip(run, names, strict=True):
+            if self._counts(at, name, gathered):
+                fold = self._forget if at.event.kind is Kind.FORGET else self._fold
+                fold(at, gathered)
+                self._ids.add(name, at.event.occurred_at_ms, self.watermark_ms)
+                self._reap(at, gathered)
         examples = {task: maker.finish() for task, maker in self._makers.items()}
-        rows = self._share.take_rows() | self._deadlines.take_rows(self.watermark_ms)
+        rows = self._share.take_rows()
         self._statistics.apply_rows(self._source, rows)
-        return FoldResult(
-            users={user_id: _record(self._users[user_id]) for user_id in gathered.users},
+        rows |= dict.fromkeys(self._outdated)
+        self._outdated = []
+        own, logs = self._ids.take(self.watermark_ms)
+        touched = {user_id: self._users[user_id] for user_id in gathered.users}
+        return gathered.result(
+            users={user_id: _record(state) for user_id, state in touched.items()},
             rows=rows,
+            own=self._deadlines.take_rows() | own,
+            logs=logs,
+            seen_ms={u: s.last_active_ms for u, s in touched.items() if s is not NEW_USER},
             examples=examples,
-            updates=gathered.updates,
-            duplicates=gathered.duplicates,
-            unknown_items=gathered.unknown_items,
-            late_clicks=gathered.late_clicks,
-            late_views=gathered.late_views,
-            forgotten=gathered.forgotten,
         )
 
-    def _fold(self, at: Located, run: _Run) -> None:
-        event = at.event
-        if event.event_id in self._users[event.user_id].recent_events:
+    def _counts(self, at: Located, name: int, run: Gathered) -> bool:
+        """Whether an event is one that has not been counted."""
+        event, state = at.event, self._users[at.event.user_id]
+        if self._ids.known(name, self.watermark_ms) or event.event_id in state.recent_events:
             run.duplicates += 1
-            return
+            return False
+        if event.kind is not Kind.FORGET and (why := self._too_late(event, state)):
+            run.refused[at.offset] = why
+            return False
+        return True
+
+    def _too_late(self, event: Interaction, state: UserState) -> str | None:
+        """Why nobody can tell whether an event has been counted."""
+        keep_ms = self._silence.keep_ms
+        if self._silence.over(event.occurred_at_ms, self.watermark_ms):
+            known = f"what is {keep_ms / DAY_MS:g} days old has been forgotten"
+        elif self._ids.forgotten(event.occurred_at_ms, state, self.watermark_ms):
+            known = f"event ids are known for {self._ids.horizon_ms / DAY_MS:g}: counted, maybe"
+        else:
+            return None
+        behind = (self.watermark_ms - event.occurred_at_ms) / DAY_MS
+        return f"it occurred {behind:.1f} days before the partition's event time, and {known}"
+
+    def _fold(self, at: Located, run: Gathered) -> None:
+        event = at.event
         run.unknown_items += self._catalogue.row(event.item_id) is None
         self._share.watermark_ms = max(self.watermark_ms, event.occurred_at_ms)
         self._expire(at, run)
-        before = self._users.pop(event.user_id)  # put back last: the most recent one
+        before = self._current(self._users.pop(event.user_id), at, run)
         for maker in self._makers.values():
             maker.event(at, before)
         if event.kind is Kind.VIEW:
@@ -219,37 +232,64 @@ class PartitionFold:
             state, attributed = self._outcome(at, before, run)
             exposed = not attributed and event.impression_id is None
         self._share.count(event, before.history, exposed=exposed)
-        self._users[event.user_id] = count_of_user(state.after(event), event, self._counters)
-        run.users[event.user_id] = None
+        state = count_of_user(state.after(event), event, self._counters)
+        self._users[event.user_id] = state  # put back last: the most recent one
+        self._touched(event.user_id, run)
         if consumes(event) or event.accepted:
-            run.updates.append(_update(self._source.partition, at, run.now_ms))
+            run.updates.append(update(self._source.partition, at, run.now_ms))
 
-    def _forget(self, at: Located, run: _Run) -> None:
-        user_id = at.event.user_id
-        self._users[user_id] = NEW_USER
-        self._deadlines.forget(user_id)
+    def _current(self, stored: UserState, at: Located, run: Gathered) -> UserState:
+        """A user as of the watermark: new again after a long silence."""
+        if self._silence.over(stored.last_active_ms, self.watermark_ms) and stored is not NEW_USER:
+            run.expired_users += 1
+            stored = NEW_USER
+        return self._ids.brought_up(at.event.user_id, stored, self.watermark_ms)
+
+    def _touched(self, user_id: str, run: Gathered) -> None:
+        """A user's state is another one: it is to be written, and what is due of it to be noted."""
+        state = self._users[user_id]
         run.users[user_id] = None
-        mark = ForgetMark(
-            self._source.partition,
-            at.offset,
-            0,
-            user_id,
-            at.produced_at_ms,
-            asked_at_ms=at.event.occurred_at_ms,
+        self._deadlines.set(user_id, state.pending)
+        self._silence.heard_of(user_id, state)
+
+    def _forget(self, at: Located, run: Gathered) -> None:
+        self._users[at.event.user_id] = NEW_USER
+        self._touched(at.event.user_id, run)
+        run.forgotten.append(self._mark(at, 0, at.event.user_id, at.event.occurred_at_ms))
+
+    def _mark(self, at: Located, index: int, user_id: str, asked_at_ms: int) -> ForgetMark:
+        partition = self._source.partition
+        return ForgetMark(
+            partition, at.offset, index, user_id, at.produced_at_ms, asked_at_ms=asked_at_ms
         )
-        run.forgotten.append(mark)
 
-    def _expire(self, at: Located, run: _Run) -> None:
-        for deadline_ms, user_id, key in self._deadlines.expire(self.watermark_ms):
+    def _reap(self, at: Located, run: Gathered) -> None:
+        """Let go of the few who have been silent for longest, if that is long enough."""
+        due = self._silence.reap(self.watermark_ms, self._users, run.users)
+        for number, user_id in enumerate(due):
+            self._users[user_id] = NEW_USER
+            self._touched(user_id, run)
+            mark = self._mark(at, AFTER_EXAMPLES + number, user_id, self.watermark_ms)
+            run.forgotten.append(mark)
+            run.expired_users += 1
+        if keep_ms := self._silence.keep_ms:
+            run.expired_items += self._share.reap(self.watermark_ms - keep_ms, REAPED)
+
+    def _expire(self, at: Located, run: Gathered) -> None:
+        """Close what the watermark has passed, by deadline, user and key."""
+        while due := self._deadlines.first_due(self.watermark_ms):
+            deadline_ms, user_id = due
             state = self._users[user_id]
-            pending = attribution.find(state, key)
-            if pending is None or self._deadlines.deadline_ms(pending) != deadline_ms:
-                continue  # closed early; this was its old deadline
-            self._users[user_id] = state.without([pending])
-            run.users[user_id] = None
-            self._close(at, user_id, pending, state.consumed)
+            closing = [p for p in state.pending if self._deadlines.deadline_ms(p) <= deadline_ms]
+            closing.sort(key=lambda p: (self._deadlines.deadline_ms(p), p.key))
+            self._deadlines.set(user_id, state.pending)
+            if closing:
+                self._users[user_id] = state.without(closing)
+                self._touched(user_id, run)
+            for pending in closing:
+                self._close(at, user_id, pending, state.consumed)
 
-    def _view(self, at: Located, before: UserState, run: _Run) -> tuple[UserState, bool]:
+    def _view(self, at: Located, before: UserState, run: Gathered) -> tuple[UserState, bool]:
         """The state, and whether the view counts as an exposure."""
         event = at.event
         if attribution.too_late(before, event):
@@ -264,11 +304,12 @@ class PartitionFold:
             return before, True
         state, pending = attribution.seen_after(before, done)
         if done.shown.stats_F is None:
-            self._show(self._logged_now(pending, at, before), done.shown)
+            user_U = self._logger.logged(before, event.occurred_at_ms)
+            self._show(replace(pending, user_U=user_U), done.shown)
         self._close(at, event.user_id, pending)
         return state, False
 
-    def _outcome(self, at: Located, before: UserState, run: _Run) -> tuple[UserState, bool]:
+    def _outcome(self, at: Located, before: UserState, run: Gathered) -> tuple[UserState, bool]:
         event = at.event
         if event.impression_id is not None:
             return self._of_impression(at, before, run)
@@ -285,7 +326,9 @@ class PartitionFold:
             state = attribution.decide(state, done, self.watermark_ms, self._window_ms)
         return state, attributed
 
-    def _of_impression(self, at: Located, before: UserState, run: _Run) -> tuple[UserState, bool]:
+    def _of_impression(
+        self, at: Located, before: UserState, run: Gathered
+    ) -> tuple[UserState, bool]:
         event = at.event
         state, attributed, _ = attribution.attribute(before, event)
         if attributed or not event.accepted:
@@ -300,14 +343,9 @@ class PartitionFold:
     def _changed(self, at: Located, change: attribution.Attribution) -> UserState:
         if change.logs is not None:
             self._show(change.pending, change.logs)
-        if change.opened:
-            self._deadlines.add(at.event.user_id, change.pending)
         for old in change.pushed:
             self._close(at, at.event.user_id, old, change.state.consumed)
         return change.state
-
-    def _logged_now(self, pending: Pending, at: Located, before: UserState) -> Pending:
-        return replace(pending, user_U=self._logger.logged(before, at.event.occurred_at_ms))
 
     def _show(self, pending: Pending, shown: Shown) -> None:
         for maker in self._makers.values():
@@ -359,17 +397,3 @@ class PartitionFold:
 
 def _record(state: UserState) -> dict[str, Any] | None:
     return None if state is NEW_USER else state.to_record()
-
-
-def _update(partition: int, at: Located, now_ms: int) -> UserUpdate:
-    event = at.event
-    return UserUpdate(
-        user_id=event.user_id,
-        item_id=event.item_id,
-        kind=event.kind,
-        partition=partition,
-        offset=at.offset,
-        occurred_at_ms=event.occurred_at_ms,
-        produced_at_ms=at.produced_at_ms,
-        applied_at_ms=now_ms,
-    )

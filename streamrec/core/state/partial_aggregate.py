@@ -7,6 +7,7 @@ counted ``core.state.counters``; ``core.state.statistics`` adds up the partition
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ class PartialAggregate:
         self._items: dict[str, PartialItemCounts] = {}
         self._pairs: dict[str, PairRow] = {}
         self._counters = ItemCounters(counters)
+        self._by_age: list[tuple[int, str]] = []  # a heap: each item once, when it was touched
         self._touched_items: dict[str, None] = {}  # ordered sets
         self._touched_pairs: dict[str, None] = {}
 
@@ -41,6 +43,8 @@ class PartialAggregate:
         self._pairs = {
             key[2:]: PairRow.from_record(r) for key, r in rows.items() if key.startswith("n/")
         }
+        self._by_age = [(item.at_ms, item_id) for item_id, item in self._items.items()]
+        heapq.heapify(self._by_age)
         self._counters.load(rows)
         if "c" in rows:
             self._clock, self.watermark_ms = rows["c"]["n"], rows["c"]["t"]
@@ -54,7 +58,11 @@ class PartialAggregate:
         self._clock += 1
         insistent = history.count(event.item_id) >= self._repeats
         accept = event.accepted and not insistent
-        self._items.setdefault(event.item_id, PartialItemCounts()).touch(
+        item = self._items.get(event.item_id)
+        if item is None:
+            item = self._items[event.item_id] = PartialItemCounts()
+            heapq.heappush(self._by_age, (self.watermark_ms, event.item_id))
+        item.touch(
             self._clock,
             self.watermark_ms,
             self._half_lives,
@@ -65,14 +73,39 @@ class PartialAggregate:
         if accept or not event.accepted:
             self._counters.count(event)
         if accept:
-            self._touched_pairs |= dict.fromkeys(observe(self._pairs, event.item_id, history))
+            kept = [item for item in history if item in self._items]
+            self._touched_pairs |= dict.fromkeys(observe(self._pairs, event.item_id, kept))
 
-    def take_rows(self) -> dict[str, dict[str, Any]]:
-        """The rows changed since last asked, and the two times."""
-        rows: dict[str, dict[str, Any]] = {"c": {"n": self._clock, "t": self.watermark_ms}}
-        rows |= {f"i/{item}": self._items[item].to_record() for item in self._touched_items}
-        rows |= {f"n/{item}": self._pairs[item].to_record() for item in self._touched_pairs}
+    def reap(self, until_ms: int, limit: int) -> int:
+        """Forget items not touched after ``until_ms``, the oldest first; how many."""
+        reaped = 0
+        while reaped < limit and self._by_age and self._by_age[0][0] <= until_ms:
+            at_ms, item_id = heapq.heappop(self._by_age)
+            touched_ms = self._items[item_id].at_ms
+            if touched_ms > at_ms:
+                heapq.heappush(self._by_age, (touched_ms, item_id))
+                continue
+            self._drop(item_id)
+            reaped += 1
+        return reaped
+
+    def _drop(self, item_id: str) -> None:
+        del self._items[item_id]
+        self._touched_items[item_id] = None
+        if self._pairs.pop(item_id, None) is not None:
+            self._touched_pairs[item_id] = None
+        self._counters.drop(item_id)
+
+    def take_rows(self) -> dict[str, dict[str, Any] | None]:
+        """The rows changed since last asked, and the two times; None: removed."""
+        rows: dict[str, dict[str, Any] | None] = {"c": {"n": self._clock, "t": self.watermark_ms}}
+        rows |= {f"i/{item}": _record(self._items.get(item)) for item in self._touched_items}
+        rows |= {f"n/{item}": _record(self._pairs.get(item)) for item in self._touched_pairs}
         rows |= self._counters.take_rows()
         self._touched_items.clear()
         self._touched_pairs.clear()
         return rows
+
+
+def _record(row: PartialItemCounts | PairRow | None) -> dict[str, Any] | None:
+    return None if row is None else row.to_record()

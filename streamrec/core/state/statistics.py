@@ -106,14 +106,21 @@ class Statistics:
         """The latest event time any partition has seen: the "now" of every statistic."""
         return max((s.watermark_ms for s in self._aggregates.values()), default=0)
 
-    def apply_rows(self, source: Source, rows: Mapping[str, Record]) -> None:
-        """Take in changed rows of an events source; repeating a row is harmless."""
-        if not rows:
+    def apply_rows(
+        self, source: Source, rows: Mapping[str, Record | None], *, whole: bool = False
+    ) -> None:
+        """Take in changed rows of an events source; repeating a row is harmless.
+
+        None: removed. ``whole``: these are all rows; what others have brought is gone.
+        """
+        if whole:
+            self._aggregates.pop(source, None)
+        if not rows and not whole:
             return
         own = self._aggregates.setdefault(source, _Aggregate())
         self.version += 1
-        if "c" in rows:
-            own.clock, own.watermark_ms = rows["c"]["n"], rows["c"]["t"]
+        if clock := rows.get("c"):
+            own.clock, own.watermark_ms = clock["n"], clock["t"]
         self._rebase(own)
         self._apply(own, rows)
 
@@ -191,12 +198,14 @@ class Statistics:
             waiting, own.waiting = own.waiting, {}
             self._apply(own, waiting)
 
-    def _apply(self, own: _Aggregate, rows: Mapping[str, Record]) -> None:
+    def _apply(self, own: _Aggregate, rows: Mapping[str, Record | None]) -> None:
         row_of = self.catalogue.row
         known: list[int] = []
         records: list[Sequence[float]] = []
         for key, record in rows.items():
-            if key.startswith("i/"):
+            if record is None:
+                self._remove(own, key)
+            elif key.startswith("i/"):
                 row = row_of(key[2:])
                 if row is None:
                     own.waiting[key] = record
@@ -210,6 +219,25 @@ class Statistics:
                 self._apply_counted(own, key, record)
         if known:
             self._apply_counts(own, np.array(known), np.array(records, np.float64))
+
+    def _remove(self, own: _Aggregate, key: str) -> None:
+        """What a row says no more counts as if it had never been said."""
+        own.waiting.pop(key, None)
+        kind, _, rest = key.partition("/")
+        name, _, counted = rest.partition("/")
+        row = self.catalogue.row(counted if kind == "s" else rest)
+        if row is None:
+            return
+        if kind == "i":
+            for column in (own.counts, own.first_seen_ms, own.last_accept_ms):
+                column.set(row, 0)
+        elif kind == "n":
+            own.pairs.pop(row, None)
+            own.pair_totals.set(row, 0.0)
+        elif kind == "s":
+            for (counter, _), numbers in own.counted.items():
+                if counter == name:
+                    numbers.set(row, 0.0)
 
     def _apply_counts(self, own: _Aggregate, rows_R: NDArray[np.int64], values: Array) -> None:
         n = len(self.catalogue)

@@ -22,7 +22,6 @@ from streamrec.core.examples import FloatArray
 
 HISTORY = 50
 CONSUMED = 2_000
-RECENT_EVENTS = 32
 CLOSED = 32
 DECIDED = 32
 
@@ -110,7 +109,9 @@ class UserState:
     accepts: int = 0
     first_seen_ms: int = 0
     last_seen_ms: int = 0
-    recent_events: tuple[str, ...] = ()
+    ids_from_ms: int = 0  # partition time from which on all its event ids are remembered
+    ids_until_ms: int = 0  # events up to this time may have been counted before that
+    recent_events: tuple[str, ...] = ()  # ids that version 0.1 kept here
     pending: tuple[Pending, ...] = ()
     closed: tuple[str, ...] = ()  # impressions whose clicks come too late, newest last
     decided: tuple[Decided, ...] = ()  # within the attribution window, newest last
@@ -132,8 +133,18 @@ class UserState:
             accepts=self.accepts + accepted,
             first_seen_ms=self.first_seen_ms or event.occurred_at_ms,
             last_seen_ms=max(self.last_seen_ms, event.occurred_at_ms),
-            recent_events=(*self.recent_events, event.event_id)[-RECENT_EVENTS:],
         )
+
+    @property
+    def last_active_ms(self) -> int:
+        """When it was last seen, or last opened a view that still waits."""
+        return max(self.last_seen_ms, *(p.opened_at_ms for p in self.pending), 0)
+
+    def remembered(self, watermark_ms: int, horizon_ms: int) -> UserState:
+        """With the marks that tell which of its events ``core.state.known_ids`` may not know."""
+        if self.ids_from_ms and watermark_ms < self.ids_from_ms + horizon_ms:
+            return self
+        return replace(self, ids_from_ms=watermark_ms, ids_until_ms=self.last_seen_ms)
 
     def without(self, gone: Sequence[Pending]) -> UserState:
         """These pendings are over; the impressions among them will be known as closed."""
@@ -154,6 +165,7 @@ class UserState:
             "c": list(self.consumed),
             "n": [self.views, self.accepts],
             "s": [self.first_seen_ms, self.last_seen_ms],
+            "m": [self.ids_from_ms, self.ids_until_ms],
             "e": list(self.recent_events),
             "p": [p.to_record() for p in self.pending],
             "x": list(self.closed),
@@ -163,6 +175,7 @@ class UserState:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> UserState:
+        ids_from_ms, ids_until_ms = record.get("m", (0, 0))
         return cls(
             history=tuple(record["h"]),
             history_ms=tuple(record["ht"]),
@@ -171,6 +184,8 @@ class UserState:
             accepts=record["n"][1],
             first_seen_ms=record["s"][0],
             last_seen_ms=record["s"][1],
+            ids_from_ms=ids_from_ms,
+            ids_until_ms=ids_until_ms,
             recent_events=tuple(record["e"]),
             pending=tuple(Pending.from_record(p) for p in record["p"]),
             closed=tuple(record.get("x", ())),  # older records do not say

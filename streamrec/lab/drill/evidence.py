@@ -106,6 +106,11 @@ def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) ->
         for seen in logs[topic]
         if isinstance(seen.value, Refused)
     ]
+    refused += [
+        StreamPlace(topics.EVENTS, partition, offset)
+        for partition, passed in clean.items()
+        for offset in passed.refused
+    ]
     verdict = DrillVerdict()
     for partition, passed in clean.items():
         broken = drill_check.check_state(passed, found_state(settings, partition))
@@ -162,7 +167,7 @@ def found_state(settings: Settings, partition: int) -> Found:
         position, records = store.read_users(source, users)
         rows = store.read_rows(source, 0).rows
     known = {user: r for user, r in zip(users, records, strict=True) if r is not None}
-    return Found(position, known, rows)
+    return Found(position, known, {name: row for name, row in rows.items() if row is not None})
 
 
 def _clean_passes(

@@ -51,6 +51,7 @@ class CleanPass:
     rows: Mapping[str, Record]
     examples: int
     checksum: int
+    refused: tuple[int, ...] = ()  # offsets of events too late to be told from repetitions
 
     @property
     def counted(self) -> int:
@@ -92,21 +93,37 @@ def clean_pass(
     )
     users: dict[str, Record] = {}
     rows: dict[str, Record] = {}
+    seen_ms: dict[str, int] = {}
     examples = checksum = 0
+    refused: list[int] = []
     for start in range(0, len(log), RUN_EVENTS):
         run = log[start : start + RUN_EVENTS]
         fold.put_users(dict.fromkeys(fold.missing_users(run)))
-        result = fold.apply(run, now_ms=0)
-        for user_id, record in result.users.items():
-            if record is None:
-                users.pop(user_id, None)
-            else:
-                users[user_id] = record
-        rows |= result.rows
+        result = fold.apply(run, 0, silent(seen_ms, fold.silent_until(run)))
+        _keep(users, result.users)
+        _keep(rows, result.rows)
+        seen_ms = {u: at for u, at in (seen_ms | result.seen_ms).items() if u in users}
+        refused += result.refused
         told = [*result.examples[RANKING], *result.forgotten]
         examples += len(told)
         checksum += sum(map(watermarks.checksum, told))
-    return CleanPass(position, users, rows, examples, checksum % watermarks.CHECKSUM_MODULUS)
+    return CleanPass(
+        position, users, rows, examples, checksum % watermarks.CHECKSUM_MODULUS, tuple(refused)
+    )
+
+
+def silent(seen_ms: Mapping[str, int], wanted: tuple[int, int] | None) -> list[tuple[int, str]]:
+    """What ``PartitionFold.silent_until`` asks for, of users and when they were seen."""
+    until_ms, limit = wanted or (0, 0)
+    return sorted((at, user) for user, at in seen_ms.items() if at <= until_ms)[:limit]
+
+
+def _keep(kept: dict[str, Record], changed: Mapping[str, Record | None]) -> None:
+    for name, record in changed.items():
+        if record is None:
+            kept.pop(name, None)
+        else:
+            kept[name] = record
 
 
 def check_state(clean: CleanPass, found: Found) -> Broken:

@@ -84,6 +84,7 @@ class Walk:
     def __init__(self, stream: RecordedStream, catalogue: Catalogue) -> None:
         self._stream, self._catalogue = stream, catalogue
         self._users: dict[str, UserState] = {}
+        self._seen: set[tuple[str, str]] = set()  # users and event ids
         self._earlier: dict[str, set[int]] = {}
         self._opened: set[tuple[str, str]] = set()
 
@@ -93,8 +94,9 @@ class Walk:
         shown: list[ShownList] = []
         for number, event in enumerate(self._stream.events[start:stop], start):
             user = self._users.get(event.user_id, NEW_USER)
-            if event.event_id in user.recent_events:
+            if (name := (event.user_id, event.event_id)) in self._seen:
                 continue
+            self._seen.add(name)
             impression = self._stream.impression(event)
             if impression is not None:
                 key = (event.user_id, event.impression_id or "")

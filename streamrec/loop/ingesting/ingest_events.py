@@ -16,7 +16,15 @@ from streamrec.core.events import Interaction, Source
 from streamrec.core.examples import Example
 from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.fold import FoldResult, FoldRules, Located, PartitionFold
-from streamrec.errors import InvalidField, Malformed, PositionConflict, Refused, Unavailable
+from streamrec.core.state.known_ids import stored
+from streamrec.errors import (
+    InvalidField,
+    Malformed,
+    PositionConflict,
+    Refused,
+    TooLate,
+    Unavailable,
+)
 from streamrec.loop.ingesting.example_stream import ExampleStream
 from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
 from streamrec.ports import ExampleSource, OutboxEntry, Writes
@@ -133,7 +141,12 @@ class EventsPartition:
     def take_over(self) -> None:
         """Own rows into memory, then the outboxes out to Kafka, oldest first."""
         changes = self._store.read_rows(self.source, 0)
-        self._fold.load_rows(changes.rows)
+        rows = {name: row for name, row in changes.rows.items() if row is not None}
+        own = self._store.read_own(self.source)
+        logs = stored(own)
+        self._fold.load_rows(
+            rows, own, dict(zip(logs, self._store.read_logs(self.source, logs), strict=True))
+        )
         self.position = changes.position
         self._empty_outbox(UPDATES, self._republish_updates)
         for stream in self._streams.values():
@@ -161,7 +174,13 @@ class EventsPartition:
         self._refusals.publish(self.source, refused)
         self._read_users(located)
         now_ms = self._clock.now_ms()
-        result = self._fold.apply(located, now_ms)
+        result = self._fold.apply(located, now_ms, self._silent(located))
+        late = [
+            (record, TooLate(result.refused[record.offset]))
+            for record in run
+            if record.offset in result.refused
+        ]
+        self._refusals.publish(self.source, late)
         examples = {task: _in_order(result, task) for task in self._streams}
         writes = self._writes(result, examples)
         position = run[-1].offset + 1
@@ -171,7 +190,7 @@ class EventsPartition:
         for task, stream in self._streams.items():
             stream.add(examples[task], writes.outboxes[stream.outbox], now_ms)
         self._publish_batches(now_ms)
-        self._count(len(located), len(refused), result)
+        self._count(len(located) - len(late), len(refused) + len(late), result)
 
     def tick(self, now_ms: int) -> None:
         """Cut the batches that have grown old; let go of users not seen for long."""
@@ -235,6 +254,10 @@ class EventsPartition:
             raise PositionConflict(str(self.source), self.position, found)
         self._fold.put_users(dict(zip(missing, records, strict=True)))
 
+    def _silent(self, located: Sequence[Located]) -> list[tuple[int, str]]:
+        wanted = self._fold.silent_until(located)
+        return [] if wanted is None else self._store.silent(self.source, *wanted)
+
     def _writes(self, result: FoldResult, examples: Mapping[str, Sequence[Example]]) -> Writes:
         encode = self._codec.encode
         updates = [
@@ -244,7 +267,8 @@ class EventsPartition:
         waiting = {
             stream.outbox: stream.entries(examples[task]) for task, stream in self._streams.items()
         }
-        return Writes(result.users, result.rows, {UPDATES: updates, **waiting})
+        outboxes = {UPDATES: updates, **waiting}
+        return Writes(result.users, result.rows, outboxes, result.own, result.logs, result.seen_ms)
 
     # -- publishing -------------------------------------------------------------------
 
@@ -264,3 +288,6 @@ class EventsPartition:
         self._counts.unknown_items += result.unknown_items
         self._counts.late_clicks += result.late_clicks
         self._counts.late_views += result.late_views
+        self._counts.too_late += len(result.refused)
+        self._counts.expired_users += result.expired_users
+        self._counts.expired_items += result.expired_items

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamrec.core.events import Item, Source
-from streamrec.core.state.catalogue import item_record
+from streamrec.core.state.catalogue import items_of, rows_of
 from streamrec.errors import Refused
 from streamrec.loop.ingesting.item_keys import item_of
 from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
@@ -37,29 +37,34 @@ class ItemsPartition:
         self._refusals = Refusals(edges)
         self._catalogue = memory.catalogue
         self._counts = memory.counts
+        self._outdated: dict[str, dict[str, Any] | None] = {}  # rows 0.1 kept of removed items
 
     def take_over(self) -> None:
         changes = self._store.read_rows(self.source, 0)
         self._catalogue.apply_rows(changes.rows)
+        self._outdated = {
+            name: row for name, row in rows_of(items_of(changes.rows)).items() if row is None
+        }
         self.position = changes.position
 
     def ingest(self, records: Sequence[RawRecord]) -> None:
         run = [record for record in records if record.offset >= self.position]
         if not run:
             return
-        rows: dict[str, dict[str, Any]] = {}
-        refused = []
+        items, refused = [], []
         for record in run:
             try:
                 item = self._decode(record)
             except Refused as error:
                 refused.append((record, error))
             else:
-                rows[item.item_id] = item_record(item)
+                items.append(item)
         self._refusals.publish(self.source, refused)
         position = run[-1].offset + 1
+        rows = self._outdated | rows_of(items)
         self._store.commit(self.source, self.position, position, Writes(rows=rows))
         self._catalogue.apply_rows(rows)
+        self._outdated = {}
         self.position = position
         self._counts.items_applied += len(run) - len(refused)
         self._counts.dead_letters += len(refused)

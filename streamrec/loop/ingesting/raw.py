@@ -5,6 +5,7 @@ Knows dead letters and how records are counted. Does not know what a good record
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -36,6 +37,9 @@ class IntakeCounts:
     unknown_items: int = 0
     late_clicks: int = 0
     late_views: int = 0
+    too_late: int = 0
+    expired_users: int = 0
+    expired_items: int = 0
     examples: int = 0
     batches: int = 0
     conflicts: int = 0
@@ -59,7 +63,7 @@ class Refusals:
     def __init__(self, edges: Edges) -> None:
         self._codec, self._publisher, self._clock = edges.codec, edges.publisher, edges.clock
 
-    def publish(self, source: Source, refused: list[tuple[RawRecord, Refused]]) -> None:
+    def publish(self, source: Source, refused: Sequence[tuple[RawRecord, Refused]]) -> None:
         """Return when Kafka has acknowledged a dead letter for each.
 
         A value too large to be published again is left out, and the reason says where to

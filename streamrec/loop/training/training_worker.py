@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from streamrec.core.events import Item, Source
-from streamrec.core.state.catalogue import item_from_record
+from streamrec.core.state.catalogue import items_of
 from streamrec.errors import Unavailable
 from streamrec.loop.background import Background, running
 from streamrec.loop.training.train import Trainer
@@ -68,7 +68,7 @@ class CatalogueMirror:
     def _read(self) -> None:
         for source, since in self._since.items():
             changes = self._store.read_rows(source, since)
-            self._held += [item_from_record(record) for record in changes.rows.values()]
+            self._held += items_of(changes.rows)
             self._seen |= changes.rows.keys()
             self._since[source] = changes.position
 

@@ -17,6 +17,7 @@ from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import UserState
 from streamrec.tasks.ranking.example_maker import RankingRules, ranking_examples, ranking_fold
 from streamrec.tasks.ranking.examples import RankingExample
+from tests.fakes.kept import Kept
 
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(8)]
 
@@ -44,8 +45,7 @@ class Outcome:
     """Everything stored after folding a log in runs, each run by a fold of its own or not."""
 
     def __init__(self, log: Sequence[Located], cuts: Sequence[int], *, takeover: bool) -> None:
-        self.users: dict[str, Any] = {}
-        self.rows: dict[str, Any] = {}
+        self.kept = Kept()
         self.examples: list[RankingExample] = []
         self.forgotten: list[tuple[int, int, str]] = []
         fold = None
@@ -53,12 +53,8 @@ class Outcome:
             if fold is None or takeover:
                 fold = self._new_fold()
             run = log[start:stop]
-            fold.put_users({u: self.users.get(u) for u in fold.missing_users(run)})
-            result = fold.apply(run, 0)
-            self.users |= json.loads(json.dumps(result.users))
-            self.users = {u: record for u, record in self.users.items() if record is not None}
+            result = self.kept.feed(fold, run)
             self.forgotten += [(e.offset, e.index, e.user_id) for e in result.forgotten]
-            self.rows |= json.loads(json.dumps(result.rows))
             self.examples += ranking_examples(result)
 
     def _new_fold(self) -> PartitionFold:
@@ -67,11 +63,15 @@ class Outcome:
         self.statistics = Statistics(catalogue)
         rules = RankingRules(1, attribution_window_ms=500, sampled_negatives=4)
         fold = ranking_fold(0, rules, catalogue, self.statistics)
-        fold.load_rows(self.rows)
+        self.kept.hand_to(fold)
         return fold
 
+    @property
+    def rows(self) -> dict[str, Any]:
+        return self.kept.rows
+
     def users_without_features(self) -> dict[str, Any]:
-        return {u: _strip(record) for u, record in self.users.items()}
+        return {u: _strip(record) for u, record in self.kept.users.items()}
 
 
 def _strip(record: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def test_the_mirror_of_a_log_is_the_same_however_its_rows_arrive(
 @settings(deadline=None, max_examples=60)
 @given(logs())
 def test_user_records_round_trip(log: list[Located]) -> None:
-    for record in Outcome(log, [], takeover=False).users.values():
+    for record in Outcome(log, [], takeover=False).kept.users.values():
         assert UserState.from_record(record).to_record() == record
 
 

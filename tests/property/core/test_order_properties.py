@@ -17,6 +17,7 @@ from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import UserState
 from streamrec.tasks.ranking.example_maker import RankingRules, ranking_examples, ranking_fold
 from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
+from tests.fakes.kept import Kept
 
 WINDOW_MS = 10_000
 BEGIN_MS = 1_767_225_600_000
@@ -58,17 +59,12 @@ def learned(steps: Sequence[Step], cuts: Sequence[int] = ()) -> Counter[tuple[ob
     catalogue = Catalogue()
     catalogue.put(ITEMS)
     rules = RankingRules(1, WINDOW_MS, sampled_negatives=3)
-    users, rows, examples = {}, {}, []
+    kept, examples = Kept(), []
     for start, stop in zip([0, *cuts], [*cuts, len(log)], strict=True):
         fold = ranking_fold(0, rules, catalogue, Statistics(catalogue))
-        fold.load_rows(rows)
-        run = log[start:stop]
-        fold.put_users({u: users.get(u) for u in fold.missing_users(run)})
-        result = fold.apply(run, 0)
-        users |= result.users
-        rows |= result.rows
-        examples += ranking_examples(result)
-    assert all(UserState.from_record(r).to_record() == r for r in users.values())
+        kept.hand_to(fold)
+        examples += ranking_examples(kept.feed(fold, log[start:stop]))
+    assert all(UserState.from_record(r).to_record() == r for r in kept.users.values())
     return Counter(map(_said, examples))
 
 

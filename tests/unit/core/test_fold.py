@@ -244,7 +244,7 @@ def test_a_fold_taken_over_goes_on_as_if_nothing_had_happened() -> None:
     whole.feed(*events)
     before = broken.feed(*events)
     heir = Partition()
-    heir.fold.load_rows(before.rows)
+    heir.fold.load_rows(before.rows, before.own, before.logs)
     run = [Located(3, 0, rest[0])]
     assert set(heir.fold.missing_users(run)) == {"u", "v"}
     heir.fold.put_users(before.users)
@@ -280,7 +280,7 @@ def test_impressions_still_open_at_an_upgrade_of_the_features_are_given_up() -> 
     pending["f"] = base64.b64encode(fewer.tobytes()).decode()
 
     upgraded = Partition()
-    upgraded.fold.load_rows(shown.rows)
+    upgraded.fold.load_rows(shown.rows, shown.own, shown.logs)
     upgraded.fold.put_users({"u": older})
     run = [Located(2, 7_000, view("u", "i3", 102, "p")), Located(3, 7_001, click("u", "i1", 103))]
     result = ranked(upgraded.fold.apply(run, now_ms=9_000))

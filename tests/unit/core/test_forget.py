@@ -38,7 +38,8 @@ def test_no_row_names_the_user_any_more() -> None:
     before = partition.feed(view("ann", "i1", 100, "p"), click("ann", "i2", 120))
     after = partition.feed(forget("ann"))
     rows = before.rows | after.rows
-    assert "ann" in json.dumps(before.rows)
+    assert before.own.keys() == {"w/ann", "e/0"}
+    assert after.own["w/ann"] is None
     assert "ann" not in json.dumps(rows)
 
 
@@ -62,8 +63,24 @@ def test_who_comes_back_is_new() -> None:
 
 def test_forgetting_a_stranger_or_twice_does_no_harm() -> None:
     partition = Partition()
-    for _ in range(2):
-        assert partition.feed(forget("nobody")).users == {"nobody": None}
+    for at_ms in (500, 501):
+        assert partition.feed(forget("nobody", at_ms)).users == {"nobody": None}
+    again = partition.feed(forget("nobody"))
+    assert (again.users, again.forgotten, again.duplicates) == ({}, [], 1)
+
+
+def test_what_is_sent_again_does_not_bring_a_forgotten_user_back() -> None:
+    partition = Partition()
+    sent = [
+        click("ann", "i1", 100),
+        view("ann", "i2", 110, "p"),
+        forget("ann"),
+        click("ann", "i3", 600),
+    ]
+    partition.feed(*sent)
+    again = partition.feed(*sent)
+    assert (again.users, again.examples, again.duplicates) == ({}, [], 4)
+    assert partition.fold.user("ann").history == ("i3",)
 
 
 def mark(user: str, offset: int) -> ForgetMark:

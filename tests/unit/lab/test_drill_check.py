@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +21,7 @@ from streamrec.lab.measures import drill_check
 from streamrec.lab.measures.drill_check import CleanPass, Found, StreamPlace
 from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
 from streamrec.tasks.ranking.features import FEATURE_SET
+from tests.fakes.kept import Kept
 
 RULES = RankingRules(1, attribution_window_ms=5_000, sampled_negatives=3)
 ITEMS = [Item(f"i{n}", f"Item {n}") for n in range(8)]
@@ -55,20 +55,15 @@ def clean() -> CleanPass:
 
 def worker(runs: list[list[Located]]) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
     """What a feature worker that took over at each run leaves in the store."""
-    users: dict[str, Any] = {}
-    rows: dict[str, Any] = {}
+    kept = Kept()
     examples: list[Any] = []
     for run in runs:
         known = catalogue()
         fold = ranking_fold(0, RULES, known, Statistics(known))
-        fold.load_rows(rows)
-        fold.put_users({user: users.get(user) for user in fold.missing_users(run)})
-        result = fold.apply(run, 0)
-        users |= json.loads(json.dumps(result.users))
-        users = {user: record for user, record in users.items() if record is not None}
-        rows |= json.loads(json.dumps(result.rows))
+        kept.hand_to(fold)
+        result = kept.feed(fold, run)
         examples += [*result.examples[RANKING], *result.forgotten]
-    return users, rows, examples
+    return kept.users, kept.rows, examples
 
 
 def in_runs(size: int) -> list[list[Located]]:

@@ -235,7 +235,8 @@ def test_items_come_change_and_go(ingest, store, publisher):
     rows = store.read_rows(ITEMS, end).rows
     assert set(rows) == {"i1", "i2"}
     assert item_from_record(rows["i1"]).title == "New title"
-    assert not item_from_record(rows["i2"]).available
+    assert rows["i2"] is None
+    assert "i2" not in store.read_rows(ITEMS, 0).rows
     assert [(x.topic, x.offset, x.code) for x in letters(publisher)] == [
         ("items", end + 6, "malformed"),
         ("items", end + 7, "invalid-field"),
