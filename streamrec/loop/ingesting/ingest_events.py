@@ -24,14 +24,17 @@ from streamrec.errors import (
     Refused,
     TooLate,
     Unavailable,
+    UserError,
 )
 from streamrec.loop.ingesting.example_stream import ExampleStream
 from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
-from streamrec.ports import ExampleSource, OutboxEntry, Writes
+from streamrec.ports import ExampleSource, OutboxEntry, Record, Writes
 from streamrec.ports.edges import Edges
 
 UPDATES = "updates"
 """The outbox of messages for the serving workers."""
+INDEXED = "seen"
+"""The own row that says that every user has a place in the order of ``PartitionStore.silent``."""
 OUTBOX_READ = 500
 """Entries read at once when an outbox is emptied after a takeover."""
 
@@ -141,16 +144,28 @@ class EventsPartition:
     def take_over(self) -> None:
         """Own rows into memory, then the outboxes out to Kafka, oldest first."""
         changes = self._store.read_rows(self.source, 0)
-        rows = {name: row for name, row in changes.rows.items() if row is not None}
         own = self._store.read_own(self.source)
-        logs = stored(own)
-        self._fold.load_rows(
-            rows, own, dict(zip(logs, self._store.read_logs(self.source, logs), strict=True))
-        )
+        if changes.position and INDEXED not in own:
+            self._store.index_users(self.source)
+        self._load(changes.rows, own)
         self.position = changes.position
         self._empty_outbox(UPDATES, self._republish_updates)
         for stream in self._streams.values():
             self._empty_outbox(stream.outbox, stream.publish_again)
+
+    def _load(self, rows: Mapping[str, Record | None], own: Mapping[str, Record]) -> None:
+        """Raises UserError when the state is not what was written."""
+        names = stored(own)
+        logs = dict(zip(names, self._store.read_logs(self.source, names), strict=True))
+        present = {name: row for name, row in rows.items() if row is not None}
+        try:
+            self._fold.load_rows(present, own, logs)
+        except ValueError as error:
+            raise UserError(
+                f"the state of {self.source} in Redis is not what was written ({error}): does it "
+                "evict keys (maxmemory-policy other than noeviction)? Bring back a copy of it, or "
+                "fold the log again from its beginning under another STREAMREC_REDIS_KEY_PREFIX"
+            ) from error
 
     def _empty_outbox(self, name: str, publish: Callable[[Sequence[OutboxEntry]], None]) -> None:
         while entries := self._store.outbox(self.source, name, OUTBOX_READ):
@@ -268,7 +283,14 @@ class EventsPartition:
             stream.outbox: stream.entries(examples[task]) for task, stream in self._streams.items()
         }
         outboxes = {UPDATES: updates, **waiting}
-        return Writes(result.users, result.rows, outboxes, result.own, result.logs, result.seen_ms)
+        return Writes(
+            result.users,
+            result.rows,
+            outboxes,
+            {**result.own, INDEXED: {}},
+            result.logs,
+            result.seen_ms,
+        )
 
     # -- publishing -------------------------------------------------------------------
 

@@ -33,11 +33,12 @@ def make_ingest(
     max_message_bytes: int = 1_000_000,
     partition_of=lambda user_id: 0,
     foreign: Callable[[int], object] | None = None,
+    keep_ms: int = 0,
 ) -> Ingest:
     rules = IngestRules(
         partitions={"items": 1, "events": 1},
         events=EventsRules(
-            fold=FoldRules(partitions=1, attribution_window_ms=300_000),
+            fold=FoldRules(partitions=1, attribution_window_ms=300_000, keep_ms=keep_ms),
             batch=batch,
             future_tolerance_ms=86_400_000,
         ),

@@ -8,7 +8,7 @@ from streamrec.core.events import Item, Source
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.catalogue import item_from_record, item_record
-from streamrec.errors import PositionConflict, SchemaUnavailable, Unavailable
+from streamrec.errors import PositionConflict, SchemaUnavailable, Unavailable, UserError
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.ports import Writes
 from tests.fakes.clock import FakeClock
@@ -277,3 +277,59 @@ def test_a_schema_that_is_given_up_costs_its_messages_alone(store, publisher):
     assert ingest.counts.events_applied == 2
     (letter,) = letters(publisher)
     assert (letter.code, letter.offset, letter.value) == ("schema-unavailable", 1, framed)
+
+
+def test_users_of_a_version_that_kept_no_order_go_too_when_nothing_is_heard_of_them(
+    store, publisher
+):
+    day = 86_400_000
+    first = make_ingest(store, publisher, keep_ms=30 * day)
+    first.take_over(EVENTS)
+    first.ingest(EVENTS, [record(0, CLICK), record(1, CLICK.replace(b"u1", b"u2"))])
+    store.partitions[EVENTS].own.clear()  # as version 0.1 has left it
+    store.partitions[EVENTS].logs.clear()
+    store.partitions[EVENTS].seen_ms.clear()
+    second = make_ingest(store, publisher, keep_ms=30 * day)
+    second.take_over(EVENTS)
+    late = CLICK.replace(b"u1", b"u3").replace(b"%d" % START_MS, b"%d" % (START_MS + 31 * day))
+    second.ingest(EVENTS, [RawRecord(2, START_MS + 31 * day, b"u3", late)])
+    assert set(store.partitions[EVENTS].users) == {"u3"}
+    assert second.counts.expired_users == 2
+    marks = [value for value in publisher.values("training-batches") if b"u1" in value]
+    second.tick()
+    assert marks or store.outbox(EVENTS, "examples", 9)
+
+
+def test_an_event_too_old_to_be_told_from_a_repetition_is_a_dead_letter(store, publisher):
+    ingest = make_ingest(store, publisher)
+    ingest.take_over(EVENTS)
+    days = [
+        RawRecord(
+            n,
+            START_MS + n * 86_400_000,
+            b"u1",
+            CLICK.replace(b"e1", b"e%d" % n).replace(
+                b"%d" % START_MS, b"%d" % (START_MS + n * 86_400_000)
+            ),
+        )
+        for n in range(6)
+    ]
+    ingest.ingest(EVENTS, days)
+    before = store.read_rows(EVENTS, 0).rows
+    again = [RawRecord(6 + n, at.timestamp_ms, at.key, at.value) for n, at in enumerate(days)]
+    ingest.ingest(EVENTS, again)
+    assert store.read_rows(EVENTS, 0).rows == before
+    assert [(x.offset, x.code) for x in letters(publisher)] == [
+        (6, "too-late"), (7, "too-late"), (8, "too-late"),
+    ]  # fmt: skip
+    assert (ingest.counts.too_late, ingest.counts.duplicates) == (3, 3)
+    assert ingest.counts.events_applied == 9
+
+
+def test_state_that_is_not_what_was_written_is_said_to_be(store, publisher):
+    ingest = make_ingest(store, publisher)
+    ingest.take_over(EVENTS)
+    ingest.ingest(EVENTS, [record(0, CLICK)])
+    store.partitions[EVENTS].logs.clear()
+    with pytest.raises(UserError, match=r"events-0 in Redis is not what was written.*noeviction"):
+        make_ingest(store, publisher).take_over(EVENTS)
