@@ -40,9 +40,15 @@ class KafkaSettings:
     replication: int = setting(1, "replication factor of topics we create", least=1)
     max_message_bytes: int = setting(1_000_000, "a larger message is refused", least=1024)
     security_protocol: SecurityProtocol = setting(SecurityProtocol.PLAINTEXT, "as Kafka's own")
-    sasl_mechanism: str = setting("", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
-    sasl_username: str = setting("", "SASL user")
-    sasl_password: str = setting("", "SASL password", secret=True)
+    sasl_mechanism: str = setting("", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
+    sasl_username: str = setting("", "SASL user; of a token endpoint, the client's id")
+    sasl_password: str = setting("", "SASL password, or the client's secret", secret=True)
+    sasl_oauth_token_url: str = setting("", "OAUTHBEARER: token endpoint (client credentials)")
+    sasl_oauth_scope: str = setting("", "what the token endpoint is asked for")
+    sasl_oauth_provider: str = setting(
+        "", "OAUTHBEARER: module:callable that gives a token, or (token, expiry in ms since 1970)"
+    )
+    sasl_oauth_extensions: str = setting("", "OAUTHBEARER: name=value[,name=value]")
     ssl_cafile: str = setting("", "PEM file of the certificate authority")
     ssl_certfile: str = setting("", "PEM file of the client certificate")
     ssl_keyfile: str = setting("", "PEM file of the client key")

@@ -36,7 +36,7 @@ from streamrec.infra.feeds.feed import TP, Feed
 from streamrec.infra.wire.kafka import FRAME_BYTES, READ_COMMITTED, full_name
 from streamrec.infra.wire.kafka_codecs import cannot_read
 from streamrec.infra.wire.kafka_pace import pace_aiokafka
-from streamrec.infra.wire.kafka_security import security_config
+from streamrec.infra.wire.kafka_security import TOKENS, aiokafka_config
 from streamrec.settings import KafkaSettings
 
 FAUST = "0.15.3"
@@ -241,8 +241,10 @@ async def _work(app: FeatureApp) -> None:
 
 
 def _credentials(kafka: KafkaSettings) -> Any:
-    config = security_config(kafka)
+    config = aiokafka_config(kafka)
     context = config.get("ssl_context")
+    if TOKENS in config:
+        return faust.auth.OAuthCredentials(oauth_cb=config[TOKENS], ssl_context=context)
     if "sasl_mechanism" in config:
         return faust.SASLCredentials(
             username=kafka.sasl_username,
