@@ -24,6 +24,8 @@ worker_context.py   what every part of a worker's process is made with: who we a
 built_in.py         the tasks that this version carries, by name. Another one is one more line
                     here
 ranking.py          the task ranking, put together: what each process that carries it is given
+identities.py       whose the state at each place is: compared before anything is changed, and
+                    told to a place that does not know (``core.identity``)
 
 The three workers' modules each have ``run(settings, worker_id)``: it works until SIGTERM or
 SIGINT, then finishes what it holds and returns. ``streamrec worker <role>`` and

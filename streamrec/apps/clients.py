@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from redis import Redis
 
@@ -18,10 +18,12 @@ from streamrec import settings as reader
 from streamrec.core import tasks, topics
 from streamrec.core.events import Item, Source
 from streamrec.core.pseudonym import pseudonym
+from streamrec.core.release import weight_shape
+from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord
 from streamrec.core.state.catalogue import items_of
 from streamrec.core.tasks import RANKING
-from streamrec.errors import UserError
+from streamrec.errors import GenerationRefused, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes import servers_file
 from streamrec.infra.stores.control_log import KafkaControlLog
@@ -121,6 +123,27 @@ def registry_url(settings: Settings, task: str = RANKING) -> str:
     """A path or an fsspec URL."""
     root = settings.registry_url or str((settings.state_dir / "registry").absolute())
     return root if task == RANKING else f"{root.rstrip('/')}/{task}"
+
+
+def manifest(settings: Settings, generation: str, task: str = RANKING) -> Manifest | None:
+    """A generation's, unchecked; None where it cannot be read. Raises Unavailable."""
+    try:
+        path = registry_store(settings, task).get(generation) / "manifest.json"
+        return Manifest.from_json(path.read_bytes())
+    except (GenerationRefused, OSError):
+        return None
+
+
+def changed_since(settings: Settings, manifest: Manifest) -> list[str]:
+    """What of the settings that shape weights is other now. Loads no model; of a base model only
+    its name is compared."""
+    now = weight_shape.shape(asdict(settings.encoder), manifest.base_digest, manifest.feature_set)
+    changed = weight_shape.changes(weight_shape.shape_of(manifest), now)
+    if manifest.settings.get("encoder", {}).get("model", settings.encoder.model) != (
+        settings.encoder.model
+    ):
+        changed.append(f"{weight_shape.MODEL} {manifest.base_model}, now {settings.encoder.model}")
+    return changed
 
 
 def redis(settings: Settings) -> Redis:

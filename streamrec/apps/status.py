@@ -10,9 +10,8 @@ from streamrec.apps import clients
 from streamrec.core import topics
 from streamrec.core.events import Source
 from streamrec.core.release.live_report import LiveReport
-from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord
-from streamrec.errors import GenerationRefused, UserError
+from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
 from streamrec.infra.wire.kafka_topics import check_visible, partition_counts
@@ -46,6 +45,7 @@ class ChampionStatus:
     record: ControlRecord
     created_at_ms: int | None = None
     events_not_learned: int | None = None
+    settings_changed: tuple[str, ...] = ()  # since it was made: its shape is not the settings'
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +132,15 @@ class Observer:
         generation = record.state.champion
         if generation is None:
             return ChampionStatus(record)
-        store = clients.registry_store(self._settings, task)
-        try:
-            path = store.get(generation) / "manifest.json"
-            manifest = Manifest.from_json(path.read_text())
-        except (GenerationRefused, OSError):
+        manifest = clients.manifest(self._settings, generation, task)
+        if manifest is None:
             return ChampionStatus(record)
         learned = manifest.trained_through
         missing = sum(
             max(0, at - learned.get(str(partition), 0)) for partition, at in applied.items()
         )
-        return ChampionStatus(record, manifest.created_at_ms, missing)
+        changed = clients.changed_since(self._settings, manifest)
+        return ChampionStatus(record, manifest.created_at_ms, missing, tuple(changed))
 
 
 def _flow(

@@ -18,9 +18,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
+from streamrec.apps import identities
 from streamrec.apps.alarm import promotion_alarm
 from streamrec.apps.live import canary_rollout, live, release_service
-from streamrec.apps.process import stop_on_signals
+from streamrec.apps.process import retrying, stop_on_signals
 from streamrec.apps.ranking import RankingTask
 from streamrec.apps.worker_context import WorkerContext, worker_context
 from streamrec.core import tasks, topics
@@ -89,6 +90,10 @@ def _lead(settings: Settings, worker_id: str, task: AnyTask) -> None:
         ) as context,
     ):
         if context is not None:
+            abreast = partial(
+                identities.wait_until_abreast, settings, context.redis, stop, source.task
+            )
+            retrying(abreast, stop)
             _worker(context, scalars, task).run()
     log.info("stopped")
 
@@ -117,7 +122,9 @@ def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> Training
     parts = TrainerDependencies(
         feed=feed,
         learner=learned.learner,
-        checkpoints=DirectoryCheckpoints(context.state_dir / "checkpoints"),
+        checkpoints=DirectoryCheckpoints(
+            context.state_dir / "checkpoints", installation=context.installation
+        ),
         snapshots=DirectorySnapshots(context.state_dir / "snapshots"),
         generations=learned.generations,
         store=released.store,

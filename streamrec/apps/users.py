@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from streamrec.apps import clients
+from streamrec.apps import clients, identities
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Kind, Source
 from streamrec.core.ledger.training_pairs import GenerationRange, TrainingPair, learned_from, span
@@ -68,6 +68,7 @@ class Traces:
 
 def held(settings: Settings, user: str) -> Held:
     """A person's record in Redis. Raises Unavailable, UserError without an events topic."""
+    identities.check_pseudonyms(settings)
     known_as = clients.known_as(settings, user)
     partitions = partition_counts(settings.kafka).get(topics.EVENTS, 0)
     if not partitions:

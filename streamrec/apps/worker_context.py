@@ -15,7 +15,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from streamrec.apps import clients
+from streamrec.apps import clients, identities
 from streamrec.apps.process import identity, partitions_of, retrying
 from streamrec.core import tasks, topics
 from streamrec.core.release.registry import ControlRecord
@@ -53,6 +53,7 @@ class WorkerContext:
     stack: ExitStack
     task: str = RANKING
     formats: Mapping[str, ExampleFormat] = field(default_factory=dict)  # of tasks not built in
+    installation: str = ""  # ``core.identity``; empty while no trainer has named it
 
     @property
     def state_dir(self) -> Path:
@@ -106,6 +107,8 @@ def worker_context(
 ) -> Iterator[WorkerContext | None]:
     """Waits for Kafka and Redis, and says so; None when told to stop meanwhile.
 
+    Raises UserError when two places disagree about whose they are; nothing was changed then.
+
     ``sources``: whose examples this process reads or writes.
     """
     partitions = retrying(lambda: partitions_of(settings, role, task), stop)
@@ -120,6 +123,10 @@ def worker_context(
             yield None
             return
         stack.enter_context(redis)
+        ours = retrying(partial(identities.confirmed, settings, role, redis, task), stop)
+        if ours is None:
+            yield None
+            return
         yield WorkerContext(
             settings,
             worker_id,
@@ -134,4 +141,5 @@ def worker_context(
             stack,
             task,
             {source.task: source.format for source in sources},
+            ours.installation,
         )

@@ -25,6 +25,7 @@ from streamrec.errors import EncoderUnavailable, SettingsError, StreamrecError, 
 if TYPE_CHECKING:
     from redis import Redis
 
+    from streamrec.core.release.manifest import Manifest
     from streamrec.settings import Settings
 
 OLDEST_REDIS = 7
@@ -117,6 +118,8 @@ def examine() -> Iterator[Finding]:
         yield from guarded("workers", _workers, located)
     if _fine(kafka):
         yield from guarded("champion", _champions, located)
+    if _fine(kafka) and _fine(redis):
+        yield from guarded("identity", identity, located)
 
 
 def _fine(findings: list[Finding]) -> bool:
@@ -329,7 +332,33 @@ def _champion(settings: Settings, task: str) -> Iterator[Finding]:
         yield Finding(what, CheckResult.PROBLEM, f"{champion} is not in the registry", remedy)
         return
     yield Finding(what, CheckResult.OK, champion)
+    yield from _shape(settings, what, clients.manifest(settings, champion, task))
     if pin:
         detail = f"pinned by {pin.actor}: {pin.reason or 'no reason given'}"
         remedy = f"`streamrec adapters unpin{option}` lifts it"
         yield Finding(what, CheckResult.NOTE, detail, remedy)
+
+
+def _shape(settings: Settings, what: str, manifest: Manifest | None) -> Iterator[Finding]:
+    """Settings that the champion was made with otherwise."""
+    from streamrec.apps import clients
+
+    if manifest is not None and (changed := clients.changed_since(settings, manifest)):
+        detail = f"{manifest.generation} was made with {'; '.join(changed)}"
+        remedy = "it answers until a generation of the new shape passes the gate"
+        yield Finding(what, CheckResult.NOTE, detail, f"{remedy} (docs/operating.md)")
+
+
+def identity(settings: Settings) -> Iterator[Finding]:
+    """Whether Kafka, Redis, registry and checkpoints are of one installation, and abreast."""
+    from streamrec.apps import clients, identities
+    from streamrec.core.identity import agreed
+
+    with clients.redis(settings) as client:
+        whole = agreed(identities.said(settings, client))
+        older = identities.behind(settings, client)
+    name = whole.installation or "no name yet: the trainer gives one"
+    yield Finding("identity", CheckResult.OK, f"Kafka, Redis and registry agree ({name})")
+    for detail in older:
+        remedy = "feature workers read up to there, then start the trainer (docs/operating.md)"
+        yield Finding("identity", CheckResult.PROBLEM, detail, remedy)

@@ -86,7 +86,7 @@ def create_topics(as_json: JsonOption = False) -> None:
 
 
 def _send(topic: str, file: str, as_json: bool) -> None:
-    from streamrec.apps import clients
+    from streamrec.apps import clients, identities
     from streamrec.loop.ingesting.send import BadLine, send_lines
 
     problems: list[BadLine] = []
@@ -98,6 +98,7 @@ def _send(topic: str, file: str, as_json: bool) -> None:
 
     with _opened(file) as lines:
         settings = clients.located()
+        identities.check_pseudonyms(settings)
         publisher = clients.publisher(settings, "streamrec-cli")
         try:
             codec, known_as = clients.codec(settings), partial(clients.known_as, settings)

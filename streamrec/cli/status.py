@@ -121,6 +121,7 @@ def _champion_fields(champion: ChampionStatus) -> dict[str, Any]:
         "revision": state.revision,
         "created_at_ms": champion.created_at_ms,
         "events_not_learned": champion.events_not_learned,
+        "settings_changed": list(champion.settings_changed),
     }
 
 
@@ -215,6 +216,9 @@ def _champion_line(champion: ChampionStatus | None, now_ms: int) -> Text:
         parts.append(f"made {ago(now_ms - champion.created_at_ms)} ago")
     if champion.events_not_learned is not None:
         parts.append(f"{champion.events_not_learned:,} applied events not learned yet")
+    if champion.settings_changed:
+        said = "; ".join(champion.settings_changed)
+        parts.append(f"made with {said}: it answers until the new shape is as good")
     if pin := state.pin:
         parts.append(f"pinned by {pin.actor} ({pin.reason or 'no reason given'})")
     return words(", ".join(parts))

@@ -50,10 +50,11 @@ def request(
     streamrec request ann -k 5 --query "a quiet film" --category Drama
     streamrec request ann --candidate 12 --candidate 42
     """
-    from streamrec.apps import clients
+    from streamrec.apps import clients, identities
     from streamrec.infra.clock import SystemClock
 
     settings = clients.located()
+    identities.check_pseudonyms(settings)
     asked = Request(
         request_id=f"cli-{uuid.uuid4().hex[:12]}",
         user_id=clients.known_as(settings, user),

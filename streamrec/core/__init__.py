@@ -13,4 +13,6 @@ ledger/           what is learned: exactly once, from whom, how much, and what n
 tasks.py          what a task is called, and what is called after it: its slot, directories, keys
 printable.py      foreign text on its way to a person's terminal: what would steer it is shown
                   instead
+identity.py       whose a state is: what Kafka, Redis, the registry and the trainer's checkpoints
+                  must agree on
 """

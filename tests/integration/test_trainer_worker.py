@@ -205,6 +205,7 @@ def test_bad_batches_are_kept_as_dead_letters(real: Installation) -> None:
 def test_another_rank_back_again_and_a_lost_disk(real: Installation) -> None:
     """One loop: the champion answers throughout, and each example is learned once by each line."""
     stream, settings = Stream(), real.settings
+    settings = real.settings = replace(settings, trainer=replace(settings.trainer, snapshots=99))
     first, old = life(real, stream, "rank-8")
     assert "beginning untrained" in first
 

@@ -30,6 +30,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,11 @@ _CHUNK = 1 << 20
 class DirectoryCheckpoints:
     """``ports.Checkpoints`` in a local directory that one trainer owns."""
 
-    def __init__(self, root: Path, keep: int = 2) -> None:
+    def __init__(self, root: Path, keep: int = 2, installation: str = "") -> None:
+        """``installation``: whose they are (``core.identity``)."""
         self.root = root
         self._keep = keep
+        self._installation = installation
 
     def save(self, record: Record, write: Callable[[Path], None]) -> None:
         """Make a checkpoint of ``record`` and of the files that ``write`` puts in a directory.
@@ -65,7 +68,12 @@ class DirectoryCheckpoints:
         aside = self.root / f"{WRITING}{number:012d}"
         (aside / LEARNER).mkdir(parents=True)
         write(aside / LEARNER)
-        contents = {"record": record, "digest": record_digest(record), "files": _digests(aside)}
+        contents = {
+            "record": record,
+            "digest": record_digest(record),
+            "files": _digests(aside),
+            "installation": self._installation,
+        }
         (aside / RECORD).write_bytes(orjson.dumps(contents, option=orjson.OPT_INDENT_2))
         sync_tree(aside)
         aside.rename(self.root / f"c{number:012d}")
@@ -84,6 +92,13 @@ class DirectoryCheckpoints:
             if fits(record):
                 return Checkpoint(record, path / LEARNER)
         return None
+
+    def owner(self) -> str:
+        """Whose the newest one is; empty: there is none, or it does not say."""
+        for path in reversed(self._finished()):
+            with suppress(OSError, ValueError, AttributeError):
+                return str(orjson.loads((path / RECORD).read_bytes()).get("installation") or "")
+        return ""
 
     def _superseded(self, shape: Any) -> Iterator[Path]:
         """``keep`` of this shape stay, and the newest of a few others."""

@@ -41,6 +41,9 @@ from streamrec.ports import Codec
 
 log = logging.getLogger(__name__)
 
+IDENTITY = b"@installation"
+"""The key of the one record that is no step of a release: no task can have this name."""
+
 PAUSE_S = 0.05
 """Between questions to a broker that answers at once: records come minutes apart."""
 
@@ -79,6 +82,7 @@ class KafkaControlLog:
         self._producer: KafkaProducer | None = None
         self._record: ControlRecord | None = None
         self._ends_ignored = False
+        self._identity: bytes | None = None
 
     def latest(self) -> ControlRecord | None:
         """The newest accepted record, having read to the end of the log as it is now."""
@@ -120,6 +124,21 @@ class KafkaControlLog:
         with self._reachable():
             self._read_to(self._end())
         return sorted(map(tasks.of_slot, self._slots))
+
+    def identity(self) -> bytes | None:
+        """Whose installation this is (``core.identity``); None: nobody has said."""
+        with self._reachable():
+            self._read_to(self._end())
+        return self._identity
+
+    def identify(self, identity: bytes) -> bytes:
+        """Say whose it is, if nobody has; what is said then. The first one counts."""
+        if (found := self.identity()) is not None:
+            return found
+        with self._reachable():
+            sent = self._writer().send(self._partition.topic, identity, IDENTITY, partition=0)
+            sent.get(self._timeout_s)
+        return self.identity() or identity
 
     def close(self) -> None:
         self._consumer.close()
@@ -174,6 +193,9 @@ class KafkaControlLog:
         taken = []
         for message in fetched.get(self._partition, []):
             key = message.key or b""
+            if key == IDENTITY:
+                self._identity = self._identity or message.value
+                continue
             self._slots |= {key} if key else set()
             if key != self._slot:
                 continue

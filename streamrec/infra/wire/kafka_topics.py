@@ -22,6 +22,15 @@ def partition_counts(settings: KafkaSettings) -> dict[str, int]:
         return _counts(admin, settings)
 
 
+def cluster_id(settings: KafkaSettings) -> str:
+    """Kafka's own name of itself; empty where it has none. Raises Unavailable."""
+    with admin_client(settings) as admin:
+        try:
+            return str(admin.describe_cluster().get("cluster_id") or "")
+        except KeyError:  # of an answer by an older protocol: kafka-python 3.0.12
+            return ""
+
+
 def check_visible(settings: KafkaSettings, names: Sequence[str]) -> None:
     """Raises NotAllowed when one of these topics (short names) is hidden from us: ask this
     before saying that it is not there. Raises Unavailable."""

@@ -38,7 +38,7 @@ from collections import deque
 from dataclasses import replace
 
 from streamrec.core.release.manifest import last_sequence, sequence_of
-from streamrec.errors import GenerationRefused
+from streamrec.errors import GenerationRefused, UserError
 from streamrec.loop.training.candidates import Candidates
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.learn import Learning
@@ -138,11 +138,22 @@ class Trainer:
             self.learner.restore_items(saved.directory)
         self.learner.add_items(self._mirror())
         self.champions.start()
+        self._check_log(saved)
         self._queue.recover()
         champion = self.champions.generation
         if champion is None and not self._queue.busy:
             return self.candidates.send_first()
         return champion
+
+    def _check_log(self, saved: Checkpoint | None) -> None:
+        """Raises UserError where the control log does not know of what the checkpoint is."""
+        parent = saved.record.get("parent") if saved is not None else None
+        if parent and sequence_of(parent) > 0 and not self.champions.state.revision:
+            raise UserError(
+                f"the checkpoint goes on from {parent}, and the control log has no record: it was "
+                "made anew, or is another installation's. Nothing was changed. Restore the topic, "
+                f"or `streamrec adapters activate {parent}` where it is gone"
+            )
 
     def _resume(self, saved: Checkpoint | None) -> str:
         """Step 3, in words."""
