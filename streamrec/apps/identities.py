@@ -24,7 +24,7 @@ from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Unavailable, UserError
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
-from streamrec.infra.stores.redis_store import redis_errors
+from streamrec.infra.stores.redis_client import redis_errors
 from streamrec.infra.wire.kafka_topics import cluster_id
 from streamrec.settings import Settings
 
