@@ -18,6 +18,8 @@ from streamrec.cli.console import (
     write_file,
     write_json,
 )
+from streamrec.cli.replay_copy import show_copy
+from streamrec.core.tasks import COPY, RANKING
 from streamrec.errors import UserError
 from streamrec.lab.measures.chart import line_chart, sparkline
 from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
@@ -25,6 +27,7 @@ from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_C
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from streamrec.lab.replay.copy_plan import CopyPlan
     from streamrec.lab.replay.replay import ReplayProgress
 
 
@@ -42,10 +45,24 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     *,
-    items: Annotated[Path, typer.Option(help="JSON lines: item_id, title, text?, categories?")],
+    items: Annotated[
+        Path | None, typer.Option(help="JSON lines: item_id, title, text?, categories?")
+    ] = None,
     events: Annotated[
-        Path, typer.Option(help="JSON lines in time order, as `events send` takes them.")
-    ],
+        Path | None, typer.Option(help="JSON lines in time order, as `events send` takes them.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="ranking, or copy: recorded tests of wordings.")] = (
+        RANKING
+    ),
+    tests: Annotated[
+        Path | None, typer.Option(help="copy: JSON lines in order of opening (docs/copy.md).")
+    ] = None,
+    score_from: Annotated[
+        str, typer.Option(help="copy: report those opened from here on too: ISO 8601, Unix time.")
+    ] = "",
+    rows: Annotated[
+        Path | None, typer.Option(help="copy: write each test's own numbers here, a line a test.")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the whole report here.")] = None,
     warmup_until: Annotated[
         str, typer.Option(help="Earlier events only build state: ISO 8601, or Unix time.")
@@ -59,7 +76,10 @@ def replay(
     ] = 0,
     compare: Annotated[
         str,
-        typer.Option(help="popularity,click-rate,itemknn,frozen,static,sasrec or some of them."),
+        typer.Option(
+            help="popularity,click-rate,itemknn,frozen,static,sasrec or some of them; "
+            "copy: length,tfidf,frozen."
+        ),
     ] = "",
     plot: Annotated[
         Path | None, typer.Option(help="Draw the metric over the stream into this SVG file.")
@@ -77,18 +97,39 @@ def replay(
     streamrec replay --items films.jsonl --events clicks.jsonl --report report.json
     streamrec replay --items films.jsonl --events clicks.jsonl --compare popularity,static
     streamrec replay --items films.jsonl --events clicks.jsonl --compare frozen --plot curve.svg
+    streamrec replay --task copy --tests tests.jsonl --compare length,tfidf,frozen
     """
     from streamrec import settings as reader
     from streamrec.lab.replay.replay_main import ReplayPlan, run_replay
 
+    names = tuple(name.strip() for name in compare.split(",") if name.strip())
+    if task == COPY:
+        _only(
+            {
+                "--items": items,
+                "--events": events,
+                "--plot": plot,
+                "--no-learn": no_learn,
+                "--head-only": head_only,
+                "--warmup-until": warmup_until,
+            },
+            task,
+        )
+        show_copy(_copy_plan(tests, names, score_from, seed, rows), report, as_json=as_json)
+        return
+    if task != RANKING:
+        raise UserError(f"--task {task}: there is a replay of {RANKING} and of {COPY}")
+    _only({"--tests": tests, "--score-from": score_from, "--rows": rows}, task)
+    if items is None or events is None:
+        raise UserError("--items and --events are needed: the stream, as files of JSON lines")
     plan = ReplayPlan(
         items=items,
         events=events,
-        warmup_until_ms=_time_ms(warmup_until) if warmup_until else None,
+        warmup_until_ms=_time_ms(warmup_until, "--warmup-until") if warmup_until else None,
         learn=not no_learn,
         seed=seed,
         train_adapter=not head_only,
-        compare=tuple(name.strip() for name in compare.split(",") if name.strip()),
+        compare=names,
     )
     if plot is not None and plot.suffix != ".svg":
         raise UserError(f"--plot {plot}: only SVG is drawn; name a file that ends in .svg")
@@ -103,6 +144,24 @@ def replay(
         print_json(result)
     else:
         _show(result)
+
+
+def _only(given: dict[str, object], task: str) -> None:
+    """Raises UserError for options that mean nothing to the task."""
+    vain = [name for name, value in given.items() if value]
+    if vain:
+        raise UserError(f"{', '.join(vain)}: of no use with --task {task}")
+
+
+def _copy_plan(
+    tests: Path | None, compare: tuple[str, ...], score_from: str, seed: int, rows: Path | None
+) -> CopyPlan:
+    from streamrec.lab.replay.copy_plan import CopyPlan
+
+    if tests is None:
+        raise UserError("--tests is needed: recorded tests, a file of JSON lines")
+    since = _time_ms(score_from, "--score-from") / 1000 if score_from else None
+    return CopyPlan(tests, compare, since, seed, rows)
 
 
 def _now(at: ReplayProgress) -> str:
@@ -204,7 +263,7 @@ def _against(delta: dict[str, Any] | None) -> list[str]:
     return [ratio, lead, f"{delta['p_value']:.3f}"]
 
 
-def _time_ms(text: str) -> int:
+def _time_ms(text: str, option: str) -> int:
     """ISO 8601 (UTC when it names no zone), or a number: above 1e11 milliseconds, else seconds."""
     try:
         number = float(text)
@@ -212,7 +271,7 @@ def _time_ms(text: str) -> int:
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            raise UserError(f"--warmup-until {text}: neither ISO 8601 nor a Unix time") from None
+            raise UserError(f"{option} {text}: neither ISO 8601 nor a Unix time") from None
         zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return int(zoned.timestamp() * 1_000)
     return int(number if number > 1e11 else number * 1_000)

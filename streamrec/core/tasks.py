@@ -12,6 +12,7 @@ from pathlib import Path
 from streamrec.errors import UserError
 
 RANKING = "ranking"
+COPY = "copy"
 
 EVERY = "all"
 """Not a task: every one of them, on the command line."""

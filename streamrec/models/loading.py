@@ -80,6 +80,19 @@ def load_encoder(settings: EncoderSettings, rank: int = 0, *, method: Adapt = ad
     )
 
 
+def depth(settings: EncoderSettings) -> int:
+    """How many layers the language model of the settings has.
+
+    Raises EncoderUnavailable when it cannot be found or read.
+    """
+    weights = find_weights(settings.model)
+    try:
+        config = transformers.AutoConfig.from_pretrained(weights.directory, local_files_only=True)
+        return int(config.num_hidden_layers)
+    except (OSError, ValueError, AttributeError) as error:
+        raise EncoderUnavailable(f"{settings.model} cannot be read: {error}") from error
+
+
 def build_encoder(
     model: Any,
     tokenizer: Any,

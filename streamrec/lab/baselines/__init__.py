@@ -5,6 +5,7 @@ sasrec.py           SASRec: self-attention over item IDs, the sequential baselin
 sasrec_learner.py   SASRec as an online baseline: learns and ranks at the same moments as our own
                     learner
 statistics.py       rankings by live statistics alone: what learning must beat
+word_scores.py      linear scores of a wording: from its length, or from its words by TF-IDF
 """
 
 import streamrec.models  # noqa: F401 - sizes torch's caches, which has to be before torch

@@ -1,0 +1,9 @@
+"""Copy's weights: from a text to a prior of its click rate.
+
+learner.py         the weights of copy in training: head and adapter by one loss, and everything
+                   needed to resume
+learner_files.py   a learner's files: its tensors by name, and the examples that it holds
+prior_head.py      from a text's vector to a score, and from scores to a prior of its click rate
+"""
+
+import streamrec.models  # noqa: F401 - sizes torch's caches, which has to be before torch
