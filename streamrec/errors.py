@@ -127,9 +127,9 @@ class SourceGap(StreamrecError):
             else f"the log ends at {end}; it was recreated, or lost its tail"
         )
         super().__init__(
-            f"{source}: state stands at offset {position} but {what}. Restore the topic, or "
-            f"delete the keys *:{{{source}}}:* in Redis to build this partition's state anew "
-            "from what the log holds"
+            f"{source}: state stands at offset {position} but {what}. Restore the topic, or begin "
+            "under another STREAMREC_REDIS_KEY_PREFIX: state is built anew there from what the log "
+            "holds, and this one stays (docs/operating.md, Restoring)"
         )
         self.source = source
         self.position = position

@@ -71,8 +71,8 @@ class KafkaBatchFeed:
         if offset > end:
             raise UserError(
                 f"the trainer has learned {self._partition.topic} up to {offset}, but it ends at "
-                f"{end}: it was made anew. Restore it, or move the directory `checkpoints` in "
-                "STREAMREC_STATE_DIR away to begin untrained"
+                f"{end}: it was made anew. Restore it, or start in another STREAMREC_STATE_DIR: "
+                "learning goes on from the champion, with what it had not learned"
             )
         if first > offset:
             log.error(

@@ -175,7 +175,7 @@ class Trainer:
         if champion is None or begin_from is None:
             return TrainingProgress(), ""
         try:
-            progress = after_loss(self._store, self.champions.state, champion)
+            progress = self._found_in_feed(after_loss(self._store, self.champions.state, champion))
             begin_from(self._store.get(champion))
         except GenerationRefused as error:
             log.error(  # noqa: TRY400 - said, not traced
@@ -183,6 +183,15 @@ class Trainer:
             )
             return TrainingProgress(), ""
         return progress, f"there was no checkpoint: the weights of {champion}"
+
+    def _found_in_feed(self, progress: TrainingProgress) -> TrainingProgress:
+        """From the beginning of a topic that was made anew: the ledger says what is new in it."""
+        try:
+            self.feed.seek(progress.next_batch)
+        except UserError as error:
+            log.warning("mini-batches are read from their beginning: %s", error)
+            return replace(progress, next_batch=0, parent_batch=0)
+        return progress
 
     def _keep_restart(self) -> None:
         """What it was then has to be had by a repetition, and nothing has been learned since."""

@@ -134,6 +134,33 @@ def test_of_version_01_the_positions_are_those_of_the_whole_line(world, caplog) 
     assert "so do the counts" in caplog.text
 
 
+def test_a_topic_made_anew_is_read_from_its_beginning(world, caplog) -> None:
+    learned_by(world, 16)
+    champion, through = world.champion, 16 * 10
+    shutil.rmtree(world.checkpoints.root)
+    world.feed.log.clear()
+    world.feed.log += batches(4, start=through)
+    trainer, learner = started(world)
+    assert "read from their beginning" in caplog.text
+    assert trainer.progress.restarts[0].batch == 0
+    drain(trainer, world)
+    known = manifest(world, champion)["offsets"]["0"][1]
+    assert learner.learned == [
+        identity(example(0, at)) for at in [*range(known), *range(through, through + 40)]
+    ]
+    assert trainer.progress.ledger.lost == through - known  # between them nobody can know
+
+
+def test_a_control_log_without_a_record_is_told(world) -> None:
+    trainer, _ = learned_by(world, 16)
+    trainer.checkpoint()
+    world.control.entries.clear()
+    trainer, _ = world.trainer()
+    with pytest.raises(UserError, match="the control log has no record"):
+        trainer.start()
+    assert not world.control.entries
+
+
 def test_a_quarantine_outlives_the_disk(world) -> None:
     learned_by(world, 16)
     champion = str(world.champion)
