@@ -15,7 +15,6 @@
     │   └── HandlingFailed       readable, but handling it raised what nobody foresaw
     ├── Unavailable              a dependency did not answer; carries retry_after_s
     ├── PositionConflict         somebody else moved a source's position; carries the actual one
-    ├── SourceGap                events between the stored position and the log are gone
     ├── RegistryConflict         the control log moved on; carries the revision found
     ├── LeaseLost                another process has taken this one's turn
     ├── GroupBroken              a process that learns along has died
@@ -113,27 +112,6 @@ class PositionConflict(StreamrecError):
         self.source = source
         self.expected = expected
         self.actual = actual
-
-
-class SourceGap(StreamrecError):
-    """The log and the state no longer fit together; going on would lose events silently."""
-
-    def __init__(
-        self, source: str, position: int, first_available: int, end: int | None = None
-    ) -> None:
-        what = (
-            f"the log starts at {first_available}; the events between are gone (retention)"
-            if end is None
-            else f"the log ends at {end}; it was recreated, or lost its tail"
-        )
-        super().__init__(
-            f"{source}: state stands at offset {position} but {what}. Restore the topic, or begin "
-            "under another STREAMREC_REDIS_KEY_PREFIX: state is built anew there from what the log "
-            "holds, and this one stays (docs/operating.md, Restoring)"
-        )
-        self.source = source
-        self.position = position
-        self.first_available = first_available
 
 
 class RegistryConflict(StreamrecError):

@@ -26,6 +26,8 @@ built_in.py         the tasks that this version carries, by name. Another one is
 ranking.py          the task ranking, put together: what each process that carries it is given
 identities.py       whose the state at each place is: compared before anything is changed, and
                     told to a place that does not know (``core.identity``)
+state.py            state and logs that no longer fit together: found, and continued past what is
+                    lost
 
 The three workers' modules each have ``run(settings, worker_id)``: it works until SIGTERM or
 SIGINT, then finishes what it holds and returns. ``streamrec worker <role>`` and

@@ -23,7 +23,7 @@ from streamrec.errors import Unavailable
 from streamrec.infra.feeds.faust_app import make_app, run_app
 from streamrec.infra.feeds.feed import Feed
 from streamrec.infra.processes.telemetry import configure_logging
-from streamrec.infra.wire.kafka_offsets import log_bounds
+from streamrec.infra.wire.kafka_offsets import logs
 from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
 from streamrec.ports import ExampleSource
@@ -46,8 +46,6 @@ def run(
     """Work until SIGTERM or SIGINT, then finish what is in hand.
 
     ``sources``: who makes the examples of each task; ranking's comes first.
-
-    Raises SourceGap when a log no longer holds what the state needs.
     """
     configure_logging(settings.log_level, worker_id)
     stop = stop_on_signals()
@@ -88,7 +86,7 @@ async def _consume(context: WorkerContext, sources: Sequence[ExampleSource]) -> 
         stop.set()
     rules = ingest_rules(settings, context.partitions)
     ingest = Ingest(context.edges(), rules, sources)
-    feed = Feed(settings.kafka, ingest, RUN_EVENTS, partial(log_bounds, settings.kafka))
+    feed = Feed(settings.kafka, ingest, RUN_EVENTS, partial(logs, settings.kafka))
     scratch = settings.state_dir / "faust" / context.worker_id
     app = make_app(settings.kafka, context.worker_id, feed, scratch)
     beating = asyncio.ensure_future(_beat(context, ingest, feed))
@@ -115,6 +113,7 @@ async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed) -> None:
                 "rate": rate,
                 "lag": float(sum(feed.lag.values())),
                 "partitions": float(len(feed.lag)),
+                "parked_partitions": float(len(feed.parked)),
                 "watermark_ms": float(ingest.watermark_ms),
             }
             status = replace(status, beat_at_ms=now_ms, gauges=gauges)

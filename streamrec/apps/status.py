@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from streamrec.apps import clients
+from streamrec.apps import clients, state
+from streamrec.apps.state import Parted
 from streamrec.core import topics
 from streamrec.core.events import Source
 from streamrec.core.release.live_report import LiveReport
@@ -65,6 +66,7 @@ class LoopSnapshot:
     flows: tuple[Flow, ...]
     workers: tuple[WorkerStatus, ...]
     tasks: tuple[TaskSnapshot, ...]
+    waiting: tuple[Parted, ...] = ()  # partitions whose state and log do not fit
 
 
 class Observer:
@@ -102,7 +104,9 @@ class Observer:
             for partition in range(counts[topic])
         }
         answered = group_offsets(kafka, SERVING_GROUP)
-        flows = [_flow(topic, ends, applied) for topic in FOLDED]
+        bases = {place: self._store.log_of(Source(*place)).base for place in applied}
+        read = {place: at - bases[place] for place, at in applied.items()}
+        flows = [_flow(topic, ends, read) for topic in FOLDED]
         flows += [_flow(topic, ends, answered) for topic in ANSWERED]
         flows += [Flow(topic, _total(topic, ends)) for topic in WRITTEN]
         flows = [replace(flow, held=_total(flow.topic, held)) for flow in flows]
@@ -115,6 +119,7 @@ class Observer:
             tuple(flows),
             tuple(self._fleet.workers()),
             tuple(self._task(name, applied_events) for name in names),
+            tuple(state.parted(self._settings)),
         )
 
     def _task(self, task: str, applied: Mapping[int, int]) -> TaskSnapshot:

@@ -6,12 +6,13 @@ Loads no torch: an operator in a hurry does not wait for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from streamrec.apps import clients
 from streamrec.core import tasks, topics
+from streamrec.core.events import Source
 from streamrec.core.ledger import quarantine, undo
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.ledger.undo import UndoPoint
@@ -46,13 +47,24 @@ def named_by_workers(settings: Settings, task: str = RANKING) -> set[str]:
         return {name for worker in workers for name in worker.snapshots}
 
 
+def bases_of(
+    settings: Settings, places: Collection[tuple[str, int]]
+) -> Mapping[tuple[str, int], int]:
+    """How far the offsets of state are from those of the logs. Raises Unavailable."""
+    with clients.redis(settings) as redis:
+        store = clients.partition_store(settings, redis)
+        return {place: store.log_of(Source(*place)).base for place in places}
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Who is asked: where logs begin and end, what came since a moment, who has snapshots."""
+    """Who is asked: where logs begin and end, what came since a moment, who has snapshots, how
+    far offsets of state are from those of the logs (by short topic name and partition)."""
 
     bounds: Callable[..., Mapping[tuple[str, int], tuple[int, int]]] = log_bounds
     since: Callable[..., Mapping[int, int]] = offsets_since
     snapshots: Callable[[Settings, str], set[str]] = named_by_workers
+    bases: Callable[..., Mapping[tuple[str, int], int]] = bases_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,12 @@ def plan(
     Raises UserError with what is possible instead, Unavailable.
     """
     bounds = sources.bounds(settings.kafka, (topics.EVENTS, topics.TRAINING_BATCHES))
-    ends = {p: end for (topic, p), (_, end) in bounds.items() if topic == topics.EVENTS}
+    bases = sources.bases(settings, [place for place in bounds if place[0] == topics.EVENTS])
+    ends = {
+        p: end + bases[topic, p]
+        for (topic, p), (_, end) in bounds.items()
+        if topic == topics.EVENTS
+    }
     first_batch, _ = bounds[topics.TRAINING_BATCHES, 0]
     places = _places(clients.registry_store(settings, task), state)
     ranges = _ranges(settings, wanted, places, ends, sources)
@@ -118,7 +135,9 @@ def _ranges(
         raise UserError(f"{unknown[0]}: events has the partitions 0 to {len(ends) - 1}")
     if wanted.since:
         at_ms = moment_ms(wanted.since, SystemClock().now_ms())
-        starts = sources.since(settings.kafka, topics.EVENTS, at_ms)
+        since = sources.since(settings.kafka, topics.EVENTS, at_ms)
+        bases = sources.bases(settings, [(topics.EVENTS, p) for p in since])
+        starts = {p: start + bases[topics.EVENTS, p] for p, start in since.items()}
         ranges += [
             Quarantine(p, start, ends[p], user) for p, start in starts.items() if start < ends[p]
         ]

@@ -99,6 +99,7 @@ def forget(settings: Settings, person: Held, wait_s: float) -> bool:
     deadline = time.monotonic() + wait_s
     with connect_redis(settings.redis) as redis:
         store = clients.partition_store(settings, redis)
+        end += store.log_of(person.source).base
         while store.position(person.source) < end:
             if time.monotonic() > deadline:
                 return False

@@ -120,6 +120,7 @@ def examine() -> Iterator[Finding]:
         yield from guarded("champion", _champions, located)
     if _fine(kafka) and _fine(redis):
         yield from guarded("identity", identity, located)
+        yield from guarded("state", _logs, located)
 
 
 def _fine(findings: list[Finding]) -> bool:
@@ -307,6 +308,28 @@ def _workers(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "workers", CheckResult.PROBLEM, f"{worker.worker_id} refuses {generation}: {why}"
             )
+
+
+def _logs(settings: Settings) -> Iterator[Finding]:
+    """Whether state and logs fit, and whether a transaction holds somebody back."""
+    from streamrec.apps.state import parted
+    from streamrec.infra.wire.kafka_offsets import end_offsets
+
+    waiting = parted(settings)
+    for one in waiting:
+        remedy = "`streamrec state continue` says what is lost and goes on past it"
+        detail = f"{one.source} waits at {one.position}: {one.on.why}"
+        yield Finding("state", CheckResult.PROBLEM, detail, remedy)
+    if not waiting:
+        yield Finding("state", CheckResult.OK, "it fits the logs it comes from")
+    written = end_offsets(settings.kafka, ["events", "items", "requests"], committed=False)
+    readable = end_offsets(settings.kafka, ["events", "items", "requests"])
+    for (topic, partition), end in readable.items():
+        if held := written[topic, partition] - end:
+            where = f"{topic}-{partition} from offset {end} on"
+            detail = f"{held:,} messages wait for a transaction to end: {where}"
+            remedy = "`kafka-transactions.sh find-hanging`, if it stays so"
+            yield Finding("transactions", CheckResult.NOTE, detail, remedy)
 
 
 def _champions(settings: Settings) -> Iterator[Finding]:

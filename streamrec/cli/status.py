@@ -96,6 +96,10 @@ def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
             }
             for flow in after.flows
         ],
+        "waiting": [
+            {"source": str(one.source), "position": one.position, "why": one.on.why}
+            for one in after.waiting
+        ],
         **released[RANKING],
         "tasks": released,
         "workers": [_worker_fields(worker) for worker in after.workers],
@@ -154,6 +158,7 @@ def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
     return Group(
         table("", ["topic", "messages>", "per second>", "lag>"], flows),
         *_held_lines(after),
+        *_waiting_lines(after),
         Text(),
         _workers(after.workers, now_ms, several=several),
         Text(),
@@ -170,6 +175,16 @@ def _held_lines(look: LoopSnapshot) -> list[Text]:
         )
         for flow in look.flows
         if flow.held
+    ]
+
+
+def _waiting_lines(look: LoopSnapshot) -> list[Text]:
+    return [
+        Text(
+            f"{one.source} waits at {one.position}: {one.on.why}; `streamrec state continue`",
+            style="bold red",
+        )
+        for one in look.waiting
     ]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from streamrec.core.events import Source
+from streamrec.core.state.source_log import SourceLog
 
 Record = Mapping[str, Any]
 """A JSON-able mapping; the store turns it into bytes and back."""
@@ -102,6 +103,14 @@ class PartitionStore(Protocol):
 
     def outbox(self, source: Source, name: str, limit: int) -> list[OutboxEntry]:
         """The oldest unpublished entries of an outbox."""
+        ...
+
+    def log_of(self, source: Source) -> SourceLog:
+        """Which log of the broker the source's state belongs to."""
+        ...
+
+    def keep_log(self, source: Source, log: SourceLog) -> None:
+        """From now on it is this one; the position stays."""
         ...
 
     def trim_outbox(self, source: Source, name: str, through: OutboxEntry) -> None:

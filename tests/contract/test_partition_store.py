@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from streamrec.core.events import Source
+from streamrec.core.state.source_log import Passage, SourceLog
 from streamrec.errors import PositionConflict, Unavailable
 from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.stores.redis_store import RedisPartitionStore
@@ -40,6 +41,15 @@ def test_a_new_source_stands_at_the_start(store):
     assert store.read_users(EVENTS, ["u"]) == (0, [None])
     assert store.read_rows(EVENTS, 0) == Changes(0, {}, whole=True)
     assert store.outbox(EVENTS, "updates", 10) == []
+
+
+def test_which_log_a_source_comes_from_is_kept(store):
+    assert store.log_of(EVENTS) == SourceLog()
+    passage = Passage(3, 9, 1_700_000_000_000, "ann@host", "retention")
+    log = SourceLog("id", 40).with_passage(Passage(3, 5, 0, "", "begun")).with_passage(passage)
+    store.keep_log(EVENTS, log)
+    assert store.log_of(EVENTS) == log == SourceLog("id", 40, (passage,))
+    assert store.position(EVENTS) == 0
 
 
 def test_a_commit_changes_everything_together(store):

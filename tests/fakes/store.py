@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from streamrec.core.events import Source
+from streamrec.core.state.source_log import SourceLog
 from streamrec.errors import PositionConflict
 from streamrec.ports import Changes, OutboxEntry, Record, Writes
 
@@ -16,6 +17,7 @@ from streamrec.ports import Changes, OutboxEntry, Record, Writes
 @dataclass
 class _Partition:
     position: int = 0
+    log: SourceLog = SourceLog()
     users: dict[str, bytes] = field(default_factory=dict)
     rows: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
     own: dict[str, bytes] = field(default_factory=dict)
@@ -91,6 +93,12 @@ class FakePartitionStore:
 
     def outbox(self, source: Source, name: str, limit: int) -> list[OutboxEntry]:
         return self.partitions[source].outboxes[name][:limit]
+
+    def log_of(self, source: Source) -> SourceLog:
+        return self.partitions[source].log
+
+    def keep_log(self, source: Source, log: SourceLog) -> None:
+        self.partitions[source].log = log
 
     def trim_outbox(self, source: Source, name: str, through: OutboxEntry) -> None:
         kept = self.partitions[source].outboxes

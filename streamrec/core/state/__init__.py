@@ -22,4 +22,5 @@ known_ids.py           which events a partition has counted lately: eight bytes 
 run.py                 a run of events of one partition: by which rules it is folded, and what
                        comes of it
 silence.py             users of whom nothing has been heard for too long, by event time
+source_log.py          which log of the broker a source's state belongs to, and where the two part
 """

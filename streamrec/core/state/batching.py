@@ -11,6 +11,7 @@ one ended: covering too much is harmless, a hole would be an alarm.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,9 +42,14 @@ class Batcher:
         self._rules = rules
         self._waiting: deque[_Waiting] = deque()
         self._covered_through = 0
+        self._holes: deque[tuple[int, int]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def leave_out(self, holes: Iterable[tuple[int, int]]) -> None:
+        """Source offsets ``[start, end)``, ascending, that no batch may cover: they are lost."""
+        self._holes.extend(holes)
 
     def add(self, example: Example, size_bytes: int, now_ms: int) -> None:
         """``size_bytes``: what it adds to a message. Examples come in order."""
@@ -56,24 +62,39 @@ class Batcher:
         """
         batches = []
         while self._waiting:
+            batches += self._up_to_holes(self._waiting[0].example.offset)
             count, full = self._fitting()
             old = now_ms - self._waiting[0].since_ms >= self._rules.age_ms
             if not (full or old or everything):
                 break
             taken = tuple(self._waiting.popleft().example for _ in range(count))
             through = self._waiting[0].example.offset if self._waiting else position
-            batches.append(
-                TrainingBatch(
-                    self._partition, self._covered_through, through, self._feature_set, taken
-                )
-            )
-            self._covered_through = through
+            if self._holes:
+                through = min(through, max(self._holes[0][0], taken[-1].offset))
+            batches.append(self._batch(through, taken))
         return batches
+
+    def _up_to_holes(self, offset: int) -> list[TrainingBatch]:
+        """A batch of nothing up to each hole before ``offset``; the next begins behind it."""
+        batches = []
+        while self._holes and self._holes[0][1] <= offset:
+            start, end = self._holes.popleft()
+            if start > self._covered_through:
+                batches.append(self._batch(start, ()))
+            self._covered_through = max(self._covered_through, end)
+        return batches
+
+    def _batch(self, through: int, examples: tuple[Example, ...]) -> TrainingBatch:
+        begin, self._covered_through = self._covered_through, through
+        return TrainingBatch(self._partition, begin, through, self._feature_set, examples)
 
     def _fitting(self) -> tuple[int, bool]:
         """How many examples the next batch takes (at least one), and whether that fills it."""
         count = size = 0
+        hole_end = self._holes[0][1] if self._holes else None
         for waiting in self._waiting:
+            if hole_end is not None and waiting.example.offset >= hole_end:
+                return count, True
             size += waiting.size_bytes
             if count and (count == self._rules.examples or size > self._rules.bytes):
                 return count, True

@@ -31,7 +31,7 @@ from aiokafka.errors import (
 from faust.transport.drivers import aiokafka as driver
 
 from streamrec.core import topics
-from streamrec.errors import SourceGap, UserError
+from streamrec.errors import UserError
 from streamrec.infra.feeds.feed import TP, Feed
 from streamrec.infra.wire.kafka import FRAME_BYTES, READ_COMMITTED, full_name
 from streamrec.infra.wire.kafka_codecs import cannot_read
@@ -136,7 +136,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
-        except (SourceGap, UserError) as fatal:
+        except UserError as fatal:
             self.app.feed.failure = fatal
             self.app.on_fatal()
 
@@ -215,8 +215,7 @@ async def run_app(app: FeatureApp, stop: asyncio.Event) -> None:
 
     In this order, so that the next owner finds nothing to publish again.
 
-    Raises SourceGap when a log no longer holds what the state needs, UserError when messages
-    cannot be read with what is installed.
+    Raises UserError when messages cannot be read with what is installed.
     """
     app.on_fatal = stop.set
     working = asyncio.ensure_future(_work(app))

@@ -7,6 +7,9 @@ The consumer gives what can be read, in order, and never moves by itself: what l
 records (the ends of transactions, what was taken back, what compaction has removed) holds
 nothing, and is passed. A place that the log no longer has is told (``lose_places``).
 
+What cannot go on (``core.state.source_log``) is *parked*: it is looked at again every few seconds,
+and the others go on.
+
 A partition is *closed* (assigned, not taken over, not before some moment) or *open* (its
 memory is loaded and the consumer was sought to its position). Whatever goes wrong with it
 (a lost race, a gap, a store or broker unavailable, a rebalance) closes it; it is then taken over
@@ -20,14 +23,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from aiokafka.errors import KafkaError
 
 from streamrec.core import topics
 from streamrec.core.events import Source
-from streamrec.errors import PositionConflict, SourceGap, Unavailable, UserError
+from streamrec.core.state.source_log import Continuation, Log, SourceLog, begun_anew, parting
+from streamrec.errors import PositionConflict, Unavailable, UserError
 from streamrec.infra.wire.kafka import full_name
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.settings import KafkaSettings
@@ -53,6 +57,11 @@ class Waits:
     over again."""
     pass_s: float = 1.0
     """How often a position is moved over what nobody reads."""
+    park_s: float = 5.0
+    """Before a partition that cannot go on is looked at again."""
+    say_s: float = 60.0
+    look_s: float = 10.0
+    """How often the broker is asked whether the logs are still the same."""
     catalogue_pause_s: float = 0.2
     catalogue_wait_s: float = 15.0
     """How long events wait for the items that were in the log when we started."""
@@ -65,8 +74,8 @@ class TP(NamedTuple):
     partition: int
 
 
-Bounds = Mapping[tuple[str, int], tuple[int, int]]
-"""First available and next offset, by (short topic name, partition)."""
+Bounds = Mapping[tuple[str, int], Log]
+"""By (short topic name, partition)."""
 
 
 class Feed:
@@ -81,7 +90,10 @@ class Feed:
         waits: Waits = Waits(),
     ) -> None:
         self._waits = waits
-        self.failure: SourceGap | UserError | None = None
+        self.failure: UserError | None = None
+        self.parked: dict[Source, str] = {}  # cannot go on -> why
+        self._places: dict[TP, SourceLog] = {}  # as taken over
+        self._said_s = self._looked_s = 0.0
         self.lag: dict[Source, int] = {}
         self._ask_bounds = bounds
         self._sink = sink
@@ -106,6 +118,7 @@ class Feed:
         self._closed = dict.fromkeys(sorted(assigned), 0.0)
         for tp in gone:
             self.lag.pop(self._source(tp), None)
+            self.parked.pop(self._source(tp), None)
             self._thread.submit(self._sink.release, self._source(tp))
 
     async def step(self, consumer: Consumer) -> None:
@@ -160,7 +173,7 @@ class Feed:
                 source = self._source(tp)
                 if tp not in self._closed:
                     continue  # assigned to somebody else while the broker was asked
-                if source.topic == topics.EVENTS and not self._catalogue_ready(bounds):
+                if source.topic == topics.EVENTS and not await self._catalogue_ready(bounds):
                     self._closed[tp] = _now() + self._waits.catalogue_pause_s
                 else:
                     await self._take_over(consumer, tp, source, bounds[source])
@@ -169,34 +182,81 @@ class Feed:
             log.warning("waiting %g s: %s", pause_s, error)
             self._closed = {tp: _now() + pause_s for tp in self._closed}
 
-    async def _take_over(
-        self, consumer: Consumer, tp: TP, source: Source, bounds: tuple[int, int]
-    ) -> None:
-        first, end = bounds
+    async def _take_over(self, consumer: Consumer, tp: TP, source: Source, found: Log) -> None:
         position = await self._call(self._sink.take_over, source)
-        if position > end:
-            raise SourceGap(str(source), position, first, end)
-        if position < first:
-            if source.topic == topics.EVENTS and position > 0:
-                raise SourceGap(str(source), position, first)
-            await self._call(self._sink.pass_over, source, first)
-            position = first
-        await consumer.seek_wait({tp: position})
+        kept = await self._call(self._sink.log_of, source)
+        on = parting(position, kept, found)
+        if on is not None and source.topic == topics.EVENTS:
+            self._park(tp, source, position, on.why)
+            return
+        self.parked.pop(source, None)
+        kept = await self._settled_log(source, position, kept, found, on)
+        place = position - kept.base
+        if place < found.first:  # never read before; or compaction has taken it away
+            place = found.first
+            await self._call(self._sink.pass_over, source, place + kept.base)
+        await consumer.seek_wait({tp: place})
         if self._closed.pop(tp, None) is None:
             return  # assigned to somebody else meanwhile
-        self._open[tp], self._heard[tp] = position, self._listened_s
-        log.info("%s continues at offset %d", source, position)
+        self._open[tp], self._heard[tp] = place, self._listened_s
+        self._places[tp] = kept
+        log.info("%s continues at offset %d", source, place)
 
-    def _catalogue_ready(self, bounds: Bounds) -> bool:
+    async def _settled_log(
+        self, source: Source, position: int, kept: SourceLog, found: Log, on: Continuation | None
+    ) -> SourceLog:
+        """The log it goes on with. A catalogue is read again where its log is another."""
+        settled = replace(kept, topic_id=found.topic_id or kept.topic_id)
+        if on is not None and on.log != kept:
+            log.warning("%s: %s; it is read from its start", source, on.why)
+            settled = begun_anew(position, found)
+        if settled != kept:
+            await self._call(self._sink.keep_log, source, settled)
+        return settled
+
+    def _park(self, tp: TP, source: Source, position: int, why: str) -> None:
+        new = self.parked.get(source) != why
+        self.parked[source] = why
+        if new or _now() - self._said_s > self._waits.say_s:
+            self._said_s = _now()
+            log.error(
+                "%s waits at offset %d: %s. `streamrec state continue` says what is lost, and goes "
+                "on past it; the other partitions go on", source, position, why,
+            )  # fmt: skip
+        self._closed[tp] = _now() + self._waits.park_s
+
+    async def _look_again(self) -> None:
+        """Whether the logs are still those we took over."""
+        if _now() - self._looked_s < self._waits.look_s:
+            return
+        self._looked_s = _now()
+        try:
+            bounds = await self._call(self._ask_bounds, list(self._sources.values()))
+        except (Unavailable, UserError) as error:
+            log.debug("looking at the logs again: %s", error)
+            return
+        for tp in list(self._open):
+            found, kept = bounds.get(self._source(tp)), self._places[tp]
+            if found and found.topic_id != kept.topic_id and found.topic_id:
+                self._doubt(tp, 0)
+
+    async def _catalogue_ends(self, bounds: Bounds) -> dict[int, int]:
+        ends = {}
+        for (topic, number), found in bounds.items():
+            if topic == topics.ITEMS:
+                kept = await self._call(self._sink.log_of, Source(topic, number))
+                same = kept.topic_id in ("", found.topic_id)
+                ends[number] = found.end + (kept.base if same else 0)
+        return ends
+
+    async def _catalogue_ready(self, bounds: Bounds) -> bool:
         """Whether the items that were there when we started have been read.
 
         An event of an unknown item is folded but cannot become an example, so on a log that
         was full before we came the catalogue goes first; but not for ever.
         """
         if self._catalogue_due is None:
-            self._catalogue_due = {
-                number: end for (topic, number), (_, end) in bounds.items() if topic == topics.ITEMS
-            }
+            self._catalogue_due = await self._catalogue_ends(bounds)
             self._catalogue_deadline = _now() + self._waits.catalogue_wait_s
         behind = {
             number: end
@@ -214,11 +274,11 @@ class Feed:
     async def _deliver(self, consumer: Consumer, tp: TP, records: Sequence[Any]) -> None:
         if tp not in self._open:
             return  # fetched before the seek
-        source, size = self._source(tp), self._run_events
+        source, size, base = self._source(tp), self._run_events, self._places[tp].base
         self._heard[tp] = self._listened_s
         for start in range(0, len(records), size):
             run = [
-                RawRecord(r.offset, r.timestamp, r.key, r.value)
+                RawRecord(r.offset + base, r.timestamp, r.key, r.value, base)
                 for r in records[start : start + size]
             ]
             if self._stopping or not consumer.flowing:
@@ -239,7 +299,7 @@ class Feed:
             raise
         else:
             if tp in self._open:
-                self._open[tp] = wanted
+                self._open[tp] = wanted - self._places[tp].base
             return True
         self._doubt(tp, self._waits.pause_s)
         return False
@@ -259,7 +319,8 @@ class Feed:
         self._passed_s = _now()
         for tp, wanted in list(self._open.items()):
             try:
-                await self._call(self._sink.pass_over, self._source(tp), wanted)
+                base = self._places[tp].base
+                await self._call(self._sink.pass_over, self._source(tp), wanted + base)
             except (PositionConflict, Unavailable) as error:
                 log.warning("%s pauses: %s", self._source(tp), error)
                 self._doubt(tp, self._waits.pause_s)
@@ -277,6 +338,7 @@ class Feed:
             for tp in list(self._open):
                 self._doubt(tp, error.retry_after_s)
         await self._pass_over()
+        await self._look_again()
         for tp, wanted in list(self._open.items()):
             if not self._sink.holds(self._source(tp)):
                 self._doubt(tp, 0)

@@ -3,6 +3,7 @@
 Keys, all of a source under one hash tag, so that Redis Cluster keeps them together::
 
     <prefix>:{events-0}:pos            the next offset to apply
+    <prefix>:{events-0}:origin         which log of the broker that belongs to
     <prefix>:{events-0}:u:<user>       a user's record
     <prefix>:{events-0}:rows           hash: row -> record
     <prefix>:{events-0}:dirty          sorted set: row -> position of its last change
@@ -31,6 +32,7 @@ import redis
 from redis.exceptions import NoScriptError
 
 from streamrec.core.events import Source
+from streamrec.core.state.source_log import SourceLog
 from streamrec.errors import PositionConflict
 from streamrec.infra.stores.redis_client import redis_errors
 from streamrec.ports import Changes, OutboxEntry, Record, Writes
@@ -164,6 +166,15 @@ class RedisPartitionStore:
         with redis_errors(f"reading the outbox {name} of {source}"):
             entries: Any = self._redis.xrange(self._key(source, f"out:{name}"), count=limit)
         return [_entry(stream_id, fields[b"p"]) for stream_id, fields in entries]
+
+    def log_of(self, source: Source) -> SourceLog:
+        with redis_errors(f"reading what log {source} comes from"):
+            found: Any = self._redis.get(self._key(source, "origin"))
+        return SourceLog.from_record(orjson.loads(found)) if found else SourceLog()
+
+    def keep_log(self, source: Source, log: SourceLog) -> None:
+        with redis_errors(f"keeping what log {source} comes from"):
+            self._redis.set(self._key(source, "origin"), orjson.dumps(log.to_record()))
 
     def trim_outbox(self, source: Source, name: str, through: OutboxEntry) -> None:
         first_kept = _stream_id(through.offset, through.index + 1)

@@ -7,8 +7,8 @@ checks.py            checks of one field of a producer's input, with messages th
                      expected
 limits.py            how much one item or request may ask of everybody else
 schema_registry.py   a small read-only client of a Confluent-compatible schema registry
-schema_wait.py       waiting for a schema registry, for so long and no longer, and without
-                     holding up anybody else
+schema_wait.py       waiting for a schema registry, for so long and no longer, and without holding
+                     up anybody else
 foreign_schema.py    Avro schemas of strangers, from a schema registry, before anything is read
                      with them
 kafka.py             kafka-python clients, configured from our settings

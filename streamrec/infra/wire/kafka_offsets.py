@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from streamrec.core.state.source_log import Log
 from streamrec.infra.wire.kafka import (
     READ_COMMITTED,
     admin_client,
@@ -16,6 +17,9 @@ from streamrec.infra.wire.kafka import (
     make_consumer,
 )
 from streamrec.settings import KafkaSettings
+
+NO_ID = ("00000000-0000-0000-0000-000000000000", "AAAAAAAAAAAAAAAAAAAAAA")
+"""What a broker that knows no topic ids says."""
 
 
 def end_offsets(
@@ -54,6 +58,25 @@ def log_bounds(
         consumer.close()
     prefix = len(settings.topic_prefix)
     return {(tp.topic[prefix:], tp.partition): (firsts[tp], ends[tp]) for tp in partitions}
+
+
+def logs(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, int], Log]:
+    """What the broker says of every partition, by (short name, partition).
+
+    Raises Unavailable; UserError for a topic that is not there.
+    """
+    bounds = log_bounds(settings, topics)
+    with admin_client(settings) as admin:
+        described = admin.describe_topics([full_name(settings, topic) for topic in topics])
+    ids = {topic["name"]: topic.get("topic_id") for topic in described}
+    known = {
+        topic: "" if not (found := ids.get(full_name(settings, topic))) else str(found)
+        for topic in topics
+    }
+    return {
+        (topic, partition): Log(first, end, "" if known[topic] in NO_ID else known[topic])
+        for (topic, partition), (first, end) in bounds.items()
+    }
 
 
 def offsets_since(settings: KafkaSettings, topic: str, at_ms: int) -> dict[int, int]:

@@ -38,6 +38,10 @@ class ExampleStream:
         self._counts = counts
         self._batcher = Batcher(source.partition, of.format.feature_set, rules)
 
+    def leave_out(self, holes: Sequence[tuple[int, int]]) -> None:
+        """Source offsets that were given up: no batch covers them."""
+        self._batcher.leave_out(holes)
+
     def entries(self, examples: Sequence[Example]) -> list[OutboxEntry]:
         """As a commit writes them."""
         encode = self._codec.encode
@@ -52,8 +56,9 @@ class ExampleStream:
         """Hand the batches that are full or old enough to Kafka."""
         for batch in self._batcher.cut(now_ms, position):
             self._publish(batch)
-            last = batch.examples[-1]
-            self.published = OutboxEntry(last.offset, last.index, b"")
+            if batch.examples:
+                last = batch.examples[-1]
+                self.published = OutboxEntry(last.offset, last.index, b"")
 
     def publish_again(self, entries: Sequence[OutboxEntry]) -> None:
         """What an outbox still held after a takeover, at once."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from streamrec.core import topics
 from streamrec.core.events import Source
 from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.source_log import SourceLog
 from streamrec.core.state.statistics import Statistics
 from streamrec.errors import PositionConflict, Unavailable
 from streamrec.loop.ingesting.ingest_events import EventsPartition, EventsRules
@@ -103,6 +104,14 @@ class Ingest:
             self.release(source)
             raise
         partition.position = position
+
+    def log_of(self, source: Source) -> SourceLog:
+        """Which log of the broker a partition's state belongs to."""
+        return self._store.log_of(source)
+
+    def keep_log(self, source: Source, log: SourceLog) -> None:
+        """From now on it is this one."""
+        self._store.keep_log(source, log)
 
     def release(self, source: Source) -> None:
         """Forget a partition: somebody else has it now, or its memory is in doubt."""

@@ -149,6 +149,9 @@ class EventsPartition:
             self._store.index_users(self.source)
         self._load(changes.rows, own)
         self.position = changes.position
+        passages = self._store.log_of(self.source).passages
+        for stream in self._streams.values():
+            stream.leave_out(sorted((p.start, p.end) for p in passages if p.end > p.start))
         self._empty_outbox(UPDATES, self._republish_updates)
         for stream in self._streams.values():
             self._empty_outbox(stream.outbox, stream.publish_again)

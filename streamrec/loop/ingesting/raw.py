@@ -18,12 +18,16 @@ from streamrec.ports import Edges
 
 
 class RawRecord(NamedTuple):
-    """One record of a source partition. ``timestamp_ms`` is Kafka's."""
+    """One record of a source partition. ``timestamp_ms`` is Kafka's.
+
+    ``offset``: of state; in its log it stands at ``offset - base`` (``core.state.source_log``).
+    """
 
     offset: int
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+    base: int = 0
 
 
 @dataclass(slots=True)
@@ -87,12 +91,12 @@ class Refusals:
         if value is None and record.value is not None:
             reason += (
                 f"; the value of {len(record.value)} bytes is too large for a dead letter, "
-                f"read it at {source} offset {record.offset}"
+                f"read it at {source} offset {record.offset - record.base}"
             )
         letter = DeadLetter(
             source.topic,
             source.partition,
-            record.offset,
+            record.offset - record.base,
             record.key,
             value,
             error.code,

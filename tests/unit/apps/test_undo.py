@@ -61,7 +61,9 @@ def trainers() -> set[str]:
 
 @pytest.fixture
 def sources(broker: Broker, trainers: set[str]) -> Sources:
-    return Sources(broker.bounds, broker.since, lambda *_: trainers)
+    return Sources(
+        broker.bounds, broker.since, lambda *_: trainers, lambda _, at: dict.fromkeys(at, 0)
+    )
 
 
 @pytest.fixture

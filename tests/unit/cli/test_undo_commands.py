@@ -167,7 +167,7 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
         events = {(topics.EVENTS, p): (0, 400) for p in (0, 1)}
         return events | {(topics.TRAINING_BATCHES, 0): (0, 40)}
 
-    sources = Sources(bounds, lambda *_: {0: 150, 1: 190})
+    sources = Sources(bounds, lambda *_: {0: 150, 1: 190}, bases=lambda _, at: dict.fromkeys(at, 0))
     for module, name, fake in (  # where commands reach out: they take only what a person types
         (clients, "located", lambda: shop.settings),
         (clients, "control_log", control_log),

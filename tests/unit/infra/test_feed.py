@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from streamrec.core.events import Source
-from streamrec.errors import PositionConflict, SourceGap, Unavailable
+from streamrec.core.state.source_log import Log, SourceLog
+from streamrec.errors import PositionConflict, Unavailable
 from streamrec.infra.feeds.feed import TP, Feed, Waits
 from streamrec.settings import KafkaSettings
 
@@ -25,6 +26,7 @@ class FakeConsumer:
         self.known = self.ends  # what the broker says
         self.at: dict[TP, int] = dict.fromkeys(self.ends, 0)
         self.flowing = True
+        self.topic_id = ""
         self.counts = True
         self.seeks: list[tuple[TP, int]] = []
 
@@ -60,11 +62,18 @@ class FakeSink:
         self.applied: list[tuple[str, int]] = []
         self.trouble: list[Exception] = []
         self.settled = False
+        self.logs: dict[Source, SourceLog] = defaultdict(SourceLog)
         self.lost: set[Source] = set()  # whose memory has come into doubt
 
     def take_over(self, source):
         self.lost.discard(source)
         return self.positions[source]
+
+    def log_of(self, source):
+        return self.logs[source]
+
+    def keep_log(self, source, log):
+        self.logs[source] = log
 
     def holds(self, source):
         return source not in self.lost
@@ -99,7 +108,7 @@ def drive(sink, consumer, steps=12, firsts=None, meanwhile=None, **waits):
 
     def bounds(names):
         return {
-            (tp.topic[2:], tp.partition): (firsts.get(tp, 0), end)
+            (tp.topic[2:], tp.partition): Log(firsts.get(tp, 0), end, consumer.topic_id)
             for tp, end in consumer.ends.items()
         }
 
@@ -272,10 +281,35 @@ def test_a_new_state_begins_where_an_old_log_begins():
 
 @pytest.mark.parametrize(("position", "first"), [(4, 6), (12, 0)])
 def test_a_log_that_does_not_fit_is_not_skipped_over(position, first):
-    sink, consumer = FakeSink(events=position), FakeConsumer(items=0, events=9)
-    with pytest.raises(SourceGap):
-        drive(sink, consumer, firsts={EVENTS: first})
-    assert sink.applied == []
+    sink, consumer = FakeSink(events=position), FakeConsumer(items=3, events=9)
+    feed = drive(sink, consumer, firsts={EVENTS: first}, park_s=0.0)
+    assert feed.parked.keys() == {Source("events", 0)}
+    assert sink.applied == [("items", n) for n in range(3)], "the others go on"
+
+
+def test_a_topic_made_again_is_known_by_its_id_and_a_catalogue_is_read_again():
+    sink, consumer = FakeSink(events=4, items=2), FakeConsumer(items=6, events=9)
+    sink.logs.update({Source(topic, 0): SourceLog("before") for topic in ("events", "items")})
+    consumer.topic_id = "after"
+    feed = drive(sink, consumer, park_s=0.0)
+    assert feed.parked.keys() == {Source("events", 0)}
+    assert sink.applied == [("items", n + 2) for n in range(6)]
+    sink.logs[Source("events", 0)] = SourceLog("after", base=4)
+    feed = drive(sink, consumer)
+    assert feed.parked == {}
+    assert sink.applied[6:] == events(13, start=4)
+
+
+def test_a_topic_made_again_while_we_read_it_is_noticed():
+    sink, consumer = FakeSink(), FakeConsumer(items=0, events=5)
+    consumer.topic_id = "before"
+
+    def remake(step, feed):
+        if step == 6:
+            consumer.topic_id, consumer.ends[EVENTS] = "after", 8
+
+    feed = drive(sink, consumer, meanwhile=remake, look_s=0.0, park_s=0.0)
+    assert "made again" in feed.parked[Source("events", 0)]
 
 
 def test_compaction_may_take_items_away():
@@ -291,7 +325,7 @@ def test_a_partition_that_moved_on_while_the_broker_was_asked_is_forgotten():
     async def run():
         def bounds(names):
             asyncio.run_coroutine_threadsafe(move_on(), loop).result()
-            return {(tp.topic[2:], tp.partition): (0, 3) for tp in consumer.ends}
+            return {(tp.topic[2:], tp.partition): Log(0, 3) for tp in consumer.ends}
 
         async def move_on():
             feed.reassign({ITEMS})
