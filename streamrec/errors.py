@@ -10,6 +10,7 @@
     │   ├── UnknownSchema        a fingerprint, schema id or framing nobody registered
     │   ├── SchemaUnavailable    a schema id that the registry has not given for long
     │   ├── InvalidField         decoded, but a field is missing or absurd
+    │   │   └── RefusedRequest   of a request that says who it is: it is answered, too
     │   ├── TooLate              an event so old that it cannot be told from a repetition
     │   ├── TooLarge             more bytes than a message may have
     │   └── HandlingFailed       readable, but handling it raised what nobody foresaw
@@ -84,6 +85,15 @@ class InvalidField(Refused):
 
 class TooLate(Refused):
     code = "too-late"
+
+
+class RefusedRequest(InvalidField):
+    """``user_id`` is empty where the request names none."""
+
+    def __init__(self, message: str, request_id: str, user_id: str) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.user_id = user_id
 
 
 class TooLarge(Refused):

@@ -11,9 +11,11 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 
 from redis import Redis
 
+import schemas
 from streamrec import settings as reader
 from streamrec.core import tasks, topics
 from streamrec.core.events import Item, Source
@@ -34,13 +36,14 @@ from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.stores.registry_store import open_registry
 from streamrec.infra.wire.codec import WireCodec
-from streamrec.infra.wire.kafka import KafkaPublisher, client_config
+from streamrec.infra.wire.kafka import KafkaPublisher, client_config, full_name
 from streamrec.infra.wire.kafka_topics import partition_counts
+from streamrec.infra.wire.output import Encode, as_framed, as_json
 from streamrec.infra.wire.schema_registry import SchemaRegistry
 from streamrec.infra.wire.schema_wait import SchemaWait
 from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import ExampleFormat, RegistryStore
-from streamrec.settings import Settings
+from streamrec.settings import OutputFormat, Settings
 from streamrec.tasks.ranking import examples as ranking_examples
 from streamrec.tasks.ranking.lists.explanation import Explanation, packed, unpacked
 
@@ -87,14 +90,32 @@ def _nowhere(settings: Settings) -> str:
 
 
 def codec(settings: Settings, more: Mapping[str, ExampleFormat] | None = None) -> WireCodec:
-    """The codec of every topic; ``more``: formats of tasks that are not built in."""
+    """The codec of every topic; ``more``: formats of tasks that are not built in.
+
+    Raises UserError: recommendations in a registry's frame, but no registry.
+    """
     kafka = settings.kafka
-    foreign = (
-        SchemaWait(SchemaRegistry(kafka.schema_registry_url).schema).schema
-        if kafka.schema_registry_url
-        else None
+    registry = SchemaRegistry(kafka.schema_registry_url) if kafka.schema_registry_url else None
+    return WireCodec(
+        kafka.max_message_bytes,
+        SchemaWait(registry.schema).schema if registry else None,
+        formats={**FORMATS, **(more or {})},
+        output=_output(settings, registry),
     )
-    return WireCodec(kafka.max_message_bytes, foreign, formats={**FORMATS, **(more or {})})
+
+
+def _output(settings: Settings, registry: SchemaRegistry | None) -> Encode | None:
+    """How recommendations are written: their subject is the topic's name and ``-value``."""
+    if settings.serving.output is OutputFormat.AVRO:
+        return None
+    if settings.serving.output is OutputFormat.JSON:
+        return as_json
+    if registry is None:
+        raise UserError(
+            "STREAMREC_SERVING_OUTPUT=confluent needs STREAMREC_KAFKA_SCHEMA_REGISTRY_URL"
+        )
+    subject = f"{full_name(settings.kafka, topics.RECOMMENDATIONS)}-value"
+    return as_framed(partial(registry.register, subject, schemas.load("recommendation")))
 
 
 def publisher(settings: Settings, client_id: str) -> KafkaPublisher:

@@ -69,9 +69,12 @@ def request(
         raise UserError(
             f"no answer within {wait:g} s; is a serving worker up? `streamrec status` tells"
         )
+    refused = answer.reply if (answer.reply or "").startswith("refused: ") else None
     if as_json:
         print_json(as_fields(answer))
-    else:
+    if refused:
+        raise UserError(refused)
+    if not as_json:
         _show(answer, clients.catalogue_items(settings))
 
 

@@ -112,6 +112,7 @@ class Request:
     filters: Filters = Filters()
     candidates: tuple[str, ...] = ()  # rank only these, when given
     reply: bool = False
+    unknown: tuple[str, ...] = field(default=(), compare=False)  # fields that nobody knows here
 
 
 EXPLORED = "explore"

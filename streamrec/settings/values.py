@@ -186,8 +186,20 @@ class TrainerSettings:
     tensorboard_dir: str = setting("", "write TensorBoard event files here")
 
 
+class OutputFormat(StrEnum):
+    """How recommendations are written; all of them are read."""
+
+    AVRO = "avro"  # single-object encoding
+    JSON = "json"
+    CONFLUENT = "confluent"  # Avro behind the id that a schema registry gives its schema
+
+
 @dataclass(frozen=True, slots=True)
 class ServingSettings:
+    output: OutputFormat = setting(
+        OutputFormat.AVRO,
+        "recommendations as avro (single-object), json, or confluent (Avro of a schema registry)",
+    )
     k: int = setting(10, "items in a live recommendation", least=1)
     explore: float = setting(
         0.0, "part of the lists whose last slot is drawn; propensities are logged", least=0, most=1

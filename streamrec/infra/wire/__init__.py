@@ -26,8 +26,8 @@ kafka_probe.py       whether something speaks Kafka at an address, and who sits 
 kafka_rights.py      what Kafka does not allow us, in a sentence that names who, what and where to
                      look
 kafka_security.py    who we are to Kafka, and whom we trust: TLS and SASL from our settings
-kafka_tokens.py      OAUTHBEARER: tokens of a token endpoint, or of a callable of the
-                     operator's, kept while valid
+kafka_tokens.py      OAUTHBEARER: tokens of a token endpoint, or of a callable of the operator's,
+                     kept while valid
 kafka_topics.py      our topics on a broker: which there are, and making those that are not
 topic_flaws.py       what a topic's own settings will do to us, seen before it happens
 lazy_consumer.py     a consumer that is made at first use, and made anew once it is in doubt
@@ -42,4 +42,6 @@ protobuf.py          protobuf from a schema registry: text to a message class, a
                      fields
 strangers.py         what strangers write, keys and values, whatever the encoding: plain fields,
                      or a refusal
+output.py            recommendations as whoever reads them wants them: JSON, or Avro behind a
+                     schema registry's id
 """

@@ -4,8 +4,9 @@ Knows the framings and the schemas. Does not know what makes a field acceptable
 (``infra.wire.values``).
 
 Written: Avro single-object encoding, ``C3 01`` + CRC-64-AVRO fingerprint of the schema
-(little-endian) + body. Read: the same, of any schema in ``schemas/`` or its history, and on the
-topics that strangers produce whatever ``infra.wire.strangers`` reads.
+(little-endian) + body; recommendations also as ``infra.wire.output`` has it. Read: the same, of any
+schema in ``schemas/`` or its history, and on the topics that strangers produce whatever
+``infra.wire.strangers`` reads.
 
 ``avro`` parses the schemas and takes their fingerprints; ``fastavro`` does the bodies.
 """
@@ -14,17 +15,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 from typing import Any, NamedTuple
 
 import avro.schema
 import fastavro
 
 import schemas
+from streamrec.core.topics import RECOMMENDATIONS
 from streamrec.errors import Malformed, Refused, TooLarge, UnknownSchema
 from streamrec.infra.wire.batches import BatchShape, ExampleShape, batch_shapes
 from streamrec.infra.wire.envelopes import row
 from streamrec.infra.wire.json_text import unreadable
+from streamrec.infra.wire.output import Encode, avro_bytes, conformed
 from streamrec.infra.wire.schema_registry import RegisteredSchema
 from streamrec.infra.wire.strangers import Strangers, avro_body
 from streamrec.infra.wire.values import SHAPES, Shape, removed
@@ -54,23 +56,28 @@ class WireCodec:
         foreign: Callable[[int], RegisteredSchema] | None = None,
         history: Callable[[str], list[Any]] = schemas.history,
         formats: Mapping[str, ExampleFormat] | None = None,
+        output: Encode | None = None,
     ) -> None:
         """``foreign``: a stranger's schema by its id, as ``SchemaRegistry.schema`` finds it;
-        ``history``: the older versions of one of ours; ``formats``: of every task's examples."""
+        ``history``: the older versions of one of ours; ``formats``: of every task's examples;
+        ``output``: how recommendations are written, where not like the rest."""
         self.max_message_bytes = max_message_bytes
         self._strangers = Strangers(foreign)
+        self._output = output
         versions = {topic: versions_of(shape, history) for topic, shape in SHAPES.items()}
         self._wires = {topic: _wire(SHAPES[topic], found) for topic, found in versions.items()}
         for topic, shape in batch_shapes(formats or {}).items():
             self._wires[topic] = _wire(shape, shape.versions)
 
     def encode(self, topic: str, value: object) -> bytes:
-        """Single-object encoding of ``value``. Raises TooLarge."""
+        """Single-object encoding of ``value``, but for ``output``. Raises TooLarge, and what that
+        raises."""
         wire = self._wires[topic]
-        out = BytesIO()
-        out.write(wire.header)
-        fastavro.schemaless_writer(out, wire.writer, wire.shape.to_fields(value))
-        data = out.getvalue()
+        fields = wire.shape.to_fields(value)
+        if topic == RECOMMENDATIONS and self._output is not None:
+            data = self._output(wire.writer, fields)
+        else:
+            data = avro_bytes(wire.header, wire.writer, fields)
         self._check_size(topic, data)
         return data
 
@@ -90,6 +97,8 @@ class WireCodec:
             return wire.shape.from_fields(avro_body(data, HEADER_BYTES, wire.writer, None))
         if header[:2] == SINGLE_OBJECT:
             return wire.shape.from_fields(_older(wire, data))
+        if topic == RECOMMENDATIONS:
+            return wire.shape.from_fields(conformed(wire.writer, self._strangers.read(data)))
         if not wire.shape.json:
             raise _not_ours(topic, data)
         found = row(self._strangers.read(data))

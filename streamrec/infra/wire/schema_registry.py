@@ -15,9 +15,12 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
-from streamrec.errors import Unavailable, UnknownSchema
+from streamrec.errors import Unavailable, UnknownSchema, UserError
 
 TIMEOUT_S = 5.0
+_REFUSED = (400, 401, 403, 404, 409, 422)
+"""No retry will make good what is answered so: somebody has to change something."""
+
 DEEPEST = 16
 """References of references."""
 
@@ -31,7 +34,7 @@ class RegisteredSchema(NamedTuple):
 
 
 class SchemaRegistry:
-    """Writer schemas by id. ``url`` may carry ``user:password@``."""
+    """Schemas by id, and ids of our own. ``url`` may carry ``user:password@``."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -41,6 +44,7 @@ class SchemaRegistry:
             secret = f"{parts.username}:{parts.password or ''}".encode()
             self._headers["Authorization"] = f"Basic {base64.b64encode(secret).decode()}"
         self._found: dict[int, RegisteredSchema] = {}
+        self._ids: dict[str, int] = {}
 
     def schema(self, schema_id: int) -> RegisteredSchema:
         """The schema with everything that it refers to.
@@ -53,6 +57,36 @@ class SchemaRegistry:
                 f"schemas/ids/{schema_id}", f"schema id {schema_id}"
             )
         return self._found[schema_id]
+
+    def register(self, subject: str, schema: Any) -> int:
+        """The id of an Avro schema, registered if it is not yet; asked once for each subject.
+
+        Raises UserError when the registry does not take it, Unavailable when it does not answer.
+        """
+        if subject not in self._ids:
+            self._ids[subject] = self._sent(subject, json.dumps(schema))
+        return self._ids[subject]
+
+    def _sent(self, subject: str, text: str) -> int:
+        body = json.dumps({"schema": text}).encode()
+        request = Request(  # noqa: S310 - the operator's own URL
+            f"{self.url}/subjects/{quote(subject, safe='')}/versions",
+            body,
+            {**self._headers, "Content-Type": "application/vnd.schemaregistry.v1+json"},
+        )
+        try:
+            with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+                return int(json.load(answer)["id"])
+        except HTTPError as error:
+            with error:
+                told = f"{error.code} {error.reason} {error.read(500).decode(errors='replace')}"
+            if error.code in _REFUSED:
+                raise UserError(
+                    f"the schema registry at {self.url} does not take {subject}: {told}"
+                ) from None
+            raise Unavailable(f"the schema registry at {self.url} answers {told}") from None
+        except (URLError, OSError, ValueError, KeyError, TypeError) as error:
+            raise Unavailable(f"{subject} not registered at {self.url}: {error}") from error
 
     def _fetch(self, path: str, what: str, depth: int = 0) -> RegisteredSchema:
         if depth > DEEPEST:

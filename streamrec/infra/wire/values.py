@@ -11,8 +11,11 @@ streamrec writes are held by their Avro schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 from dataclasses import asdict
+from dataclasses import fields as dataclass_fields
+from itertools import islice
 from typing import Any, NamedTuple
 
 from streamrec.core import topics
@@ -31,7 +34,7 @@ from streamrec.core.events import (
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState, Relearn
-from streamrec.errors import InvalidField
+from streamrec.errors import InvalidField, RefusedRequest
 from streamrec.infra.wire.checks import (
     MAX_INT,
     MAX_K,
@@ -50,6 +53,12 @@ from streamrec.infra.wire.checks import (
 )
 from streamrec.infra.wire.limits import item_within, request_within
 
+MAX_UNKNOWN, MAX_SHOWN = 10, 60
+"""Unknown fields that are told, and characters of each."""
+
+_FILTERS = {one.name for one in dataclass_fields(Filters)}
+_REQUEST = {one.name for one in dataclass_fields(Request)} - {"unknown"}
+_REQUEST |= {"requested_at"}
 _KINDS = {kind.value: kind for kind in Kind}
 
 
@@ -107,7 +116,23 @@ def removed(topic: str, fields: Fields) -> Item:
 
 
 def request_from(fields: Fields) -> Request:
-    """An explicit request. Raises InvalidField."""
+    """An explicit request. Raises InvalidField, RefusedRequest where it says who it is."""
+    try:
+        return _request(fields)
+    except InvalidField as error:
+        request_id, user_id = (_known_id(fields, name) for name in ("request_id", "user_id"))
+        if not request_id:
+            raise
+        raise RefusedRequest(str(error), request_id, user_id) from None
+
+
+def _known_id(fields: Fields, name: str) -> str:
+    with suppress(InvalidField):
+        return identifier(fields, name)
+    return ""
+
+
+def _request(fields: Fields) -> Request:
     filters = fields.get("filters")
     if filters is not None and not isinstance(filters, Mapping):
         raise invalid("filters", filters, "an object")
@@ -121,8 +146,15 @@ def request_from(fields: Fields) -> Request:
         filters=_filters(filters or {}),
         candidates=texts(fields, "candidates", id_text),
         reply=flag(fields, "reply", False),
+        unknown=(*_unknown(fields, _REQUEST), *_unknown(filters or {}, _FILTERS, "filters.")),
     )
     return request_within(request)
+
+
+def _unknown(fields: Fields, known: Set[str], at: str = "") -> tuple[str, ...]:
+    """The first of them: a misspelt field is told, not refused."""
+    found = (f"{at}{name}"[:MAX_SHOWN] for name in fields if name not in known)
+    return tuple(islice(found, MAX_UNKNOWN))
 
 
 def _filters(fields: Fields) -> Filters:

@@ -43,6 +43,7 @@ def eligible(
 class Unmet(StrEnum):
     """Why nothing may be shown, whatever a model thinks of it."""
 
+    REFUSED = "refused"
     CATALOGUE = "catalogue"
     CANDIDATES = "candidates"
     FILTERS = "filters"
@@ -54,6 +55,7 @@ class Unmet(StrEnum):
 
 
 _SAID = {
+    Unmet.REFUSED: "the request was refused",
     Unmet.CATALOGUE: "nothing fits: the catalogue has no available item",
     Unmet.CANDIDATES: "nothing fits: none of the candidates is an available item",
     Unmet.FILTERS: "nothing fits: the filters leave no item",

@@ -3,7 +3,7 @@
 Knows updates and requests. Does not know how a wish is answered (``tasks.ranking.lists.lists``).
 
 Several updates of one user in a micro-batch are one wish, the latest: the lists would be the
-same. Every request is a wish.
+same. Every request is a wish; a refused one that says who it is, too: for the answer that it was.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamrec.core.events import Filters, Request, Trigger, UserUpdate
+from streamrec.errors import RefusedRequest
 from streamrec.ports import Asked, Delivered
 from streamrec.tasks.ranking.lists.eligibility import NO_FILTERS
 
@@ -31,6 +32,7 @@ class ListRequest(Asked):
     candidates: tuple[str, ...] = ()
     query: str | None = None
     told: str | None = None  # with the answer: what of the request was not looked at
+    refused: str | None = None  # why there is nothing in the answer
 
     @property
     def recommendation_id(self) -> str:
@@ -53,6 +55,8 @@ def list_requests_of(batch: Sequence[Delivered], k: int) -> tuple[list[ListReque
                 latest[update.user_id] = _of_update(message, update, k)
             case Request() as request:
                 requests.append(_of_request(message, request))
+            case RefusedRequest() as refused:
+                requests.append(_of_refused(message, refused))
     return [*requests, *latest.values()], updates - len(latest)
 
 
@@ -78,11 +82,30 @@ def _of_request(message: Delivered, request: Request) -> ListRequest:
         filters=request.filters,
         candidates=request.candidates,
         query=(request.query or "")[:MAX_QUERY_CHARS] or None,
-        told=_unread(request.query or ""),
+        told=_told(request),
     )
 
 
-def _unread(query: str) -> str | None:
+def _of_refused(message: Delivered, refused: RefusedRequest) -> ListRequest:
+    return ListRequest(
+        message=message,
+        user_id=refused.user_id,
+        trigger=Trigger.REQUEST,
+        trigger_id=refused.request_id,
+        triggered_at_ms=message.timestamp_ms,
+        k=0,
+        refused=f"refused: {refused}",
+    )
+
+
+def _told(request: Request) -> str | None:
+    told = [_unread(request.query or "")]
+    if request.unknown:
+        told.append(f"unknown fields were not looked at: {', '.join(request.unknown)}")
+    return "; ".join(filter(None, told)) or None
+
+
+def _unread(query: str) -> str:
     if len(query) <= MAX_QUERY_CHARS:
-        return None
+        return ""
     return f"only the first {MAX_QUERY_CHARS:,} of the query's {len(query):,} characters were read"

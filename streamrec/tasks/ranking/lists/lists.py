@@ -22,7 +22,7 @@ import numpy as np
 from streamrec.core import topics
 from streamrec.core.events import EXPLORED, Recommendation, RecommendedItem, Source, Trigger
 from streamrec.core.examples import FloatArray
-from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.catalogue import BoolArray, Catalogue
 from streamrec.core.state.user_state import NEW_USER, UserState
 from streamrec.ports import MODEL_FAULTS, Answer, Answered, Delivered
 from streamrec.ports.edges import Edges
@@ -139,9 +139,7 @@ class ListAnswerer:
         chosen = []
         for request, cosine_N in zip(requests, _cosines(requests, model, rows), strict=True):
             user = users[request.user_id]
-            allowed_N = eligible(
-                view.catalogue, rows, user.state.consumed, request.filters, request.candidates
-            )
+            allowed_N = _allowed(request, user.state, rows, view)
             choice = choose(
                 allowed_N,
                 scores_BN[user.row],
@@ -150,10 +148,7 @@ class ListAnswerer:
                 exploration=self._exploration,
                 recommendation_id=request.recommendation_id,
             )
-            if not allowed_N.any() and (rows or not len(view.catalogue)):
-                nothing = why_nothing(view.catalogue, rows, request.filters, request.candidates)
-                choice = choice._replace(unmet=nothing)
-            chosen.append(choice)
+            chosen.append(choice._replace(unmet=_unmet(request, allowed_N, view)))
         return chosen
 
     def _made(
@@ -183,12 +178,28 @@ def _answer(request: ListRequest, made: Recommendation, unmet: Unmet | None) -> 
     return Answer(
         request,
         topics.RECOMMENDATIONS,
-        replace(made, reply=unmet.said if unmet else request.told),
+        replace(made, reply=request.refused or (unmet.said if unmet else request.told)),
         made.generation,
         made.triggered_at_ms,
         empty=not made.items and not unmet,
         unmet=unmet is not None,
     )
+
+
+def _allowed(request: ListRequest, user: UserState, rows: int, view: View) -> BoolArray:
+    if request.refused:
+        return np.zeros(rows, np.bool_)
+    return eligible(view.catalogue, rows, user.consumed, request.filters, request.candidates)
+
+
+def _unmet(request: ListRequest, allowed_N: BoolArray, view: View) -> Unmet | None:
+    """Why nothing may be shown; None where something may, or could once the model knows it."""
+    if request.refused:
+        return Unmet.REFUSED
+    rows = len(allowed_N)
+    if allowed_N.any() or not (rows or not len(view.catalogue)):
+        return None
+    return why_nothing(view.catalogue, rows, request.filters, request.candidates)
 
 
 def _rank(users: Sequence[UserState], model: RankingModel, view: View) -> Ranking:
