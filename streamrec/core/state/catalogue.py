@@ -3,14 +3,16 @@
 Knows each item's row, its categories and words, and whether it is available. Does not know its
 statistics (``core.state.statistics``) or its vector (``models.item_index``).
 
-Rows are append-only within a process: a row never changes its item, so arrays made by row
-stay valid while they are shorter than the catalogue. A removed item keeps its row and
-becomes unavailable.
+A removed item keeps its row and becomes unavailable. In a catalogue that does not reclaim, rows
+are append-only: a row never changes its item, so arrays made by row stay valid while they are
+shorter than the catalogue. One that reclaims gives the row of an item removed long ago to a new
+one; ``changed_since`` names such a row, ``given_since`` no others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -72,11 +74,20 @@ def rows_of(items: Iterable[Item]) -> dict[str, dict[str, Any] | None]:
     }
 
 
+HELD = 1_000
+"""Rows of the items removed last that are not given to others."""
+
+
 class Catalogue:
     """Items by row. ``version`` grows with every change."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, reclaims: bool = False, held: int = HELD) -> None:
+        """``reclaims``: rows of removed items are used again, but for the last ``held``."""
         self.version = 0
+        self._free_beyond = held if reclaims else None
+        self._removed: dict[int, None] = {}  # rows, in the order of their removal
+        self._given_at: Column[np.int64] = Column((), np.int64)
+        self._given: list[tuple[int, int]] = []  # (version, row) used again, ascending
         self._items: list[Item] = []
         self._ids: list[str] = []
         self._row_by_id: dict[str, int] = {}
@@ -95,6 +106,11 @@ class Catalogue:
         """Add, change and remove items: rows of an items source, as ``rows_of`` gives them."""
         self.put(items_of(rows))
 
+    def replace_all(self, rows: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Bring it to all the rows there are, of every items source: others are removed."""
+        gone = [removed(item_id) for item_id in self._row_by_id if item_id not in rows]
+        self.put([*gone, *items_of(rows)])
+
     def put(self, items: Iterable[Item]) -> None:
         """Add and change items."""
         items = [item for item in items if not self._same(item) and not self._never_here(item)]
@@ -102,17 +118,55 @@ class Catalogue:
             return
         self.version += 1
         for item in items:
-            row = self._row_by_id.setdefault(item.item_id, len(self._items))
-            if row == len(self._items):
-                self._items.append(item)
-                self._ids.append(item.item_id)
-                self._read(row, item.title)
+            row = self._row_by_id.get(item.item_id)
+            if row is None:
+                row = self._new_row(item)
             elif self._items[row].title != item.title:
                 self._read(row, item.title)
             self._items[row] = item
             self._available.set(row, item.available)
             self._categories.set(row, self._padded(item.categories))
             self._changes.append((self.version, row))
+            self._removed.pop(row, None)
+            if item == removed(item.item_id):
+                self._removed[row] = None
+        self._forget_changes()
+
+    def _new_row(self, item: Item) -> int:
+        row = len(self._items)
+        if self._free_beyond is not None and len(self._removed) > self._free_beyond:
+            row = next(iter(self._removed))
+            del self._row_by_id[self._ids[row]]
+            self._ids[row] = item.item_id
+            self._given_at.set(row, self.version)
+            self._given.append((self.version, row))
+        else:
+            self._items.append(item)
+            self._ids.append(item.item_id)
+        self._row_by_id[item.item_id] = row
+        self._read(row, item.title)
+        return row
+
+    def _forget_changes(self) -> None:
+        """Of each row the last one is enough."""
+        most = 2 * len(self._items) + HELD
+        self._changes = _last(self._changes) if len(self._changes) > most else self._changes
+        self._given = _last(self._given) if len(self._given) > most else self._given
+
+    @property
+    def live(self) -> int:
+        """Items that have not been removed."""
+        return len(self._items) - len(self._removed)
+
+    @property
+    def given_at(self) -> NDArray[np.int64]:
+        """The version at which each row was last given to another item; 0: never."""
+        return self._given_at.view(len(self))
+
+    def given_since(self, version: int) -> list[int]:
+        """Rows given to other items by versions after ``version``."""
+        newer = takewhile(lambda one: one[0] > version, reversed(self._given))
+        return [row for _, row in newer]
 
     def row(self, item_id: str) -> int | None:
         return self._row_by_id.get(item_id)
@@ -184,3 +238,8 @@ class Catalogue:
         for slot, name in enumerate(distinct[:MAX_CATEGORIES]):
             padded[slot] = self._category_ids.setdefault(name, len(self._category_ids))
         return padded
+
+
+def _last(changes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The last (version, row) of each row, ascending."""
+    return sorted((version, row) for row, version in {row: at for at, row in changes}.items())

@@ -7,7 +7,8 @@ ItemCounts are kept "as of a reference" (forward decay, Cormode et al. 2009): a 
 clock c is stored times 2^((c - ref)/h), so bringing all of them to the present is one
 multiplication per half-life, and applying a row costs the same whenever it comes.
 
-Rows of items the catalogue does not know yet wait and are applied when it does.
+Rows of items the catalogue does not know yet wait and are applied when it does. A catalogue row
+that is given to another item begins at nothing.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Neighbours(NamedTuple):
     rows_E: NDArray[np.int32]
     after_E: NDArray[np.float32]
     with_E: NDArray[np.float32]
+    version: int = 0  # of the catalogue whose rows they are
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class Statistics:
         self._aggregates: dict[Source, _Aggregate] = {}
         self._half_lives = np.array([*partition_half_lives(partitions), *HOUR_HALF_LIVES])
         self._applied_catalogue = 0
+        self._given = 0  # catalogue version up to which rows given to other items are cleared
         self._counts: tuple[tuple[int, int], ItemCounts] | None = None
 
     @property
@@ -117,6 +120,7 @@ class Statistics:
             self._aggregates.pop(source, None)
         if not rows and not whole:
             return
+        self._clear_given()
         own = self._aggregates.setdefault(source, _Aggregate())
         self.version += 1
         if clock := rows.get("c"):
@@ -134,8 +138,30 @@ class Statistics:
 
     def neighbours(self, row: int) -> list[Neighbours]:
         """Pairs of an item, one entry for each partition that has some."""
+        self._clear_given()
         found = (own.pairs.get(row) for own in self._aggregates.values())
-        return [n for n in found if n is not None]
+        return [n if n.version >= self._given else self._still(n) for n in found if n is not None]
+
+    def _still(self, pairs: Neighbours) -> Neighbours:
+        """Without rows that have been given to other items since."""
+        same_E = self.catalogue.given_at[pairs.rows_E] <= pairs.version
+        return Neighbours(
+            pairs.rows_E[same_E], pairs.after_E[same_E], pairs.with_E[same_E], pairs.version
+        )
+
+    def _clear_given(self) -> None:
+        """Nothing is known of an item that has been given the row of another."""
+        given = self.catalogue.given_since(self._given)
+        if not given:
+            return
+        self._given = self.catalogue.version
+        for own in self._aggregates.values():
+            for row in given:
+                for column in (own.counts, own.first_seen_ms, own.last_accept_ms, own.pair_totals):
+                    column.set(row, 0)
+                for counted in own.counted.values():
+                    counted.set(row, 0)
+                own.pairs.pop(row, None)
 
     def pair_totals(self) -> Array:
         """Total co-occurrence weight of each item, all partitions."""
@@ -194,6 +220,7 @@ class Statistics:
         if self._applied_catalogue == self.catalogue.version:
             return
         self._applied_catalogue = self.catalogue.version
+        self._clear_given()
         for own in self._aggregates.values():
             waiting, own.waiting = own.waiting, {}
             self._apply(own, waiting)
@@ -269,5 +296,7 @@ class Statistics:
         if row is None:
             return
         after, with_ = np.array(record["t"], np.float32), np.array(record["c"], np.float32)
-        own.pairs[row] = Neighbours(rows_E[known], after[known], with_[known])
+        own.pairs[row] = Neighbours(
+            rows_E[known], after[known], with_[known], self.catalogue.version
+        )
         own.pair_totals.set(row, record["n"])

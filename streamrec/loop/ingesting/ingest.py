@@ -59,7 +59,7 @@ class Ingest:
         self._store, self._publisher, self._clock = edges.store, edges.publisher, edges.clock
         self._rules = rules
         self._sources = tuple(sources)
-        self._catalogue = Catalogue()
+        self._catalogue = Catalogue(reclaims=True)
         self._statistics = Statistics(self._catalogue, rules.partitions[topics.EVENTS])
         self._memory = Memory(self._catalogue, self._statistics)
         self._since = self._beginning()  # of others' rows: read up to here
@@ -199,14 +199,22 @@ class Ingest:
                     "store has lost its last moments): it is read and folded again from there"
                 )
 
+    def _read_catalogue(self) -> None:
+        """All of it: what is missing is gone."""
+        items = [source for source in self._beginning() if source.topic == topics.ITEMS]
+        changes = [self._store.read_rows(source, 0) for source in items]
+        self._catalogue.replace_all({n: row for one in changes for n, row in one.rows.items()})
+
     def _refresh(self) -> None:
         for source, since in self._since.items():
             if source in self.partitions:
                 continue  # its own memory is ahead of the store, or level with it
             changes = self._store.read_rows(source, since)
-            if source.topic == topics.ITEMS:
+            if source.topic == topics.ITEMS and changes.whole and since:
+                self._read_catalogue()
+            elif source.topic == topics.ITEMS:
                 self._catalogue.apply_rows(changes.rows)
-            elif changes.rows:
-                self._statistics.apply_rows(source, changes.rows)
+            elif changes.rows or since:
+                self._statistics.apply_rows(source, changes.rows, whole=changes.whole)
             self._since[source] = changes.position
         self._refreshed_ms = self._clock.now_ms()

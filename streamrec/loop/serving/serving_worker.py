@@ -219,6 +219,6 @@ class ServingWorker:
         return {
             **self._gauges.read(now_ms),
             "lag": self._lag,
-            "items": len(self._answerer.catalogue),
+            "items": self._answerer.catalogue.live,
             "statistics_age_ms": now_ms - self._refreshed_ms,
         }

@@ -4,14 +4,13 @@ Knows how often nothing has to be asked again (positions per source) and that a 
 see one state while it works. Does not know Redis, features' formulas, or who reads.
 
 Rows are fetched without the lock and applied under it, so a reader waits for arithmetic,
-never for the network. Catalogue rows are only ever added, so what a reader was told about
-row numbers stays true after it has let go.
+never for the network. A catalogue row may be another item's once a reader has let go.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -40,7 +39,7 @@ class Mirror:
 
     def __init__(self, store: PartitionStore, partitions: Mapping[str, int]) -> None:
         """``partitions``: number of partitions of the topics "items" and "events"."""
-        self.catalogue = Catalogue()
+        self.catalogue = Catalogue(reclaims=True)
         self._store = store
         self._statistics = Statistics(self.catalogue, partitions["events"])
         self._since = {
@@ -53,15 +52,17 @@ class Mirror:
 
     def refresh(self) -> int:
         """Take in what has changed; returns the number of rows. Raises Unavailable."""
-        fetched = [
-            (source, self._store.read_rows(source, since)) for source, since in self._since.items()
-        ]
-        changed = [(source, changes) for source, changes in fetched if changes.rows]
-        if changed:
+        read = self._store.read_rows
+        fetched = {source: read(source, since) for source, since in self._since.items()}
+        behind = [s for s, changes in fetched.items() if changes.whole and self._since[s]]
+        if any(source.topic == "items" for source in behind):  # what is missing is gone
+            items = [source for source in fetched if source.topic == "items"]
+            fetched |= {source: read(source, 0) for source in items}
+        if behind or any(changes.rows for changes in fetched.values()):
             with self._lock:
-                self._apply(changed)
-        self._since |= {source: changes.position for source, changes in fetched}
-        return sum(len(changes.rows) for _, changes in changed)
+                self._apply(fetched)
+        self._since |= {source: changes.position for source, changes in fetched.items()}
+        return sum(len(changes.rows) for changes in fetched.values())
 
     @contextmanager
     def view(self) -> Iterator[View]:
@@ -71,10 +72,14 @@ class Mirror:
                 self.catalogue, self._features, self._statistics.watermark_ms, dict(self._since)
             )
 
-    def _apply(self, changed: Sequence[tuple[Source, Changes]]) -> None:
-        for source, changes in changed:
-            if source.topic == "items":
-                self.catalogue.apply_rows(changes.rows)
-            else:
-                self._statistics.apply_rows(source, changes.rows)
+    def _apply(self, fetched: Mapping[Source, Changes]) -> None:
+        items = [changes for source, changes in fetched.items() if source.topic == "items"]
+        rows = {name: row for changes in items for name, row in changes.rows.items()}
+        if all(changes.whole for changes in items):
+            self.catalogue.replace_all(rows)
+        else:
+            self.catalogue.apply_rows(rows)
+        for source, changes in fetched.items():
+            if source.topic == "events" and (changes.rows or self._since[source]):
+                self._statistics.apply_rows(source, changes.rows, whole=changes.whole)
         self._features = FeatureMaker(self._statistics, self.catalogue)
