@@ -23,6 +23,7 @@ from streamrec.errors import Unavailable
 from streamrec.infra.feeds.faust_app import make_app, run_app
 from streamrec.infra.feeds.feed import Feed
 from streamrec.infra.processes.telemetry import configure_logging
+from streamrec.infra.stores.redis_memory import RedisMemory
 from streamrec.infra.wire.kafka_offsets import logs
 from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
@@ -103,6 +104,7 @@ async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed) -> None:
     clock, silent = context.clock, False
     last_ms, last_applied, rate = clock.now_ms(), 0.0, 0.0
     status = context.identity()
+    memory = RedisMemory(context.redis, context.settings.redis.key_prefix)
     try:
         while True:
             now_ms, gauges = clock.now_ms(), ingest.counts.gauges()
@@ -119,6 +121,7 @@ async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed) -> None:
             status = replace(status, beat_at_ms=now_ms, gauges=gauges)
             try:
                 await asyncio.to_thread(context.fleet.beat, status)
+                await asyncio.to_thread(memory.note, now_ms)
                 silent = False
             except Unavailable as error:
                 if not silent:

@@ -14,6 +14,7 @@ from streamrec.core.release.live_report import LiveReport
 from streamrec.core.release.registry import ControlRecord
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
+from streamrec.infra.stores.redis_memory import RedisMemory, StateMemory
 from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
 from streamrec.infra.wire.kafka_topics import check_visible, partition_counts
 from streamrec.ports import WorkerStatus
@@ -67,6 +68,7 @@ class LoopSnapshot:
     workers: tuple[WorkerStatus, ...]
     tasks: tuple[TaskSnapshot, ...]
     waiting: tuple[Parted, ...] = ()  # partitions whose state and log do not fit
+    memory: StateMemory | None = None
 
 
 class Observer:
@@ -80,6 +82,7 @@ class Observer:
         self._redis = clients.redis(settings)
         self._store = clients.partition_store(settings, self._redis)
         self._fleet = clients.fleet(settings, self._redis)
+        self._memory = RedisMemory(self._redis, settings.redis.key_prefix)
         self._clock = SystemClock()
 
     def __enter__(self) -> Self:
@@ -114,12 +117,15 @@ class Observer:
             partition: at for (topic, partition), at in applied.items() if topic == topics.EVENTS
         }
         names = clients.known_tasks(self._settings)
+        now_ms = self._clock.now_ms()
+        events = [Source(topics.EVENTS, partition) for partition in applied_events]
         return LoopSnapshot(
-            self._clock.now_ms(),
+            now_ms,
             tuple(flows),
             tuple(self._fleet.workers()),
             tuple(self._task(name, applied_events) for name in names),
             tuple(state.parted(self._settings)),
+            self._memory.look(events, now_ms),
         )
 
     def _task(self, task: str, applied: Mapping[int, int]) -> TaskSnapshot:

@@ -19,6 +19,7 @@ from streamrec.core.tasks import RANKING
 
 if TYPE_CHECKING:
     from streamrec.apps.status import ChampionStatus, LoopSnapshot, Observer, TaskSnapshot
+    from streamrec.infra.stores.redis_memory import StateMemory
     from streamrec.ports import WorkerStatus
 
 UNATTENDED = ("alarm", "canary", "click-guard", "guard")
@@ -27,6 +28,7 @@ UNATTENDED = ("alarm", "canary", "click-guard", "guard")
 FEATURES = "features"
 """The role of the workers that make the examples of every task."""
 
+SECONDS_PER_DAY = 86_400
 BETWEEN_S = 1.0
 """Rates are taken between two looks this far apart."""
 
@@ -103,6 +105,7 @@ def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
         **released[RANKING],
         "tasks": released,
         "workers": [_worker_fields(worker) for worker in after.workers],
+        "memory": after.memory and asdict(after.memory) | {"full_in_s": after.memory.full_in_s},
     }
 
 
@@ -159,11 +162,39 @@ def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
         table("", ["topic", "messages>", "per second>", "lag>"], flows),
         *_held_lines(after),
         *_waiting_lines(after),
+        *_memory_lines(after),
         Text(),
         _workers(after.workers, now_ms, several=several),
         Text(),
         *(line for one in after.tasks for line in _task_lines(one, now_ms, several=several)),
     )
+
+
+def _memory_lines(look: LoopSnapshot) -> list[Text]:
+    """What Redis holds, of how many users, and when it is full."""
+    held = look.memory
+    if held is None:
+        return []
+    limit = f" of {megabytes(held.limit_bytes)}" if held.limit_bytes else ""
+    whose = " (maxmemory)" if held.limit_is_set else " (the machine's: maxmemory is not set)"
+    full = _full_line(held)
+    text = f"Redis: {megabytes(held.used_bytes)}{limit}{whose}; {held.users:,} users"
+    return [Text(f"{text}, {held.user_bytes:,} bytes each; {full}")]
+
+
+def _full_line(held: StateMemory) -> str:
+    if held.growth is None:
+        return "how fast it grows is known five minutes after a feature worker started"
+    over = f"in the last {ago(held.over_s * 1_000)}"
+    if held.full_in_s is None:
+        return f"it has not grown {over}"
+    days = held.full_in_s / SECONDS_PER_DAY
+    when = f"{days:,.0f} days" if days >= 2 else f"{days * 24:,.1f} hours"
+    return f"full in {when} at the rate {over}"
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 def _held_lines(look: LoopSnapshot) -> list[Text]:

@@ -18,4 +18,5 @@ checkpoints.py      checkpoints of the trainer: directories written aside, then 
 durable.py          forcing files and directories to disk: what a rename needs before it may be
                     trusted
 datasets.py         a public click stream for the demo: MovieLens 100K, fetched, never shipped
+redis_memory.py     how much memory the state takes in Redis, of whom, and when there is none left
 """

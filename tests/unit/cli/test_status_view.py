@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from streamrec.apps.status import ChampionStatus, Flow, LoopSnapshot, TaskSnapshot
 from streamrec.cli import status
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
+from streamrec.infra.stores.redis_memory import StateMemory
 from streamrec.ports import WorkerStatus
 
 WORKERS = (
@@ -74,3 +77,22 @@ def test_nothing_is_released_yet() -> None:
     assert "no champion yet" in shown(look)
     assert "no worker is alive" in shown(look)
     assert status.fields(look, look)["champion"] is None
+
+
+@pytest.mark.parametrize(
+    ("memory", "said"),
+    [
+        (
+            StateMemory(250_000_000, 1_000_000_000, True, 40_000, 5_321, 1_000.0, 7_200.0),
+            "Redis: 250.0 MB of 1,000.0 MB (maxmemory); 40,000 users, 5,321 bytes each; "
+            "full in 9 days at the rate in the last 2 h",
+        ),
+        (StateMemory(1, 10_000_000, False, 0, 0), "(the machine's: maxmemory is not set)"),
+        (StateMemory(1, 10, True, 1, 9, -1.0, 600.0), "it has not grown in the last 10 min"),
+        (StateMemory(0, 72_000, True, 1, 9, 5.0, 600.0), "full in 4.0 hours"),
+    ],
+)
+def test_what_redis_holds_and_when_it_is_full(memory: StateMemory, said: str) -> None:
+    look = replace(snapshot(RANKING), memory=memory)
+    assert said in shown(look)
+    assert status.fields(look, look)["memory"]["users"] == memory.users
