@@ -39,6 +39,8 @@ def send_events(file: FileArgument, as_json: JsonOption = False) -> None:
 
     Every line is checked first. Good lines are sent; each bad one is named with its number
     and what is wrong, and the exit code is then 1. Numbers are seconds or milliseconds.
+    A line without an event_id is given one made of all it says: a file that is sent again
+    changes nothing, and two equal lines are one event.
 
     \b
     {"event_id": "1", "user_id": "ann", "item_id": "42", "kind": "click",

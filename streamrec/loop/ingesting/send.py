@@ -5,9 +5,11 @@ Knows lines, counts and keys. Does not know where the lines come from, nor Kafka
 
 from __future__ import annotations
 
+import json
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 from streamrec.core import topics
@@ -48,7 +50,8 @@ def send_lines(
 ) -> SendReport:
     """Publish every good line; returns when all of them are acknowledged.
 
-    ``known_as``: what a user id of an event becomes on its way.
+    ``known_as``: what a user id of an event becomes on its way. An event without an ``event_id`` is
+    ``named``.
 
     Raises Unavailable when Kafka does not take them.
     """
@@ -60,7 +63,7 @@ def send_lines(
         try:
             if not text.removeprefix(BOM_UTF8).startswith(b"{"):
                 raise Malformed("not a JSON object; every line must be one")
-            value = codec.decode(topic, text)
+            value = codec.decode(topic, named(text) if topic == topics.EVENTS else text)
             if isinstance(value, Item) and not value.item_id:
                 raise Malformed("a deletion that names no item_id")
             if isinstance(value, Interaction):
@@ -76,3 +79,23 @@ def send_lines(
             publisher.flush()
     publisher.flush()
     return SendReport(sent, refused)
+
+
+def named(line: bytes) -> bytes:
+    """An event's line with an ``event_id`` made of all it says, if it has none.
+
+    So a file that is sent again changes nothing; two equal lines are one event.
+    """
+    try:
+        fields = json.loads(line.removeprefix(BOM_UTF8))
+    except ValueError:
+        return line  # whoever decodes it says what is wrong
+    if (
+        not isinstance(fields, dict)
+        or "user_id" not in fields
+        or fields.get("event_id") is not None
+    ):
+        return line
+    said = json.dumps({**fields, "event_id": None}, sort_keys=True).encode()
+    fields["event_id"] = f"line-{blake2b(said, digest_size=12).hexdigest()}"
+    return json.dumps(fields).encode()

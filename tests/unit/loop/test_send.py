@@ -62,3 +62,33 @@ def test_a_line_that_is_too_large_is_one_bad_line() -> None:
 
 def test_no_lines() -> None:
     assert send(topics.EVENTS)[0] == SendReport(0, 0)
+
+
+def ids(*lines: bytes) -> list[str]:
+    _, publisher, bad = send(topics.EVENTS, *lines)
+    assert bad == []
+    values = publisher.values(topics.EVENTS)
+    return [wire_codec().decode(topics.EVENTS, value).event_id for value in values]
+
+
+def test_an_event_without_an_id_has_the_same_one_whenever_its_line_is_sent() -> None:
+    bare = {name: said for name, said in CLICK.items() if name != "event_id"}
+    backward = dict(reversed(bare.items()))
+    other = bare | {"item_id": "43", "impression_id": "p"}
+    null = orjson.dumps({"event_id": None, **bare})
+    first, same, also, second, named = ids(
+        orjson.dumps(bare),
+        b"\xef\xbb\xbf" + orjson.dumps(backward, option=orjson.OPT_INDENT_2).replace(b"\n", b" "),
+        null,
+        orjson.dumps(other),
+        orjson.dumps(CLICK),
+    )
+    assert first == same == also != second
+    assert first.startswith("line-")
+    assert named == "1"
+
+
+def test_what_is_no_event_is_refused_for_what_it_is() -> None:
+    _, _, bad = send(topics.EVENTS, b'{"user_id": "ann"', b'{"item_id": "1"}', b'{"user_id": "a"}')
+    assert ["line-" in line.reason for line in bad] == [False] * 3
+    assert "kind is missing" in bad[2].reason
