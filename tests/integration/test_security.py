@@ -201,7 +201,7 @@ def test_a_redis_user_without_rights_and_a_strange_authority_are_named(
     settings, redis_server, tmp_path
 ) -> None:
     elsewhere = replace(settings.redis, key_prefix="other")
-    with pytest.raises(Unavailable, match=r"may not do it .*: see deploy/redis\.acl"):
+    with pytest.raises(Unavailable, match=r"may not do it: docs/operating\.md"):
         RedisPartitionStore(connect_redis(elsewhere), "other").position(Source("events", 0))
     stranger = Authority(tmp_path, "stranger")
     distrusting = replace(settings.redis, ssl_cafile=str(stranger.file))
