@@ -165,6 +165,17 @@ def test_who_mirrors_from_before_the_last_tombstones_reads_everything(any_redis,
         assert client.zcard(f"{fresh_prefix.redis}:{{events-0}}:gone") == 3
 
 
+def test_a_log_that_begins_again_makes_no_row_news(any_redis, fresh_prefix):
+    with connect_redis(RedisSettings(url=any_redis)) as client:
+        store = RedisPartitionStore(client, fresh_prefix.redis, tombstones=1)
+        store.commit(EVENTS, 0, 90, Writes(rows={"a": {}, "b": {}, "c": {}, "d": {}}))
+        store.commit(EVENTS, 90, 100, Writes(rows={"a": None, "b": None}))
+        store.commit(EVENTS, 100, 0, Writes())
+        store.commit(EVENTS, 0, 5, Writes(rows={"c": {"v": 1}}))
+        assert store.read_rows(EVENTS, 100) == Changes(5, {"c": {"v": 1}, "d": {}}, whole=True)
+        assert store.read_rows(EVENTS, 1) == Changes(5, {"c": {"v": 1}})
+
+
 def test_an_outbox_is_trimmed_through_an_entry(store):
     entries = [entry(0), entry(3, 0), entry(3, 1), entry(7)]
     store.commit(EVENTS, 0, 8, Writes(outboxes={"examples": entries, "updates": entries}))

@@ -26,6 +26,12 @@ if found ~= ARGV[1] then
   return {0, tonumber(found)}
 end
 
+-- A log that begins again: who mirrors is ahead of it now and reads all rows, none is news.
+if tonumber(ARGV[2]) < tonumber(found) then
+  redis.call('DEL', gone, floor)
+  redis.call('ZUNIONSTORE', dirty, 1, dirty, 'WEIGHTS', 0)
+end
+
 local key = 7 + outboxes
 for user = 1, users do
   local record, name, last = take(), take(), take()
