@@ -10,7 +10,8 @@
     │   ├── UnknownSchema        a fingerprint, schema id or framing nobody registered
     │   ├── SchemaUnavailable    a schema id that the registry has not given for long
     │   ├── InvalidField         decoded, but a field is missing or absurd
-    │   │   └── RefusedRequest   of a request that says who it is: it is answered, too
+    │   │   ├── RefusedRequest   of a request that says who it is: it is answered, too
+    │   │   └── ImpossibleTime   its time cannot be right; says whose clock it may be
     │   ├── TooLate              an event so old that it cannot be told from a repetition
     │   ├── TooLarge             more bytes than a message may have
     │   └── HandlingFailed       readable, but handling it raised what nobody foresaw
@@ -81,6 +82,10 @@ class SchemaUnavailable(Refused):
 
 class InvalidField(Refused):
     code = "invalid-field"
+
+
+class ImpossibleTime(InvalidField):
+    code = "impossible-time"
 
 
 class TooLate(Refused):

@@ -69,7 +69,8 @@ class Delivered:
 class FollowedRecord(NamedTuple):
     """One message. ``value`` is decoded; ``Refused`` where that was not possible.
 
-    ``task``: whose mini-batch it is; every other topic is of no task.
+    ``task``: whose mini-batch it is; every other topic is of no task. ``stamped_by_broker``: the
+    timestamp is by the broker's clock.
     """
 
     topic: str  # short name
@@ -78,6 +79,7 @@ class FollowedRecord(NamedTuple):
     timestamp_ms: int
     value: Any
     task: str = RANKING
+    stamped_by_broker: bool = False
 
 
 class TriggerFeed(Protocol):

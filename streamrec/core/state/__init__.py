@@ -11,9 +11,11 @@ statistics.py          the sum of every partition's item statistics, as columns 
 catalogue.py           the items that can be recommended, as columns
 words.py               words of the items' titles: which items share one, and how much that says
 columns.py             a growing numpy column, addressed by row
+event_clock.py         what time it is in a partition, by its events alone: no few producers move it
 attribution.py         which accepted event belongs to which view
 batching.py            when a mini-batch is cut, and which source offsets it covers
 partial_aggregate.py   one partition's part of the item statistics, counted event by event
+example_makers.py      every task's example maker of one partition, told together
 example_maker.py       what the fold asks of a task: examples, made from what it is told of a
                        partition's events
 deadlines.py           when something a user was shown closes next, for every user of a partition

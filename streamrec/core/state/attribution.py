@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from streamrec.core.events import Interaction
+from streamrec.core.state.event_clock import STEP_MS
 from streamrec.core.state.user_state import DECIDED, Decided, Pending, Shown, UserState
 
 OPEN_IMPRESSIONS = 4
@@ -83,6 +84,20 @@ def wait(
     return Attribution(_swap(state, existing, joined), joined, clicked)
 
 
+def unasked(
+    state: UserState, event: Interaction, user_U: tuple[float, ...], shown: Shown
+) -> Pending:
+    """An outcome that nobody was seen to be shown: its item, closed at once."""
+    return Pending(
+        impression_id=None,
+        opened_at_ms=event.occurred_at_ms,
+        history=state.history,
+        user_U=user_U,
+        shown=(shown,),
+        accepted=(event.item_id,) if event.accepted else (),
+    )
+
+
 def _new(
     state: UserState,
     event: Interaction,
@@ -92,13 +107,15 @@ def _new(
     shown: tuple[Shown, ...] = (),
     early: tuple[Shown, ...] = (),
 ) -> Pending:
+    at_ms = max(event.occurred_at_ms, watermark_ms)
     return Pending(
         impression_id=event.impression_id,
-        opened_at_ms=max(event.occurred_at_ms, watermark_ms),
+        opened_at_ms=at_ms,
         history=state.history,
         user_U=user_U,
         shown=shown,
         early=early,
+        clock_ms=watermark_ms if at_ms > watermark_ms + STEP_MS else 0,
     )
 
 

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from streamrec.core.state.event_clock import STEP_MS
 from streamrec.core.state.user_state import Pending
 
 OWN = "w/"
@@ -26,12 +27,28 @@ class Deadlines:
         self._heap: list[tuple[int, str]] = []  # those of ``_next``, and some that no longer hold
         self._touched: dict[str, None] = {}  # ordered set
 
-    def deadline_ms(self, pending: Pending) -> int:
-        return pending.opened_at_ms + self._window_ms
+    def deadline_ms(self, pending: Pending, watermark_ms: int) -> int:
+        """When it closes, as far as is known when the clock says ``watermark_ms``.
 
-    def set(self, user_id: str, pending: Sequence[Pending]) -> None:
+        One that was opened far ahead of the clock waits for the window by the clock; should the
+        clock leap to where it was opened, by its own time. One opened in a future that the clock
+        has been brought back from is due.
+        """
+        if pending.opened_at_ms <= watermark_ms + STEP_MS:
+            return pending.opened_at_ms + self._window_ms
+        since_ms = pending.clock_ms or pending.opened_at_ms
+        return since_ms + self._window_ms if since_ms <= watermark_ms else watermark_ms
+
+    def set(self, user_id: str, pending: Sequence[Pending], watermark_ms: int) -> None:
         """What a user waits for now."""
-        self._set(user_id, min(map(self.deadline_ms, pending), default=None))
+        deadlines = (self.deadline_ms(one, watermark_ms) for one in pending)
+        self._set(user_id, min(deadlines, default=None))
+
+    def bring_back(self, watermark_ms: int) -> None:
+        """The clock has gone back to this: nobody waits longer than a window from now."""
+        latest_ms = watermark_ms + self._window_ms
+        for user_id in [user for user, at_ms in self._next.items() if at_ms > latest_ms]:
+            self._set(user_id, latest_ms)
 
     def _set(self, user_id: str, next_ms: int | None) -> None:
         if next_ms == self._next.get(user_id):

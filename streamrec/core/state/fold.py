@@ -15,8 +15,9 @@ What one event does, in order (one that says ``forget`` does something else, bel
 
 1. a repeated event_id of the user is dropped: it changes nothing (``core.state.known_ids``); one so
    old that nobody can tell is refused;
-2. the watermark moves, and pendings whose deadline it passes become examples; a user it finds
-   silent for too long is new again;
+2. the partition's clock (``core.state.event_clock``) hears of it, and pendings whose deadline it
+   passes become examples; a time that it does not believe goes no further; a user it finds silent
+   for too long is new again;
 3. the user's pendings: a view opens or joins one, an outcome labels one, or waits in one for
    its view;
 4. examples: an accepted event of no impression, at once, with sampled negatives; one whose
@@ -43,7 +44,9 @@ from streamrec.core.state import attribution
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.counters import Counter, count_of_user
 from streamrec.core.state.deadlines import Deadlines
-from streamrec.core.state.example_maker import Closed, ExampleMaker
+from streamrec.core.state.event_clock import BACK_MS, DAY_MS, EventClock
+from streamrec.core.state.example_maker import ExampleMaker
+from streamrec.core.state.example_makers import ExampleMakers
 from streamrec.core.state.known_ids import KnownIds, digest
 from streamrec.core.state.partial_aggregate import PartialAggregate
 from streamrec.core.state.run import FoldResult, FoldRules, Gathered, Located, Record, update
@@ -52,13 +55,12 @@ from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import (
     NEW_USER,
     Decided,
-    Pending,
     Shown,
     UserState,
     consumes,
 )
 
-DAY_MS = 86_400_000
+NEVER_MS = 2**63
 AFTER_EXAMPLES = 1 << 20
 """Among the marks and examples of an event, the index of the first user let go of."""
 
@@ -88,19 +90,19 @@ class PartitionFold:
         self._statistics = statistics
         self._users: dict[str, UserState] = {}
         self._share = PartialAggregate(rules.partitions, rules.repeats, counters)
+        self.clock = EventClock()
         self._deadlines = Deadlines(rules.attribution_window_ms)
         self._window_ms = rules.attribution_window_ms
         self._ids = KnownIds(rules.remember_ms)
         keep_ms = max(rules.keep_ms, rules.attribution_window_ms) if rules.keep_ms else 0
         self._silence = Silence(keep_ms)
         self._outdated: list[str] = []  # rows of an earlier version, to be removed
-        self._makers = dict(makers)
-        self._logger = next(iter(makers.values()), ExampleMaker())
+        self._makers = ExampleMakers(makers, catalogue)
 
     @property
     def watermark_ms(self) -> int:
-        """The latest event time so far."""
-        return self._share.watermark_ms
+        """What time it is, by the events so far."""
+        return self.clock.now_ms
 
     # -- taking over ------------------------------------------------------------------
 
@@ -118,6 +120,7 @@ class PartitionFold:
             ValueError: a log does not hold what its row says.
         """
         self._share.load(rows)
+        self.clock.load(self._share.watermark_ms, rows.get("c", {}).get("k"))
         self._ids.load(own, logs)
         self._deadlines.load(own)
         self._outdated = self._deadlines.take_in(rows)
@@ -125,7 +128,7 @@ class PartitionFold:
 
     def missing_users(self, run: Sequence[Located]) -> list[str]:
         """Users whose records ``put_users`` must bring before ``apply`` can fold this run."""
-        watermark = self._latest(run)
+        watermark = NEVER_MS if self._may_go_back(run) else self._latest(run)
         needed = dict.fromkeys(at.event.user_id for at in run)
         needed |= dict.fromkeys(sorted(set(self._deadlines.users_due(watermark))))
         return [user for user in needed if user not in self._users]
@@ -136,7 +139,12 @@ class PartitionFold:
 
     def _latest(self, run: Sequence[Located]) -> int:
         times = [at.event.occurred_at_ms for at in run if at.event.kind is not Kind.FORGET]
-        return max([self.watermark_ms, *times])
+        return max([self.watermark_ms, self.clock.farthest_ms, *times])
+
+    def _may_go_back(self, run: Sequence[Located]) -> bool:
+        """Whether the clock may, and all deadlines with it."""
+        times = [min(at.event.occurred_at_ms, at.produced_at_ms or NEVER_MS) for at in run]
+        return min(times, default=NEVER_MS) < self.watermark_ms - BACK_MS
 
     def put_users(self, records: Mapping[str, Record | None]) -> None:
         """Users as stored at this position; None for one never seen.
@@ -173,14 +181,14 @@ class PartitionFold:
         self._silence.begin(silent)
         names = [digest(at.event.user_id, at.event.event_id) for at in run]
         self._ids.look_up(names)
-        for at, name in zip(run, names, strict=True):
-            if self._counts(at, name, gathered):
+        for found, name in zip(run, names, strict=True):
+            if (at := self._counts(found, name, gathered)) is not None:
                 fold = self._forget if at.event.kind is Kind.FORGET else self._fold
                 fold(at, gathered)
                 self._ids.add(name, at.event.occurred_at_ms, self.watermark_ms)
                 self._reap(at, gathered)
-        examples = {task: maker.finish() for task, maker in self._makers.items()}
-        rows = self._share.take_rows()
+        examples = self._makers.finish()
+        rows = self._share.take_rows(self.clock.to_record())
         self._statistics.apply_rows(self._source, rows)
         rows |= dict.fromkeys(self._outdated)
         self._outdated = []
@@ -195,21 +203,35 @@ class PartitionFold:
             examples=examples,
         )
 
-    def _counts(self, at: Located, name: int, run: Gathered) -> bool:
-        """Whether an event is one that has not been counted."""
+    def _counts(self, at: Located, name: int, run: Gathered) -> Located | None:
+        """An event that has not been counted, at the time that it counts at; else None."""
         event, state = at.event, self._users[at.event.user_id]
         if self._ids.known(name, self.watermark_ms) or event.event_id in state.recent_events:
             run.duplicates += 1
-            return False
-        if event.kind is not Kind.FORGET and (why := self._too_late(event, state)):
+            return None
+        if event.kind is Kind.FORGET:
+            return at
+        at = self._timed(at, state)
+        if why := self._too_late(at.event, state):
             run.refused[at.offset] = why
-            return False
-        return True
+            return None
+        return at
+
+    def _timed(self, at: Located, state: UserState) -> Located:
+        """The clock hears of an event."""
+        returns = self.clock.returns
+        at_ms = self.clock.read(at, state.last_seen_ms)
+        self._share.watermark_ms = self.clock.now_ms
+        if self.clock.returns != returns:
+            self._deadlines.bring_back(self.clock.now_ms)
+        if at_ms == at.event.occurred_at_ms:
+            return at
+        return replace(at, event=replace(at.event, occurred_at_ms=at_ms))
 
     def _too_late(self, event: Interaction, state: UserState) -> str | None:
         """Why nobody can tell whether an event has been counted."""
         keep_ms = self._silence.keep_ms
-        if self._silence.over(event.occurred_at_ms, self.watermark_ms):
+        if self._over(event.occurred_at_ms):
             known = f"what is {keep_ms / DAY_MS:g} days old has been forgotten"
         elif self._ids.forgotten(event.occurred_at_ms, state, self.watermark_ms):
             known = f"event ids are known for {self._ids.horizon_ms / DAY_MS:g}: counted, maybe"
@@ -221,11 +243,9 @@ class PartitionFold:
     def _fold(self, at: Located, run: Gathered) -> None:
         event = at.event
         run.unknown_items += self._catalogue.row(event.item_id) is None
-        self._share.watermark_ms = max(self.watermark_ms, event.occurred_at_ms)
         self._expire(at, run)
         before = self._current(self._users.pop(event.user_id), at, run)
-        for maker in self._makers.values():
-            maker.event(at, before)
+        self._makers.event(at, before)
         if event.kind is Kind.VIEW:
             state, exposed = self._view(at, before, run)
         else:
@@ -233,6 +253,8 @@ class PartitionFold:
             exposed = not attributed and event.impression_id is None
         self._share.count(event, before.history, exposed=exposed)
         state = count_of_user(state.after(event), event, self._counters)
+        if state.last_seen_ms > self.watermark_ms + DAY_MS:  # stored before such times were refused
+            state = replace(state, last_seen_ms=event.occurred_at_ms)
         self._users[event.user_id] = state  # put back last: the most recent one
         self._touched(event.user_id, run)
         if consumes(event) or event.accepted:
@@ -240,16 +262,20 @@ class PartitionFold:
 
     def _current(self, stored: UserState, at: Located, run: Gathered) -> UserState:
         """A user as of the watermark: new again after a long silence."""
-        if self._silence.over(stored.last_active_ms, self.watermark_ms) and stored is not NEW_USER:
+        if self._over(stored.last_active_ms) and stored is not NEW_USER:
             run.expired_users += 1
             stored = NEW_USER
         return self._ids.brought_up(at.event.user_id, stored, self.watermark_ms)
+
+    def _over(self, at_ms: int) -> bool:
+        """Whether it is long ago; nothing is while the clock may stand in the future."""
+        return not self.clock.in_doubt and self._silence.over(at_ms, self.watermark_ms)
 
     def _touched(self, user_id: str, run: Gathered) -> None:
         """A user's state is another one: it is to be written, and what is due of it to be noted."""
         state = self._users[user_id]
         run.users[user_id] = None
-        self._deadlines.set(user_id, state.pending)
+        self._deadlines.set(user_id, state.pending, self.watermark_ms)
         self._silence.heard_of(user_id, state)
 
     def _forget(self, at: Located, run: Gathered) -> None:
@@ -265,6 +291,8 @@ class PartitionFold:
 
     def _reap(self, at: Located, run: Gathered) -> None:
         """Let go of the few who have been silent for longest, if that is long enough."""
+        if self.clock.in_doubt:
+            return
         due = self._silence.reap(self.watermark_ms, self._users, run.users)
         for number, user_id in enumerate(due):
             self._users[user_id] = NEW_USER
@@ -278,16 +306,17 @@ class PartitionFold:
     def _expire(self, at: Located, run: Gathered) -> None:
         """Close what the watermark has passed, by deadline, user and key."""
         while due := self._deadlines.first_due(self.watermark_ms):
-            deadline_ms, user_id = due
+            (due_ms, user_id), now_ms = due, self.watermark_ms
             state = self._users[user_id]
-            closing = [p for p in state.pending if self._deadlines.deadline_ms(p) <= deadline_ms]
-            closing.sort(key=lambda p: (self._deadlines.deadline_ms(p), p.key))
-            self._deadlines.set(user_id, state.pending)
+            by_time = sorted((self._deadlines.deadline_ms(p, now_ms), p.key) for p in state.pending)
+            keys = [key for deadline_ms, key in by_time if deadline_ms <= due_ms]
+            closing = [p for key in keys for p in state.pending if p.key == key]
+            self._deadlines.set(user_id, state.pending, now_ms)
             if closing:
                 self._users[user_id] = state.without(closing)
                 self._touched(user_id, run)
             for pending in closing:
-                self._close(at, user_id, pending, state.consumed)
+                self._makers.close(at, user_id, pending, state.consumed)
 
     def _view(self, at: Located, before: UserState, run: Gathered) -> tuple[UserState, bool]:
         """The state, and whether the view counts as an exposure."""
@@ -297,16 +326,16 @@ class PartitionFold:
             return before, True
         done = attribution.just_decided(before, event, self.watermark_ms, self._window_ms)
         if done is None:
-            user_U = self._logger.logged(before, event.occurred_at_ms)
+            user_U = self._makers.logged(before, event.occurred_at_ms)
             change = attribution.show(before, event, self.watermark_ms, user_U)
             return self._changed(at, change), True
         if not done.unseen:
             return before, True
         state, pending = attribution.seen_after(before, done)
         if done.shown.stats_F is None:
-            user_U = self._logger.logged(before, event.occurred_at_ms)
-            self._show(replace(pending, user_U=user_U), done.shown)
-        self._close(at, event.user_id, pending)
+            user_U = self._makers.logged(before, event.occurred_at_ms)
+            self._makers.shown(replace(pending, user_U=user_U), done.shown)
+        self._makers.close(at, event.user_id, pending)
         return state, False
 
     def _outcome(self, at: Located, before: UserState, run: Gathered) -> tuple[UserState, bool]:
@@ -315,10 +344,10 @@ class PartitionFold:
             return self._of_impression(at, before, run)
         state, attributed, closed = attribution.attribute(before, event)
         if closed is not None:
-            self._close(at, event.user_id, closed)
+            self._makers.close(at, event.user_id, closed)
         shown = Shown(event.item_id)
         if event.accepted or not attributed:
-            self._close_now(at, before, shown)
+            self._makers.close_now(at, before, shown)
         if attribution.just_decided(state, event, self.watermark_ms, self._window_ms) is None:
             unseen = event.accepted and not attributed
             at_ms = max(event.occurred_at_ms, self.watermark_ms)
@@ -336,62 +365,20 @@ class PartitionFold:
         if attribution.too_late(before, event):
             run.late_clicks += 1
             return state, False
-        user_U = self._logger.logged(before, event.occurred_at_ms)
+        user_U = self._makers.logged(before, event.occurred_at_ms)
         change = attribution.wait(before, event, self.watermark_ms, user_U)
         return self._changed(at, change), False
 
     def _changed(self, at: Located, change: attribution.Attribution) -> UserState:
         if change.logs is not None:
-            self._show(change.pending, change.logs)
+            self._makers.shown(change.pending, change.logs)
         for old in change.pushed:
-            self._close(at, at.event.user_id, old, change.state.consumed)
+            self._makers.close(at, at.event.user_id, old, change.state.consumed)
         return change.state
-
-    def _show(self, pending: Pending, shown: Shown) -> None:
-        for maker in self._makers.values():
-            maker.shown(pending, shown)
-
-    def _close(
-        self, at: Located, user_id: str, pending: Pending, consumed: tuple[str, ...] = ()
-    ) -> None:
-        """``consumed`` by the user: matters to what was accepted and never shown."""
-        if pending.shown:
-            self._tell(at, user_id, pending, None)
-        for clicked in pending.early:
-            if self._catalogue.row(clicked.item_id) is not None:
-                alone = replace(pending, shown=(clicked,), accepted=(clicked.item_id,), early=())
-                others = tuple(item for item in consumed if item != clicked.item_id)
-                self._tell(at, user_id, alone, others)
-
-    def _tell(
-        self, at: Located, user_id: str, pending: Pending, consumed: tuple[str, ...] | None
-    ) -> None:
-        closed = Closed(at.offset, at.produced_at_ms, user_id, pending, consumed)
-        for maker in self._makers.values():
-            maker.closed(closed)
-
-    def _close_now(self, at: Located, before: UserState, shown: Shown) -> None:
-        """What this very event shows and decides: the user as before it."""
-        event = at.event
-        if self._catalogue.row(event.item_id) is None:
-            return
-        pending = Pending(
-            impression_id=None,
-            opened_at_ms=event.occurred_at_ms,
-            history=before.history,
-            user_U=self._logger.logged(before, event.occurred_at_ms),
-            shown=(shown,),
-            accepted=(event.item_id,) if event.accepted else (),
-        )
-        if event.accepted:  # others are sampled beside it
-            self._tell(at, event.user_id, pending, before.consumed)
-        else:
-            self._show(pending, shown)
-            self._tell(at, event.user_id, pending, None)
 
     def _readable(self, record: Record) -> UserState:
         state = UserState.from_record(record)
-        fitting = tuple(pending for pending in state.pending if self._logger.fits(pending))
+        fitting = tuple(pending for pending in state.pending if self._makers.fits(pending))
         return state if len(fitting) == len(state.pending) else replace(state, pending=fitting)
 
 

@@ -149,6 +149,8 @@ class KnownIds:
 
     def _draw_in(self, last: int) -> None:
         """Time went back (a clock that was far ahead was overruled): nothing stays beyond it."""
+        for number in [n for n in self._added if n > last]:
+            self._added.setdefault(last, []).extend(self._added.pop(number))
         for number in [n for n in self._buckets if n > last]:
             self._added.setdefault(last, []).extend(self._buckets[number].digests())
             self._buckets[number] = _Bucket()

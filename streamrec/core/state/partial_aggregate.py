@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from streamrec.core.events import Interaction
@@ -96,9 +97,15 @@ class PartialAggregate:
             self._touched_pairs[item_id] = None
         self._counters.drop(item_id)
 
-    def take_rows(self) -> dict[str, dict[str, Any] | None]:
-        """The rows changed since last asked, and the two times; None: removed."""
-        rows: dict[str, dict[str, Any] | None] = {"c": {"n": self._clock, "t": self.watermark_ms}}
+    def take_rows(
+        self, event_clock: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, dict[str, Any] | None]:
+        """The rows changed since last asked, and the two times; None: removed.
+
+        ``event_clock``: what else is to be known of the second one.
+        """
+        times = {"n": self._clock, "t": self.watermark_ms, "k": dict(event_clock)}
+        rows: dict[str, dict[str, Any] | None] = {"c": times}
         rows |= {f"i/{item}": _record(self._items.get(item)) for item in self._touched_items}
         rows |= {f"n/{item}": _record(self._pairs.get(item)) for item in self._touched_pairs}
         rows |= self._counters.take_rows()

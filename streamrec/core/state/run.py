@@ -14,11 +14,15 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """An event and where it stands in its partition."""
+    """An event and where it stands in its partition.
+
+    ``stamped_by_broker``: ``produced_at_ms`` is by the broker's clock, not by the producer's.
+    """
 
     offset: int
     produced_at_ms: int
     event: Interaction
+    stamped_by_broker: bool = False
 
 
 @dataclass(frozen=True, slots=True)

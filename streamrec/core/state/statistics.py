@@ -24,6 +24,7 @@ from streamrec.core.events import Source
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.columns import Column
 from streamrec.core.state.counters import ROWS, Counter
+from streamrec.core.state.event_clock import BACK_MS
 from streamrec.core.state.item_stats import (
     DECAYS,
     EVENT_HALF_LIVES,
@@ -207,6 +208,7 @@ class Statistics:
     def _rebase(self, own: _Aggregate) -> None:
         if own.ref_ms == 0:
             own.ref_clock, own.ref_ms = own.clock, own.watermark_ms
+        own.ref_ms = min(own.ref_ms, own.watermark_ms + BACK_MS)  # its clock may have gone back
         ticks = (own.clock - own.ref_clock) / self._half_lives[0]
         hours = (own.watermark_ms - own.ref_ms) / MS_PER_HOUR / self._half_lives[EVENTS]
         if max(ticks, hours) < REBASE_AT:
@@ -268,6 +270,7 @@ class Statistics:
 
     def _apply_counts(self, own: _Aggregate, rows_R: NDArray[np.int64], values: Array) -> None:
         n = len(self.catalogue)
+        values[:, 1:TIMES] = np.minimum(values[:, 1:TIMES], own.watermark_ms)
         power = self._power(own, values[:, 0], values[:, 1], sign=1.0)
         own.counts.view(n)[rows_R] = values[:, TIMES:] * power
         own.first_seen_ms.view(n)[rows_R] = values[:, 2]

@@ -41,7 +41,8 @@ class Pending:
     """Items shown together (or one shown alone), waiting for their outcome.
 
     History and user features are those before the first of them was shown. ``early``: items of
-    the impression that were accepted before anybody said that they were shown.
+    the impression that were accepted before anybody said that they were shown. ``clock_ms``: what
+    the partition's clock said then, where that was far behind ``opened_at_ms``; else 0.
     """
 
     impression_id: str | None  # None: one item, viewed outside any impression
@@ -51,6 +52,7 @@ class Pending:
     shown: tuple[Shown, ...]
     accepted: tuple[str, ...] = ()
     early: tuple[Shown, ...] = ()
+    clock_ms: int = 0
 
     @property
     def key(self) -> str:
@@ -69,6 +71,7 @@ class Pending:
             "f": _pack([s.stats_F for s in self.shown]),
             "a": list(self.accepted),
             **_shown_record("e", "ef", self.early),
+            **({"w": self.clock_ms} if self.clock_ms else {}),
         }
 
     @classmethod
@@ -81,6 +84,7 @@ class Pending:
             shown=_shown_from(record["s"], record["f"]),
             accepted=tuple(record["a"]),
             early=_shown_from(record.get("e", ()), record.get("ef", "")),
+            clock_ms=record.get("w", 0),
         )
 
 

@@ -32,7 +32,7 @@ from streamrec.core import topics
 from streamrec.core.events import Source
 from streamrec.core.state.source_log import Continuation, Log, SourceLog, begun_anew, parting
 from streamrec.errors import PositionConflict, Unavailable, UserError
-from streamrec.infra.wire.kafka import full_name
+from streamrec.infra.wire.kafka import LOG_APPEND_TIME, full_name
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.settings import KafkaSettings
 
@@ -277,10 +277,7 @@ class Feed:
         source, size, base = self._source(tp), self._run_events, self._places[tp].base
         self._heard[tp] = self._listened_s
         for start in range(0, len(records), size):
-            run = [
-                RawRecord(r.offset + base, r.timestamp, r.key, r.value, base)
-                for r in records[start : start + size]
-            ]
+            run = [_raw(r, base) for r in records[start : start + size]]
             if self._stopping or not consumer.flowing:
                 self._doubt(tp, 0)  # the rest of what was fetched is read again
                 return
@@ -362,6 +359,13 @@ class Feed:
 
     def _items_first(self, tp: TP) -> tuple[bool, int]:
         return self._sources[tp.topic] != topics.ITEMS, tp.partition
+
+
+def _raw(record: Any, base: int) -> RawRecord:
+    by_broker = record.timestamp_type == LOG_APPEND_TIME
+    return RawRecord(
+        record.offset + base, record.timestamp, record.key, record.value, base, by_broker
+    )
 
 
 def _now() -> float:

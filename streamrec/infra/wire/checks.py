@@ -173,10 +173,14 @@ def whole(name: str, value: object, minimum: int, maximum: int) -> int:
 
 
 def time_ms(fields: Fields, name: str) -> int:
-    """``<name>_ms`` as it is, or ``<name>`` as ISO 8601 (UTC if it names no zone) or a number."""
+    """``<name>_ms``, or ``<name>`` as ISO 8601 (UTC if it names no zone) or a number.
+
+    A number says its unit by its size, under either name: a field called ``_ms`` that holds
+    seconds is plain enough.
+    """
     value = fields.get(name + "_ms")
-    if isinstance(value, int):
-        return _sane(name + "_ms", value, value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _sane(name + "_ms", value, _number_ms(value))
     if value is None:
         value = fields.get(name)
     if isinstance(value, str):

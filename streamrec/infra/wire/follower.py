@@ -15,7 +15,7 @@ from streamrec.core import tasks
 from streamrec.core.tasks import RANKING
 from streamrec.core.topics import TRAINING_BATCHES, of_task
 from streamrec.errors import Refused
-from streamrec.infra.wire.kafka import kafka_errors, make_consumer
+from streamrec.infra.wire.kafka import LOG_APPEND_TIME, kafka_errors, make_consumer
 from streamrec.ports import Codec, FollowedRecord
 from streamrec.settings import KafkaSettings
 
@@ -73,8 +73,9 @@ class Follower:
             value = self._codec.decode(of_task(topic, task), message.value or b"")
         except Refused as error:
             value = error
+        by_broker = message.timestamp_type == LOG_APPEND_TIME
         place = (message.partition, message.offset)
-        return FollowedRecord(topic, *place, message.timestamp, value, task)
+        return FollowedRecord(topic, *place, message.timestamp, value, task, by_broker)
 
     def close(self) -> None:
         self._consumer.close()

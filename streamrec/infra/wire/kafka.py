@@ -45,6 +45,8 @@ COMPRESSION = "lz4"
 FOREVER_MS = 2**31 - 1
 READ_COMMITTED = "read_committed"
 """What a transaction has not committed, nobody reads (docs/adr/0093)."""
+LOG_APPEND_TIME = 1
+"""Kafka's number for records that the broker has stamped."""
 FRAME_BYTES = 4096
 """Room beside the value for key, headers and batch: a limit on values is not one on records."""
 

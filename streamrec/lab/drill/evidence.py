@@ -18,6 +18,7 @@ from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import Located
 from streamrec.errors import InvalidField, Refused, UserError
+from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import partition_for
@@ -25,7 +26,8 @@ from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.measures import drill_check
 from streamrec.lab.measures.drill_check import Broken, CleanPass, Found, StreamPlace
-from streamrec.loop.ingesting.ingest_events import check_admissible
+from streamrec.loop.ingesting.admissible import check_partition, located
+from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.loop.training.training_progress import TrainingProgress
 from streamrec.ports import FollowedRecord
 from streamrec.settings import Settings
@@ -180,7 +182,7 @@ def _clean_passes(
     rules = ingest_rules(settings, counts).events
     catalogue = Catalogue()
     catalogue.put(items)
-    located: dict[int, list[Located]] = defaultdict(list)
+    admitted: dict[int, list[Located]] = defaultdict(list)
     refused = []
     for seen in log:
         try:
@@ -188,22 +190,28 @@ def _clean_passes(
         except Refused:
             refused.append(StreamPlace(seen.topic, seen.partition, seen.offset))
         else:
-            located[seen.partition].append(Located(seen.offset, seen.timestamp_ms, event))
+            admitted[seen.partition].append(event)
     clean = {
         partition: drill_check.clean_pass(
-            partition, located[partition], ends[topics.EVENTS, partition], rules.fold, catalogue
+            partition, admitted[partition], ends[topics.EVENTS, partition], rules.fold, catalogue
         )
         for partition in range(counts[topics.EVENTS])
     }
     return clean, refused
 
 
-def _admitted(seen: FollowedRecord, partitions: int, future_tolerance_ms: int) -> Interaction:
+def _admitted(seen: FollowedRecord, partitions: int, future_tolerance_ms: int) -> Located:
     if isinstance(seen.value, Refused):
         raise seen.value
     if not isinstance(seen.value, Interaction):
         raise InvalidField(f"not an event but {type(seen.value).__name__}")
-    belongs = partition_for(seen.value.user_id, partitions)
     source = Source(topics.EVENTS, seen.partition)
-    check_admissible(seen.value, seen.timestamp_ms, future_tolerance_ms, source, belongs)
-    return seen.value
+    check_partition(seen.value, source, partition_for(seen.value.user_id, partitions))
+    record = RawRecord(
+        seen.offset,
+        seen.timestamp_ms,
+        None,
+        None,
+        stamped_by_broker=seen.stamped_by_broker,
+    )
+    return located(record, seen.value, SystemClock().now_ms(), future_tolerance_ms)

@@ -134,7 +134,7 @@ class Offline:
         for start in range(0, self._split.validation, RUN):
             stop = min(start + RUN, self._split.validation)
             events = self._stream.events[start:stop]
-            run = [Located(start + n, e.occurred_at_ms, e) for n, e in enumerate(events)]
+            run = [Located(start + n, e.occurred_at_ms, e, True) for n, e in enumerate(events)]
             fold.put_users(dict.fromkeys(fold.missing_users(run)))
             made += ranking_examples(fold.apply(run, now_ms=0))
             self._say("reading the training part", stop, self._split.validation)

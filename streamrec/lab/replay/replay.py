@@ -159,7 +159,7 @@ class Replay:
     def _apply(self, start: int, stop: int) -> list[RankingExample]:
         """Fold a micro-batch."""
         events = self._stream.events[start:stop]
-        run = [Located(start + n, e.occurred_at_ms, e) for n, e in enumerate(events)]
+        run = [Located(start + n, e.occurred_at_ms, e, True) for n, e in enumerate(events)]
         self._fold.put_users(dict.fromkeys(self._fold.missing_users(run)))
         return ranking_examples(self._fold.apply(run, now_ms=0))
 

@@ -4,6 +4,8 @@ ingest.py           the feature worker's use case: raw records of source partiti
                     messages out
 ingest_events.py    one partition of the events topic: decode, fold, commit, publish
 ingest_items.py     one partition of the items topic: catalogue records into shared rows
+admissible.py       which readable events may be folded where they were found, and when their
+                    records were made
 raw.py              raw records as they come from a source topic, and what happens to bad ones
 send.py             lines of JSON from a file onto a topic, each checked the way its consumer will
                     check it

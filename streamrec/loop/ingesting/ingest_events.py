@@ -18,7 +18,7 @@ from streamrec.core.state.batching import BatchRules
 from streamrec.core.state.fold import FoldResult, FoldRules, Located, PartitionFold
 from streamrec.core.state.known_ids import stored
 from streamrec.errors import (
-    InvalidField,
+    ImpossibleTime,
     Malformed,
     PositionConflict,
     Refused,
@@ -26,6 +26,7 @@ from streamrec.errors import (
     Unavailable,
     UserError,
 )
+from streamrec.loop.ingesting.admissible import check_partition, located
 from streamrec.loop.ingesting.example_stream import ExampleStream
 from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
 from streamrec.ports import ExampleSource, OutboxEntry, Record, Writes
@@ -47,36 +48,6 @@ class EventsRules:
     batch: BatchRules
     future_tolerance_ms: int
     users_in_memory: int = 50_000
-
-
-def check_admissible(
-    event: Interaction,
-    record_ms: int,
-    future_tolerance_ms: int,
-    source: Source,
-    belongs: int,
-    *,
-    told: str = "",
-) -> None:
-    """Whether a readable event may be folded where it was found.
-
-    ``record_ms``: Kafka's timestamp of it. ``belongs``: the partition of its user.
-    ``told``: what is known of the key.
-
-    Raises InvalidField.
-    """
-    ahead_ms = event.occurred_at_ms - record_ms
-    if ahead_ms > future_tolerance_ms:
-        raise InvalidField(
-            f"occurred_at is {ahead_ms / 1000:.0f} s ahead of the record's own time; "
-            f"at most {future_tolerance_ms / 1000:.0f} s are accepted"
-        )
-    if belongs != source.partition:
-        raise InvalidField(
-            f"user {event.user_id!r} belongs to partition {belongs}; expected the key to be "
-            "the user_id and the partitioner Kafka's default (murmur2)"
-            f"{told}"
-        )
 
 
 def _in_order(result: FoldResult, task: str) -> list[Example]:
@@ -138,6 +109,18 @@ class EventsPartition:
             of.task: ExampleStream(source, edges, of, rules.batch, memory.counts) for of in sources
         }
         self._updated: OutboxEntry | None = None  # the last update handed to Kafka
+        self._refused_times = 0
+
+    def clock_gauges(self) -> dict[str, float]:
+        """What time it is here, and how many events were not believed, moved, refused."""
+        clock = self._fold.clock
+        return {
+            "event_time_ms": float(clock.now_ms),
+            "ahead": float(clock.ahead),
+            "clipped": float(clock.clipped),
+            "returns": float(clock.returns),
+            "refused": float(self._refused_times),
+        }
 
     # -- taking over ------------------------------------------------------------------
 
@@ -188,11 +171,11 @@ class EventsPartition:
         run = [record for record in records if record.offset >= self.position]
         if not run:
             return
-        located, refused = self._decode(run)
+        admitted, refused = self._decode(run)
         self._refusals.publish(self.source, refused)
-        self._read_users(located)
+        self._read_users(admitted)
         now_ms = self._clock.now_ms()
-        result = self._fold.apply(located, now_ms, self._silent(located))
+        result = self._fold.apply(admitted, now_ms, self._silent(admitted))
         late = [
             (record, TooLate(result.refused[record.offset]))
             for record in run
@@ -208,7 +191,8 @@ class EventsPartition:
         for task, stream in self._streams.items():
             stream.add(examples[task], writes.outboxes[stream.outbox], now_ms)
         self._publish_batches(now_ms)
-        self._count(len(located) - len(late), len(refused) + len(late), result)
+        self._refused_times += sum(isinstance(e, ImpossibleTime) for _, e in refused)
+        self._count(len(admitted) - len(late), len(refused) + len(late), result)
 
     def tick(self, now_ms: int) -> None:
         """Cut the batches that have grown old; let go of users not seen for long."""
@@ -228,30 +212,23 @@ class EventsPartition:
     def _decode(
         self, run: Sequence[RawRecord]
     ) -> tuple[list[Located], list[tuple[RawRecord, Refused]]]:
-        located, refused = [], []
+        admitted, refused = [], []
         for record in run:
             try:
-                located.append(Located(record.offset, record.timestamp_ms, self._event(record)))
+                admitted.append(self._admitted(record))
             except Refused as error:
                 refused.append((record, error))
-        return located, refused
+        return admitted, refused
 
-    def _event(self, record: RawRecord) -> Interaction:
+    def _admitted(self, record: RawRecord) -> Located:
         if record.value is None:
             raise Malformed("the value is null; an event has one")
         event: Interaction = self._codec.decode(topics.EVENTS, record.value)
         belongs = self._partition_of(event.user_id)
-        check_admissible(
-            event,
-            record.timestamp_ms,
-            self._rules.future_tolerance_ms,
-            self.source,
-            belongs,
-            told=""
-            if belongs == self.source.partition
-            else self._converter(record.key, event.user_id),
-        )
-        return event
+        if belongs != self.source.partition:
+            told = self._converter(record.key, event.user_id)
+            check_partition(event, self.source, belongs, told)
+        return located(record, event, self._clock.now_ms(), self._rules.future_tolerance_ms)
 
     def _converter(self, key: bytes | None, user_id: str) -> str:
         """What to set where the key is the user id as a converter writes it."""
@@ -263,8 +240,8 @@ class EventsPartition:
                 )
         return ""
 
-    def _read_users(self, located: Sequence[Located]) -> None:
-        missing = self._fold.missing_users(located)
+    def _read_users(self, run: Sequence[Located]) -> None:
+        missing = self._fold.missing_users(run)
         if not missing:
             return
         found, records = self._store.read_users(self.source, missing)

@@ -21,6 +21,8 @@ class RawRecord(NamedTuple):
     """One record of a source partition. ``timestamp_ms`` is Kafka's.
 
     ``offset``: of state; in its log it stands at ``offset - base`` (``core.state.source_log``).
+    ``stamped_by_broker``: it says when the broker took it (LogAppendTime), not what its producer
+    says (CreateTime).
     """
 
     offset: int
@@ -28,6 +30,7 @@ class RawRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     base: int = 0
+    stamped_by_broker: bool = False
 
 
 @dataclass(slots=True)

@@ -38,7 +38,9 @@ class Partition:
             fold = ranking_fold(0, self.rules, catalogue, Statistics(catalogue))
             self.kept.hand_to(fold)
             some = enumerate(events[start : start + size], self.offset + start)
-            result = self.kept.feed(fold, [Located(n, NOW_MS, event) for n, event in some])
+            result = self.kept.feed(
+                fold, [Located(n, event.occurred_at_ms, event) for n, event in some]
+            )
             self.duplicates += result.duplicates
             self.expired_users += result.expired_users
             self.expired_items += result.expired_items
@@ -157,8 +159,9 @@ def test_eight_bytes_of_an_event_are_stored_and_go_with_the_horizon() -> None:
     partition = Partition()
     partition.feed(of_one_user(700, 1_000), 50)
     assert sum(map(len, partition.kept.logs.values())) == 700 * 8
-    partition.feed([event(9_000, "bob", NOW_MS + DAY_MS + 2 * WIDTH_MS)])
-    assert sum(map(len, partition.kept.logs.values())) == 8
+    later_ms = NOW_MS + DAY_MS + 2 * WIDTH_MS
+    partition.feed([event(9_000, "bob", later_ms), event(9_001, "ann", later_ms)])
+    assert sum(map(len, partition.kept.logs.values())) == 16
     assert set(partition.kept.logs) == {key for key in partition.kept.own if key[:2] == "e/"}
 
 

@@ -157,6 +157,13 @@ def test_a_number_says_its_unit_by_its_size(unit, at_ms):
     assert abs(found - at_ms) <= 1
 
 
+@pytest.mark.parametrize("at", [AT_MS, AT_MS // 1_000, AT_MS * 1_000, AT_MS * 1_000_000])
+def test_so_does_one_in_a_field_called_ms(at):
+    event = {key: value for key, value in EVENT.items() if key != "occurred_at"}
+    found = decoded("events", {**event, "occurred_at_ms": at}).occurred_at_ms
+    assert abs(found - AT_MS) < 1_000
+
+
 @pytest.mark.parametrize(
     "found",
     [

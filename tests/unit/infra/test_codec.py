@@ -71,7 +71,7 @@ def test_times_in_json(codec, changes):
         ({"occurred_at": "yesterday"}, "occurred_at is 'yesterday'; expected an ISO 8601"),
         ({"occurred_at": "1970-01-20T10:00:00Z"}, "expected a time after 1990"),
         ({"occurred_at": 1e300}, "expected a time after 1990"),
-        ({"occurred_at": ..., "occurred_at_ms": 1_767_323_045}, "occurred_at_ms is 1767323045"),
+        ({"occurred_at": ..., "occurred_at_ms": 17_673_230}, "occurred_at_ms is 17673230"),
         ({"impression_id": ""}, "impression_id is ''"),
     ],
 )

@@ -79,13 +79,13 @@ def test_bad_records_are_kept_with_their_reason_and_passed(ingest, store, publis
         record(3, None),
         record(4, CLICK.replace(b"%d" % START_MS, b"%d" % (START_MS + 90_000_000))),
         record(5, CLICK),
-        record(6, CLICK.replace(b"1767", b"1")),
+        record(6, CLICK.replace(b"%d" % START_MS, b"0")),
     ]
     assert ingest.ingest(EVENTS, bad) == 7
     found = letters(publisher)
     assert [letter.offset for letter in found] == [0, 1, 2, 3, 4, 6]
     assert [letter.code for letter in found] == [
-        "malformed", "unknown-schema", "invalid-field", "malformed", "invalid-field",
+        "malformed", "unknown-schema", "invalid-field", "malformed", "impossible-time",
         "invalid-field",
     ]  # fmt: skip
     assert found[0].value == b"hello"
@@ -130,7 +130,8 @@ def test_a_click_on_a_list_that_has_closed_is_counted_as_late(ingest):
     shown = CLICK.replace(b"click", b"view").replace(b"{", b'{"impression_id": "p", ', 1)
     clicked = shown.replace(b"view", b"click").replace(b"e1", b"e2")
     in_an_hour = clicked.replace(b"%d" % START_MS, b"%d" % (START_MS + 3_600_000))
-    ingest.ingest(EVENTS, [record(0, shown), record(1, in_an_hour)])
+    later = RawRecord(1, START_MS + 3_600_000, b"u1", in_an_hour)
+    ingest.ingest(EVENTS, [record(0, shown), later])
     assert (ingest.counts.events_applied, ingest.counts.late_clicks) == (2, 1)
 
 

@@ -106,9 +106,10 @@ def outcome(store: FakePartitionStore, publisher: FakePublisher):
 
 
 def rounded(record):
-    """Without the features of an item clicked before its view: a takeover adds statistics up
-    anew, and a difference of two of them may be off by its last bit."""
-    return json.loads(record) | {"df": []}
+    """Without logged features: a takeover adds the statistics up anew, and what has all but
+    decayed may differ in its last bit."""
+    user = json.loads(record)
+    return user | {"p": [p | {"f": "", "ef": ""} for p in user["p"]], "df": []}
 
 
 def world():

@@ -250,7 +250,7 @@ def test_rows_and_records_of_version_0_1_are_read_and_written_as_they_were() -> 
     partition.take_over()
     assert partition.statistics.counts().accepts("168h")[1] == pytest.approx(0.5)
     partition.feed(view("u", "i0", 1_000))
-    assert partition.rows["c"] == {"n": 8, "t": 1_000}
+    assert (partition.rows["c"]["n"], partition.rows["c"]["t"]) == (8, 1_000)
     assert set(partition.rows) == {"c", "i/i0", "i/i1", "n/i1"}
     assert partition.rows["i/i1"] == {"s": counts}
     assert set(partition.users["u"] or {}) == {"h", "ht", "c", "n", "s", "m", "e", "p", "x"}
