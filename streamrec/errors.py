@@ -123,7 +123,8 @@ class PositionConflict(StreamrecError):
     """A commit expected one position of a source and found another."""
 
     def __init__(self, source: str, expected: int, actual: int) -> None:
-        super().__init__(f"{source}: expected position {expected}, found {actual}")
+        why = "another writer" if actual > expected else "the store has lost its last moments"
+        super().__init__(f"{source}: expected position {expected}, found {actual} ({why})")
         self.source = source
         self.expected = expected
         self.actual = actual

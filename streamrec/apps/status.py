@@ -14,6 +14,7 @@ from streamrec.core.release.live_report import LiveReport
 from streamrec.core.release.registry import ControlRecord
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
+from streamrec.infra.stores.redis_diagnosis import stopped
 from streamrec.infra.stores.redis_memory import RedisMemory, StateMemory
 from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
 from streamrec.infra.wire.kafka_topics import check_visible, partition_counts
@@ -61,7 +62,10 @@ class TaskSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class LoopSnapshot:
-    """``tasks``: ranking, then every other that somebody knows, by name."""
+    """``tasks``: ranking, then every other that somebody knows, by name.
+
+    ``stopped``: why Redis takes no writes, or what it may lose; empty: nothing is wrong.
+    """
 
     at_ms: int
     flows: tuple[Flow, ...]
@@ -69,6 +73,7 @@ class LoopSnapshot:
     tasks: tuple[TaskSnapshot, ...]
     waiting: tuple[Parted, ...] = ()  # partitions whose state and log do not fit
     memory: StateMemory | None = None
+    stopped: tuple[str, ...] = ()
 
 
 class Observer:
@@ -126,6 +131,7 @@ class Observer:
             tuple(self._task(name, applied_events) for name in names),
             tuple(state.parted(self._settings)),
             self._memory.look(events, now_ms),
+            tuple(stopped(self._redis)),
         )
 
     def _task(self, task: str, applied: Mapping[int, int]) -> TaskSnapshot:

@@ -20,10 +20,11 @@ from streamrec.apps.process import identity, partitions_of, retrying
 from streamrec.core import tasks, topics
 from streamrec.core.release.registry import ControlRecord
 from streamrec.core.tasks import RANKING
-from streamrec.errors import Unavailable
+from streamrec.errors import StreamrecError, Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.infra.stores.redis_diagnosis import refuse_eviction
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
@@ -95,6 +96,17 @@ class WorkerContext:
             raise Unavailable("stopping")
 
 
+def _safe_redis(settings: Settings) -> Redis:
+    """Raises Unavailable, UserError where state would be thrown away."""
+    redis = clients.redis(settings)
+    try:
+        refuse_eviction(redis)
+    except StreamrecError:
+        redis.close()
+        raise
+    return redis
+
+
 @contextmanager
 def worker_context(
     settings: Settings,
@@ -118,7 +130,7 @@ def worker_context(
         return
     with ExitStack() as stack:
         stack.callback(publisher.close)
-        redis = retrying(lambda: clients.redis(settings), stop)
+        redis = retrying(lambda: _safe_redis(settings), stop)
         if redis is None:
             yield None
             return

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from streamrec.core.release.manifest import Manifest
     from streamrec.settings import Settings
 
-OLDEST_REDIS = 7
 SKEW_MS = 2_000
 
 
@@ -236,42 +235,22 @@ def _rights(settings: Settings) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    from streamrec.infra.stores.redis_client import connect_redis, redis_errors
+    from streamrec.apps import clients
+    from streamrec.infra.stores.redis_client import masters, redis_errors
+    from streamrec.infra.stores.redis_diagnosis import server_infos, troubles, version
 
-    with redis_errors("asking who it is"), connect_redis(settings.redis) as client:
-        info = client.info()
-        yield from _redis_version(info)
-        yield from _redis_durability(info)
-        yield from _redis_clock(client)
-
-
-def _redis_version(info: dict[str, object]) -> Iterator[Finding]:
-    version = str(info.get("valkey_version") or info.get("redis_version", "?"))
-    name = "Valkey" if "valkey_version" in info else "Redis"
-    major = str(info.get("redis_version", "0")).split(".")[0]
-    if major.isdigit() and int(major) < OLDEST_REDIS:
-        remedy = f"run Redis {OLDEST_REDIS} or later, or Valkey"
-        yield Finding("Redis", CheckResult.PROBLEM, f"version {version} is too old", remedy)
-    else:
-        yield Finding("Redis", CheckResult.OK, f"{name} {version} answers")
-
-
-def _redis_durability(info: dict[str, object]) -> Iterator[Finding]:
-    if not info.get("aof_enabled"):
-        yield Finding(
-            "Redis",
-            CheckResult.NOTE,
-            "no append-only file: a restart of Redis loses user state and positions",
-            "CONFIG SET appendonly yes (events are then folded again only from the last second)",
-        )
-    policy = str(info.get("maxmemory_policy", "noeviction"))
-    if info.get("maxmemory") and policy != "noeviction":
-        yield Finding(
-            "Redis",
-            CheckResult.PROBLEM,
-            f"maxmemory-policy {policy} may evict user state",
-            "CONFIG SET maxmemory-policy noeviction",
-        )
+    with clients.redis(settings) as client:
+        infos = server_infos(client)
+        several = len(infos) > 1
+        for address, info in infos.items():
+            said = f"{address}: " if several else ""
+            yield Finding("Redis", CheckResult.OK, f"{said}{version(info)} answers")
+            for one in troubles(info):
+                verdict = CheckResult.PROBLEM if one.stops else CheckResult.NOTE
+                yield Finding("Redis", verdict, f"{said}{one.what}", one.remedy)
+        with redis_errors("asking the time"):
+            for server in masters(client):
+                yield from _redis_clock(server)
 
 
 def _redis_clock(client: Redis) -> Iterator[Finding]:

@@ -102,6 +102,7 @@ def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
             {"source": str(one.source), "position": one.position, "why": one.on.why}
             for one in after.waiting
         ],
+        "redis": list(after.stopped),
         **released[RANKING],
         "tasks": released,
         "workers": [_worker_fields(worker) for worker in after.workers],
@@ -159,6 +160,7 @@ def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
     ]
     several = len(after.tasks) > 1
     return Group(
+        *(Text(f"Redis at {trouble}", "bold red") for trouble in after.stopped),
         table("", ["topic", "messages>", "per second>", "lag>"], flows),
         *_held_lines(after),
         *_waiting_lines(after),

@@ -288,7 +288,7 @@ class Feed:
         try:
             wanted = await self._call(self._sink.ingest, source, run)
         except PositionConflict as error:
-            log.warning("%s has another writer, reading its state again: %s", source, error)
+            log.warning("its state is read, and folded from there, again: %s", error)
         except Unavailable as error:
             log.warning("%s pauses: %s", source, error)
         except asyncio.CancelledError:  # a rebalance; the rest of what was fetched is dropped

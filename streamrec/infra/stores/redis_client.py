@@ -288,6 +288,7 @@ def _of_cluster(address: RedisAddress, options: dict[str, Any]) -> redis.Redis:
         first,
         startup_nodes=[node_at(node["host"], node.get("port", PORT)) for node in nodes],
         require_full_coverage=False,
+        reinitialize_steps=1,  # else a transaction whose master is dead never asks for another
         **options,
     )
     return cast(redis.Redis, client)

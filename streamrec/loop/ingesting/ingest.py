@@ -10,6 +10,7 @@ that one path repairs a lost race, a lost answer and a lost connection alike.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from streamrec.loop.ingesting.ingest_items import ItemsPartition
 from streamrec.loop.ingesting.raw import IntakeCounts, Memory, RawRecord
 from streamrec.ports import ExampleSource, Writes
 from streamrec.ports.edges import Edges
+
+log = logging.getLogger(__name__)
 
 SETTLE_MS = 200
 """How long published messages may stay in an outbox after they were handed to Kafka."""
@@ -63,6 +66,7 @@ class Ingest:
         self._statistics = Statistics(self._catalogue, rules.partitions[topics.EVENTS])
         self._memory = Memory(self._catalogue, self._statistics)
         self._since = self._beginning()  # of others' rows: read up to here
+        self._reached: dict[Source, int] = {}  # by what we had when we let go of it
         self._refreshed_ms = 0
         self._settled_ms = 0
         self._failures = self._publisher.failures
@@ -91,7 +95,15 @@ class Ingest:
             partition = self._new_partition(source)
             partition.take_over()
         self.partitions[source] = partition
+        self._tell_loss(source, partition.position)
         return partition.position
+
+    def _tell_loss(self, source: Source, position: int) -> None:
+        """The store may have lost what it had already told us."""
+        lost = self._reached.get(source, 0) - position
+        if lost > 0:
+            self.counts.folded_again += lost
+            log.warning("the store has lost %d records of %s: applied again", lost, source)
 
     def pass_over(self, source: Source, position: int) -> None:
         """Nothing can be read before ``position``: move there, unless we stand there already."""
@@ -117,6 +129,7 @@ class Ingest:
         """Forget a partition: somebody else has it now, or its memory is in doubt."""
         partition = self.partitions.pop(source, None)
         if partition is not None:
+            self._reached[source] = partition.position
             self._since[source] = 0 if source.topic == topics.EVENTS else partition.position
 
     def ingest(self, source: Source, records: Sequence[RawRecord]) -> int:

@@ -50,6 +50,7 @@ class IntakeCounts:
     examples: int = 0
     batches: int = 0
     conflicts: int = 0
+    folded_again: int = 0  # events that the store had, and lost
 
     def gauges(self) -> dict[str, float]:
         return {spec.name: float(getattr(self, spec.name)) for spec in fields(self)}

@@ -165,7 +165,7 @@ def test_events_do_not_wait_for_the_catalogue_for_ever(caplog):
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
-        (PositionConflict("events-0", 0, 5), "has another writer"),
+        (PositionConflict("events-0", 0, 5), "another writer"),
         (Unavailable("Redis: gone", 0.01), "Redis: gone"),
     ],
 )
