@@ -274,11 +274,11 @@ def test_a_replica_is_refused_and_a_server_that_loads_is_waited_for(tmp_path: Pa
     with two_servers(tmp_path) as (master, replica):
         with pytest.raises(Unavailable, match=rf"{replica.address} is a replica.*must name the m"):
             connect_redis(RedisSettings(url=replica.url))
-        with redis.Redis("127.0.0.1", master.port) as client:
-            with client.pipeline(transaction=False) as pipe:
-                for n in range(8_000):
-                    pipe.set(f"k{n}", "v")
-                pipe.execute()
+        with redis.Redis("127.0.0.1", master.port).pipeline(transaction=False) as pipe:
+            for n in range(20_000):
+                pipe.set(f"k{n}", "v")
+            pipe.execute()
+        say(master, "SAVE")
         replica.kill()
         master.kill()
         loading = SlowToLoad(master.data_dir, master.port)
@@ -298,7 +298,7 @@ class SlowToLoad(RedisServer):
 
     def command(self) -> list[str]:
         slow = ("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
-        return [*super().command(), *slow]
+        return [*super().command(), "--appendonly", "no", *slow]
 
     def quick(self) -> None:
         say(self, "CONFIG", "SET", "key-load-delay", "0")

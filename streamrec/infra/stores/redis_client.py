@@ -258,7 +258,7 @@ class WatchedConnection(AbstractConnection):
 
 
 def _refuse_replica(connection: Any) -> None:
-    connection.on_connect()
+    connection.on_connect_check_health(check_health=False)  # a check would connect, and so on
     hello = connection.handshake_metadata or {}
     if hello.get(b"role") == b"replica" and hello.get(b"mode") == b"standalone":
         connection.disconnect()
