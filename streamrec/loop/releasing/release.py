@@ -313,13 +313,14 @@ class ReleaseService:
         self._control.prepare()
         for attempt in range(1, ATTEMPTS + 1):
             before = self.state()
+            after = transition(before)
             record = ControlRecord(
                 action=action,
                 actor=actor or self._actor,
                 reason=reason,
                 at_ms=self._clock.now_ms(),
-                state=transition(before),
-                generation=generation or before.champion,
+                state=after,
+                generation=generation or after.champion,
                 digest=digest,
             )
             try:

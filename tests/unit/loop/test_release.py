@@ -219,6 +219,7 @@ def test_rollback_confirms_with_every_worker_and_pins(world) -> None:
     report = world.service("ana").rollback("clicks fell")
     assert (report.generation, report.complete, report.took_ms) == ("g2", True, 200)
     assert world.service().state().pin.actor == "ana"
+    assert world.actions()[-1] == (Action.ROLLBACK, "g2")  # where it went, not where from
     assert world.service("ana").rollback("still falling").generation == "g1"
     assert [w.active for w in world.fleet.workers()] == ["g1", "g1"]
 
