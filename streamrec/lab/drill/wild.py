@@ -206,7 +206,8 @@ class WildDrill:
         """A request, compressed as few clients do."""
         request_id = f"wild-{len(self._requests)}"
         self._requests.append(request_id)
-        fields = {"request_id": request_id, "user_id": "web-u1", "k": 3}
+        now_ms = self._clock.now_ms()
+        fields = {"request_id": request_id, "user_id": "web-u1", "requested_at": now_ms, "k": 3}
         message = Outgoing(topics.REQUESTS, b"web-u1", json.dumps(fields).encode())
         self._voices.say("requests", [message], compression_type="zstd")
 

@@ -289,8 +289,8 @@ def catalogue() -> CatalogueTopic:
     """Ordinary items, numbered ones, and a table that a connector keeps in step."""
     films = [_film(f"film{n}", f"film{n}".encode()) for n in range(FILMS)]
     numbers = [_film(NUMBERED + n, str(NUMBERED + n).encode()) for n in range(FILMS)]
-    rows = [_connected(n, _row(n)) for n in range(8)]
-    removed = [*(_connected(n, None) for n in range(2)), *(_deleted(n) for n in range(2, 4))]
+    rows = [_connected(n, _row(n)) if n % 2 else _changed(n, "c") for n in range(8)]
+    removed = [_connected(n, None) if n % 2 else _changed(n, "d") for n in range(4)]
     left = {
         *(f"film{n}" for n in range(FILMS)),
         *(str(NUMBERED + n) for n in range(FILMS)),
@@ -317,12 +317,14 @@ def _connected(n: int, row: dict[str, Any] | None) -> Outgoing:
     return Outgoing(topics.ITEMS, key, None if value is None else json.dumps(value).encode())
 
 
-def _deleted(n: int) -> Outgoing:
-    """Debezium's event of a row that was deleted."""
-    change = {"before": _row(n), "after": None, "op": "d", "source": {"table": "items"}}
-    return Outgoing(
-        topics.ITEMS, json.dumps({"item_id": f"row{n}"}).encode(), json.dumps(change).encode()
-    )
+def _changed(n: int, op: str) -> Outgoing:
+    """Debezium's event of a row that was created (c) or deleted (d), under its primary key."""
+    row = _row(n)
+    change = {"before": None, "after": row, "op": "c", "source": {"table": "items"}}
+    if op == "d":
+        change |= {"before": row, "after": None, "op": "d"}
+    key = json.dumps({"item_id": row["item_id"]}).encode()
+    return Outgoing(topics.ITEMS, key, json.dumps(change).encode())
 
 
 def everywhere(now_ms: int, count: int, rng: random.Random) -> Iterator[Outgoing]:
