@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from streamrec.core.release.manifest import Manifest
     from streamrec.settings import Settings
 
+SOON_S = 7 * 86_400  # in which Redis is full
 SKEW_MS = 2_000
 
 
@@ -251,6 +252,18 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         with redis_errors("asking the time"):
             for server in masters(client):
                 yield from _redis_clock(server)
+        yield from _redis_memory(client, settings.redis.key_prefix)
+
+
+def _redis_memory(client: Redis, key_prefix: str) -> Iterator[Finding]:
+    from streamrec.infra.clock import SystemClock
+    from streamrec.infra.stores.redis_memory import RedisMemory
+
+    full_in_s = RedisMemory(client, key_prefix).look((), SystemClock().now_ms()).full_in_s
+    if full_in_s is not None and full_in_s < SOON_S:
+        detail = f"at the rate of the last day it is full in {full_in_s / 3_600:.0f} hours"
+        remedy = "give it more memory, or lower STREAMREC_STATE_KEEP_DAYS"
+        yield Finding("Redis", CheckResult.PROBLEM, detail, remedy)
 
 
 def _redis_clock(client: Redis) -> Iterator[Finding]:

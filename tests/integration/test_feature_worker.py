@@ -67,6 +67,10 @@ def test_events_become_state_updates_and_batches(settings, publisher, store, tmp
         late = [replace(e, event_id="late-" + e.event_id) for e in events[:50]]
         send_events(publisher, late)
         wait_settled(settings, store, [worker])
+        counted = [store.read_rows(Source("events", p), 0).rows for p in range(PARTITIONS)]
+        send_events(publisher, [*events, *late])
+        wait_settled(settings, store, [worker])
+        assert [store.read_rows(Source("events", p), 0).rows for p in range(PARTITIONS)] == counted
         assert worker.terminate() == 0, worker.log
         assert "Traceback" not in worker.log
     expected = single_pass(settings)
