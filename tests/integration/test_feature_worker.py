@@ -121,6 +121,8 @@ def test_bad_input_is_kept_with_its_reason_and_good_neighbours_count(
     publisher.publish("items", b"bad", b'{"title": "an item without an id"}')
     publisher.publish("items", b"i3", b'{"item_id": "i3"}')
     publisher.publish("items", b"i4", None)
+    for key in (b'"i5"', b'{"id":"i6"}', b'{"schema":null,"payload":"i7"}'):
+        publisher.publish("items", key, None)
     publisher.flush()
     with feature_workers(settings, tmp_path) as [worker]:
         wait_settled(settings, store, [worker])
@@ -143,7 +145,7 @@ def test_bad_input_is_kept_with_its_reason_and_good_neighbours_count(
     rows = {}
     for partition in range(PARTITIONS):
         rows |= store.read_rows(Source("items", partition), 0).rows
-    assert rows.keys() == set(ITEMS) - {"i4"}
+    assert rows.keys() == set(ITEMS) - {"i4", "i5", "i6", "i7"}
 
 
 def _strings(record) -> list[str]:

@@ -7,9 +7,11 @@ import json
 import pytest
 
 from streamrec.core.dead_letters import advice
-from streamrec.core.events import Item
+from streamrec.core.events import Item, Source
 from streamrec.core.state.catalogue import item_from_record
+from streamrec.errors import NotAllowed
 from streamrec.loop.ingesting.raw import RawRecord
+from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import START_MS
@@ -70,7 +72,7 @@ def test_a_converters_key_removes_its_item_and_leaves_no_row(topic, key, gone):
     before = topic.available
     topic.send(key, None)
     assert topic.available == before - {gone}
-    assert set(topic.store.read_rows(ITEMS, 0).rows) == before
+    assert set(topic.store.read_rows(ITEMS, 0).rows) == before - {gone}
     assert topic.letters == []
 
 
@@ -99,6 +101,41 @@ def test_a_key_that_disagrees_is_refused(topic, key):
     [letter] = topic.letters
     assert letter.code == "invalid-field"
     assert "expected the key to be the item's id" in letter.reason
+
+
+def keyed_otherwise(topic, age_ms: int) -> FakePublisher:
+    """The item k1 is in partition 0; the row of partition 1 is a converter's tombstone of it."""
+    other = Source("items", 1)
+    topic.ingest.take_over(other)
+    topic.ingest.ingest(other, [RawRecord(0, FakeClock().at_ms - age_ms, b'"k1"', None)])
+    return topic.publisher
+
+
+def test_a_removal_in_another_partition_is_sent_on_by_the_items_own_key(topic):
+    assert ("items", b"k1", None) in keyed_otherwise(topic, 1_000).acknowledged
+    assert topic.letters == []
+    topic.send(b"k1", None)  # as it comes back
+    assert "k1" not in topic.available
+
+
+def test_an_old_one_is_told_it_may_have_come_back_since(topic):
+    assert ("items", b"k1", None) not in keyed_otherwise(topic, 3_600_000).acknowledged
+    [letter] = topic.letters
+    assert "whose row is in another partition" in letter.reason
+    assert "--key ITEM_ID" in advice(letter)
+    assert "k1" in topic.available
+
+
+def test_where_it_may_not_be_sent_on_it_is_told(topic):
+    def refuse(name: str, key: bytes | None) -> bool:
+        if name == "items":
+            raise NotAllowed("no right to write to items")
+        return False
+
+    topic.publisher.lose = refuse
+    keyed_otherwise(topic, 1_000)
+    [letter] = topic.letters
+    assert "no right to write to items" in letter.reason
 
 
 def test_a_deleted_row_without_its_id_is_named_by_its_key(topic):
