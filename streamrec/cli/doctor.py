@@ -347,14 +347,14 @@ def _champion(settings: Settings, task: str) -> Iterator[Finding]:
         yield Finding(what, CheckResult.PROBLEM, f"{champion} is not in the registry", remedy)
         return
     yield Finding(what, CheckResult.OK, champion)
-    yield from _shape(settings, what, clients.manifest(settings, champion, task))
+    yield from shape(settings, what, clients.manifest(settings, champion, task))
     if pin:
         detail = f"pinned by {pin.actor}: {pin.reason or 'no reason given'}"
         remedy = f"`streamrec adapters unpin{option}` lifts it"
         yield Finding(what, CheckResult.NOTE, detail, remedy)
 
 
-def _shape(settings: Settings, what: str, manifest: Manifest | None) -> Iterator[Finding]:
+def shape(settings: Settings, what: str, manifest: Manifest | None) -> Iterator[Finding]:
     """Settings that the champion was made with otherwise."""
     from streamrec.apps import clients
 
