@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from streamrec.core.examples import Example, TrainingBatch
@@ -100,3 +100,13 @@ class Batcher:
                 return count, True
             count += 1
         return count, count >= self._rules.examples
+
+
+def halves(batch: TrainingBatch) -> tuple[TrainingBatch, TrainingBatch]:
+    """The same examples in two batches, as if they had been cut so."""
+    middle = len(batch.examples) // 2
+    first, second = batch.examples[:middle], batch.examples[middle:]
+    at = second[0].offset
+    return replace(batch, to_offset=at, examples=first), replace(
+        batch, from_offset=at, examples=second
+    )

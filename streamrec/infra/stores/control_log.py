@@ -30,8 +30,8 @@ from streamrec.core import tasks, topics
 from streamrec.core.release import registry
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.tasks import RANKING
-from streamrec.errors import Refused, RegistryConflict, Unavailable
-from streamrec.infra.wire.kafka import READ_COMMITTED, UNDECODABLE
+from streamrec.errors import Refused, RegistryConflict, Unavailable, UserError
+from streamrec.infra.wire.kafka import READ_COMMITTED, TOO_LARGE, UNDECODABLE
 from streamrec.infra.wire.kafka_codecs import cannot_read
 from streamrec.infra.wire.kafka_connect import connect
 from streamrec.infra.wire.kafka_pace import pace
@@ -243,6 +243,11 @@ class KafkaControlLog:
             yield
         except UnsupportedCodecError as error:
             raise cannot_read(f"reading {self._partition.topic}", error) from error
+        except TOO_LARGE as error:
+            raise UserError(
+                f"a control record is larger than {self._partition.topic} takes: raise its "
+                "max.message.bytes"
+            ) from error
         except KafkaError as error:
             if is_refusal(error):
                 user = str(self._config.get("sasl_plain_username") or "")

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.codec import lz4_encode
 from kafka.errors import (
     KafkaError,
     KafkaTimeoutError,
@@ -50,6 +51,10 @@ LOG_APPEND_TIME = 1
 FRAME_BYTES = 4096
 """Room beside the value for key, headers and batch: a limit on values is not one on records."""
 
+BATCH_BYTES = 16_384
+"""Up to so many, several messages travel as one: kafka-python's default."""
+
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 UNDECODABLE = (struct.error, ValueError, IndexError, EOFError)
 """What kafka-python raises from any call when an answer is not what its protocol says."""
 
@@ -137,9 +142,12 @@ class KafkaPublisher:
     in order. One that fails for good takes with it what waited to be sent after it, so that no
     message ever overtakes an earlier one of its partition that failed.
 
-    Raises (``publish`` and ``flush``): TooLarge when the broker's or our limit is passed,
-    Unavailable when Kafka does not acknowledge in time; ``flush`` may then be called again. A
-    failure is told once, to whoever calls next; ``failures`` tells everybody that there was one.
+    Raises: TooLarge (``publish``) when our limit is passed, or the broker's as far as it is known;
+    Unavailable (both) when Kafka does not acknowledge in time; ``flush`` may then be called again.
+    A failure is told once, to whoever calls next; ``failures`` tells everybody that there was one.
+
+    How much a topic takes, the broker says by refusing a message. Whoever sends that one again, as
+    after every failure, is told TooLarge, and may split it or give it up.
     """
 
     def __init__(
@@ -153,6 +161,7 @@ class KafkaPublisher:
         self.failures = 0  # written by the producer's thread, as the next
         self._settings = settings
         self._failed: list[Exception] = []
+        self._limits: dict[str, int] = {}  # full topic name -> bytes, compressed, that are too many
         self._given_up: KafkaProducer | None = None  # what it leaves undone is counted already
         self._connect = partial(
             connect,
@@ -176,27 +185,45 @@ class KafkaPublisher:
         """Hand over a message; it is on its way, not yet acknowledged."""
         name = full_name(self._settings, topic)
         if self._failed:  # not this one: its size is no reason to refuse it
-            raise Unavailable(f"an earlier message was not acknowledged: {self._told()!r}")
+            raise Unavailable(f"an earlier message was not acknowledged: {self._said()}")
+        self._check_size(name, value or b"")
         with self._delivery(f"sending to {name}"):
             sent = self._producer.send(
                 name, key=key, value=value, partition=partition, timestamp_ms=timestamp_ms
             )
-        sent.add_errback(self._lost)
+        sent.add_errback(partial(self._lost, name, value or b""))
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Return when everything handed over is acknowledged."""
         with self._delivery("waiting for acknowledgements"):
             self._producer.flush(timeout=timeout_s)
             if self._failed:
-                raise self._told()
+                raise Unavailable(f"a message was not acknowledged: {self._said()}")
 
     def close(self) -> None:
         """Send what is left, as far as that goes quickly, and let go."""
         self._given_up = self._producer
         self._producer.close(timeout=5)
 
-    def _lost(self, error: Exception) -> None:
-        """In the producer's thread."""
+    def _said(self) -> str:
+        """What failed, in words. As ``_told``."""
+        error = self._told()
+        if not isinstance(error, TOO_LARGE):
+            return repr(error)
+        names = ", ".join(sorted(self._limits))
+        return f"it was larger than {names} takes; what is sent again is split, or refused"
+
+    def _check_size(self, name: str, value: bytes) -> None:
+        limit = self._limits.get(name)
+        if limit is not None and len(value) >= BATCH_BYTES and _packed(value) >= limit:
+            raise TooLarge(
+                f"{len(value)} bytes; {name} takes fewer (its max.message.bytes, or the broker's)"
+            )
+
+    def _lost(self, name: str, value: bytes, error: Exception) -> None:
+        """In the producer's thread. The first that fails is why, the others only go with it."""
+        if not self._failed and isinstance(error, TOO_LARGE):
+            self._limits[name] = max(BATCH_BYTES, _packed(value))
         self.failures += 1
         self._failed.append(error)
         if self._producer is not self._given_up:
@@ -221,8 +248,13 @@ class KafkaPublisher:
         with kafka_errors(self._settings, doing):
             try:
                 yield
-            except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+            except TOO_LARGE as error:
                 raise TooLarge(f"{doing}: {error}") from error
+
+
+def _packed(value: bytes) -> int:
+    """Bytes of a message as a broker measures it, but for key and headers."""
+    return len(lz4_encode(value))
 
 
 def make_consumer(

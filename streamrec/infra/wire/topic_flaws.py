@@ -92,15 +92,12 @@ def _size(
 
 
 def _replicas(topic: Mapping[str, Any], config: Mapping[str, str]) -> Iterator[TopicFlaw]:
-    least, name = int(config.get(LEAST_IN_SYNC, 1)), topic["name"]
-    replicas = min((len(p["replica_nodes"]) for p in topic["partitions"]), default=least)
+    """More in sync than there are replicas, Kafka does not ask for."""
+    name, asked = topic["name"], int(config.get(LEAST_IN_SYNC, 1))
+    replicas = min((len(p["replica_nodes"]) for p in topic["partitions"]), default=asked)
+    least = min(asked, replicas)
     in_sync = min((len(p["isr_nodes"]) for p in topic["partitions"]), default=least)
-    if replicas < least:
-        yield TopicFlaw(
-            f"{name} has {replicas} replicas and {LEAST_IN_SYNC}={least}: nothing can be written",
-            f"more replicas, or {LEAST_IN_SYNC}={max(1, replicas - 1)}",
-        )
-    elif in_sync < least:
+    if in_sync < least:
         yield TopicFlaw(
             f"{name} has {in_sync} replicas in sync and {LEAST_IN_SYNC}={least}: nothing can be "
             "written until more are",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from streamrec.core import tasks, topics
 from streamrec.core.events import DeadLetter, Source
 from streamrec.core.examples import Example, TrainingBatch
-from streamrec.core.state.batching import Batcher, BatchRules
+from streamrec.core.state.batching import Batcher, BatchRules, halves
 from streamrec.errors import TooLarge
 from streamrec.loop.ingesting.raw import IntakeCounts
 from streamrec.ports import EXAMPLE, ExampleSource, OutboxEntry
@@ -73,8 +73,12 @@ class ExampleStream:
         try:
             data = self._codec.encode(self._topic, batch)
             self._publisher.publish(topics.TRAINING_BATCHES, self._key, data)
-        except TooLarge as error:  # one example, wider than a message: nobody could read it
-            self._give_up(batch, error)
+        except TooLarge as error:
+            if len(batch.examples) > 1:
+                for half in halves(batch):
+                    self._publish(half)
+                return
+            self._give_up(batch, error)  # one example, wider than a message: nobody could read it
         self._counts.batches += 1
         self._counts.examples += len(batch.examples)
 
