@@ -13,7 +13,7 @@ Legend: R events of a run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -48,12 +48,14 @@ class _Bucket:
     def __init__(self, stored: Digests | None = None) -> None:
         self._sorted_N: Digests = np.sort(stored) if stored is not None else np.empty(0, np.uint64)
         self._fresh: set[int] = set()
+        self.stored = len(self._sorted_N)  # digests in its log
 
     def __len__(self) -> int:
         return len(self._sorted_N) + len(self._fresh)
 
-    def add(self, digests: Iterable[int]) -> None:
+    def add(self, digests: Sequence[int]) -> None:
         self._fresh.update(digests)
+        self.stored += len(digests)
         if len(self._fresh) > max(FRESH, len(self._sorted_N) // 8):
             fresh = np.fromiter(self._fresh, np.uint64, len(self._fresh))
             self._sorted_N = np.sort(np.concatenate([self._sorted_N, fresh]))
@@ -126,7 +128,7 @@ class KnownIds:
             if self._lives(number, watermark_ms):
                 bucket = self._buckets.setdefault(number, _Bucket())
                 bucket.add(digests)
-                own[f"{OWN}{number}"] = {"n": len(bucket)}
+                own[f"{OWN}{number}"] = {"n": bucket.stored}
                 logs[f"{OWN}{number}"] = np.array(digests, STORED).tobytes()
         for number in [n for n, b in self._buckets.items() if not self._keeps(n, b, watermark_ms)]:
             del self._buckets[number]

@@ -127,13 +127,13 @@ def pending(opened_at_ms: int) -> Pending:
 def test_only_what_is_due_is_looked_at() -> None:
     deadlines = Deadlines(1_000)
     for n in range(5_000):
-        deadlines.set(f"u{n}", [pending(n * 10)])
+        deadlines.set(f"u{n}", [pending(n * 10)], NOW_MS)
     assert sorted(deadlines.users_due(1_025)) == ["u0", "u1", "u2"]
     assert deadlines.first_due(999) is None
     assert deadlines.first_due(1_025) == (1_000, "u0")
-    deadlines.set("u0", [pending(3)])
+    deadlines.set("u0", [pending(3)], NOW_MS)
     assert deadlines.first_due(1_025) == (1_003, "u0")
-    deadlines.set("u0", ())
+    deadlines.set("u0", (), NOW_MS)
     assert deadlines.first_due(1_025) == (1_010, "u1")
 
 
