@@ -1,12 +1,15 @@
-"""What each role does in Kafka, and whether Kafka lets us.
+"""What each role does in Kafka and Redis, and whether they let us.
 
-The same as the table of docs/operating.md, Rights in Kafka. Knows no error of Kafka's
-(``infra.wire.kafka_rights``). Loads neither torch nor faust.
+The same as the tables of docs/operating.md, Rights in Kafka and Rights in Redis. Knows no error of
+theirs (``infra.wire.kafka_rights``, ``infra.stores.redis_rights``). Loads neither torch nor faust.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from redis import Redis
 
 from streamrec.apps.local_loop import FEATURES, SERVING, TRAINER
 from streamrec.core import tasks
@@ -21,6 +24,7 @@ from streamrec.core.topics import (
     TRAINING_BATCHES,
     USER_UPDATES,
 )
+from streamrec.infra.stores import redis_rights
 from streamrec.infra.wire.kafka_topics import lacking
 from streamrec.settings import KafkaSettings, Settings
 
@@ -66,6 +70,31 @@ ROLES = {
         group="serving",
     ),
 }
+REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
+    FEATURES: {
+        "{events-*}:*": "read, write",
+        "{items-*}:*": "read, write",
+        "{fleet}:*": "read, write",
+        "memory": "read, write",
+        "installation": "read, write",
+    },
+    TRAINER: {
+        "{events-*}:*": "read",
+        "{items-*}:*": "read",
+        "{fleet}:*": "read, write",
+        "{trainer*}:*": "read, write",
+        "live*": "read, write",
+        "installation": "read, write",
+    },
+    SERVING: {
+        "{events-*}:*": "read",
+        "{items-*}:*": "read",
+        "{fleet}:*": "read, write",
+        "why:*": "read, write",
+        "installation": "read, write",
+    },
+}
+"""Keys without their prefix, as a Redis ACL names them, and what is done with them."""
 WATCHER = Needs(reads=(RECOMMENDATIONS, EVENTS), writes=())
 """A trainer's, in addition, where it watches what users do (``apps.live``)."""
 
@@ -81,6 +110,16 @@ def not_granted(settings: Settings, role: str, task: str = RANKING) -> list[str]
     if role == TRAINER and watches_outcomes(settings):
         found += _lacking(settings.kafka, WATCHER, task)
     return found
+
+
+def redis_not_granted(settings: Settings, client: Redis, role: str) -> list[str]:
+    """What ``role`` does in Redis and this user may not, in words. Raises Unavailable."""
+    prefix = f"{settings.redis.key_prefix}:"
+    keys = {
+        prefix + pattern.replace("-*", "-0").replace("*", ""): "write" in rights
+        for pattern, rights in REDIS_KEYS[role].items()
+    }
+    return redis_rights.lacking(client, f"{prefix}{{fleet}}:", keys)
 
 
 def _lacking(kafka: KafkaSettings, needs: Needs, task: str) -> list[str]:

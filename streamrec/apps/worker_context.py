@@ -17,10 +17,11 @@ from redis import Redis
 
 from streamrec.apps import clients, identities
 from streamrec.apps.process import identity, partitions_of, retrying
+from streamrec.apps.rights import redis_not_granted
 from streamrec.core import tasks, topics
 from streamrec.core.release.registry import ControlRecord
 from streamrec.core.tasks import RANKING
-from streamrec.errors import StreamrecError, Unavailable
+from streamrec.errors import NotAllowed, StreamrecError, Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.stores.fleet import RedisFleet
@@ -96,10 +97,15 @@ class WorkerContext:
             raise Unavailable("stopping")
 
 
-def _safe_redis(settings: Settings) -> Redis:
-    """Raises Unavailable, UserError where state would be thrown away."""
+def _safe_redis(settings: Settings, role: str) -> Redis:
+    """Raises Unavailable, NotAllowed, UserError where state would be thrown away."""
     redis = clients.redis(settings)
     try:
+        if rights := redis_not_granted(settings, redis, role):
+            raise NotAllowed(
+                f"Redis does not allow {settings.redis.username or 'default'!r} this: "
+                f"{', '.join(rights)} (docs/operating.md, Rights in Redis)"
+            )
         refuse_eviction(redis)
     except StreamrecError:
         redis.close()
@@ -130,7 +136,7 @@ def worker_context(
         return
     with ExitStack() as stack:
         stack.callback(publisher.close)
-        redis = retrying(lambda: _safe_redis(settings), stop)
+        redis = retrying(lambda: _safe_redis(settings, role), stop)
         if redis is None:
             yield None
             return

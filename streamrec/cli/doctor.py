@@ -249,6 +249,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
             for one in troubles(info):
                 verdict = CheckResult.PROBLEM if one.stops else CheckResult.NOTE
                 yield Finding("Redis", verdict, f"{said}{one.what}", one.remedy)
+        yield from _redis_rights(settings, client)
         with redis_errors("asking the time"):
             for server in masters(client):
                 yield from _redis_clock(server)
@@ -264,6 +265,15 @@ def _redis_memory(client: Redis, key_prefix: str) -> Iterator[Finding]:
         detail = f"at the rate of the last day it is full in {full_in_s / 3_600:.0f} hours"
         remedy = "give it more memory, or lower STREAMREC_STATE_KEEP_DAYS"
         yield Finding("Redis", CheckResult.PROBLEM, detail, remedy)
+
+
+def _redis_rights(settings: Settings, client: Redis) -> Iterator[Finding]:
+    from streamrec.apps.rights import REDIS_KEYS, redis_not_granted
+
+    for role in REDIS_KEYS:
+        if missing := redis_not_granted(settings, client, role):
+            detail = f"not those of a {role} worker: {', '.join(missing)}"
+            yield Finding("rights", CheckResult.NOTE, detail, "docs/operating.md, Rights in Redis")
 
 
 def _redis_clock(client: Redis) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ import pytest
 
 from streamrec import settings as reader
 from streamrec.apps import clients
-from streamrec.apps.rights import ROLES
+from streamrec.apps.rights import REDIS_KEYS, ROLES
 from streamrec.core.topics import TOPICS
 from streamrec.errors import NotAllowed
 from streamrec.infra.clock import SystemClock
@@ -32,6 +32,7 @@ from streamrec.settings import (
 from tests.fakes.language_models import save_tiny_model
 from tests.harness.command_line import CommandLine
 from tests.harness.guarded_kafka import GuardedKafka, Right, documented, guarded_kafka
+from tests.harness.guarded_redis import documented_keys, grant
 from tests.harness.waiting import eventually
 from tests.harness.worker_process import WorkerProcess
 
@@ -48,6 +49,11 @@ def test_the_table_is_what_the_workers_ask_for() -> None:
         groups = [r.name for r in documented() if r.user == role and r.kind == "group"]
         assert table == needs.operations, role
         assert groups == ([needs.group] if needs.group else []), role
+
+
+def test_the_table_of_redis_is_what_the_workers_ask_for() -> None:
+    table = documented_keys()
+    assert {role: table[role] for role in REDIS_KEYS} == REDIS_KEYS
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +84,10 @@ class World:
         )
 
     def of(self, user: str) -> Settings:
-        return replace(self.settings, kafka=self._kafka.user(user))
+        redis = self.settings.redis
+        if user in documented_keys():
+            redis = grant(redis, user)
+        return replace(self.settings, kafka=self._kafka.user(user), redis=redis)
 
     def shell(self, user: str) -> CommandLine:
         return CommandLine(reader.environment(self.of(user)), self._root)

@@ -18,9 +18,12 @@ import pytest
 import redis
 
 from streamrec import settings as reader
+from streamrec.apps.rights import redis_not_granted
 from streamrec.core.events import Source
 from streamrec.errors import PositionConflict, Unavailable, UserError
 from streamrec.infra.stores.redis_client import connect_redis
+from streamrec.infra.stores.redis_diagnosis import refuse_eviction, server_infos, troubles
+from streamrec.infra.stores.redis_rights import COMMANDS, CONNECTING, OF_A_CLUSTER
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.kafka import KafkaPublisher
 from streamrec.infra.wire.kafka_topics import create_topics
@@ -41,6 +44,7 @@ from tests.harness.feature_worker import (
     trained,
     wait_settled,
 )
+from tests.harness.guarded_redis import documented_commands, grant
 from tests.harness.one_address import OneAddress
 from tests.harness.redis_cluster import RedisClusterServers, say
 from tests.harness.servers import RedisServer, new_redis_server
@@ -186,12 +190,9 @@ def test_a_full_redis_and_a_full_disk_stop_commits_until_there_is_room(
             there.click()
             there.says(said)
             if "maxmemory" in full:
-                [trouble] = there.troubles()
-                assert "full, commits are refused and wait" in trouble
-                assert (
-                    trouble
-                    in json.loads(there.shell.run_here("status", "--json").stdout)["redis"][0]
-                )
+                status = json.loads(there.shell.run_here("status", "--json").stdout)
+                for [trouble] in (there.troubles(), status["redis"]):
+                    assert "full, commits are refused and wait" in trouble
             assert there.applied() == before
             say(server, "CONFIG", "SET", *room)
             there.settle()
@@ -331,3 +332,53 @@ def test_an_address_that_cannot_be_is_an_error_in_words(redis_url, url: str, sai
 def test_a_cluster_has_one_database(redis_cluster: str) -> None:
     with pytest.raises(UserError, match="a Redis Cluster has no database but 0"):
         connect_redis(RedisSettings(url=f"{redis_cluster}/2"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [("allkeys-lru", "may evict user state"), ("volatile-ttl", ""), ("noeviction", "")],
+)
+def test_a_worker_does_not_begin_where_state_would_be_thrown_away(
+    tmp_path: Path, policy: str, said: str
+) -> None:
+    with new_redis_server(tmp_path) as server:
+        say(server, "CONFIG", "SET", "maxmemory-policy", policy)
+        with connect_redis(RedisSettings(url=server.url)) as client:
+            refuse_eviction(client)  # without a limit nothing is thrown away
+            say(server, "CONFIG", "SET", "maxmemory", "100mb")
+            [info] = server_infos(client).values()
+            told = [trouble.what for trouble in troubles(info)]
+            assert [what for what in told if policy in what] or policy == "noeviction"
+            if said:
+                with pytest.raises(UserError, match=said):
+                    refuse_eviction(client)
+            else:
+                refuse_eviction(client)
+
+
+def test_every_command_there_is_is_in_the_file_and_asked_for() -> None:
+    asked = {"|".join(map(str, one)) for one in OF_A_CLUSTER} | {str(one[0]) for one in COMMANDS}
+    assert asked | set(CONNECTING) == documented_commands()
+
+
+@pytest.mark.parametrize(
+    ("role", "without", "said"),
+    [
+        ("features", (), []),
+        ("trainer", ("{trainer*}:*",), ["read P:{trainer}:", "write P:{trainer}:"]),
+        (
+            "serving",
+            ("why:*", "zrangebyscore"),
+            ["command zrangebyscore", *["read P:why:", "write P:why:"]],
+        ),
+        ("features", ("get",), ["command get"]),
+    ],
+)
+def test_what_a_user_may_not_do_is_named(redis_url, fresh_prefix, role, without, said) -> None:
+    settings = RedisSettings(url=redis_url, key_prefix=fresh_prefix.redis)
+    granted = Settings(redis=grant(settings, role, *without))
+    with connect_redis(granted.redis) as client:
+        found = redis_not_granted(granted, client, role)
+        assert found == [one.replace("P:", f"{fresh_prefix.redis}:") for one in said]
+    with redis.Redis.from_url(redis_url) as admin:
+        assert list(admin.scan_iter(f"{fresh_prefix.redis}:*")) == []  # nothing was done

@@ -4,6 +4,8 @@ redis_client.py     how Redis is reached: one server, a cluster, or whoever its 
                     master
 redis_diagnosis.py  what can be seen of a Redis beforehand: whether it may lose state, or will soon
                     take none
+redis_rights.py     what a Redis user may do, asked without doing it: commands are queued and thrown
+                    away
 redis_store.py      ``ports.PartitionStore`` on Redis 7 or Valkey: one Lua script commits, all or
                     nothing
 fleet.py            who is alive and what they serve, in Redis keys that expire
