@@ -16,6 +16,7 @@
     │   ├── TooLarge             more bytes than a message may have
     │   └── HandlingFailed       readable, but handling it raised what nobody foresaw
     ├── Unavailable              a dependency did not answer; carries retry_after_s
+    │   └── Repartitioned        an event lies where more partitions put it than state knows
     ├── PositionConflict         somebody else moved a source's position; carries the actual one
     ├── RegistryConflict         the control log moved on; carries the revision found
     ├── LeaseLost                another process has taken this one's turn
@@ -117,6 +118,10 @@ class Unavailable(StreamrecError):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Repartitioned(Unavailable):
+    """An event lies where a larger number of partitions puts it; state is laid out for fewer."""
 
 
 class PositionConflict(StreamrecError):

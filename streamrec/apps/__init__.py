@@ -28,6 +28,9 @@ identities.py       whose the state at each place is: compared before anything i
                     told to a place that does not know (``core.identity``)
 state.py            state and logs that no longer fit together: found, and continued past what is
                     lost
+layouts.py          the layout of users' state as processes go by it, and what notices that it no
+                    longer fits
+migration.py        users' state moved to where a larger number of partitions puts them
 
 The three workers' modules each have ``run(settings, worker_id)``: it works until SIGTERM or
 SIGINT, then finishes what it holds and returns. ``streamrec worker <role>`` and

@@ -87,10 +87,12 @@ async def _consume(context: WorkerContext, sources: Sequence[ExampleSource]) -> 
         stop.set()
     rules = ingest_rules(settings, context.partitions)
     ingest = Ingest(context.edges(), rules, sources)
-    feed = Feed(settings.kafka, ingest, RUN_EVENTS, partial(logs, settings.kafka))
+    asks = partial(logs, settings.kafka)
+    laid_out = context.layout.partitions
+    feed = Feed(settings.kafka, ingest, RUN_EVENTS, asks, events_partitions=laid_out)
     scratch = settings.state_dir / "faust" / context.worker_id
     app = make_app(settings.kafka, context.worker_id, feed, scratch)
-    beating = asyncio.ensure_future(_beat(context, ingest, feed))
+    beating = asyncio.ensure_future(_beat(context, ingest, feed, stop))
     try:
         await run_app(app, stop)
     finally:
@@ -99,14 +101,16 @@ async def _consume(context: WorkerContext, sources: Sequence[ExampleSource]) -> 
             await beating
 
 
-async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed) -> None:
-    """Say that we are alive and what we have done, until cancelled."""
+async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed, stop: asyncio.Event) -> None:
+    """Say that we are alive and what we have done, until cancelled; pass on the word to stop."""
     clock, silent = context.clock, False
     last_ms, last_applied, rate = clock.now_ms(), 0.0, 0.0
     status = context.identity()
     memory = RedisMemory(context.redis, context.settings.redis.key_prefix)
     try:
         while True:
+            if context.stop.is_set():
+                stop.set()
             now_ms, gauges = clock.now_ms(), ingest.counts.gauges()
             if now_ms > last_ms:
                 rate = (gauges["events_applied"] - last_applied) / (now_ms - last_ms) * 1000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from streamrec.apps import clients, state
+from streamrec.apps import clients, layouts, state
 from streamrec.apps.state import Parted
 from streamrec.core import topics
 from streamrec.core.events import Source
@@ -74,6 +74,7 @@ class LoopSnapshot:
     waiting: tuple[Parted, ...] = ()  # partitions whose state and log do not fit
     memory: StateMemory | None = None
     stopped: tuple[str, ...] = ()
+    misfit: str | None = None  # of the number of partitions of events
 
 
 class Observer:
@@ -132,6 +133,7 @@ class Observer:
             tuple(state.parted(self._settings)),
             self._memory.look(events, now_ms),
             tuple(stopped(self._redis)),
+            layouts.problem(self._settings),
         )
 
     def _task(self, task: str, applied: Mapping[int, int]) -> TaskSnapshot:

@@ -12,19 +12,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from streamrec.apps import clients, identities
+from streamrec.apps import clients, identities, layouts
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Kind, Source
 from streamrec.core.ledger.training_pairs import GenerationRange, TrainingPair, learned_from, span
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.user_state import UserState
-from streamrec.errors import Refused, UserError
+from streamrec.errors import Refused
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets, log_bounds
-from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.ports import FollowedRecord
 from streamrec.settings import Settings
 
@@ -70,11 +69,9 @@ def held(settings: Settings, user: str) -> Held:
     """A person's record in Redis. Raises Unavailable, UserError without an events topic."""
     identities.check_pseudonyms(settings)
     known_as = clients.known_as(settings, user)
-    partitions = partition_counts(settings.kafka).get(topics.EVENTS, 0)
-    if not partitions:
-        raise UserError("there is no events topic; `streamrec topics create` makes it")
-    source = Source(topics.EVENTS, partition_for(known_as, partitions))
     with connect_redis(settings.redis) as redis:
+        partitions = layouts.of_operator(settings, redis).partitions
+        source = Source(topics.EVENTS, partition_for(known_as, partitions))
         _, (record,) = clients.partition_store(settings, redis).read_users(source, [known_as])
     return Held(known_as, source, None if record is None else UserState.from_record(record))
 

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from redis import Redis
 
-from streamrec.apps import clients, identities
+from streamrec.apps import clients, identities, layouts
 from streamrec.apps.process import identity, partitions_of, retrying
 from streamrec.apps.rights import redis_not_granted
 from streamrec.core import tasks, topics
 from streamrec.core.release.registry import ControlRecord
+from streamrec.core.state.layout import UserLayout
 from streamrec.core.tasks import RANKING
 from streamrec.errors import NotAllowed, StreamrecError, Unavailable
 from streamrec.infra.clock import SystemClock
@@ -53,6 +54,7 @@ class WorkerContext:
     store: RedisPartitionStore
     clock: SystemClock
     stack: ExitStack
+    layout: UserLayout
     task: str = RANKING
     formats: Mapping[str, ExampleFormat] = field(default_factory=dict)  # of tasks not built in
     installation: str = ""  # ``core.identity``; empty while no trainer has named it
@@ -80,7 +82,9 @@ class WorkerContext:
             self.publisher,
             self.codec(),
             self.clock,
-            partial(partition_for, partitions=self.partitions[topics.EVENTS]),
+            partial(partition_for, partitions=self.layout.partitions),
+            layouts.former_of(self.layout),
+            layouts.PartitionsNow(self.settings),
         )
 
     def codec(self) -> WireCodec:
@@ -145,6 +149,13 @@ def worker_context(
         if ours is None:
             yield None
             return
+        count = partitions[topics.EVENTS]
+        layout = retrying(lambda: layouts.of_worker(settings, redis, count), stop)
+        if layout is None:
+            yield None
+            return
+        stack.enter_context(layouts.watched(settings, redis, layout, stop))
+        partitions |= {topics.EVENTS: layout.partitions}
         yield WorkerContext(
             settings,
             worker_id,
@@ -157,6 +168,7 @@ def worker_context(
             clients.partition_store(settings, redis),
             SystemClock(),
             stack,
+            layout,
             task,
             {source.task: source.format for source in sources},
             ours.installation,

@@ -314,15 +314,19 @@ def _workers(settings: Settings) -> Iterator[Finding]:
 
 def _logs(settings: Settings) -> Iterator[Finding]:
     """Whether state and logs fit, and whether a transaction holds somebody back."""
+    from streamrec.apps import layouts
     from streamrec.apps.state import parted
     from streamrec.infra.wire.kafka_offsets import end_offsets
 
+    misfit = layouts.problem(settings)
+    if misfit:
+        yield Finding("state", CheckResult.PROBLEM, misfit)
     waiting = parted(settings)
     for one in waiting:
         remedy = "`streamrec state continue` says what is lost and goes on past it"
         detail = f"{one.source} waits at {one.position}: {one.on.why}"
         yield Finding("state", CheckResult.PROBLEM, detail, remedy)
-    if not waiting:
+    if not (waiting or misfit):
         yield Finding("state", CheckResult.OK, "it fits the logs it comes from")
     written = end_offsets(settings.kafka, ["events", "items", "requests"], committed=False)
     readable = end_offsets(settings.kafka, ["events", "items", "requests"])

@@ -83,6 +83,39 @@ def carry_on(
         out.print(Text(done))
 
 
+@group.command("migrate")
+def migrate(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move users' state to where a larger number of partitions of `events` puts it.
+
+    After partitions were added. Let feature workers read until they wait, stop all workers, run it,
+    start them again. Killed, it is run again. Without --yes, only say who would move.
+
+    \b
+    streamrec state migrate
+    streamrec state migrate --yes
+    """
+    from streamrec.apps import clients, migration
+
+    settings = clients.located()
+    planned = migration.plan(settings)
+    moves = planned.moves if planned else {}
+    if planned and yes:
+        migration.migrate(settings, planned)
+    if as_json:
+        fields = [{"from": a, "to": b, "users": n} for (a, b), n in sorted(moves.items())]
+        print_json({"done": yes, "needed": planned is not None, "moves": fields})
+    elif planned is None:
+        out.print(Text("users are laid out as events is: nothing to do"))
+    else:
+        layout, total = planned.layout, sum(moves.values())
+        what = f"{total:,} users move: from {layout.partitions} to {layout.moving_to} partitions"
+        out.print(Text(f"{what}; {'done' if yes else 'nothing is changed without --yes'}"))
+
+
 def _show(waiting: list[Parted]) -> None:
     if not waiting:
         out.print(Text("state and logs fit together"))

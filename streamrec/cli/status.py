@@ -98,6 +98,7 @@ def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
             }
             for flow in after.flows
         ],
+        "misfit": after.misfit,
         "waiting": [
             {"source": str(one.source), "position": one.position, "why": one.on.why}
             for one in after.waiting
@@ -212,7 +213,8 @@ def _held_lines(look: LoopSnapshot) -> list[Text]:
 
 
 def _waiting_lines(look: LoopSnapshot) -> list[Text]:
-    return [
+    misfit = [Text(look.misfit, style="bold red")] if look.misfit else []
+    return misfit + [
         Text(
             f"{one.source} waits at {one.position}: {one.on.why}; `streamrec state continue`",
             style="bold red",

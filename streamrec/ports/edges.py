@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from streamrec.ports.clock import Clock
@@ -14,7 +14,9 @@ from streamrec.ports.state import PartitionStore
 class Edges:
     """What ingesting and answering ask of the outside world.
 
-    ``partition_of``: the events partition that Kafka's default partitioner gives a user id.
+    ``partition_of``: the events partition that Kafka's default partitioner gives a user id;
+    ``former_of``: those it gave by earlier numbers of partitions; ``partition_now``: the one it
+    gives by the number there is now, where that is another (it raises Unavailable).
     """
 
     store: PartitionStore
@@ -22,3 +24,5 @@ class Edges:
     codec: Codec
     clock: Clock
     partition_of: Callable[[str], int]
+    former_of: Callable[[str], Collection[int]] = lambda _: ()
+    partition_now: Callable[[str], int] | None = None

@@ -25,4 +25,5 @@ run.py                 a run of events of one partition: by which rules it is fo
                        comes of it
 silence.py             users of whom nothing has been heard for too long, by event time
 source_log.py          which log of the broker a source's state belongs to, and where the two part
+layout.py              over how many partitions the state of users is laid out
 """

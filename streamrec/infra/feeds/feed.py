@@ -74,6 +74,8 @@ class TP(NamedTuple):
     partition: int
 
 
+NEW = "it was added to events, and the state of users is laid out for fewer partitions"
+
 Bounds = Mapping[tuple[str, int], Log]
 """By (short topic name, partition)."""
 
@@ -88,9 +90,13 @@ class Feed:
         run_events: int,
         bounds: Callable[[Sequence[str]], Bounds],
         waits: Waits = Waits(),
+        *,
+        events_partitions: int | None = None,
     ) -> None:
+        """``events_partitions``: those that state is laid out for; None: all there are."""
         self._waits = waits
         self.failure: UserError | None = None
+        self._laid_out = events_partitions
         self.parked: dict[Source, str] = {}  # cannot go on -> why
         self._places: dict[TP, SourceLog] = {}  # as taken over
         self._said_s = self._looked_s = 0.0
@@ -183,11 +189,14 @@ class Feed:
             self._closed = {tp: _now() + pause_s for tp in self._closed}
 
     async def _take_over(self, consumer: Consumer, tp: TP, source: Source, found: Log) -> None:
+        if self._is_new(source):
+            self._park(tp, source, 0, NEW, "state migrate")
+            return
         position = await self._call(self._sink.take_over, source)
         kept = await self._call(self._sink.log_of, source)
         on = parting(position, kept, found)
         if on is not None and source.topic == topics.EVENTS:
-            self._park(tp, source, position, on.why)
+            self._park(tp, source, position, on.why, "state continue")
             return
         self.parked.pop(source, None)
         kept = await self._settled_log(source, position, kept, found, on)
@@ -214,14 +223,20 @@ class Feed:
             await self._call(self._sink.keep_log, source, settled)
         return settled
 
-    def _park(self, tp: TP, source: Source, position: int, why: str) -> None:
+    def _is_new(self, source: Source) -> bool:
+        """Whether state is laid out for fewer partitions than this one makes."""
+        if source.topic != topics.EVENTS or self._laid_out is None:
+            return False
+        return source.partition >= self._laid_out
+
+    def _park(self, tp: TP, source: Source, position: int, why: str, command: str) -> None:
         new = self.parked.get(source) != why
         self.parked[source] = why
         if new or _now() - self._said_s > self._waits.say_s:
             self._said_s = _now()
             log.error(
-                "%s waits at offset %d: %s. `streamrec state continue` says what is lost, and goes "
-                "on past it; the other partitions go on", source, position, why,
+                "%s waits at offset %d: %s. `streamrec %s` says what to do; the others go on",
+                source, position, why, command,
             )  # fmt: skip
         self._closed[tp] = _now() + self._waits.park_s
 
@@ -285,11 +300,13 @@ class Feed:
                 return
 
     async def _ingest(self, tp: TP, source: Source, run: Sequence[RawRecord]) -> bool:
+        pause_s = self._waits.pause_s
         try:
             wanted = await self._call(self._sink.ingest, source, run)
         except PositionConflict as error:
             log.warning("its state is read, and folded from there, again: %s", error)
         except Unavailable as error:
+            pause_s = max(pause_s, error.retry_after_s)
             log.warning("%s pauses: %s", source, error)
         except asyncio.CancelledError:  # a rebalance; the rest of what was fetched is dropped
             self._doubt(tp, 0)
@@ -297,8 +314,10 @@ class Feed:
         else:
             if tp in self._open:
                 self._open[tp] = wanted - self._places[tp].base
-            return True
-        self._doubt(tp, self._waits.pause_s)
+            if wanted == run[-1].offset + 1:
+                return True
+            pause_s = 0.0  # it stopped before a record that it cannot take now
+        self._doubt(tp, pause_s)
         return False
 
     def _check_places(self, consumer: Consumer) -> None:

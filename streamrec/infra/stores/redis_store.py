@@ -146,11 +146,18 @@ class RedisPartitionStore:
 
     def index_users(self, source: Source) -> None:
         prefix = self._key(source, "u:")
+        users = self.user_ids(source)
+        with redis_errors(f"looking for users of {source}"):
+            while some := list(islice(users, SCANNED)):
+                self._index(source, {user: (prefix + user).encode() for user in some})
+
+    def user_ids(self, source: Source) -> Iterator[str]:
+        """Everybody with a record, some of them perhaps twice. Raises Unavailable."""
+        prefix = self._key(source, "u:")
         pattern = re.sub(r"([\[\]*?\\])", r"\\\1", prefix) + "*"
         with redis_errors(f"looking for users of {source}"):
-            keys = iter(self._redis.scan_iter(match=pattern, count=SCANNED))
-            while some := list(islice(keys, SCANNED)):
-                self._index(source, {_text(key).removeprefix(prefix): key for key in some})
+            for key in self._redis.scan_iter(match=pattern, count=SCANNED):
+                yield _text(key).removeprefix(prefix)
 
     def _index(self, source: Source, keys: Mapping[str, bytes]) -> None:
         records: Any = self._redis.mget(list(keys.values()))

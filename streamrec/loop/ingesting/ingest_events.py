@@ -22,6 +22,7 @@ from streamrec.errors import (
     Malformed,
     PositionConflict,
     Refused,
+    Repartitioned,
     TooLate,
     Unavailable,
     UserError,
@@ -89,7 +90,8 @@ class EventsPartition:
         self._publisher = edges.publisher
         self._codec = edges.codec
         self._clock = edges.clock
-        self._partition_of = edges.partition_of
+        self._partition_of, self._former_of = edges.partition_of, edges.former_of
+        self._partition_now = edges.partition_now
         self._refusals = Refusals(edges)
         self._rules = rules
         self._counts = memory.counts
@@ -171,8 +173,10 @@ class EventsPartition:
         run = [record for record in records if record.offset >= self.position]
         if not run:
             return
-        admitted, refused = self._decode(run)
+        admitted, refused, elsewhere = self._decode(run)
+        run = run[: len(admitted) + len(refused) + len(elsewhere)]
         self._refusals.publish(self.source, refused)
+        self._send_on(elsewhere)
         self._read_users(admitted)
         now_ms = self._clock.now_ms()
         result = self._fold.apply(admitted, now_ms, self._silent(admitted))
@@ -211,21 +215,60 @@ class EventsPartition:
 
     def _decode(
         self, run: Sequence[RawRecord]
-    ) -> tuple[list[Located], list[tuple[RawRecord, Refused]]]:
+    ) -> tuple[list[Located], list[tuple[RawRecord, Refused]], list[tuple[RawRecord, str]]]:
+        """What is folded, what is refused and why, what is sent on and whose it is.
+
+        It ends before an event that lies where more partitions put it; raises Repartitioned when
+        that is the first one.
+        """
         admitted, refused = [], []
+        elsewhere: list[tuple[RawRecord, str]] = []
         for record in run:
             try:
-                admitted.append(self._admitted(record))
+                at = self._admitted(record)
+                if self._is_former(at.event.user_id):
+                    elsewhere.append((record, at.event.user_id))
+                else:
+                    admitted.append(at)
             except Refused as error:
                 refused.append((record, error))
-        return admitted, refused
+            except Repartitioned:
+                if record is run[0]:
+                    raise
+                break
+        return admitted, refused, elsewhere
+
+    def _is_former(self, user_id: str) -> bool:
+        """Whether an earlier number of partitions puts a user here, and ours does not."""
+        here = self.source.partition
+        return self._partition_of(user_id) != here and here in self._former_of(user_id)
+
+    def _send_on(self, elsewhere: Sequence[tuple[RawRecord, str]]) -> None:
+        """To where the user is known now: its producer went by the earlier number."""
+        for record, user_id in elsewhere:
+            self._publisher.publish(topics.EVENTS, user_id.encode(), record.value)
+        if elsewhere:
+            self._publisher.flush()
+            self._counts.sent_on += len(elsewhere)
+
+    def _check_partitions(self, user_id: str) -> None:
+        if (
+            self._partition_now is not None
+            and self._partition_now(user_id) == self.source.partition
+        ):
+            raise Repartitioned(
+                "events has more partitions than the state of users is laid out for: "
+                "`streamrec state migrate`",
+                retry_after_s=5.0,
+            )
 
     def _admitted(self, record: RawRecord) -> Located:
         if record.value is None:
             raise Malformed("the value is null; an event has one")
         event: Interaction = self._codec.decode(topics.EVENTS, record.value)
         belongs = self._partition_of(event.user_id)
-        if belongs != self.source.partition:
+        if belongs != self.source.partition and not self._is_former(event.user_id):
+            self._check_partitions(event.user_id)
             told = self._converter(record.key, event.user_id)
             check_partition(event, self.source, belongs, told)
         return located(record, event, self._clock.now_ms(), self._rules.future_tolerance_ms)

@@ -51,6 +51,7 @@ class IntakeCounts:
     batches: int = 0
     conflicts: int = 0
     folded_again: int = 0  # events that the store had, and lost
+    sent_on: int = 0  # events of users whose partition is another by now
 
     def gauges(self) -> dict[str, float]:
         return {spec.name: float(getattr(self, spec.name)) for spec in fields(self)}

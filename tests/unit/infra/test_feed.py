@@ -11,7 +11,7 @@ import pytest
 
 from streamrec.core.events import Source
 from streamrec.core.state.source_log import Log, SourceLog
-from streamrec.errors import PositionConflict, Unavailable
+from streamrec.errors import PositionConflict, Repartitioned, Unavailable
 from streamrec.infra.feeds.feed import TP, Feed, Waits
 from streamrec.settings import KafkaSettings
 
@@ -200,6 +200,23 @@ def test_missing_offsets_are_read_again():
 
     drive(sink, consumer, meanwhile=skip_ahead)
     assert sink.applied == events(12)
+
+
+def test_a_record_that_cannot_be_taken_now_is_never_passed():
+    sink, consumer = FakeSink(), FakeConsumer(items=0, events=7)
+    ingest = sink.ingest
+
+    def up_to_the_fifth(source, records):
+        if records[0].offset == 5:
+            raise Repartitioned("more partitions", 0.001)
+        return ingest(source, [record for record in records if record.offset < 5])
+
+    sink.ingest = up_to_the_fifth
+    drive(sink, consumer, steps=20, pass_s=0.0)
+    assert sink.positions[Source("events", 0)] == 5
+    sink.ingest = ingest
+    drive(sink, consumer)
+    assert sink.applied == events(7)
 
 
 def test_what_a_rebalance_interrupted_is_read_again():
