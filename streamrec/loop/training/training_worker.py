@@ -17,11 +17,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from streamrec.core.events import Item, Source
-from streamrec.core.state.catalogue import items_of
+from streamrec.core.state.catalogue import items_of, removed
 from streamrec.errors import Unavailable
 from streamrec.loop.background import Background, running
 from streamrec.loop.training.train import Trainer
@@ -54,7 +55,7 @@ class CatalogueMirror:
 
     def __init__(self, store: PartitionStore, partitions: int) -> None:
         self._held: list[Item] = []  # read, and not handed out yet
-        self._seen: set[str] = set()
+        self._seen: dict[Source, set[str]] = defaultdict(set)
         self._looks: list[int] = []
         self._store = store
         self._since = {Source("items", number): 0 for number in range(partitions)}
@@ -69,7 +70,9 @@ class CatalogueMirror:
         for source, since in self._since.items():
             changes = self._store.read_rows(source, since)
             self._held += items_of(changes.rows)
-            self._seen |= changes.rows.keys()
+            if changes.whole:  # what is missing was removed, longer ago than anybody remembers
+                self._held += map(removed, sorted(self._seen[source] - changes.rows.keys()))
+            self._seen[source] |= changes.rows.keys()
             self._since[source] = changes.position
 
     def settled(self) -> bool:
@@ -79,7 +82,7 @@ class CatalogueMirror:
         Raises Unavailable.
         """
         self._read()
-        self._looks.append(len(self._seen))
+        self._looks.append(sum(map(len, self._seen.values())))
         *before, now = self._looks
         return now > 0 and (now in before[-1:] or len(before) >= SETTLE_LOOKS)
 

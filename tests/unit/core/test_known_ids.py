@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from streamrec.core.events import Interaction, Kind
+from streamrec.core.examples import ForgetMark
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import Located
 from streamrec.core.state.known_ids import AHEAD_MS, FRESH, WIDTH_MS, KnownIds, digest
@@ -32,6 +33,7 @@ class Partition:
         self.kept, self.offset, self.rules = Kept(), 0, rules
         self.duplicates = self.expired_users = self.expired_items = 0
         self.refused: list[str] = []
+        self.marks: list[ForgetMark] = []
 
     def feed(self, events: Sequence[Interaction], size: int = 7) -> Partition:
         for start in range(0, len(events), size):
@@ -44,6 +46,7 @@ class Partition:
             self.expired_users += result.expired_users
             self.expired_items += result.expired_items
             self.refused += result.refused.values()
+            self.marks += result.forgotten
         self.offset += len(events)
         return self
 

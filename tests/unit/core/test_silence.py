@@ -34,6 +34,15 @@ def test_a_user_goes_when_nothing_was_heard_of_him_for_so_long(size: int) -> Non
     assert "bob" not in partition.kept.users
 
 
+def test_whoever_learns_is_told_to_forget_those_who_go() -> None:
+    partition = Partition(KEEP)
+    partition.feed([at_day(0, u) for u in ("ann", "bob", "eve")], 1)
+    partition.feed([at_day(31, "zoe"), at_day(31.1, "zoe")], 2)
+    assert [mark.user_id for mark in partition.marks] == ["ann", "bob", "eve"]
+    places = [(mark.offset, mark.index) for mark in partition.marks]
+    assert places == [(3, 1 << 20), (3, (1 << 20) + 1), (3, (1 << 20) + 2)]
+
+
 def test_nobody_goes_where_nothing_says_so() -> None:
     partition = Partition().feed([at_day(0, "ann"), at_day(5_000, "bob")])
     assert set(partition.kept.users) == {"ann", "bob"}

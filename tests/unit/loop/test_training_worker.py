@@ -186,7 +186,7 @@ def test_a_lost_lease_ends_it_without_a_checkpoint(tmp_path: Path) -> None:
 
 def test_the_mirror_hands_out_each_stored_item_once() -> None:
     from streamrec.core.events import Item, Source
-    from streamrec.core.state.catalogue import item_record
+    from streamrec.core.state.catalogue import item_record, removed
     from streamrec.ports import Writes
     from tests.fakes.store import FakePartitionStore
 
@@ -204,3 +204,7 @@ def test_the_mirror_hands_out_each_stored_item_once() -> None:
     changed = Item("i0", "uno")
     store.commit(Source("items", 0), 1, 2, Writes(rows={"i0": item_record(changed)}))
     assert mirror.refresh() == [changed]
+    store.commit(Source("items", 0), 2, 3, Writes(rows={"i0": None}))
+    assert mirror.refresh() == [removed("i0")]
+    del store.partitions[Source("items", 1)]  # a store that went back
+    assert mirror.refresh() == [removed("i1")]
