@@ -181,7 +181,7 @@ def test_a_checkpoint_without_a_digest_of_its_record_is_still_read(tmp_path):
 )
 def test_a_record_of_other_fields_is_refused_with_what_to_do(change):
     record = TrainingProgress().to_record() | change
-    with pytest.raises(GenerationRefused, match="move the directory of checkpoints away"):
+    with pytest.raises(GenerationRefused, match="start in another STREAMREC_STATE_DIR"):
         TrainingProgress.from_record(record)
     del record["format"]
     with pytest.raises(GenerationRefused, match="format"):
