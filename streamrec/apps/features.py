@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+from streamrec.apps.copy import wording_rules
 from streamrec.apps.process import stop_on_signals
 from streamrec.apps.worker_context import WorkerContext, worker_context
 from streamrec.core import topics
@@ -60,6 +61,7 @@ def ingest_rules(settings: Settings, partitions: Mapping[str, int]) -> IngestRul
     ingest = settings.ingest
     return IngestRules(
         partitions=partitions,
+        wordings=wording_rules(settings.copy),
         events=EventsRules(
             fold=FoldRules(
                 partitions=partitions[topics.EVENTS],

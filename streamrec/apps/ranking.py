@@ -12,6 +12,7 @@ from streamrec.apps import clients, trust
 from streamrec.apps.model import Model, load_again, load_model
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core.release.manifest import Manifest
+from streamrec.infra.stores.assignments import RedisAssignments
 from streamrec.models.data_parallel import Ranks
 from streamrec.models.generation import made_with
 from streamrec.models.loading import load_encoder
@@ -26,7 +27,11 @@ from streamrec.tasks.ranking.lists.explainer import Explainer
 from streamrec.tasks.ranking.lists.exploration import Exploration
 from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
+from streamrec.tasks.ranking.lists.wording import Wording
 from streamrec.tasks.ranking.model.served import hot_swap
+
+DRAWN_EVERY_MS = 1
+"""Where no wording is kept for a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ def trained(model: Model, start_from: str | None = None) -> Training:
 def list_answerer(context: WorkerContext) -> ListAnswerer:
     """What makes lists, by the settings."""
     serving = context.settings.serving
+    stable_s = context.settings.copy.stable_s
     return ListAnswerer(
         context.edges(),
         Mirror(context.store, context.partitions),
@@ -91,6 +97,10 @@ def list_answerer(context: WorkerContext) -> ListAnswerer:
         k=serving.k,
         exploration=Exploration(serving.explore),
         explainer=explainer(context),
+        wording=Wording(
+            RedisAssignments(context.redis, context.settings.redis.key_prefix, stable_s).hold,
+            int(stable_s * 1000) or DRAWN_EVERY_MS,
+        ),
     )
 
 

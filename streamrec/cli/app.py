@@ -11,6 +11,7 @@ import typer
 from streamrec import __version__
 from streamrec.cli import (
     adapters,
+    copy,
     dead_letter,
     demo,
     doctor,
@@ -86,6 +87,7 @@ for group in (
     status,
     state,
     replay,
+    copy,
     doctor,
     users,
     show_settings,

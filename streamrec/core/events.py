@@ -56,6 +56,15 @@ class Interaction:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """A wording of an item: it may be shown with this title and text instead."""
+
+    variant_id: str
+    title: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One catalogue entry. Topic ``items``, key item_id; a null value removes it."""
 
@@ -65,6 +74,7 @@ class Item:
     categories: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
     available: bool = True
+    variants: tuple[Variant, ...] = ()  # wordings that are tried; the first is as good as any
 
 
 class Source(NamedTuple):
@@ -125,6 +135,8 @@ class RecommendedItem:
     probability: float  # calibrated P(accept | shown)
     propensity: float = 1.0  # probability that the policy shows it in this list
     reason: str = ""
+    variant_id: str | None = None  # the wording it is to be shown with; None: as it is
+    variant_propensity: float = 1.0  # probability that this wording was drawn
 
 
 class Trigger(StrEnum):

@@ -212,6 +212,17 @@ class ServingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CopySettings:
+    """Items that carry variants: which words they are shown with."""
+
+    stable_s: float = setting(
+        86_400.0, "a user keeps the wording of an item for so long; 0: drawn anew", least=0
+    )
+    max_chars: int = setting(0, "a variant with a longer title is refused; 0: any length", least=0)
+    blocked_file: str = setting("", "words, one a line: a variant that has one is refused")
+
+
+@dataclass(frozen=True, slots=True)
 class CanarySettings:
     """Trying a generation that passed its gate on some of the users first."""
 
@@ -276,6 +287,7 @@ class Settings:
     head: HeadSettings = HeadSettings()
     trainer: TrainerSettings = TrainerSettings()
     serving: ServingSettings = ServingSettings()
+    copy: CopySettings = CopySettings()
     canary: CanarySettings = CanarySettings()
     guard: GuardSettings = GuardSettings()
     alarm: AlarmSettings = AlarmSettings()

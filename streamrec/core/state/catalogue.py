@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrec.core.events import Item
+from streamrec.core.events import Item, Variant
 from streamrec.core.state.columns import Column
 from streamrec.core.state.words import TITLE_WORDS, TitleWords, Vocabulary, words_of
 
@@ -43,6 +43,8 @@ def item_record(item: Item) -> dict[str, Any]:
         record["attrs"] = dict(item.attributes)
     if not item.available:
         record["off"] = True
+    if item.variants:
+        record["variants"] = [[v.variant_id, v.title, v.text] for v in item.variants]
     return record
 
 
@@ -54,6 +56,7 @@ def item_from_record(record: Mapping[str, Any]) -> Item:
         categories=tuple(record.get("cats", ())),
         attributes=record.get("attrs", {}),
         available=not record.get("off", False),
+        variants=tuple(Variant(*fields) for fields in record.get("variants", ())),
     )
 
 

@@ -182,6 +182,15 @@ class Statistics:
                 total += column.view(len(total))
         return total
 
+    def counted_apart(self, counter: Counter, row: int) -> list[Array]:
+        """Numbers of one item, of each partition that has some."""
+        self._catch_up()
+        columns = (
+            own.counted.get((counter.name, counter.width)) for own in self._aggregates.values()
+        )
+        found = [column.view(row + 1)[row] for column in columns if column is not None]
+        return [numbers for numbers in found if numbers.any()]
+
     def _sum(self) -> ItemCounts:
         n, now_ms = len(self.catalogue), self.watermark_ms
         counts = np.zeros((n, COUNTS))

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
+from streamrec.core.events import Variant
 from streamrec.errors import InvalidField
 
 Fields = Mapping[str, Any]
@@ -154,6 +155,24 @@ def flag(fields: Fields, name: str, default: bool) -> bool:
         if found is not None:
             return found
     raise invalid(name, value, "true or false")
+
+
+def variants(fields: Fields) -> tuple[Variant, ...]:
+    """Wordings of an item, each with an id of its own and a title."""
+    found = fields.get("variants")
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+        raise invalid("variants", found, "a list of objects")
+    made = tuple(
+        Variant(identifier(one, "variant_id"), text(one, "title"), text(one, "text"))
+        for one in found
+    )
+    if len({one.variant_id for one in made}) < len(made):
+        raise invalid("variants", found, "a variant_id of its own for each")
+    if not all(one.title.strip() for one in made):
+        raise invalid("variants", found, "a title in each")
+    return made
 
 
 def finite(name: str, value: object) -> float:

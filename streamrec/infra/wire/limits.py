@@ -7,7 +7,7 @@ smaller; nothing is cut silently. Knows sizes, not forms (``infra.wire.checks``)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sized
 
 from streamrec.core.events import Item, Request
 from streamrec.errors import InvalidField
@@ -21,6 +21,9 @@ MAX_TEXT_CHARS = 100_000
 MAX_LABELS, MAX_LABEL_CHARS = 1_000, 2_000
 """Categories, or attributes, of one item or one filter: a filter compares them item by item."""
 
+MAX_VARIANTS = 16
+"""Wordings of one item: each waits for views of its own, and so many are counted."""
+
 MAX_IDS = 10_000
 """Candidates, or excluded items, of one request: each is looked up while others wait."""
 
@@ -31,6 +34,10 @@ def item_within(item: Item) -> Item:
     _chars("text", item.text, MAX_TEXT_CHARS)
     _labels("categories", item.categories)
     _labels("attributes", item.attributes, item.attributes.values())
+    _count("variants", item.variants, MAX_VARIANTS)
+    for variant in item.variants:
+        _chars(f"the title of variant {variant.variant_id}", variant.title, MAX_TITLE_CHARS)
+        _chars(f"the text of variant {variant.variant_id}", variant.text, MAX_TEXT_CHARS)
     return item
 
 
@@ -51,7 +58,7 @@ def _labels(name: str, found: Collection[str], more: Iterable[str] = ()) -> None
         _chars(f"an entry of {name}", label, MAX_LABEL_CHARS)
 
 
-def _count(name: str, found: Collection[str], most: int) -> None:
+def _count(name: str, found: Sized, most: int) -> None:
     if len(found) > most:
         raise InvalidField(f"{name} has {len(found):,} entries; at most {most:,} are accepted")
 

@@ -49,6 +49,7 @@ from streamrec.infra.wire.checks import (
     text_map,
     texts,
     time_ms,
+    variants,
     whole,
 )
 from streamrec.infra.wire.limits import item_within, request_within
@@ -100,6 +101,7 @@ def item_from(fields: Fields) -> Item:
         texts(fields, "categories"),
         text_map(fields, "attributes"),
         flag(fields, "available", True),
+        variants(fields),
     )
     return item_within(item)
 

@@ -20,6 +20,7 @@ from streamrec.core.events import Source
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.source_log import SourceLog
 from streamrec.core.state.statistics import Statistics
+from streamrec.core.variants.wording_rules import WordingRules
 from streamrec.errors import PositionConflict, Unavailable
 from streamrec.loop.ingesting.ingest_events import EventsPartition, EventsRules
 from streamrec.loop.ingesting.ingest_items import ItemsPartition
@@ -40,6 +41,7 @@ class IngestRules:
     partitions: Mapping[str, int]
     events: EventsRules
     refresh_ms: int = 1000
+    wordings: WordingRules = WordingRules()
 
 
 Partition = ItemsPartition | EventsPartition
@@ -199,7 +201,8 @@ class Ingest:
 
     def _new_partition(self, source: Source) -> Partition:
         if source.topic == topics.ITEMS:
-            return ItemsPartition(source, self._edges, self._memory)
+            check = self._rules.wordings.check
+            return ItemsPartition(source, self._edges, self._memory, check)
         return EventsPartition(source, self._edges, self._rules.events, self._memory, self._sources)
 
     def _check_store(self) -> None:

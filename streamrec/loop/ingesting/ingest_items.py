@@ -6,7 +6,7 @@ Does not know who reads the rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from streamrec.core import topics
@@ -36,7 +36,15 @@ class ItemsPartition:
     4. the catalogue in memory follows.
     """
 
-    def __init__(self, source: Source, edges: Edges, memory: Memory) -> None:
+    def __init__(
+        self,
+        source: Source,
+        edges: Edges,
+        memory: Memory,
+        check: Callable[[Item], None] = lambda _: None,
+    ) -> None:
+        """``check`` raises Refused for an item that is not to be shown."""
+        self._check = check
         self.source = source
         self.position = 0
         self._store = edges.store
@@ -85,6 +93,7 @@ class ItemsPartition:
         for record in run:
             try:
                 item = item_of(self._codec, self._own.__contains__, record.key, record.value)
+                self._check(item)
             except Refused as error:
                 refused.append((record, error))
             else:

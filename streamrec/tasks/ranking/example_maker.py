@@ -26,6 +26,7 @@ from streamrec.core.state.fold import FoldResult, FoldRules, PartitionFold
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import Pending, Shown, UserState
 from streamrec.core.tasks import RANKING
+from streamrec.core.variants.credit import CREDIT
 from streamrec.ports import ExampleSource
 from streamrec.tasks.ranking.examples import FORMAT, ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import (
@@ -202,7 +203,7 @@ def example_source(negatives: int = SAMPLED_NEGATIVES) -> ExampleSource:
     def make(partition: int, catalogue: Catalogue, statistics: Statistics) -> RankingExamples:
         return RankingExamples(partition, negatives, catalogue, statistics)
 
-    return ExampleSource(RANKING, FORMAT, make, COUNTERS)
+    return ExampleSource(RANKING, FORMAT, make, (*COUNTERS, CREDIT))
 
 
 def ranking_examples(result: FoldResult) -> list[RankingExample]:

@@ -18,4 +18,6 @@ state_mirror.py        a process' own copy of catalogue and statistics, kept fre
 attribution.py         an answer taken apart: what each score was made of, and which of the user's
                        items drove it
 model_ports.py         what lists ask of a ranking model
+wording.py             the words that a list's items are shown with, where an item has more than
+                       one
 """

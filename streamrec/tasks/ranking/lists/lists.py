@@ -33,6 +33,7 @@ from streamrec.tasks.ranking.lists.exploration import NO_EXPLORATION, Exploratio
 from streamrec.tasks.ranking.lists.list_requests import ListRequest, list_requests_of
 from streamrec.tasks.ranking.lists.model_ports import Ranking, RankingModel
 from streamrec.tasks.ranking.lists.state_mirror import Mirror, View
+from streamrec.tasks.ranking.lists.wording import Wishes, Wording, worded
 
 
 class _User(NamedTuple):
@@ -55,8 +56,10 @@ class ListAnswerer:
         k: int,
         exploration: Exploration = NO_EXPLORATION,
         explainer: Explainer | None = None,
+        wording: Wording | None = None,
     ) -> None:
         """``k``: items in a list that nobody asked a number for."""
+        self._wording = wording or Wording()
         self._edges = edges
         self._mirror = mirror
         self._explainer = explainer or Explainer()
@@ -89,11 +92,22 @@ class ListAnswerer:
                 _items(choice, why.reasons, model, view)
                 for choice, why in zip(chosen, explained, strict=True)
             ]
+            users_items = [
+                (request.user_id, items) for request, items in zip(asked, lists, strict=True)
+            ]
+            wished = self._wording.wishes(users_items, view, self._edges.clock.now_ms())
+            variants = _variants(wished, view)
+        held = self._wording.hold(wished, variants)
         served_at_ms = self._edges.clock.now_ms()
         made = [
             (
                 request,
-                self._made(request, items, model, users[request.user_id].position, served_at_ms),
+                worded(
+                    self._made(
+                        request, items, model, users[request.user_id].position, served_at_ms
+                    ),
+                    held,
+                ),
                 choice,
                 why,
             )
@@ -219,6 +233,16 @@ def _cosines(
 
 def _listed(request: ListRequest, user: _User, choice: Choice) -> Listed:
     return Listed(user.row, user.state, choice.rows, choice.scores, request.query)
+
+
+def _variants(wished: Wishes, view: View) -> dict[str, frozenset[str]]:
+    """Of each item that has some, those that it has now."""
+    rows = {item_id: view.catalogue.row(item_id) for _, item_id in wished}
+    return {
+        item_id: frozenset(one.variant_id for one in view.catalogue.item(row).variants)
+        for item_id, row in rows.items()
+        if row is not None
+    }
 
 
 def _items(

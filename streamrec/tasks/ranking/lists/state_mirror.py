@@ -10,13 +10,18 @@ never for the network. A catalogue row may be another item's once a reader has l
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from streamrec.core.events import Source
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.statistics import Statistics
+from streamrec.core.variants.credit import CREDIT
 from streamrec.ports import Changes, PartitionStore
 from streamrec.tasks.ranking.features import FeatureMaker
 
@@ -29,6 +34,7 @@ class View:
     features: FeatureMaker
     watermark_ms: int  # the latest event time the statistics include
     positions: Mapping[Source, int]  # next offset of each source that they include
+    tables: Callable[[int], list[NDArray[np.float64]]]  # wordings counted, by row and partition
 
 
 class Mirror:
@@ -69,7 +75,11 @@ class Mirror:
         """Catalogue and features that stand still inside the block."""
         with self._lock:
             yield View(
-                self.catalogue, self._features, self._statistics.watermark_ms, dict(self._since)
+                self.catalogue,
+                self._features,
+                self._statistics.watermark_ms,
+                dict(self._since),
+                partial(self._statistics.counted_apart, CREDIT),
             )
 
     def _apply(self, fetched: Mapping[Source, Changes]) -> None:
