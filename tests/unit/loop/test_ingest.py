@@ -292,7 +292,7 @@ def test_users_of_a_version_that_kept_no_order_go_too_when_nothing_is_heard_of_t
     store.partitions[EVENTS].seen_ms.clear()
     second = make_ingest(store, publisher, keep_ms=30 * day)
     second.take_over(EVENTS)
-    later_ms = START_MS + 31 * day
+    later_ms = START_MS + 30 * day + day // 2
     late = CLICK.replace(b"%d" % START_MS, b"%d" % later_ms)
     others = [b"v%d" % n for n in range(9)]  # so many move the clock
     second.ingest(
