@@ -115,14 +115,22 @@ class LocalLoop:
             self._start_servers(stack)
             self._say(f"Kafka at {self.settings.kafka.bootstrap}, Redis at {_shown(self.settings)}")
             create_topics(self.settings.kafka)
-            stack.callback(self._supervisor.stop)
-            for role, name in self._processes.names():
-                self._supervisor.start(self._program(role, name))
+            stack.callback(self.stop_workers)
+            self.start_workers()
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def start_workers(self) -> None:
+        """All of them; they run already unless they were stopped."""
+        for role, name in self._processes.names():
+            self._supervisor.start(self._program(role, name))
+
+    def stop_workers(self) -> None:
+        """All of them, while the servers go on; returns when they are gone."""
+        self._supervisor.stop()
 
     def watch(self) -> None:
         """Restart workers that died. Raises Unavailable when a server of ours died."""

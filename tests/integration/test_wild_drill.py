@@ -34,3 +34,6 @@ def test_a_short_drill(tmp_path: Path) -> None:
     assert names <= found["producers"].keys()
     assert all(found["producers"][name]["counted"] > 20 for name in names)
     assert found["run"]["requests"] > 5
+    (added,) = found["conditions"]
+    assert {"features-1", "features-2", "status"} <= set(added["told_by"])
+    assert not added["problem"]

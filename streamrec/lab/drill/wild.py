@@ -20,9 +20,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kafka import KafkaProducer
+from kafka.admin import NewPartitions
 
-from streamrec.apps import clients
-from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
+from streamrec.apps import clients, migration
+from streamrec.apps.local_loop import FEATURES, LocalLoop, ProcessCounts, empty
 from streamrec.apps.status import Observer
 from streamrec.core import topics
 from streamrec.core.events import DeadLetter, Recommendation
@@ -30,7 +31,7 @@ from streamrec.core.examples import TrainingBatch
 from streamrec.errors import Refused, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes.apache_kafka import ApacheKafka
-from streamrec.infra.wire.kafka import full_name, make_producer
+from streamrec.infra.wire.kafka import admin_client, full_name, make_producer
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.ready import Readiness
 from streamrec.lab.demo.waiting import insist_on, wait_for
@@ -55,6 +56,12 @@ DRAIN_WITHIN_S = 240.0
 WINDOW_S = 4.0
 TURN_S = 0.5
 LOOK_S = 0.2
+METADATA_MS = 2_000
+"""A producer sees new partitions so late."""
+ADDED = 2
+TOLD_WITHIN_S = 60.0
+MIGRATE = "state migrate"
+"""What whoever notices new partitions tells to run."""
 ANY_STAMP = {"log.message.timestamp.after.max.ms": str(2**63 - 1)}
 """As brokers are that were set up before Kafka 4: a record's stamp may be of any time."""
 PASSERS = 12
@@ -133,6 +140,7 @@ class Voices:
 
     def _client(self, name: str, config: Mapping[str, Any]) -> KafkaProducer:
         if name not in self._clients:
+            config = {"metadata_max_age_ms": METADATA_MS, **config}
             client = make_producer(self._settings.kafka, f"wild-{name}", **config)
             self._stack.callback(client.close)
             if "transactional_id" in config:
@@ -175,6 +183,7 @@ class WildDrill:
         self._load()
         self._say(f"{len(self._population)} producers, seed {self._options.seed}")
         self._play(self._options.seconds / 2)
+        self._conditions.append(self._add_partitions())
         self._play(self._options.seconds / 2)
         for producer in self._population:
             self._voices.say(producer.name, producer.again())
@@ -198,6 +207,45 @@ class WildDrill:
             self._ask()
             self._loop.watch()
             time.sleep(max(0.0, TURN_S - (time.monotonic() - begun_s)))
+
+    def _add_partitions(self) -> Condition:
+        """While everybody goes on sending; then, as the page for operators says it."""
+        kafka, what = self._settings.kafka, f"{ADDED} partitions added to events"
+        count = partition_counts(kafka)[topics.EVENTS] + ADDED
+        self._say(f"{what}: {count} now")
+        with admin_client(kafka) as admin:
+            admin.create_partitions({full_name(kafka, topics.EVENTS): NewPartitions(count)})
+        begun_s = time.monotonic()
+        wait_for(self._untold, TOLD_WITHIN_S, lambda: self._play(TURN_S))
+        told_after_s = round(time.monotonic() - begun_s, 1)
+        told_by = self._tellers()
+        self._play(2 * METADATA_MS / 1000)  # until the last producer knows
+        self._loop.stop_workers()
+        problem = wait_for(self._unmoved, TOLD_WITHIN_S, lambda: time.sleep(LOOK_S))
+        self._loop.start_workers()
+        return Condition(what, told_by, told_after_s, problem)
+
+    def _tellers(self) -> list[str]:
+        """Who says that state and partitions do not fit."""
+        look = self._observer.look()
+        logs = {log.stem: log.read_text() for log in sorted(self._loop.log_dir.glob("*.log"))}
+        told = [name for name, text in logs.items() if MIGRATE in text]
+        return [*told, *(["status"] if MIGRATE in (look.misfit or "") else [])]
+
+    def _untold(self) -> str:
+        told = self._tellers()
+        features = {n for role, n in self._options.processes.names() if role == FEATURES}
+        return ", ".join(sorted({"status", *features} - set(told)))
+
+    def _unmoved(self) -> str:
+        """What keeps users' state from being moved; moves it when nothing does."""
+        try:
+            planned = migration.plan(self._settings)
+        except UserError as error:
+            return str(error)
+        if planned is not None:
+            migration.migrate(self._settings, planned)
+        return ""
 
     def _pass_by(self) -> None:
         self._voices.say("passers-by", everywhere(self._clock.now_ms(), PASSERS, self._rng))
