@@ -123,6 +123,7 @@ async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed, stop: asynci
                 "partitions": float(len(feed.lag)),
                 "parked_partitions": float(len(feed.parked)),
                 "watermark_ms": float(ingest.watermark_ms),
+                **ingest.clocks(),
             }
             status = replace(status, beat_at_ms=now_ms, gauges=gauges)
             try:

@@ -289,6 +289,8 @@ def _redis_clock(client: Redis) -> Iterator[Finding]:
 def _workers(settings: Settings) -> Iterator[Finding]:
     from streamrec.apps import clients
     from streamrec.apps.local_loop import FEATURES, SERVING, TRAINER
+    from streamrec.cli.clocks_view import clock_troubles
+    from streamrec.infra.clock import SystemClock
 
     with clients.redis(settings) as redis:
         workers = list(clients.fleet(settings, redis).workers())
@@ -305,6 +307,8 @@ def _workers(settings: Settings) -> Iterator[Finding]:
             verdict = CheckResult.OK if count else CheckResult.NOTE
             remedy = "" if count else f"`streamrec worker {role} --task {task}`"
             yield Finding("workers", verdict, f"{role} of {task}: {count or 'none'} alive", remedy)
+    for said, remedy in clock_troubles(workers, SystemClock().now_ms()):
+        yield Finding("clocks", CheckResult.NOTE, said, remedy)
     for worker in workers:
         for generation, why in worker.refused.items():
             yield Finding(

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from streamrec.cli import live_view
+from streamrec.cli import clocks_view, live_view
 from streamrec.cli.console import JsonOption, ago, out, print_json, table, words
 from streamrec.core.tasks import RANKING
 
@@ -99,6 +99,7 @@ def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
             for flow in after.flows
         ],
         "misfit": after.misfit,
+        "clocks": clocks_view.clocks(after.workers),
         "waiting": [
             {"source": str(one.source), "position": one.position, "why": one.on.why}
             for one in after.waiting
@@ -167,6 +168,7 @@ def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
         *_waiting_lines(after),
         *_memory_lines(after),
         Text(),
+        *clocks_view.clocks_table(after.workers, now_ms),
         _workers(after.workers, now_ms, several=several),
         Text(),
         *(line for one in after.tasks for line in _task_lines(one, now_ms, several=several)),
@@ -276,7 +278,8 @@ def _champion_line(champion: ChampionStatus | None, now_ms: int) -> Text:
 
 def _gauges(worker: WorkerStatus) -> str:
     """What a worker measures of itself, short; what is zero is left out."""
-    return ", ".join(_gauge(name, value) for name, value in worker.gauges.items() if value)
+    told = {name: value for name, value in worker.gauges.items() if "/" not in name and value}
+    return ", ".join(_gauge(name, value) for name, value in told.items())
 
 
 def _gauge(name: str, value: float) -> str:

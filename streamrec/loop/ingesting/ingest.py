@@ -30,6 +30,8 @@ from streamrec.ports.edges import Edges
 
 log = logging.getLogger(__name__)
 
+CLOCKS = "clock/"
+"""Gauges of partitions' clocks begin so; then the partition, "/" and what it is."""
 SETTLE_MS = 200
 """How long published messages may stay in an outbox after they were handed to Kafka."""
 
@@ -81,6 +83,15 @@ class Ingest:
     def watermark_ms(self) -> int:
         """The latest event time of the statistics."""
         return self._statistics.watermark_ms
+
+    def clocks(self) -> dict[str, float]:
+        """What time it is in each partition of ours, and what was not believed there."""
+        owned = [p for p in list(self.partitions.values()) if isinstance(p, EventsPartition)]
+        return {
+            f"{CLOCKS}{p.source.partition}/{name}": value
+            for p in owned
+            for name, value in p.clock_gauges().items()
+        }
 
     def take_over(self, source: Source) -> int:
         """Load a partition from the store; returns the offset to continue from.

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from streamrec.apps.status import ChampionStatus, Flow, LoopSnapshot, TaskSnapshot
 from streamrec.cli import status
+from streamrec.cli.clocks_view import clock_troubles
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.infra.stores.redis_memory import StateMemory
 from streamrec.ports import WorkerStatus
@@ -96,3 +97,22 @@ def test_what_redis_holds_and_when_it_is_full(memory: StateMemory, said: str) ->
     look = replace(snapshot(RANKING), memory=memory)
     assert said in shown(look)
     assert status.fields(look, look)["memory"]["users"] == memory.users
+
+
+def test_each_partition_says_what_time_it_is_and_whose_clock_was_not_believed() -> None:
+    odd = {"ahead": 3.0, "clipped": 2.0, "returns": 1.0, "refused": 4.0}
+    sane = dict.fromkeys(odd, 0.0)
+    gauges = {
+        **{f"clock/1/{name}": value for name, value in {**odd, "event_time_ms": 8_000.0}.items()},
+        **{f"clock/0/{name}": value for name, value in {**sane, "event_time_ms": 9_000.0}.items()},
+    }
+    look = snapshot(RANKING, workers=(replace(WORKERS[0], gauges=gauges), WORKERS[1]))
+    lines = [line.split() for line in shown(look).splitlines()]
+    assert ["0", "1970-01-01", "00:00:09", "1.0", "s", "ago", "0", "0", "0", "0"] in lines
+    assert ["1", "1970-01-01", "00:00:08", "2.0", "s", "ago", "3", "2", "1", "4"] in lines
+    assert "clock/" not in shown(look)
+    (_, told) = status.fields(look, look)["clocks"]
+    assert told == {"partition": 1, "event_time_ms": 8_000, **{k: int(v) for k, v in odd.items()}}
+    ((said, _),) = clock_troubles(look.workers, look.at_ms)
+    assert "partition 1: 3 events ahead of the others" in said
+    assert "stands 3 min in the future" in clock_troubles(look.workers, 9_000 - 180_000)[0][0]
