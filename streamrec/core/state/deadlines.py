@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from streamrec.core.state.event_clock import STEP_MS
+from streamrec.core.state.event_clock import FUTURE_MS, STEP_MS
 from streamrec.core.state.user_state import Pending
 
 OWN = "w/"
@@ -31,13 +31,15 @@ class Deadlines:
         """When it closes, as far as is known when the clock says ``watermark_ms``.
 
         One that was opened far ahead of the clock waits for the window by the clock; should the
-        clock leap to where it was opened, by its own time. One opened in a future that the clock
-        has been brought back from is due.
+        clock leap to where it was opened, by its own time. One opened in a far future that the
+        clock has been brought back from is due.
         """
-        if pending.opened_at_ms <= watermark_ms + STEP_MS:
-            return pending.opened_at_ms + self._window_ms
         since_ms = pending.clock_ms or pending.opened_at_ms
-        return since_ms + self._window_ms if since_ms <= watermark_ms else watermark_ms
+        if since_ms > watermark_ms + FUTURE_MS:
+            return watermark_ms
+        if pending.opened_at_ms <= watermark_ms + STEP_MS:
+            since_ms = pending.opened_at_ms
+        return since_ms + self._window_ms
 
     def set(self, user_id: str, pending: Sequence[Pending], watermark_ms: int) -> None:
         """What a user waits for now."""
@@ -45,10 +47,11 @@ class Deadlines:
         self._set(user_id, min(deadlines, default=None))
 
     def bring_back(self, watermark_ms: int) -> None:
-        """The clock has gone back to this: nobody waits longer than a window from now."""
-        latest_ms = watermark_ms + self._window_ms
-        for user_id in [user for user, at_ms in self._next.items() if at_ms > latest_ms]:
-            self._set(user_id, latest_ms)
+        """The clock has gone back to this: what lies in a far future waits a window from now."""
+        next_ms = watermark_ms + self._window_ms
+        far = [user for user, at_ms in self._next.items() if at_ms > next_ms + FUTURE_MS]
+        for user_id in far:
+            self._set(user_id, next_ms)
 
     def _set(self, user_id: str, next_ms: int | None) -> None:
         if next_ms == self._next.get(user_id):

@@ -24,8 +24,11 @@ STEP_MS = 60_000
 """An event this far ahead of the clock, or of its own record, is believed at once."""
 ALONE_MS = 300_000
 """What one user alone, among several, moves the clock by small steps."""
-BACK_MS = 3_600_000
+BACK_MS = 600_000
 """An event this far behind the clock, record and all, is a vote to go back."""
+FUTURE_MS = 3_600_000
+"""What lies this far ahead of a clock that has gone back will not be waited for."""
+MONTH_MS = 30 * 86_400_000
 DAY_MS = 86_400_000
 YEAR_MS = 366 * DAY_MS
 AGAIN_MS, AGAIN_BUSY_MS = 300_000, 1_800_000
@@ -119,7 +122,7 @@ class EventClock:
             self.now_ms, self._mover = at_ms, user
 
     def _vote_ahead(self, user: int, at_ms: int) -> int:
-        """The time the event counts at: its own, and at most a day ahead of the clock."""
+        """The time the event counts at: its own, and at most a month ahead of the clock."""
         votes, quorum = self._votes_ahead, self._quorum()
         later_ms = AGAIN_MS if quorum <= FEW else AGAIN_BUSY_MS
         if all(at_ms >= before_ms + later_ms for voter, before_ms in votes if voter == user):
@@ -130,7 +133,7 @@ class EventClock:
             self._votes_ahead = [v for v in votes if v[1] > self.now_ms + STEP_MS]
         if at_ms > self.now_ms + STEP_MS:
             self.ahead += 1
-        return min(at_ms, self.now_ms + DAY_MS)
+        return min(at_ms, self.now_ms + MONTH_MS)
 
     def _is_news(self, at_ms: int, seen_ms: int) -> bool:
         """Not an old event, sent again: later than the last of its user, or absurdly early."""

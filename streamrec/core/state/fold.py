@@ -143,8 +143,12 @@ class PartitionFold:
 
     def _may_go_back(self, run: Sequence[Located]) -> bool:
         """Whether the clock may, and all deadlines with it."""
-        times = [min(at.event.occurred_at_ms, at.produced_at_ms or NEVER_MS) for at in run]
-        return min(times, default=NEVER_MS) < self.watermark_ms - BACK_MS
+        early_ms = self.watermark_ms - BACK_MS
+        return any(
+            at.produced_at_ms < early_ms
+            and (at.stamped_by_broker or at.event.occurred_at_ms < early_ms)
+            for at in run
+        )
 
     def put_users(self, records: Mapping[str, Record | None]) -> None:
         """Users as stored at this position; None for one never seen.

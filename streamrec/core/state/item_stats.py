@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streamrec.core.state.event_clock import BACK_MS
+from streamrec.core.state.event_clock import FUTURE_MS
 
 EVENT_HALF_LIVES = (500.0, 5_000.0, 50_000.0)
 """In events of the whole stream; a partition's clock is slower: ``partition_half_lives``."""
@@ -51,7 +51,7 @@ class PartialItemCounts:
         ``half_lives`` are ``partition_half_lives``. A late event is counted at ``at_ms``: time
         never runs backwards here.
         """
-        if self.at_ms > now_ms + BACK_MS:  # the partition's clock stood in the future once
+        if self.at_ms > now_ms + FUTURE_MS:  # the partition's clock stood in the future once
             self.at_ms = now_ms
             self.first_seen_ms = min(self.first_seen_ms, now_ms)
         now_ms = max(now_ms, self.at_ms)

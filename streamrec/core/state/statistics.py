@@ -24,7 +24,7 @@ from streamrec.core.events import Source
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.columns import Column
 from streamrec.core.state.counters import ROWS, Counter
-from streamrec.core.state.event_clock import BACK_MS
+from streamrec.core.state.event_clock import FUTURE_MS
 from streamrec.core.state.item_stats import (
     DECAYS,
     EVENT_HALF_LIVES,
@@ -217,7 +217,7 @@ class Statistics:
     def _rebase(self, own: _Aggregate) -> None:
         if own.ref_ms == 0:
             own.ref_clock, own.ref_ms = own.clock, own.watermark_ms
-        own.ref_ms = min(own.ref_ms, own.watermark_ms + BACK_MS)  # its clock may have gone back
+        own.ref_ms = min(own.ref_ms, own.watermark_ms + FUTURE_MS)  # its clock may have gone back
         ticks = (own.clock - own.ref_clock) / self._half_lives[0]
         hours = (own.watermark_ms - own.ref_ms) / MS_PER_HOUR / self._half_lives[EVENTS]
         if max(ticks, hours) < REBASE_AT:

@@ -72,7 +72,7 @@ def test_one_event_ahead_moves_nobody(ahead_ms: int) -> None:
     end_ms = busy(log)
     counted_ms = log.say("odd", end_ms + ahead_ms)
     assert log.now_ms == end_ms
-    assert counted_ms <= end_ms + DAY_MS
+    assert counted_ms <= end_ms + 30 * DAY_MS
     busy(log, end_ms + 2_000)
     assert log.clock.ahead == 1
 
