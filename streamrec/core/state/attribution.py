@@ -3,7 +3,7 @@
 Knows impressions (views sharing an ``impression_id``) and single views. When they close says
 ``core.state.deadlines``.
 
-An impression closes when the partition's watermark passes its first view + the window, or
+An impression closes when the partition's clock passes its first view + the window, or
 when the user has ``OPEN_IMPRESSIONS`` newer ones. It does not close at the next impression
 already: pages show several lists at once. A single view closes at the deadline (label 0),
 or at once when its item is accepted (label 1) or disliked (label 0). A click that names an
