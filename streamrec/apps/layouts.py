@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from redis import Redis
 
 from streamrec.apps import clients
+from streamrec.apps.local_loop import FEATURES
 from streamrec.core import topics
 from streamrec.core.state.layout import UserLayout
 from streamrec.errors import StreamrecError, Unavailable, UserError
@@ -30,12 +31,15 @@ ASK_S = 2.0
 """How often a worker that meets events of other partitions asks how many there are."""
 
 
-def of_worker(settings: Settings, redis: Redis, count: int) -> UserLayout:
+def of_worker(settings: Settings, redis: Redis, role: str, count: int) -> UserLayout:
     """What a worker goes by; ``count``: partitions of ``events`` now.
 
     Raises Unavailable while it is being changed, UserError when ``events`` has fewer.
     """
-    layout = RedisLayout(redis, settings.redis.key_prefix).claim(UserLayout(count))
+    store = RedisLayout(redis, settings.redis.key_prefix)
+    layout = store.get() or UserLayout(count)
+    if role == FEATURES:  # nobody else changes state
+        layout = store.claim(layout)
     problem = layout.mismatch(count)
     if layout.moving_to:
         raise Unavailable(str(problem), retry_after_s=5.0)

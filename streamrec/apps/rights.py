@@ -76,6 +76,7 @@ REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
         "{items-*}:*": "read, write",
         "{fleet}:*": "read, write",
         "memory": "read, write",
+        "layout": "read, write",
         "installation": "read, write",
     },
     TRAINER: {
@@ -84,6 +85,8 @@ REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
         "{fleet}:*": "read, write",
         "{trainer*}:*": "read, write",
         "live*": "read, write",
+        "{training-batches*}:*": "read, write",
+        "layout": "read",
         "installation": "read, write",
     },
     SERVING: {
@@ -91,6 +94,7 @@ REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
         "{items-*}:*": "read",
         "{fleet}:*": "read, write",
         "why:*": "read, write",
+        "layout": "read",
         "installation": "read, write",
     },
 }

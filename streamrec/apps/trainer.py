@@ -112,7 +112,13 @@ def _follow(settings: Settings, ranks: Ranks) -> None:
 
 def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> TrainingWorker:
     settings = context.settings
-    feed = KafkaBatchFeed(settings.kafka, context.codec(), context.worker_id, context.task)
+    feed = KafkaBatchFeed(
+        settings.kafka,
+        context.codec(),
+        context.worker_id,
+        context.task,
+        origins=context.store,
+    )
     context.stack.callback(feed.close)
     mirror = CatalogueMirror(context.store, context.partitions[topics.ITEMS])
     name = tasks.key(TRAINER, context.task)

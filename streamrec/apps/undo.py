@@ -94,6 +94,8 @@ def plan(
         if topic == topics.EVENTS
     }
     first_batch, _ = bounds[topics.TRAINING_BATCHES, 0]
+    batches = (tasks.key(topics.TRAINING_BATCHES, task), 0)
+    first_batch += sources.bases(settings, [batches])[batches]
     places = _places(clients.registry_store(settings, task), state)
     ranges = _ranges(settings, wanted, places, ends, sources)
     kept = snapshots(settings, task, sources)

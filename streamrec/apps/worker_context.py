@@ -150,7 +150,7 @@ def worker_context(
             yield None
             return
         count = partitions[topics.EVENTS]
-        layout = retrying(lambda: layouts.of_worker(settings, redis, count), stop)
+        layout = retrying(lambda: layouts.of_worker(settings, redis, role, count), stop)
         if layout is None:
             yield None
             return

@@ -8,8 +8,9 @@ Losing the place is never silent:
 
 - the log begins later (retention was faster than the trainer): reading goes on at its
   first batch, and the watermarks name the source offsets that are missing;
-- the log ends earlier (the topic was made anew): an error. Going on from its first batch
-  would look like a re-send of what was trained, and be dropped.
+- the topic was deleted and made again (its id is another): reading goes on at its first batch.
+  Places go on too (``core.state.source_log``), and the watermarks know which examples are new;
+- the log ends earlier: an error.
 
 The mini-batches of other tasks, which share the topic, are passed over by their key, undecoded.
 """
@@ -20,19 +21,23 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
 from streamrec.core import tasks, topics
+from streamrec.core.events import Source
 from streamrec.core.examples import TrainingBatch
+from streamrec.core.state.source_log import SourceLog, begun_anew
 from streamrec.core.tasks import RANKING
 from streamrec.core.topics import TRAINING_BATCHES
 from streamrec.errors import Malformed, Refused, UserError
 from streamrec.infra.wire.kafka import full_name, kafka_errors, make_consumer
+from streamrec.infra.wire.kafka_offsets import logs
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
-from streamrec.ports import Codec, DeliveredBatch
+from streamrec.ports import Codec, DeliveredBatch, PartitionStore
 from streamrec.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -49,7 +54,12 @@ class KafkaBatchFeed:
         task: str = RANKING,
         *,
         connect: Callable[..., KafkaConsumer] = make_consumer,
+        origins: PartitionStore | None = None,
     ) -> None:
+        """``origins``: where it is kept which log our places belong to; None: nowhere."""
+        self._origins = origins
+        self._source = Source(tasks.key(TRAINING_BATCHES, task), 0)
+        self._kept = SourceLog()
         self._task = task
         self._shape = topics.of_task(TRAINING_BATCHES, task)
         self._connect = connect
@@ -68,21 +78,42 @@ class KafkaBatchFeed:
         with self._asked(f"asking where {self._partition.topic} begins") as reader:
             first = int(reader.beginning_offsets([self._partition])[self._partition])
             end = int(reader.end_offsets([self._partition])[self._partition])
-        if offset > end:
+        self._kept = self._origin(offset, first)
+        base = self._kept.base
+        if offset - base > end:
             raise UserError(
-                f"the trainer has learned {self._partition.topic} up to {offset}, but it ends at "
-                f"{end}: it was made anew. Restore it, or start in another STREAMREC_STATE_DIR: "
-                "learning goes on from the champion, with what it had not learned"
+                f"the trainer has learned {self._partition.topic} up to {offset - base}, "
+                f"but it ends at {end}: it was made anew. Restore it, or start in another "
+                "STREAMREC_STATE_DIR: learning goes on from the champion, with what it had not "
+                "learned"
             )
-        if first > offset:
+        if first > offset - base:
             log.error(
                 "%s begins at %d, the trainer stands at %d: the batches between are gone "
                 "(retention); going on from %d",
-                self._partition.topic, first, offset, first,
+                self._partition.topic, first, offset - base, first,
             )  # fmt: skip
-        start = self._next = max(first, offset)
+        start = self._next = max(first, offset - base)
         reader.seek(self._partition, start)
-        return start
+        return start + base
+
+    def _origin(self, offset: int, first: int) -> SourceLog:
+        """The log that our places belong to from now on. Raises Unavailable."""
+        if self._origins is None:
+            return SourceLog()
+        kept = self._origins.log_of(self._source)
+        with self._asked(f"asking which topic {self._partition.topic} is"):
+            found = logs(self._settings, [TRAINING_BATCHES])[TRAINING_BATCHES, 0]
+        settled = replace(kept, topic_id=found.topic_id or kept.topic_id)
+        if kept.topic_id and settled.topic_id != kept.topic_id:
+            log.error(
+                "%s was deleted and made again: going on with its first batch at %d; what the old "
+                "one held and was not trained is lost", self._partition.topic, first,
+            )  # fmt: skip
+            settled = begun_anew(offset, found)
+        if settled != kept:
+            self._origins.keep_log(self._source, settled)
+        return settled
 
     def poll(self, timeout_s: float, limit: int) -> list[DeliveredBatch]:
         """The next batches of our task, at most ``limit``; none if nothing came in time.
@@ -102,7 +133,7 @@ class KafkaBatchFeed:
             with self._asked(f"reading {self._partition.topic}") as reader:
                 fetched = self._fetch(reader, timeout_s, limit)
         except _PlaceGone as gone:
-            self.seek(gone.offset)
+            self.seek(gone.offset + self._kept.base)
             return []
         if fetched:
             self._next = fetched[-1].offset + 1
@@ -129,7 +160,9 @@ class KafkaBatchFeed:
 
     def _delivered(self, message: Any) -> DeliveredBatch:
         data = message.value or b""
-        return DeliveredBatch(message.offset, message.key, data, self._decoded(data))
+        return DeliveredBatch(
+            message.offset + self._kept.base, message.key, data, self._decoded(data)
+        )
 
     def _decoded(self, data: bytes) -> TrainingBatch | Refused:
         try:

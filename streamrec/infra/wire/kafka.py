@@ -206,8 +206,10 @@ class KafkaPublisher:
         self._producer.close(timeout=5)
 
     def _said(self) -> str:
-        """What failed, in words. As ``_told``."""
+        """What failed, in words. As ``_told``, and raises NotAllowed where a right is missing."""
         error = self._told()
+        if isinstance(error, KafkaError) and is_refusal(error):
+            raise refusal(self._settings.sasl_username, "sending a message", error)
         if not isinstance(error, TOO_LARGE):
             return repr(error)
         names = ", ".join(sorted(self._limits))

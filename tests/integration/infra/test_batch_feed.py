@@ -15,8 +15,10 @@ from streamrec.infra.wire.kafka import KafkaPublisher, admin_client, make_consum
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.ports import DeliveredBatch
 from streamrec.settings import KafkaSettings
+from tests.fakes.store import FakePartitionStore
 from tests.harness.codec import wire_codec
 from tests.harness.training_worker import Stream
+from tests.harness.waiting import eventually
 
 CODEC = wire_codec()
 
@@ -113,6 +115,33 @@ def test_a_topic_that_ends_before_our_place_was_made_anew(kafka, feed) -> None:
     send(kafka, *encoded(2))
     with pytest.raises(UserError, match="made anew"):
         feed.seek(9)
+
+
+@pytest.mark.apache_kafka
+def test_a_topic_made_again_goes_on_where_places_ended(
+    apache_kafka, fresh_prefix, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = KafkaSettings(bootstrap=apache_kafka, topic_prefix=fresh_prefix.topic)
+    create_topics(settings)
+    send(settings, *encoded(4))
+    store = FakePartitionStore()
+    feed = KafkaBatchFeed(settings, CODEC, "test", origins=store)
+    assert feed.seek(0) == 0
+    assert [one.offset for one in read(feed, 4)] == [0, 1, 2, 3]
+    feed.close()
+    name = fresh_prefix.topic + "training-batches"
+    with admin_client(settings) as admin:
+        admin.delete_topics([name])
+        eventually(lambda: name not in admin.list_topics(), what="the topic gone")
+    create_topics(settings)
+    send(settings, *encoded(6))  # more than there were: nothing but the id tells
+    again = KafkaBatchFeed(settings, CODEC, "test", origins=store)
+    assert again.seek(4) == 4
+    assert "made again" in caplog.text
+    assert [one.offset for one in read(again, 6)] == [4, 5, 6, 7, 8, 9]
+    assert again.seek(7) == 7
+    assert [one.offset for one in read(again, 3)] == [7, 8, 9]
+    again.close()
 
 
 @pytest.mark.apache_kafka
