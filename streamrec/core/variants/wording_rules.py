@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from streamrec.core.events import Item
+from streamrec.core.variants.credit import digest24
 from streamrec.errors import InvalidField
 
 _WORD = re.compile(r"\w+")
@@ -25,6 +26,7 @@ class WordingRules:
 
     def check(self, item: Item) -> None:
         """Raises InvalidField, naming the variant and what is wrong with it."""
+        self._distinct(item)
         for variant in item.variants:
             where = f"variant {variant.variant_id!r} of {item.item_id!r}"
             if self.max_chars and len(variant.title) > self.max_chars:
@@ -37,6 +39,17 @@ class WordingRules:
                     raise InvalidField(
                         f"{where} has {words!r}, which STREAMREC_COPY_BLOCKED_FILE blocks"
                     )
+
+    def _distinct(self, item: Item) -> None:
+        """Counts are kept by digest: two of one digest would be counted as one."""
+        by_digest: dict[int, str] = {}
+        for variant in item.variants:
+            other = by_digest.setdefault(digest24(variant.variant_id), variant.variant_id)
+            if other != variant.variant_id:
+                raise InvalidField(
+                    f"variants {other!r} and {variant.variant_id!r} of {item.item_id!r} cannot be "
+                    "told apart by their digests: rename one"
+                )
 
 
 def _has(text: str, words: str) -> bool:

@@ -191,3 +191,16 @@ def test_a_wording_that_nobody_may_see_is_refused_by_name(title, blocked, refuse
 def test_an_item_keeps_its_variants_in_its_row():
     assert item_from_record(item_record(ITEM)) == ITEM
     assert "variants" not in item_record(Item("i2", "Plain"))
+
+
+def test_two_ids_of_one_digest_are_refused():
+    seen: dict[int, str] = {}
+    for n in range(20_000):
+        twin = seen.setdefault(digest24(f"v{n}"), f"v{n}")
+        if twin != f"v{n}":
+            break
+    else:
+        pytest.fail("no two of 20,000 ids have one digest: 24 bits were more than we thought")
+    item = Item("i1", "Plain", variants=(Variant(twin, "One"), Variant(f"v{n}", "Another")))
+    with pytest.raises(InvalidField, match="rename one"):
+        WordingRules().check(item)
