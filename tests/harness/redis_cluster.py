@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +42,7 @@ class RedisClusterServers:
     def __init__(self, directory: Path) -> None:
         new_redis_server(directory / "unused")  # skips where none is installed
         self.nodes = [ClusterNode(directory / f"node-{n}") for n in range(2 * MASTERS)]
+        self._silent: ClusterNode | None = None
         self._stack = ExitStack()
 
     @property
@@ -66,6 +69,17 @@ class RedisClusterServers:
             if first <= slot <= last:
                 return next(node for node in self.nodes if node.port == master[1])
         raise AssertionError(f"nobody has slot {slot}")
+
+    @contextmanager
+    def frozen(self, node: ClusterNode) -> Iterator[None]:
+        """It takes connections and says nothing: a host that has lost its network."""
+        os.kill(node.pid, signal.SIGSTOP)
+        self._silent = node
+        try:
+            yield
+        finally:
+            self._silent = None
+            os.kill(node.pid, signal.SIGCONT)
 
     def move(self, source: Source, during: Callable[[], object]) -> None:
         """Give a source's slot to another master; ``during``: called half-way."""
@@ -108,7 +122,8 @@ class RedisClusterServers:
         )
 
     def _any(self, *command: str | int) -> Any:
-        return say(next(node for node in self.nodes if node.running), *command)
+        talking = (node for node in self.nodes if node.running and node is not self._silent)
+        return say(next(talking), *command)
 
 
 def say(node: RedisServer, *command: Any) -> Any:

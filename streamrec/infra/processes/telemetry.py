@@ -4,6 +4,7 @@ Log lines go to stderr, one line each:
 
     2026-05-01T10:00:00.123Z INFO    trainer-1 candidate g000012 accepted: ...
 
+A warning that is repeated at every try is printed about twice a minute, with how often it came.
 A stack trace is printed at level DEBUG only; a user's mistake never needs one.
 """
 
@@ -27,6 +28,9 @@ NOISY = ("kafka", "aiokafka", "faust", "mode", "transformers", "httpx", "urllib3
 TELLTALES = ("kafka", "aiokafka")
 """Libraries whose DEBUG lines hold their configuration and every byte sent: passwords."""
 
+AGAIN_S = 30.0
+SAID = 1_000
+
 
 class OneLine(logging.Formatter):
     """Time, level, worker, message; a message of several lines is folded into one."""
@@ -49,6 +53,32 @@ class OneLine(logging.Formatter):
         return line
 
 
+class SaidBefore(logging.Filter):
+    """Lets a warning of ours through once in ``AGAIN_S``, and then says how often it came.
+
+    Whoever waits for a server says so at each try.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("streamrec")
+        self._said: dict[str, tuple[float, int]] = {}  # warning -> when, how often since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING or not super().filter(record):
+            return True
+        text = record.getMessage()
+        when, count = self._said.get(text, (float("-inf"), 0))
+        if record.created - when < AGAIN_S:
+            self._said[text] = when, count + 1
+            return False
+        if len(self._said) > SAID:
+            self._said.clear()
+        self._said[text] = record.created, 0
+        if count:
+            record.msg, record.args = f"{text} (and {count} times since it was said)", ()
+        return True
+
+
 def configure_logging(level: str, worker: str) -> None:
     """Send every logger's lines to stderr in our format, replacing what was set up before.
 
@@ -59,6 +89,7 @@ def configure_logging(level: str, worker: str) -> None:
         raise UserError(f"log level {level!r} is none of DEBUG, INFO, WARNING, ERROR")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine(worker))
+    handler.addFilter(SaidBefore())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(levels[level.upper()])

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.cluster import ClusterNode, RedisCluster
+from redis.cluster import ClusterNode, RedisCluster, TransactionStrategy
 from redis.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import (
     AuthenticationError,
@@ -58,6 +58,10 @@ _SILENCE = (  # the server is down, or not able to do its work for now
     OutOfMemoryError,
     NoPermissionError,
 )
+# a transaction asks who is master after a refused connection; after one that is silent, too
+_found: Any = TransactionStrategy
+_found.CONNECTION_ERRORS = (*_found.CONNECTION_ERRORS, TimeoutError)
+
 _MEANINGS = (
     (AuthenticationError, "STREAMREC_REDIS_USERNAME or STREAMREC_REDIS_PASSWORD is wrong"),
     (NoPermissionError, "this Redis user may not do it: docs/operating.md, Rights in Redis"),

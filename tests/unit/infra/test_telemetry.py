@@ -36,6 +36,30 @@ def test_a_line_has_time_level_worker_and_message(capsys: pytest.CaptureFixture[
     assert (level, worker, message) == ("INFO", "trainer-1", "two ⏎ lines of 7")
 
 
+def test_a_warning_at_every_try_is_said_now_and_then_with_how_often_it_came(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    telemetry.configure_logging("info", "w")
+    [handler] = logging.getLogger().handlers
+
+    def warn(at_s: float, text: str, level: int = logging.WARNING) -> None:
+        record = logging.LogRecord("streamrec.x", level, "", 0, text, (), None)
+        record.created = at_s
+        handler.handle(record)
+
+    for second in range(int(telemetry.AGAIN_S) + 2):
+        warn(second, "waiting for Redis")
+        warn(second, "tick", logging.INFO)
+    warn(3, "another")
+    said = [line.split(maxsplit=3)[3] for line in capsys.readouterr().err.splitlines()]
+    assert [text for text in said if text != "tick"] == [
+        "waiting for Redis",
+        "waiting for Redis (and 29 times since it was said)",
+        "another",
+    ]
+    assert said.count("tick") == int(telemetry.AGAIN_S) + 2
+
+
 @pytest.mark.parametrize(("level", "traces"), [("INFO", False), ("DEBUG", True)])
 def test_a_stack_trace_is_for_debugging(
     level: str, traces: bool, capsys: pytest.CaptureFixture[str]
