@@ -20,6 +20,7 @@
     ├── PositionConflict         somebody else moved a source's position; carries the actual one
     ├── RegistryConflict         the control log moved on; carries the revision found
     ├── LeaseLost                another process has taken this one's turn
+    ├── BrokersReplaced          no broker is where it was; this process must start anew
     ├── GroupBroken              a process that learns along has died
     ├── GenerationRefused        a generation directory failed a check; nothing was changed
     ├── GenerationFailed         a generation that passed every check cannot rank; names it
@@ -150,6 +151,10 @@ class RegistryConflict(StreamrecError):
 
 class LeaseLost(StreamrecError):
     """Somebody else holds what this process held; it must stop and start again."""
+
+
+class BrokersReplaced(StreamrecError):
+    """No broker of the cluster is where this process has found it; it must start again."""
 
 
 class GroupBroken(StreamrecError):

@@ -6,6 +6,8 @@ the worker has ended.
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,17 +24,21 @@ from streamrec.core import tasks, topics
 from streamrec.core.release.registry import ControlRecord
 from streamrec.core.state.layout import UserLayout
 from streamrec.core.tasks import RANKING
-from streamrec.errors import NotAllowed, StreamrecError, Unavailable
+from streamrec.errors import BrokersReplaced, NotAllowed, StreamrecError, Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.redis_diagnosis import refuse_eviction
 from streamrec.infra.stores.redis_store import RedisPartitionStore
+from streamrec.infra.wire.broker_watch import LOOK_S, BrokerWatch
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
+from streamrec.loop.background import Background, running
 from streamrec.ports import ExampleFormat, ExampleSource, RegistryStore, WorkerStatus
 from streamrec.ports.edges import Edges
 from streamrec.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,15 @@ def _safe_redis(settings: Settings, role: str) -> Redis:
     return redis
 
 
+def _end_when_moved(watch: BrokerWatch) -> None:
+    """At once, as if killed: nothing here could say goodbye to a broker. Raises Unavailable."""
+    try:
+        watch.look()
+    except BrokersReplaced as error:
+        log.critical("%s", error)
+        os._exit(1)
+
+
 @contextmanager
 def worker_context(
     settings: Settings,
@@ -140,6 +155,9 @@ def worker_context(
         return
     with ExitStack() as stack:
         stack.callback(publisher.close)
+        look = partial(_end_when_moved, BrokerWatch(settings.kafka))
+        brokers = Background("brokers", look, LOOK_S, stop)
+        stack.enter_context(running(stop, brokers))
         redis = retrying(lambda: _safe_redis(settings, role), stop)
         if redis is None:
             yield None

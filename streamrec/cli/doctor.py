@@ -91,6 +91,7 @@ def examine() -> Iterator[Finding]:
     """Every finding, as it is made."""
     from streamrec import settings as reader
     from streamrec.apps import clients
+    from streamrec.cli.doctor_kafka import kafka_findings
 
     try:
         settings = reader.load()
@@ -110,7 +111,7 @@ def examine() -> Iterator[Finding]:
     except UserError as error:
         yield Finding("servers", CheckResult.PROBLEM, str(error))
         return
-    kafka = list(guarded("Kafka", _kafka, located))
+    kafka = list(guarded("Kafka", kafka_findings, located))
     yield from kafka
     redis = list(guarded("Redis", _redis, located))
     yield from redis
@@ -185,54 +186,6 @@ def keys(settings: Settings) -> Iterator[Finding]:
         yield Finding("keys", CheckResult.PROBLEM, "what we sign we would refuse", remedy)
     else:
         yield Finding("keys", CheckResult.OK, said)
-
-
-def _kafka(settings: Settings) -> Iterator[Finding]:
-    from streamrec.core.topics import TOPICS
-    from streamrec.infra.wire.kafka import full_name
-    from streamrec.infra.wire.kafka_diagnosis import why_no_kafka
-    from streamrec.infra.wire.kafka_topics import check_visible, layout_problems, partition_counts
-
-    kafka = settings.kafka
-    if reason := why_no_kafka(kafka):  # names it at once, where a client would try for long
-        yield Finding("Kafka", CheckResult.PROBLEM, f"{kafka.bootstrap}: {reason}")
-        return
-    counts = partition_counts(kafka)
-    yield Finding("Kafka", CheckResult.OK, f"{kafka.bootstrap} answers ({kafka.security_protocol})")
-    missing = [topic.name for topic in TOPICS if topic.name not in counts]
-    check_visible(kafka, missing)
-    problems = layout_problems(kafka)
-    if missing:
-        names = ", ".join(full_name(kafka, name) for name in missing)
-        yield Finding(
-            "topics", CheckResult.PROBLEM, f"missing: {names}", "`streamrec topics create`"
-        )
-    for problem in problems:
-        yield Finding("topics", CheckResult.PROBLEM, problem)
-    if not missing and not problems:
-        partitions = counts["events"]
-        yield Finding("topics", CheckResult.OK, f"all {len(TOPICS)} there, events in {partitions}")
-        yield from _topic_flaws(settings)
-        yield from _rights(settings)
-
-
-def _topic_flaws(settings: Settings) -> Iterator[Finding]:
-    """What the topics' own settings stop, or will stop when a broker goes away."""
-    from streamrec.infra.wire.topic_flaws import topic_flaws
-
-    for flaw in topic_flaws(settings.kafka):
-        verdict = CheckResult.PROBLEM if flaw.stops else CheckResult.NOTE
-        yield Finding("topics", verdict, flaw.said, flaw.remedy)
-
-
-def _rights(settings: Settings) -> Iterator[Finding]:
-    """Which roles this user cannot have; where each role has its own, that is as it should be."""
-    from streamrec.apps.rights import ROLES, not_granted
-
-    for role in ROLES:
-        if missing := not_granted(settings, role):
-            detail = f"not those of a {role} worker: {', '.join(missing)}"
-            yield Finding("rights", CheckResult.NOTE, detail, "docs/operating.md, Rights in Kafka")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

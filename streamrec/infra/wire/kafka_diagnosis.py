@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
@@ -25,23 +26,38 @@ REFUSED_TOKEN = "it refuses the token that we were given (who it is for, or from
 _PORT = 9092
 
 
+class BootstrapAnswer(NamedTuple):
+    """What one address of the bootstrap list said: ``reason`` it does not let us in, or brokers."""
+
+    address: str
+    reason: str | None
+    brokers: frozenset[str] = frozenset()  # host:port, as they are advertised
+
+
 def why_no_kafka(settings: KafkaSettings) -> str | None:
     """What is wrong with the first broker that does not let us in; None if one does.
 
     Raises:
         UserError: the settings themselves cannot work (``kafka_security``).
     """
+    asked = list(bootstrap(settings, until_one_answers=True))
+    return None if any(one.reason is None for one in asked) else asked[0].reason
+
+
+def bootstrap(
+    settings: KafkaSettings, *, until_one_answers: bool = False
+) -> Iterator[BootstrapAnswer]:
+    """Every address of the bootstrap list, asked on a connection of its own. Raises UserError."""
     config = aiokafka_config(settings)
     if reason := _no_token(settings, config):
-        return reason
-    reasons = []
+        yield BootstrapAnswer(settings.bootstrap, reason)
+        return
     with ThreadPoolExecutor(1) as aside:  # the caller may be inside an event loop of its own
         for address in settings.bootstrap.split(","):
-            reason = aside.submit(asyncio.run, _ask(settings, address.strip(), config)).result()
-            if reason is None:
-                return None
-            reasons.append(reason)
-    return reasons[0]
+            asked = aside.submit(asyncio.run, _ask(settings, address.strip(), config)).result()
+            yield asked
+            if until_one_answers and asked.reason is None:
+                return
 
 
 def _no_token(settings: KafkaSettings, config: Mapping[str, object]) -> str | None:
@@ -56,7 +72,7 @@ def _no_token(settings: KafkaSettings, config: Mapping[str, object]) -> str | No
     return None
 
 
-async def _ask(settings: KafkaSettings, address: str, config: dict[str, object]) -> str | None:
+async def _ask(settings: KafkaSettings, address: str, config: dict[str, object]) -> BootstrapAnswer:
     host, _, port = address.rpartition(":")
     known = (host, int(port)) if host and port.isdigit() else (address, _PORT)
     try:
@@ -69,8 +85,11 @@ async def _ask(settings: KafkaSettings, address: str, config: dict[str, object])
             finally:
                 connection.close()
     except (KafkaError, OSError, TimeoutError) as error:
-        return _sentence(settings, error)
-    return None if answer.brokers or TOKENS not in config else REFUSED_TOKEN
+        return BootstrapAnswer(address, _sentence(settings, error))
+    if TOKENS in config and not answer.brokers:
+        return BootstrapAnswer(address, REFUSED_TOKEN)
+    brokers = frozenset(f"{host}:{port}" for _, host, port, *_ in answer.brokers)
+    return BootstrapAnswer(address, None, brokers)
 
 
 def _sentence(settings: KafkaSettings, error: BaseException) -> str:
