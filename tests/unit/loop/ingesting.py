@@ -34,11 +34,12 @@ def make_ingest(
     partition_of=lambda user_id: 0,
     foreign: Callable[[int], object] | None = None,
     keep_ms: int = 0,
+    window_ms: int = 300_000,
 ) -> Ingest:
     rules = IngestRules(
         partitions={"items": 1, "events": 1},
         events=EventsRules(
-            fold=FoldRules(partitions=1, attribution_window_ms=300_000, keep_ms=keep_ms),
+            fold=FoldRules(partitions=1, attribution_window_ms=window_ms, keep_ms=keep_ms),
             batch=batch,
             future_tolerance_ms=86_400_000,
         ),
