@@ -37,8 +37,9 @@ from tests.harness.feature_worker import (
     trained,
     wait_settled,
 )
-from tests.harness.servers import KAFKA_CACHE
-from tests.harness.waiting import eventually
+from tests.harness.second_broker import second_broker
+from tests.harness.servers import KAFKA_CACHE, new_apache_kafka
+from tests.harness.waiting import PATIENCE_S, eventually
 from tests.integration.infra.test_compressions import CONTROL
 
 pytestmark = pytest.mark.apache_kafka
@@ -158,3 +159,49 @@ def limit(bootstrap: str, client_id: str, quotas: str) -> None:
         check=True,
         capture_output=True,
     )
+
+
+def test_a_write_that_lacks_replicas_waits_says_so_and_arrives_once(
+    fresh_prefix, tmp_path: Path, caplog
+) -> None:
+    with (
+        new_apache_kafka(tmp_path / "first") as first,
+        second_broker(tmp_path / "second", first) as second,
+    ):
+        kafka = KafkaSettings(
+            bootstrap=first.bootstrap, topic_prefix=fresh_prefix.topic, partitions=1, replication=2
+        )
+        create_topics(kafka)
+        alter(kafka, {"min.insync.replicas": "2"}, "requests")
+        (flaw,) = topic_flaws(kafka)
+        assert not flaw.stops
+        assert "with one broker away nothing can be written" in flaw.said
+        with closing(KafkaPublisher(kafka, "t")) as publisher:
+            publisher.publish("requests", b"u", b"1")
+            publisher.flush()
+            second.kill()
+            eventually(lambda: nothing_can_be_written(kafka))
+            publisher.publish("requests", b"u", b"2")
+            with pytest.raises(Unavailable, match="waiting for acknowledgements"):
+                publisher.flush(3)
+            assert "requests', partition=0), retrying" in caplog.text
+            assert "NotEnoughReplicas" in caplog.text
+            assert publisher.failures == 0
+            second.start()
+            publisher.flush(PATIENCE_S)
+        with closing(make_consumer(kafka, ["requests"])) as consumer:
+            read: list[bytes] = []
+            eventually(
+                lambda: (
+                    read.extend(r.value for rs in consumer.poll(500).values() for r in rs)
+                    or read == [b"1", b"2"]
+                )
+            )
+
+
+def nothing_can_be_written(kafka: KafkaSettings) -> bool:
+    """As ``doctor`` sees it, once the cluster has noticed."""
+    try:
+        return any(flaw.stops for flaw in topic_flaws(kafka))
+    except Unavailable:
+        return False
