@@ -56,7 +56,8 @@ def kill(
     Runs two feature workers, a trainer and two serving workers on a fresh state directory,
     sends a known stream, and kills. In the end user state and statistics must equal a clean
     pass over the logs bit for bit, every example must have been trained exactly once, every
-    request answered, every bad message kept. Exit code 1 when a promise was broken.
+    request answered, every bad message kept. On Apache Kafka the stream comes in transactions,
+    one in five of which is taken back first. Exit code 1 when a promise was broken.
 
     \b
     streamrec drill kill --minutes 5 --seed 1

@@ -50,6 +50,7 @@ def test_a_short_drill_on_apache_kafka(shell: CommandLine, tmp_path: Path) -> No
     cache.symlink_to(KAFKA_CACHE)
     found = drill(shell, 0.7, "--kafka", "apache")  # long enough for releases
     assert found["checked"]["events"] > 500
+    assert found["checked"]["transactions_taken_back"] > 10
 
 
 @pytest.mark.embedded

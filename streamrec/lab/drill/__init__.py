@@ -15,6 +15,8 @@ poison_report.py   its numbers, for people and as JSON
 wild.py            the drill of producers as they are: is what they mean what is known in the end?
 wild_report.py     the wild drill's numbers: one dictionary, and the same for people
 wild_world.py      producers as they are found in the wild, and what each of them means to say
+transactions.py    a producer of transactions that takes one in five back, and sends the same
+                   again
 
 What is compared, and with what, is ``lab.measures.drill_check``.
 """

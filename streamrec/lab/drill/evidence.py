@@ -15,6 +15,7 @@ from streamrec.apps.features import ingest_rules
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item, Source
 from streamrec.core.ledger.ledger import Ledger
+from streamrec.core.release.registry import ControlRecord
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import Located
 from streamrec.errors import InvalidField, Refused, UserError
@@ -127,7 +128,11 @@ def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) ->
     verdict.dead_letters, repeated = drill_check.check_dead_letters(
         refused, (StreamPlace(letter.topic, letter.partition, letter.offset) for letter in letters)
     )
-    controls = [(seen.timestamp_ms, seen.value) for seen in logs[topics.ADAPTERS]]
+    controls = [
+        (seen.timestamp_ms, seen.value)
+        for seen in logs[topics.ADAPTERS]
+        if isinstance(seen.value, ControlRecord)
+    ]
     verdict.mixed = drill_check.mixed(controls, answers)
     verdict.sizes = {
         "events": sum(passed.position for passed in clean.values()),

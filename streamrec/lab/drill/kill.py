@@ -26,6 +26,7 @@ from streamrec.core.events import Source
 from streamrec.errors import Unavailable, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes.apache_kafka import ApacheKafka
+from streamrec.infra.wire.kafka import KafkaPublisher
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.cleaning import remove_traces
 from streamrec.lab.demo.play import demo_settings
@@ -43,6 +44,7 @@ from streamrec.lab.drill.servers import (
     start_apache,
 )
 from streamrec.lab.drill.strikes import Recoveries, Strike, choose, schedule, work_of
+from streamrec.lab.drill.transactions import TransactionalPublisher
 from streamrec.lab.measures.loop_watch import percentiles
 from streamrec.settings import Settings
 
@@ -142,13 +144,20 @@ class KillDrill:
         self._said_s = 0.0
         self._counts = partition_counts(self._settings.kafka)
         codec = clients.codec(self._settings)
-        self._publisher = clients.publisher(self._settings, "streamrec-drill")
+        self._publisher = self._producer(apache is not None)
         known = stream.DrillStream(options.seed, codec, self._counts[topics.EVENTS])
         self._catalogue = list(stream.items(codec))
         self._sender = Sender(known, self._publisher, options.rate)
         self._targets = self._find_targets(apache)
         self._facts = KillFacts(options.seed, 0.0, self._kafka_name(apache))
         self._facts.promises = {t.name: t.promise for t in self._targets.values()}
+
+    def _producer(self, transactions: bool) -> KafkaPublisher | TransactionalPublisher:
+        """``transactions``: where the broker has them."""
+        name = "streamrec-drill"
+        if transactions:
+            return TransactionalPublisher(self._settings.kafka, name)
+        return clients.publisher(self._settings, name)
 
     def _find_targets(self, apache: ApacheKafka | None) -> dict[str, Target]:
         """Servers that are ours to kill."""
@@ -224,6 +233,8 @@ class KillDrill:
 
     def _judge(self) -> DrillVerdict:
         verdict = evidence.judge(self._settings, self._sender.sent.requests, stream.catalogue())
+        if isinstance(self._publisher, TransactionalPublisher):
+            verdict.sizes["transactions_taken_back"] = self._publisher.taken_back
         found, bad = verdict.sizes["bad_messages"], self._sender.sent.bad
         if found != bad:
             verdict.dead_letters.different.append(
