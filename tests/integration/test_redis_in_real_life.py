@@ -189,22 +189,55 @@ def test_a_full_redis_and_a_full_disk_stop_commits_until_there_is_room(
         new_redis_server(tmp_path / "redis") as server,
         world(embedded_kafka, server.url, fresh_prefix, tmp_path) as there,
     ):
-        for full, room, said in (
-            (("maxmemory", "1mb"), ("maxmemory", "0"), "it is full (maxmemory)"),
-            (("min-replicas-to-write", "1"), ("min-replicas-to-write", "0"), "too few replicas"),
-        ):
+        for hardship, said, told in HARDSHIPS:
             before = there.applied()
-            say(server, "CONFIG", "SET", *full)
-            there.click()
-            there.says(said)
-            if "maxmemory" in full:
+            with hardship(server):
+                there.click()
+                there.says(said)
+                assert told in " ".join(there.troubles())
                 status = json.loads(there.shell.run_here("status", "--json").stdout)
-                for [trouble] in (there.troubles(), status["redis"]):
-                    assert "full, commits are refused and wait" in trouble
-            assert there.applied() == before
-            say(server, "CONFIG", "SET", *room)
+                assert told in " ".join(status["redis"])
+                assert there.applied() == before
             there.settle()
         there.end()
+
+
+@contextmanager
+def full(server: RedisServer) -> Iterator[None]:
+    say(server, "CONFIG", "SET", "maxmemory", "1mb")
+    yield
+    say(server, "CONFIG", "SET", "maxmemory", "0")
+
+
+@contextmanager
+def alone(server: RedisServer) -> Iterator[None]:
+    say(server, "CONFIG", "SET", "min-replicas-to-write", "1")
+    yield
+    say(server, "CONFIG", "SET", "min-replicas-to-write", "0")
+
+
+@contextmanager
+def not_saved(server: RedisServer) -> Iterator[None]:
+    """Its snapshot cannot take its place: MISCONF from then on."""
+    in_its_place = server.data_dir / "dump.rdb"
+    in_its_place.mkdir()
+    say(server, "CONFIG", "SET", "save", "3600 1")
+    save(server, "err")
+    yield
+    in_its_place.rmdir()
+    save(server, "ok")
+
+
+def save(server: RedisServer, status: str) -> None:
+    say(server, "BGSAVE")
+    eventually(lambda: say(server, "INFO", "persistence")["rdb_last_bgsave_status"] == status)
+
+
+HARDSHIPS = (
+    (full, "it is full (maxmemory)", "full, commits are refused and wait"),
+    (alone, "it takes no writes because too few replicas follow it", ""),
+    (not_saved, "it takes no writes because it cannot save", "its last snapshot to disk failed"),
+)
 
 
 # -- without a worker: whom the client finds, and what it says of him --------------------

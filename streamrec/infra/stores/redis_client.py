@@ -10,7 +10,7 @@ what does not goes into a pipeline without a transaction.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -130,6 +130,9 @@ def connect_redis(settings: RedisSettings) -> redis.Redis:
                 if address.service
                 else _of_servers(address, options)
             )
+            # not answered before its data is loaded; PING is refused too while it takes no writes
+            with suppress(NoPermissionError):  # whoever lacks rights is told at what they do
+                client.get(f"{settings.key_prefix}:{{fleet}}:?")
         except ResponseError as error:
             raise _impossible(error) from error
     return client
@@ -227,10 +230,7 @@ def _asked(url: str, options: dict[str, Any]) -> tuple[redis.Redis, str]:
     client = _of_one(url, options)
     driver: Any = client  # half typed, as all of redis-py
     hello = driver.execute_command("HELLO", "3")
-    mode = hello[b"mode"].decode()
-    if mode == "standalone":
-        client.ping()  # not answered before it has loaded its data
-    return client, mode
+    return client, hello[b"mode"].decode()
 
 
 def _of_one(url: str, options: dict[str, Any]) -> redis.Redis:
@@ -314,7 +314,6 @@ def _of_sentinels(
         **options | tls | of_url,
     )
     client: redis.Redis = found.master_for(address.service)
-    client.ping()
     return client
 
 
