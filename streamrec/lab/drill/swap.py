@@ -25,6 +25,7 @@ from streamrec.apps import clients
 from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
 from streamrec.core import topics
 from streamrec.core.events import Item
+from streamrec.core.release.registry import ControlRecord
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.cleaning import remove_traces
 from streamrec.lab.demo.ready import Readiness
@@ -163,7 +164,11 @@ class SwapDrill:
 
     def _report(self) -> dict[str, Any]:
         seen, logs = self._seen, evidence.read_logs(self._settings)
-        controls = [(at.timestamp_ms, at.value) for at in logs[topics.ADAPTERS]]
+        controls = [
+            (at.timestamp_ms, at.value)
+            for at in logs[topics.ADAPTERS]
+            if isinstance(at.value, ControlRecord)
+        ]
         answers = [at.value for at in logs[topics.RECOMMENDATIONS]]
         mixed = drill_check.mixed(controls, answers)
         both = [*seen.back_ms, *seen.forward_ms]
