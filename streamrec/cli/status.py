@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from streamrec.cli import clocks_view, live_view
+from streamrec.cli import live_view
 from streamrec.cli.console import JsonOption, ago, out, print_json, table, words
 from streamrec.core.tasks import RANKING
 
@@ -83,6 +83,8 @@ def _watch(observer: Observer, as_json: bool) -> NoReturn:
 
 def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
     """A look as JSON fields; rates from the look before. ``champion``, ``live``: of ranking."""
+    from streamrec.cli import clocks_view
+
     rates = _rates(before, after)
     released = {one.task: _task_fields(one) for one in after.tasks}
     return {
@@ -156,6 +158,8 @@ def _worker_fields(worker: WorkerStatus) -> dict[str, Any]:
 
 def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
     """The same for people."""
+    from streamrec.cli import clocks_view
+
     rates, now_ms = _rates(before, after), after.at_ms
     flows = [
         (flow.topic, flow.written, f"{rates[flow.topic]:.1f}", flow.lag) for flow in after.flows

@@ -125,7 +125,7 @@ def test_counts_halve_by_events_and_by_hours() -> None:
     world.feed([view(f"x{n}", "i2", 1_000) for n in range(500)])
     assert world.accepts("i1")[0] == pytest.approx(0.5)
     assert world.accepts("i1")[4] == 1.0
-    world.feed([view("y", "i2", 1_000 + DAY_MS)])
+    world.feed([view(f"y{n}", "i2", 1_000 + DAY_MS) for n in range(250)])
     assert world.accepts("i1")[4] == pytest.approx(0.5)
 
 
