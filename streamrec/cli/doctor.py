@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from streamrec.settings import Settings
 
 SOON_S = 7 * 86_400  # in which Redis is full
+RATE_KNOWN_S = 3_600
+"""What memory grew by in less time says nothing: a catalogue is loaded once."""
 SKEW_MS = 2_000
 
 
@@ -213,7 +215,8 @@ def _redis_memory(client: Redis, key_prefix: str) -> Iterator[Finding]:
     from streamrec.infra.clock import SystemClock
     from streamrec.infra.stores.redis_memory import RedisMemory
 
-    full_in_s = RedisMemory(client, key_prefix).look((), SystemClock().now_ms()).full_in_s
+    look = RedisMemory(client, key_prefix).look((), SystemClock().now_ms())
+    full_in_s = look.full_in_s if look.over_s >= RATE_KNOWN_S else None
     if full_in_s is not None and full_in_s < SOON_S:
         detail = f"at the rate of the last day it is full in {full_in_s / 3_600:.0f} hours"
         remedy = "give it more memory, or lower STREAMREC_STATE_KEEP_DAYS"

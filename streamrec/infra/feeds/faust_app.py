@@ -91,13 +91,18 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
         records: Mapping[TP, Sequence[Any]] | None = None
         try:
             records, _ = await self._wait_next_records(timeout_s)
-        except NoOffsetForPartitionError:  # ours, and not taken over yet
-            pass
+        except NoOffsetForPartitionError:  # ours, and not taken over yet: it stops the others
+            self.pause_partitions({tp for tp in self.assignment() if self.place(tp) is None})
         except OffsetOutOfRangeError as error:
             self.app.feed.lose_places(error.args[0])
         except UnsupportedCodecError as error:
             raise cannot_read("reading items and events", error) from error
         return records or {}, self.flowing and self.app.consumer_generation_id == generation
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Whoever is sought is read."""
+        await super().seek_wait(partitions)
+        self.resume_partitions(partitions)
 
     def highwater(self, tp: TP) -> int | None:
         """The end of a partition's log; None while it is unknown or the partition is not ours.
