@@ -289,6 +289,6 @@ def test_redis_away_is_waited_for(apache_kafka, fresh_prefix, language_model, tm
             again = type(redis)(tmp_path / "redis", port)
             with again:
                 trainer.until(lambda: learned_everything(place, stream))
-                assert "back; training goes on" in trainer.log
+                trainer.until(lambda: "back; training goes on" in trainer.log)
                 assert trainer.terminate() == 0
                 assert_exactly_once(place, stream)

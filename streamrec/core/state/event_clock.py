@@ -78,7 +78,7 @@ class EventClock:
         self._users = min(FEW, self._users + (seen_ms == 0))
         if self.now_ms == 0:
             self.now_ms = self._shared_ms = at_ms
-        if at.stamped_by_broker:
+        if at.stamped_by_broker and at.produced_at_ms > 0:
             self._trust(at_ms, at.produced_at_ms)
             return at_ms
         user = user_hash(at.event.user_id) & 0xFFFF_FFFF
