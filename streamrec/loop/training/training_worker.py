@@ -178,7 +178,7 @@ class TrainingWorker:
         while not self._stop.is_set():
             try:
                 if attempt():
-                    self._away = False
+                    self._note_back()
                     return True
                 self._stop.wait(LEASE_RETRY_S)
             except Unavailable as error:
@@ -193,11 +193,14 @@ class TrainingWorker:
         except Unavailable as error:
             self._wait_for(error)
             return
+        self._note_back()
+        if self._timer() - self._said_s >= SAY_EVERY_S:
+            self._say()
+
+    def _note_back(self) -> None:
         if self._away:
             log.info("back; training goes on")
         self._away = False
-        if self._timer() - self._said_s >= SAY_EVERY_S:
-            self._say()
 
     def _wait_for(self, error: Unavailable) -> None:
         if not self._away:
