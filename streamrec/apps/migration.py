@@ -38,6 +38,7 @@ from streamrec.ports import Writes
 from streamrec.settings import Settings
 
 AT_ONCE = 200
+Record = Mapping[str, Any]
 TIMES = "c"
 """The shared row with a partition's two times (``core.state.partial_aggregate``)."""
 
@@ -105,10 +106,11 @@ class _Mover:
         to: dict[Source, list[str]] = defaultdict(list)
         for user, target in self._leaving(source):
             to[target].append(user)
+        times = self._store.read_rows(source, 0).rows.get(TIMES)
         for target, users in to.items():
             for some in _some(users):
-                self._commit(target, self._copied(source, some))
-            self._commit(target, self._remembered(source, target))
+                self._commit(target, self._copied(source, some, times))
+            self._commit(target, self._remembered(source, target, times))
 
     def clear(self, source: Source) -> None:
         leaving = [user for user, _ in self._leaving(source)]
@@ -122,18 +124,17 @@ class _Mover:
             if target != source:
                 yield user, target
 
-    def _copied(self, source: Source, users: Sequence[str]) -> Writes:
+    def _copied(self, source: Source, users: Sequence[str], times: Record | None) -> Writes:
         _, found = self._store.read_users(source, users)
         records = {u: r for u, r in zip(users, found, strict=True) if r is not None}
         states = {user: UserState.from_record(record) for user, record in records.items()}
         waiting = Deadlines(self._window_ms)
-        times = self._store.read_rows(source, 0).rows.get(TIMES)
         for user, state in states.items():
             waiting.set(user, state.pending, times["t"] if times else 0)
         seen_ms = {user: state.last_active_ms for user, state in states.items()}
         return Writes(users=records, own=waiting.take_rows(), seen_ms=seen_ms)
 
-    def _remembered(self, source: Source, target: Source) -> Writes:
+    def _remembered(self, source: Source, target: Source, times: Record | None) -> Writes:
         """Event ids of ``source`` for ``target``, once; its times, where that one has none."""
         ours, theirs = self._store.read_own(source), self._store.read_own(target)
         mark = f"moved/{source}/{self._partitions}"
@@ -145,10 +146,9 @@ class _Mover:
             for name, log in added.items():
                 before = theirs.get(name, {"n": 0})["n"]
                 own[name] = {"n": before + len(log) // known_ids.STORED.itemsize}
-        return Writes(rows=self._times(source, target), own=own, logs=added)
+        return Writes(rows=self._times(target, times), own=own, logs=added)
 
-    def _times(self, source: Source, target: Source) -> dict[str, Any]:
-        ours = self._store.read_rows(source, 0).rows.get(TIMES)
+    def _times(self, target: Source, ours: Record | None) -> dict[str, Any]:
         theirs = self._store.read_rows(target, 0).rows.get(TIMES)
         new = self._store.position(target) == 0 and ours is not None
         if not new or ours is None or (theirs is not None and theirs["t"] >= ours["t"]):

@@ -14,6 +14,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.errors import InvalidField
+
 FloatArray = NDArray[np.float32]
 
 
@@ -54,6 +56,15 @@ class TrainingBatch:
     to_offset: int
     feature_set: str  # digest of what its examples say; a trainer refuses another one
     examples: Sequence[Example]
+
+
+def check_feature_set(batch: TrainingBatch, known: str) -> None:
+    """Raises InvalidField for a batch whose examples say something else than ``known`` ones do."""
+    if batch.feature_set != known:
+        raise InvalidField(
+            f"its examples are of set {batch.feature_set}, this trainer knows {known}: run "
+            "feature workers and trainer at one version"
+        )
 
 
 def user_hash(user_id: str) -> int:

@@ -15,7 +15,7 @@ from streamrec.infra.wire.kafka_offsets import end_offsets
 from streamrec.loop.ingesting.ingest import Ingest
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.ports.edges import Edges
-from streamrec.settings import KafkaSettings, RedisSettings, Settings
+from streamrec.settings import KafkaSettings, RedisSettings, Settings, child_environment
 from streamrec.tasks.ranking.example_maker import example_source
 from tests.conftest import Prefix
 from tests.fakes.clock import FakeClock
@@ -23,6 +23,7 @@ from tests.fakes.publisher import FakePublisher
 from tests.fakes.store import FakePartitionStore
 from tests.fakes.streams import ITEMS
 from tests.harness.codec import wire_codec
+from tests.harness.command_line import CommandLine
 from tests.harness.waiting import eventually
 from tests.harness.worker_process import WorkerProcess
 
@@ -170,3 +171,9 @@ def expected_examples(expected: FakePartitionStore) -> set[tuple[int, int, int]]
         for source, partition in expected.partitions.items()
         for entry in partition.outboxes["examples"]
     }
+
+
+def shell_of(settings, directory) -> CommandLine:
+    """The command line with exactly these settings."""
+    variables = child_environment(settings).items()
+    return CommandLine({n: v for n, v in variables if n.startswith("STREAMREC_")}, directory)

@@ -13,10 +13,8 @@ from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.kafka import KafkaPublisher, admin_client, full_name, partition_for
 from streamrec.infra.wire.kafka_topics import create_topics
-from streamrec.settings import child_environment
 from tests.fakes.streams import START_MS
 from tests.harness.codec import wire_codec
-from tests.harness.command_line import CommandLine
 from tests.harness.feature_worker import (
     PARTITIONS,
     catalogue,
@@ -25,6 +23,7 @@ from tests.harness.feature_worker import (
     read_topic,
     send_events,
     send_items,
+    shell_of,
 )
 from tests.harness.waiting import eventually
 
@@ -44,8 +43,7 @@ def settings(apache_kafka, redis_url, fresh_prefix, tmp_path):
 
 @pytest.fixture
 def shell(settings, tmp_path):
-    variables = child_environment(settings).items()
-    return CommandLine({n: v for n, v in variables if n.startswith("STREAMREC_")}, tmp_path)
+    return shell_of(settings, tmp_path)
 
 
 @pytest.fixture

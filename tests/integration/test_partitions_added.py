@@ -10,14 +10,15 @@ from kafka.admin import NewPartitions
 
 from streamrec.core.events import Interaction, Kind, Source
 from streamrec.core.ledger.ledger import Ledger
+from streamrec.core.state.layout import UserLayout
+from streamrec.infra.stores.layout_store import RedisLayout
 from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.kafka import KafkaPublisher, admin_client, full_name, partition_for
 from streamrec.infra.wire.kafka_topics import create_topics
-from streamrec.settings import child_environment
+from streamrec.ports import Writes
 from tests.fakes.streams import START_MS
 from tests.harness.codec import wire_codec
-from tests.harness.command_line import CommandLine
 from tests.harness.feature_worker import (
     PARTITIONS,
     catalogue,
@@ -26,6 +27,7 @@ from tests.harness.feature_worker import (
     read_topic,
     send_events,
     send_items,
+    shell_of,
 )
 
 CODEC = wire_codec()
@@ -43,8 +45,7 @@ def settings(apache_kafka, redis_url, fresh_prefix, tmp_path):
 
 @pytest.fixture
 def shell(settings, tmp_path):
-    variables = child_environment(settings).items()
-    return CommandLine({n: v for n, v in variables if n.startswith("STREAMREC_")}, tmp_path)
+    return shell_of(settings, tmp_path)
 
 
 @pytest.fixture
@@ -83,6 +84,29 @@ def everywhere(store) -> list[str]:
     return sorted(user for source in sources for user in set(store.user_ids(source)))
 
 
+def migrate(shell) -> None:
+    done = shell.run_here("state", "migrate", "--yes")
+    assert done.returncode == 0, done.stderr
+
+
+def killed_after_copying_one(settings, store) -> None:
+    """What a migration leaves that dies there: the user in both places."""
+    lay_out(settings, UserLayout(PARTITIONS, moving_to=MORE))
+    old, new = (Source("events", partition_for(MOVER, n)) for n in (PARTITIONS, MORE))
+    position = store.position(new)
+    _, [record] = store.read_users(old, [MOVER])
+    store.commit(new, position, position, Writes(users={MOVER: record}))
+
+
+def killed_before_the_last_word(settings) -> None:
+    lay_out(settings, UserLayout(PARTITIONS, moving_to=MORE, copied=True))
+
+
+def lay_out(settings, layout: UserLayout) -> None:
+    with connect_redis(settings.redis) as client:
+        RedisLayout(client, settings.redis.key_prefix).put(layout)
+
+
 @pytest.mark.apache_kafka
 @pytest.mark.redis_server
 def test_users_move_and_nothing_is_folded_where_it_does_not_belong(
@@ -116,8 +140,11 @@ def test_users_move_and_nothing_is_folded_where_it_does_not_belong(
         moving = [u for u in USERS if partition_for(u, PARTITIONS) != partition_for(u, MORE)]
         assert sum(move["users"] for move in told["moves"]) == len(moving)
         assert accepted(store, PARTITIONS)[USERS.index(MOVER)] >= 2, "nothing is changed yet"
-        done = shell.run_here("state", "migrate", "--yes")
-        assert done.returncode == 0, done.stderr
+        killed_after_copying_one(settings, store)
+        assert "on its way from 3 to 5" in shell.run_here("doctor").stdout
+        migrate(shell)
+        killed_before_the_last_word(settings)
+        migrate(shell)
         assert everywhere(store) == sorted(USERS), "everybody is in one place"
         worker.start()
         worker.until(lambda: accepted(store, MORE) == [6] * len(USERS))

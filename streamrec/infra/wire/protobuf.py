@@ -4,7 +4,8 @@ Knows Confluent's message index and what a Protobuf field means here. The text i
 protoc, which comes with grpcio-tools, in a process of its own: once for each schema.
 
 A field without presence (proto3 without ``optional``) is absent when it is empty text or nothing
-repeated; numbers and booleans are what they are, for a position may be 0 and an item unavailable.
+repeated; numbers and booleans are what they are, for a position may be 0 and an item unavailable
+(``k`` of a request excepted: nobody asks for no items).
 """
 
 from __future__ import annotations
@@ -67,9 +68,12 @@ def _compiled(schema: RegisteredSchema, schema_id: int) -> descriptor_pb2.FileDe
         _write(root, MAIN, schema, schema_id)
         command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{root}", "--include_imports"]
         command += [f"--descriptor_set_out={out}", MAIN]
-        done = subprocess.run(  # noqa: S603 - a registry's text, checked for its paths
-            command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, check=False
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - a registry's text, checked for its paths
+                command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise UnknownSchema(f"schema id {schema_id}: protoc is not done: {error}") from None
         if done.returncode:
             raise UnknownSchema(f"schema id {schema_id} is no Protobuf: {done.stderr.strip()}")
         return descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())

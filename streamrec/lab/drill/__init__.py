@@ -17,6 +17,8 @@ wild_report.py     the wild drill's numbers: one dictionary, and the same for pe
 wild_world.py      producers as they are found in the wild, and what each of them means to say
 transactions.py    a producer of transactions that takes one in five back, and sends the same
                    again
+wild_evidence.py   what is known after the wild drill: users and examples, refusals, catalogue,
+                   answers
 
 What is compared, and with what, is ``lab.measures.drill_check``.
 """

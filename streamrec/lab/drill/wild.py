@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,20 +21,18 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.admin import NewPartitions
 
-from streamrec.apps import clients, migration
+from streamrec.apps import migration
 from streamrec.apps.local_loop import FEATURES, LocalLoop, ProcessCounts, empty
 from streamrec.apps.status import Observer
 from streamrec.core import topics
-from streamrec.core.events import DeadLetter, Recommendation
-from streamrec.core.examples import TrainingBatch
-from streamrec.errors import Refused, UserError
+from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes.apache_kafka import ApacheKafka
 from streamrec.infra.wire.kafka import admin_client, full_name, make_producer
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.ready import Readiness
 from streamrec.lab.demo.waiting import insist_on, wait_for
-from streamrec.lab.drill.evidence import found_state, read_logs
+from streamrec.lab.drill import wild_evidence
 from streamrec.lab.drill.kill import drill_settings
 from streamrec.lab.drill.servers import start_apache
 from streamrec.lab.drill.wild_report import Condition, WildFacts, report
@@ -47,9 +44,8 @@ from streamrec.lab.drill.wild_world import (
     everywhere,
     population,
 )
-from streamrec.lab.measures.wild_check import Labels, ProducerOutcome, UserCounts, WildTally, check
+from streamrec.lab.measures.wild_check import ProducerOutcome, WildTally, check
 from streamrec.settings import Settings
-from streamrec.tasks.ranking.examples import RankingExample
 
 READY_WITHIN_S = 600.0
 DRAIN_WITHIN_S = 240.0
@@ -58,6 +54,8 @@ TURN_S = 0.5
 LOOK_S = 0.2
 METADATA_MS = 2_000
 """A producer sees new partitions so late."""
+CATALOGUE = "catalogue"
+"""Who sends it."""
 ADDED = 2
 TOLD_WITHIN_S = 60.0
 MIGRATE = "state migrate"
@@ -191,11 +189,11 @@ class WildDrill:
         return self._judge()
 
     def _load(self) -> None:
-        self._voices.say("catalogue", self._catalogue.put)
+        self._voices.say(CATALOGUE, self._catalogue.put)
         self._say(f"waiting for the workers; their logs are in {self._loop.log_dir}")
         ready = Readiness(self._settings, self._options.processes, len(self._catalogue.put))
         insist_on(ready.missing, READY_WITHIN_S, self._turn)
-        self._voices.say("catalogue", self._catalogue.removed)
+        self._voices.say(CATALOGUE, self._catalogue.removed)
 
     def _play(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds
@@ -280,86 +278,24 @@ class WildDrill:
 
     def _judge(self) -> dict[str, Any]:
         self._say("comparing with what was meant …")
-        counts, examples, refused = self._counts(), self._examples(), self._refused()
+        known = wild_evidence.known(self._settings, self._voices.places)
         tallies = {
             producer.name: check(
                 producer.meant,
                 ProducerOutcome(
-                    {user: c for user, c in counts.items() if producer.owns(user)},
-                    {user: e for user, e in examples.items() if producer.owns(user)},
-                    refused.get(producer.name, ()),
+                    {user: c for user, c in known.counts.items() if producer.owns(user)},
+                    {user: e for user, e in known.examples.items() if producer.owns(user)},
+                    known.refused.get(producer.name, ()),
                 ),
                 certain=producer.certain,
             )
             for producer in self._population
         }
-        tallies["catalogue"] = self._check_catalogue(refused.get("catalogue", ()))
-        return self._report(tallies)
+        refused = known.refused.get(CATALOGUE, ())
+        tallies[CATALOGUE] = wild_evidence.of_catalogue(self._settings, self._catalogue, refused)
+        return self._report(tallies, known.answered)
 
-    def _counts(self) -> dict[str, UserCounts]:
-        found: dict[str, UserCounts] = defaultdict(UserCounts)
-        for partition in range(partition_counts(self._settings.kafka)[topics.EVENTS]):
-            for user, record in found_state(self._settings, partition).users.items():
-                views, accepts = record["n"]
-                before = found[user]
-                found[user] = UserCounts(before.views + views, before.accepts + accepts)
-        return found
-
-    def _examples(self) -> dict[str, list[Labels]]:
-        found: dict[str, list[Labels]] = defaultdict(list)
-        seen = set()
-        for record in read_logs(self._settings, [topics.TRAINING_BATCHES])[topics.TRAINING_BATCHES]:
-            batch = record.value
-            for example in batch.examples if isinstance(batch, TrainingBatch) else ():
-                place = (example.partition, example.offset, example.index)
-                if isinstance(example, RankingExample) and place not in seen:
-                    seen.add(place)
-                    labels = zip(example.candidates, example.labels_C > 0, strict=True)
-                    found[example.user_id].append({item: bool(label) for item, label in labels})
-        return found
-
-    def _refused(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
-        for record in read_logs(self._settings, [topics.DEAD_LETTER])[topics.DEAD_LETTER]:
-            letter = record.value
-            if isinstance(letter, Refused) or not isinstance(letter, DeadLetter):
-                continue
-            place = (letter.topic, letter.partition, letter.offset)
-            found[self._voices.places.pop(place, "somebody else")].append(letter.code)
-        return found
-
-    def _check_catalogue(self, refused: Sequence[str]) -> WildTally:
-        wanted, found = self._catalogue, clients.catalogue_items(self._settings)
-        missing = wanted.left - found.keys()
-        kept = wanted.gone & found.keys()
-        strange = found.keys() - wanted.left - wanted.gone
-        named = [
-            f"{what} {item}"
-            for what, items in (
-                ("missing:", missing),
-                ("not removed:", kept),
-                ("nobody's:", strange),
-            )
-            for item in sorted(items)
-        ]
-        return WildTally(
-            meant=len(wanted.put) + len(wanted.removed),
-            counted=len(found),
-            lost=len(missing),
-            doubled=len(strange),
-            silent=max(0, len(kept) - len(refused)),
-            refused={code: list(refused).count(code) for code in set(refused)},
-            named=named,
-        )
-
-    def _report(self, tallies: Mapping[str, WildTally]) -> dict[str, Any]:
-        answered = {
-            record.value.trigger_id
-            for record in read_logs(self._settings, [topics.RECOMMENDATIONS])[
-                topics.RECOMMENDATIONS
-            ]
-            if isinstance(record.value, Recommendation)
-        }
+    def _report(self, tallies: Mapping[str, WildTally], answered: frozenset[str]) -> dict[str, Any]:
         facts = WildFacts(
             seed=self._options.seed,
             seconds=self._options.seconds,

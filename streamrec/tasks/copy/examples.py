@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from streamrec.core.examples import Example, FloatArray, TrainingBatch
+from streamrec.core.examples import Example, FloatArray, TrainingBatch, check_feature_set
 from streamrec.core.tasks import COPY
 from streamrec.errors import InvalidField
 from streamrec.ports import ExampleFormat, example_format
@@ -40,11 +40,7 @@ def variant_text(title: str, text: str = "") -> str:
 
 def check(batch: TrainingBatch) -> None:
     """Raises InvalidField for examples that this version cannot learn from."""
-    if batch.feature_set != FEATURE_SET:
-        raise InvalidField(
-            f"its examples are of set {batch.feature_set}, this trainer knows {FEATURE_SET}: run "
-            "feature workers and trainer at one version"
-        )
+    check_feature_set(batch, FEATURE_SET)
     for example in batch.examples:
         if isinstance(example, CopyExample):
             _check(example)

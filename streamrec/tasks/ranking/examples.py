@@ -16,7 +16,13 @@ from typing import Any
 import numpy as np
 
 import schemas
-from streamrec.core.examples import Example, FloatArray, ForgetMark, TrainingBatch
+from streamrec.core.examples import (
+    Example,
+    FloatArray,
+    ForgetMark,
+    TrainingBatch,
+    check_feature_set,
+)
 from streamrec.errors import InvalidField
 from streamrec.ports import ExampleFormat
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
@@ -49,11 +55,7 @@ class RankingExample(Example):
 
 def check(batch: TrainingBatch) -> None:
     """Raises InvalidField for examples that this version's ranker cannot learn from."""
-    if batch.feature_set != FEATURE_SET:
-        raise InvalidField(
-            f"its features are of set {batch.feature_set}, this trainer knows {FEATURE_SET}: run "
-            "feature workers and trainer at one version"
-        )
+    check_feature_set(batch, FEATURE_SET)
     for example in batch.examples:
         if isinstance(example, RankingExample):
             _check(example)
