@@ -20,6 +20,11 @@ PATIENCE_MS = 120_000
 """For a broker that was killed: giving up a commit would leave open whether it was one."""
 
 
+FLUSH_S = 10.0
+"""Before a commit is asked for, giving up leaves nothing open. kafka-python now and then never
+sends what it held while the broker was away."""
+
+
 class TransactionalPublisher:
     """``ports.Publisher``: what is handed over goes out with the next ``flush``, all or nothing."""
 
@@ -72,5 +77,5 @@ class TransactionalPublisher:
         self._producer.begin_transaction()
         for name, key, value in self._held:
             self._producer.send(name, key=key, value=value)
-        self._producer.flush()
+        self._producer.flush(timeout=FLUSH_S)
         return self._producer
