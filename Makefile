@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := $(BIN)/uv
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements-dev.lock)
-COMPILE := $(UV) pip compile pyproject.toml --quiet --extra tensorboard --universal \
+COMPILE := $(UV) pip compile pyproject.toml --quiet --extra tensorboard --extra parquet --extra tracing --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock"
 SOURCES := $(wildcard streamrec workers tests benchmarks schemas)
