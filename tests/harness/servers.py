@@ -1,7 +1,7 @@
-"""The servers that integration tests run against, and why one may be missing.
+"""The servers and programs that tests run against, and why one may be missing.
 
-``REQUIRE_APACHE_KAFKA=1`` and ``REQUIRE_REDIS_SERVER=1`` turn a skip into a failure; CI
-sets both.
+``REQUIRE_APACHE_KAFKA=1``, ``REQUIRE_REDIS_SERVER=1``, ``REQUIRE_PROMETHEUS=1``,
+``REQUIRE_CHROMIUM=1`` and ``REQUIRE_HELM=1`` turn a skip into a failure; CI sets all of them.
 """
 
 from __future__ import annotations
@@ -46,6 +46,18 @@ def new_redis_server(data_dir: Path) -> RedisServer:
     if shutil.which("redis-server") is None:
         skip_or_fail("REQUIRE_REDIS_SERVER", "redis-server not found: tests against real Redis")
     return RedisServer(data_dir)
+
+
+def program(name: str, switch: str, tests: str) -> str:
+    """Where ``name`` is: on the PATH, or built into .cache/bin; skips where it is not here.
+
+    ``program("promtool", "REQUIRE_PROMETHEUS", "tests of alerts")``; ``"chromium"`` goes with
+    ``REQUIRE_CHROMIUM``, ``"helm"`` with ``REQUIRE_HELM``.
+    """
+    found = shutil.which(name) or shutil.which(name, path=str(REPOSITORY / ".cache" / "bin"))
+    if found is None:
+        skip_or_fail(switch, f"{name} not found: {tests}")
+    return str(found)
 
 
 def required(switch: str) -> bool:
