@@ -15,7 +15,7 @@ BENCHMARKS := ingest training fast_lane encoder serving latency startup
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all fuzz check lint format types contracts deps bench lock jars
+.PHONY: help install demo test test-all fuzz check lint format types contracts deps site bench lock jars
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -65,6 +65,9 @@ contracts: install ## import contracts: layers, a pure core
 
 deps: install ## deptry: declared and imported packages agree
 	$(BIN)/deptry streamrec workers
+
+site: install ## the documents as a site, in build/site
+	$(BIN)/zensical build --strict
 
 bench: install ## the benchmarks; each prints its ratio
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
