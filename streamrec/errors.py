@@ -24,6 +24,7 @@
     ├── GroupBroken              a process that learns along has died
     ├── GenerationRefused        a generation directory failed a check; nothing was changed
     ├── GenerationFailed         a generation that passed every check cannot rank; names it
+    ├── AccessRefused            a caller of the gateway is not known, or may not do this
     └── EncoderUnavailable       the language model's weights cannot be found
 
 Permanent errors (``Refused`` and below) are kept with their reason; transient ones
@@ -171,6 +172,15 @@ class GenerationFailed(StreamrecError):
     def __init__(self, generation: str, error: Exception) -> None:
         super().__init__(f"{generation} cannot rank: {type(error).__name__}: {error}")
         self.generation = generation
+
+
+class AccessRefused(StreamrecError):
+    """``code`` is a short stable name; ``known``: we know who calls, and they may not."""
+
+    def __init__(self, message: str, code: str, *, known: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.known = known
 
 
 class EncoderUnavailable(StreamrecError):

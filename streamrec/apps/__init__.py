@@ -18,6 +18,7 @@ status.py           one look at a running loop from outside
 why.py              everything that is known of one answer
 users.py            what is held about a person, and having it forgotten
 trust.py            keys, from the files that the settings name
+access.py           API keys of this installation: where they are kept, for whom they are made
 dead_letters.py     dead letters, put together for the command line. Loads neither torch nor faust
 worker_context.py   what every part of a worker's process is made with: who we are, connections,
                     the word to stop

@@ -274,6 +274,15 @@ class TrustSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """HTTP in front of the topics (`streamrec worker gateway`)."""
+
+    keys_file: str = setting(
+        "", "API keys (`streamrec keys api`); empty: gateway-keys.json in state_dir"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     state_dir: Path = setting(Path(".streamrec"), "registry, checkpoints, embedded servers")
     registry_url: str = setting("", "directory or fsspec URL of generations; empty: in state_dir")
@@ -292,3 +301,4 @@ class Settings:
     guard: GuardSettings = GuardSettings()
     alarm: AlarmSettings = AlarmSettings()
     trust: TrustSettings = TrustSettings()
+    gateway: GatewaySettings = GatewaySettings()
