@@ -15,7 +15,7 @@ BENCHMARKS := ingest training fast_lane encoder serving latency startup
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all fuzz check lint format types contracts deps site bench lock jars
+.PHONY: help install demo test test-all fuzz check lint format types contracts deps site reference bench lock jars
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -68,6 +68,9 @@ deps: install ## deptry: declared and imported packages agree
 
 site: install ## the documents as a site, in build/site
 	$(BIN)/zensical build --strict
+
+reference: install ## write docs/reference anew from the code
+	$(BIN)/python -m tests.reference
 
 bench: install ## the benchmarks; each prints its ratio
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done

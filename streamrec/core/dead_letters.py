@@ -126,7 +126,7 @@ def counts(letters: Iterable[DeadLetterRecord]) -> Mapping[tuple[str, str], int]
     return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
-_ADVICE = {
+ADVICE: Mapping[str, str] = {
     "malformed": (
         "The bytes are cut off or are no Avro or JSON. Mend the producer; to save this message, "
         "`resend --value-file` with what it should have been, or `--edit` where it is text."
@@ -144,6 +144,14 @@ _ADVICE = {
         "The reason names the field. Mend the producer; `resend --edit` (JSON) or "
         "`--value-file` saves this message."
     ),
+    "impossible-time": (
+        "The reason says whose clock it may be: run NTP there, or send UTC. `resend` gives it the "
+        "time of a new record; `resend --edit` another `occurred_at`."
+    ),
+    "too-late": (
+        "It cannot be told from a repetition, and sent again it is refused again. To count it all "
+        "the same, `resend --edit` with a later `occurred_at`."
+    ),
     "too-large": (
         "Raise STREAMREC_KAFKA_MAX_MESSAGE_BYTES and the topic's max.message.bytes, restart "
         "the workers and `resend` it; or send less at once with `--value-file`."
@@ -153,6 +161,7 @@ _ADVICE = {
         "worker's log has the trace; once it is mended, `resend` it as it is."
     ),
 }
+"""What to do about each code (``errors.Refused.code``)."""
 
 
 def advice(letter: DeadLetter) -> str:
@@ -169,4 +178,4 @@ def advice(letter: DeadLetter) -> str:
         )
     if letter.topic == topics.TRAINING_BATCHES and letter.value is None:
         return "Made by streamrec and too wide to be trained: there is nothing to send again."
-    return _ADVICE.get(letter.code, "Read the reason; `resend` sends it again as it is.")
+    return ADVICE.get(letter.code, "Read the reason; `resend` sends it again as it is.")
