@@ -20,6 +20,7 @@ users.py            what is held about a person, and having it forgotten
 trust.py            keys, from the files that the settings name
 access.py           API keys of this installation: where they are kept, for whom they are made
 dead_letters.py     dead letters, put together for the command line. Loads neither torch nor faust
+monitoring.py       what monitoring asks of a process: its metrics and its health
 worker_context.py   what every part of a worker's process is made with: who we are, connections,
                     the word to stop
 built_in.py         the tasks that this version carries, by name. Another one is one more line

@@ -94,13 +94,21 @@ async def _consume(context: WorkerContext, sources: Sequence[ExampleSource]) -> 
     feed = Feed(settings.kafka, ingest, RUN_EVENTS, asks, events_partitions=laid_out)
     scratch = settings.state_dir / "faust" / context.worker_id
     app = make_app(settings.kafka, context.worker_id, feed, scratch)
-    beating = asyncio.ensure_future(_beat(context, ingest, feed, stop))
+    beating = asyncio.gather(_beat(context, ingest, feed, stop), _turn(context, feed))
     try:
         await run_app(app, stop)
     finally:
         beating.cancel()
         with suppress(asyncio.CancelledError):
             await beating
+
+
+async def _turn(context: WorkerContext, feed: Feed) -> None:
+    """Note that this loop, and the thread that it feeds, come round; until cancelled."""
+    while True:
+        await feed.come_round()
+        context.monitor.vitals.turn()
+        await asyncio.sleep(BEAT_S)
 
 
 async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed, stop: asyncio.Event) -> None:

@@ -27,6 +27,7 @@ from kafka.errors import KafkaError
 
 from streamrec import settings as reader
 from streamrec.errors import Unavailable, UserError
+from streamrec.infra.metrics.server import check_free
 from streamrec.infra.processes import servers_file
 from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
 from streamrec.infra.processes.server_process import ServerProcess
@@ -38,7 +39,7 @@ from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.wire.kafka import full_name
 from streamrec.infra.wire.kafka_probe import evict_members
 from streamrec.infra.wire.kafka_topics import create_topics
-from streamrec.settings import Settings
+from streamrec.settings import MetricsSettings, Settings
 
 FEATURES, TRAINER, SERVING = "features", "trainer", "serving"
 
@@ -111,6 +112,7 @@ class LocalLoop:
     def __enter__(self) -> Self:
         """Raises UserError when a loop runs here already, Unavailable when a server fails."""
         refuse_two_in(self.settings.state_dir)
+        self._tell_metrics()
         with ExitStack() as stack:
             self._start_servers(stack)
             self._say(f"Kafka at {self.settings.kafka.bootstrap}, Redis at {_shown(self.settings)}")
@@ -127,6 +129,23 @@ class LocalLoop:
         """All of them; they run already unless they were stopped."""
         for role, name in self._processes.names():
             self._supervisor.start(self._program(role, name))
+
+    def metrics(self) -> dict[str, MetricsSettings]:
+        """Where each worker serves its metrics, if a port is set: one after the other, from it."""
+        given = self.settings.metrics
+        names = [name for _, name in self._processes.names()]
+        ports = enumerate(names, given.port) if given.port else ()
+        return {name: replace(given, port=port) for port, name in ports}
+
+    def _tell_metrics(self) -> None:
+        """Raises UserError where a port is taken: before anything is started."""
+        served = self.metrics()
+        for at in served.values():
+            check_free(at.host, at.port)
+        if served:
+            told = ", ".join(f"{name} :{at.port}" for name, at in served.items())
+            host = self.settings.metrics.host
+            self._say(f"metrics at http://{host}:PORT/metrics: {told}")
 
     def stop_workers(self) -> None:
         """All of them, while the servers go on; returns when they are gone."""
@@ -171,7 +190,9 @@ class LocalLoop:
     def _program(self, role: str, name: str) -> Program:
         command = [sys.executable, "-m", f"workers.{role}", name]
         log = self.log_dir / f"{name}.log"
-        return Program(name, command, log, reader.child_environment(self.settings))
+        served = self.metrics().get(name, self.settings.metrics)
+        settings = replace(self.settings, metrics=served)
+        return Program(name, command, log, reader.child_environment(settings))
 
     def _forget(self, name: str) -> None:
         """A worker of ours is dead for certain: nobody need wait for its time-outs.

@@ -67,6 +67,7 @@ def _worker(context: WorkerContext, given: Serving) -> ServingWorker:
         answerer=given.answerer,
         follower=GenerationFollower(attested, given.swap, catalogue, keep=KEPT_WARM),
         server=Server(context.edges(), given.answerer),
+        turned=context.monitor.vitals.turn,
     )
     return ServingWorker(
         parts,

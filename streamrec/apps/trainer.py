@@ -152,7 +152,13 @@ def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> Training
     trainer = Trainer(parts, schedule(settings.trainer))
     right = Lease(lease.try_acquire, lease.confirm, lease.release)
     running = TrainingDependencies(
-        trainer, right, context.fleet, peak_rss_mb, mirror.settled, released.watchers
+        trainer,
+        right,
+        context.fleet,
+        peak_rss_mb,
+        mirror.settled,
+        released.watchers,
+        context.monitor.vitals.turn,
     )
     return TrainingWorker(running, context.identity(), context.stop)
 

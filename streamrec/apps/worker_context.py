@@ -18,6 +18,7 @@ from pathlib import Path
 from redis import Redis
 
 from streamrec.apps import clients, identities, layouts
+from streamrec.apps.monitoring import Monitor, WatchedFleet, monitored
 from streamrec.apps.process import identity, partitions_of, retrying
 from streamrec.apps.rights import redis_not_granted
 from streamrec.core import tasks, topics
@@ -26,15 +27,15 @@ from streamrec.core.state.layout import UserLayout
 from streamrec.core.tasks import RANKING
 from streamrec.errors import BrokersReplaced, NotAllowed, StreamrecError, Unavailable
 from streamrec.infra.clock import SystemClock
+from streamrec.infra.metrics.vitals import KAFKA, Vitals
 from streamrec.infra.stores.control_log import KafkaControlLog
-from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.redis_diagnosis import refuse_eviction
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.broker_watch import LOOK_S, BrokerWatch
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
 from streamrec.loop.background import Background, running
-from streamrec.ports import ExampleFormat, ExampleSource, RegistryStore, WorkerStatus
+from streamrec.ports import ExampleFormat, ExampleSource, Fleet, RegistryStore, WorkerStatus
 from streamrec.ports.edges import Edges
 from streamrec.settings import Settings
 
@@ -56,7 +57,7 @@ class WorkerContext:
     partitions: Mapping[str, int]
     publisher: KafkaPublisher
     redis: Redis
-    fleet: RedisFleet
+    fleet: Fleet
     store: RedisPartitionStore
     clock: SystemClock
     stack: ExitStack
@@ -64,6 +65,7 @@ class WorkerContext:
     task: str = RANKING
     formats: Mapping[str, ExampleFormat] = field(default_factory=dict)  # of tasks not built in
     installation: str = ""  # ``core.identity``; empty while no trainer has named it
+    monitor: Monitor = field(default_factory=Monitor)
 
     @property
     def state_dir(self) -> Path:
@@ -123,13 +125,20 @@ def _safe_redis(settings: Settings, role: str) -> Redis:
     return redis
 
 
-def _end_when_moved(watch: BrokerWatch) -> None:
-    """At once, as if killed: nothing here could say goodbye to a broker. Raises Unavailable."""
+def _look_at_brokers(watch: BrokerWatch, vitals: Vitals) -> None:
+    """Where all have moved, end at once, as if killed: nothing here could say goodbye to a broker.
+
+    Raises Unavailable.
+    """
     try:
         watch.look()
     except BrokersReplaced as error:
         log.critical("%s", error)
         os._exit(1)
+    except Unavailable as error:
+        vitals.miss(KAFKA, error)
+        raise
+    vitals.reach(KAFKA)
 
 
 @contextmanager
@@ -148,14 +157,15 @@ def worker_context(
 
     ``sources``: whose examples this process reads or writes.
     """
-    partitions = retrying(lambda: partitions_of(settings, role, task), stop)
-    publisher = retrying(lambda: clients.publisher(settings, worker_id), stop)
-    if partitions is None or publisher is None:
-        yield None
-        return
     with ExitStack() as stack:
+        monitor = stack.enter_context(monitored(settings.metrics))
+        partitions = retrying(lambda: partitions_of(settings, role, task), stop)
+        publisher = retrying(lambda: clients.publisher(settings, worker_id), stop)
+        if partitions is None or publisher is None:
+            yield None
+            return
         stack.callback(publisher.close)
-        look = partial(_end_when_moved, BrokerWatch(settings.kafka))
+        look = partial(_look_at_brokers, BrokerWatch(settings.kafka), monitor.vitals)
         brokers = Background("brokers", look, LOOK_S, stop)
         stack.enter_context(running(stop, brokers))
         redis = retrying(lambda: _safe_redis(settings, role), stop)
@@ -182,7 +192,7 @@ def worker_context(
             partitions,
             publisher,
             redis,
-            clients.fleet(settings, redis, task),
+            WatchedFleet(clients.fleet(settings, redis, task), monitor.vitals),
             clients.partition_store(settings, redis),
             SystemClock(),
             stack,
@@ -190,4 +200,5 @@ def worker_context(
             task,
             {source.task: source.format for source in sources},
             ours.installation,
+            monitor,
         )

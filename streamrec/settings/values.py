@@ -283,6 +283,17 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """What monitoring asks of a process: /metrics, /healthz and /readyz."""
+
+    port: int = setting(
+        0, "/metrics, /healthz, /readyz of a worker; of `up`, its first one's; 0: none",
+        least=0, most=65_535,
+    )  # fmt: skip
+    host: str = setting("127.0.0.1", "the address they are served at; 0.0.0.0: every one")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     state_dir: Path = setting(Path(".streamrec"), "registry, checkpoints, embedded servers")
     registry_url: str = setting("", "directory or fsspec URL of generations; empty: in state_dir")
@@ -302,3 +313,4 @@ class Settings:
     alarm: AlarmSettings = AlarmSettings()
     trust: TrustSettings = TrustSettings()
     gateway: GatewaySettings = GatewaySettings()
+    metrics: MetricsSettings = MetricsSettings()

@@ -153,6 +153,11 @@ class Feed:
             log.warning("%s: the log does not hold the place we stand at", self._source(tp))
             self._doubt(tp, 0)
 
+    async def come_round(self) -> None:
+        """Return when the ingest thread has done what it was asked before."""
+        if not self._stopping:
+            await self._call(lambda: None)
+
     async def settle(self) -> None:
         """Take nothing more, finish the run in hand, wait for Kafka's acknowledgements."""
         self._stopping = True

@@ -56,6 +56,7 @@ class ServingDependencies:
     answerer: Answerer
     follower: GenerationFollower
     server: Server
+    turned: Callable[[], object] = lambda: None  # called whenever the main loop comes round
 
 
 class ServingWorker:
@@ -73,7 +74,7 @@ class ServingWorker:
     ) -> None:
         self._feed, self._control, self._fleet = parts.feed, parts.control, parts.fleet
         self._clock, self._answerer = parts.clock, parts.answerer
-        self._follower = parts.follower
+        self._follower, self._turned = parts.follower, parts.turned
         self._identity = identity
         self._stop = stop
         self._isolation = PoisonMessageIsolation(parts.server)
@@ -107,6 +108,7 @@ class ServingWorker:
 
     def _turn(self) -> None:
         """Flip if due, then one micro-batch, or a short wait for one."""
+        self._turned()
         self._flip()
         try:
             if self._follower.active is None:
@@ -125,6 +127,7 @@ class ServingWorker:
         """Answer and commit, again and again until that works. Raises GenerationFailed."""
         away = False
         while not self._stop.is_set():
+            self._turned()
             self._flip()
             model = self._follower.active
             assert model is not None  # noqa: S101 - polled only once there is one

@@ -97,6 +97,7 @@ class TrainingDependencies:
     memory_mb: Callable[[], float]
     settled: Callable[[], bool]  # whether the catalogue is there to start with
     watchers: Sequence[Background] = ()  # run while this is the one that trains
+    turned: Callable[[], object] = lambda: None  # called whenever the main loop comes round
 
 
 class TrainingWorker:
@@ -113,7 +114,7 @@ class TrainingWorker:
         self._feed, self._champions = parts.trainer.feed, parts.trainer.champions
         self._clock, self._scalars = parts.trainer.clock, parts.trainer.scalars
         self._memory_mb, self._settled = parts.memory_mb, parts.settled
-        self._watchers = parts.watchers
+        self._watchers, self._turned = parts.watchers, parts.turned
         self._identity = identity
         self._stop = stop
         self._timer = timer
@@ -187,6 +188,7 @@ class TrainingWorker:
 
     def _turn(self) -> None:
         """One round, and what is due to be said."""
+        self._turned()
         try:
             self._trainer.round(POLL_S)
             self._measure()

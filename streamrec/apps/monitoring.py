@@ -1,0 +1,75 @@
+"""What monitoring asks of a process, put together: made in the process itself, after any fork."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from prometheus_client import GC_COLLECTOR, CollectorRegistry, PlatformCollector, ProcessCollector
+
+from streamrec.errors import Unavailable
+from streamrec.infra.metrics.server import MonitoringServer
+from streamrec.infra.metrics.vitals import REDIS, Vitals
+from streamrec.infra.stores.fleet import RedisFleet
+from streamrec.ports import WorkerStatus
+from streamrec.settings import MetricsSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Of one process: its registry of metrics, and its health."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    vitals: Vitals = field(default_factory=Vitals)
+
+
+@contextmanager
+def monitored(settings: MetricsSettings) -> Iterator[Monitor]:
+    """Answers monitoring as long as the block, if a port is set.
+
+    Raises UserError when nothing can listen there.
+    """
+    monitor = Monitor()
+    for collector in (
+        GC_COLLECTOR,
+        ProcessCollector(registry=None),
+        PlatformCollector(registry=None),
+    ):
+        monitor.registry.register(collector)
+    with ExitStack() as stack:
+        if settings.port:
+            server = MonitoringServer(
+                settings.host, settings.port, monitor.registry, monitor.vitals
+            )
+            stack.enter_context(server)
+            log.info("metrics at http://%s:%d/metrics", settings.host, server.port)
+        yield monitor
+
+
+class WatchedFleet:
+    """``ports.Fleet`` over Redis, whose beats are what this process knows of itself."""
+
+    def __init__(self, fleet: RedisFleet, vitals: Vitals) -> None:
+        self._fleet, self._vitals = fleet, vitals
+
+    def beat(self, status: WorkerStatus) -> None:
+        """As the fleet's own. Raises Unavailable."""
+        self._vitals.tell(status)
+        try:
+            self._fleet.beat(status)
+        except Unavailable as error:
+            self._vitals.miss(REDIS, error)
+            raise
+        self._vitals.reach(REDIS)
+
+    def leave(self, worker_id: str) -> None:
+        """As the fleet's own."""
+        self._fleet.leave(worker_id)
+
+    def workers(self) -> Iterator[WorkerStatus]:
+        """As the fleet's own. Raises Unavailable."""
+        return self._fleet.workers()
