@@ -3,6 +3,10 @@
 A sequel, a series, an author, a brand or a year often shows in one word, which vectors of whole
 texts blur. A word weighs its rarity, log(items / items that have it) (Spärck Jones 1972).
 
+Where a script puts no blanks between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), each two
+neighbouring characters stand for a word, as search engines do it (Lucene's CJK bigrams). A
+character is a letter with its marks. A letter is the same however it is encoded, wide or not.
+
 Legend: N catalogue rows, L words of one title, W distinct words, H history, T candidates,
 E (word, item) entries.
 """
@@ -10,8 +14,10 @@ E (word, item) entries.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+import unicodedata
+from collections.abc import Iterable, Iterator
+from itertools import groupby, pairwise
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +28,62 @@ TITLE_WORDS = 16
 """Words of one title that count: its first ones."""
 
 _WORD = re.compile(r"\w+")
+_WIDTHS = re.compile("[\uff00-\uffef]")
+"""Latin letters as wide as Chinese characters, and Japanese syllables half as wide."""
+
+_BLANKLESS = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x3007),  # Chinese: repeat marks
+    (0x3040, 0x30FF),  # Japanese: hiragana, katakana
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),  # Chinese characters
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
+)
+"""Code points of scripts that put no blanks between words."""
 
 
 def words_of(title: str) -> list[str]:
     """The distinct words of a title that count, in order; letter case does not."""
-    return list(dict.fromkeys(_WORD.findall(title.casefold())))[:TITLE_WORDS]
+    found = _WORD.findall(title.casefold()) if title.isascii() else _any_script(title)
+    return list(dict.fromkeys(found))[:TITLE_WORDS]
+
+
+def _any_script(title: str) -> Iterator[str]:
+    form: Literal["NFC", "NFKC"] = "NFKC" if _WIDTHS.search(title) else "NFC"
+    text = unicodedata.normalize(form, title).casefold()
+    for run in _runs(text):
+        for blankless, letters in groupby(run, _blankless):
+            yield from _pairs(list(letters)) if blankless else ["".join(letters)]
+
+
+def _runs(text: str) -> Iterator[list[str]]:
+    """Letters and digits without anything between them, each with its marks."""
+    run: list[str] = []
+    for character in text:
+        if character.isalnum() or character == "_":
+            run.append(character)
+        elif run and unicodedata.category(character).startswith("M"):
+            run[-1] += character
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _blankless(letter: str) -> bool:
+    code = ord(letter[0])
+    return any(first <= code <= last for first, last in _BLANKLESS)
+
+
+def _pairs(letters: list[str]) -> list[str]:
+    if len(letters) == 1:
+        return letters
+    return [first + second for first, second in pairwise(letters)]
 
 
 class TitleWords:
