@@ -94,6 +94,7 @@ def examine() -> Iterator[Finding]:
     from streamrec import settings as reader
     from streamrec.apps import clients
     from streamrec.cli.doctor_kafka import kafka_findings
+    from streamrec.cli.doctor_texts import language
 
     try:
         settings = reader.load()
@@ -122,6 +123,7 @@ def examine() -> Iterator[Finding]:
     if _fine(kafka):
         yield from guarded("champion", _champions, located)
     if _fine(kafka) and _fine(redis):
+        yield from guarded("language", language, located)
         yield from guarded("identity", identity, located)
         yield from guarded("state", _logs, located)
 

@@ -18,6 +18,7 @@ packaged.py         language models that come in Python packages, for machines t
 pooling.py          token vectors to one vector, in the way the model was trained for
 signing.py          who made a generation: an Ed25519 signature of ``manifest.json``, beside it
 state_dicts.py      states within states: tensors of a part by name, under the part's own name
+tokenizer_fit.py    whether a model's tokenizer knows the words of a catalogue, or only spells them
 weight_changes.py   how far the weights of one generation are from another's, group by group
 weights.py          where a base language model's weights come from, and their digest
 encoder_shapes.py   the encoders that generations belong on: ours, and those of settings that were

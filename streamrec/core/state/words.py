@@ -56,8 +56,9 @@ def _any_script(title: str) -> Iterator[str]:
     form: Literal["NFC", "NFKC"] = "NFKC" if _WIDTHS.search(title) else "NFC"
     text = unicodedata.normalize(form, title).casefold()
     for run in _runs(text):
-        for blankless, letters in groupby(run, _blankless):
-            yield from _pairs(list(letters)) if blankless else ["".join(letters)]
+        for blankless, group in groupby(run, _blankless):
+            letters = list(group)
+            yield from _pairs(letters) if blankless else ["".join(letters)]
 
 
 def _runs(text: str) -> Iterator[list[str]]:

@@ -44,9 +44,7 @@ def test_words(title: str, words: list[str]) -> None:
         ("ฉลาดเกมส์โกง", "ฉลาดเกมส์โกง ซีรีส์", "สี่แพร่ง"),
     ],
 )
-def test_a_sequel_shares_words_and_a_stranger_does_not(
-    one: str, other: str, stranger: str
-) -> None:
+def test_a_sequel_shares_words_and_a_stranger_does_not(one: str, other: str, stranger: str) -> None:
     assert len(set(words_of(one)) & set(words_of(other))) >= 3
     assert not set(words_of(one)) & set(words_of(stranger))
 
