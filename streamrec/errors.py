@@ -25,6 +25,9 @@
     ├── GenerationRefused        a generation directory failed a check; nothing was changed
     ├── GenerationFailed         a generation that passed every check cannot rank; names it
     ├── AccessRefused            a caller of the gateway is not known, or may not do this
+    ├── CallRefused              of the client: a gateway said no; carries its problem document
+    │   └── LinesRefused         some events or items were refused; carries every verdict
+    ├── GatewayUnreachable       of the client: nobody answered, or no gateway
     └── EncoderUnavailable       the language model's weights cannot be found
 
 Permanent errors (``Refused`` and below) are kept with their reason; transient ones
@@ -33,7 +36,8 @@ Permanent errors (``Refused`` and below) are kept with their reason; transient o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class StreamrecError(Exception):
@@ -181,6 +185,41 @@ class AccessRefused(StreamrecError):
         super().__init__(message)
         self.code = code
         self.known = known
+
+
+class CallRefused(StreamrecError):
+    """A gateway, or a proxy before it, refused a call.
+
+    ``problem``: its whole document (RFC 9457); ``title``, ``detail`` and ``code`` are of it.
+    ``unsent``: of many events or items, those that no answer has come for, ids included: what is
+    sent again as it stands here counts once.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any], request_id: str = "") -> None:
+        self.status = status
+        self.problem = problem
+        self.request_id = request_id
+        self.code = str(problem.get("code") or "")
+        self.title = str(problem.get("title") or "")
+        self.detail = str(problem.get("detail") or "")
+        self.unsent: Sequence[Mapping[str, Any]] = ()
+        super().__init__(f"{status} {self.code or self.title}: {self.detail}")
+
+
+class LinesRefused(CallRefused):
+    """``outcome``: a verdict for each; what it says is accepted is accepted."""
+
+    def __init__(self, outcome: Any, message: str) -> None:
+        super().__init__(422, {"title": "Refused", "code": "lines-refused", "detail": message})
+        self.outcome = outcome
+
+
+class GatewayUnreachable(StreamrecError):
+    """Nobody answered. ``unsent``: as of ``CallRefused``."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.unsent: Sequence[Mapping[str, Any]] = ()
 
 
 class EncoderUnavailable(StreamrecError):

@@ -62,3 +62,9 @@ def test_workers_that_encode_load_no_faust(role: str, tmp_path: Path) -> None:
     found = imported(f"import workers.{role}, streamrec.apps.{role}", tmp_path)
     assert {"torch", "transformers"} <= found
     assert "faust" not in found
+
+
+def test_the_client_of_the_gateway_needs_httpx_alone(tmp_path: Path) -> None:
+    found = imported("import streamrec.client", tmp_path)
+    assert "httpx" in found
+    assert not found & (LEARNING | CONNECTING | {"pydantic", "fastapi", "orjson", "typer"})
