@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+DOCUMENTS = [*TOP, *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = ("streamrec", "workers", "benchmarks", "tests", "schemas")
 PACKAGES = sorted(path.parent.name for path in (ROOT / "streamrec").glob("*/__init__.py"))
 
