@@ -33,10 +33,12 @@ state.py            state and logs that no longer fit together: found, and conti
 layouts.py          the layout of users' state as processes go by it, and what notices that it no
                     longer fits
 migration.py        users' state moved to where a larger number of partitions puts them
+gateway/            the gateway: the loop over HTTP
+answer_fields.py    a recommendation as JSON fields, for whoever shows one
 copy.py             tests of wordings for the command line: what runs, how it stands, and ending
                     one
 
-The three workers' modules each have ``run(settings, worker_id)``: it works until SIGTERM or
+The workers' modules each have ``run(settings, worker_id)``: it works until SIGTERM or
 SIGINT, then finishes what it holds and returns. ``streamrec worker <role>`` and
 ``workers/<role>.py`` call it.
 """

@@ -27,6 +27,7 @@ from kafka.errors import KafkaError
 
 from streamrec import settings as reader
 from streamrec.errors import Unavailable, UserError
+from streamrec.infra.http.server import bound
 from streamrec.infra.metrics.server import check_free
 from streamrec.infra.processes import servers_file
 from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
@@ -41,7 +42,7 @@ from streamrec.infra.wire.kafka_probe import evict_members
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import MetricsSettings, Settings
 
-FEATURES, TRAINER, SERVING = "features", "trainer", "serving"
+FEATURES, TRAINER, SERVING, GATEWAY = "features", "trainer", "serving", "gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,16 @@ class ProcessCounts:
     features: int = 1
     trainer: int = 1
     serving: int = 1
+    gateway: int = 0  # one at most: they would want the same port
 
     def names(self) -> list[tuple[str, str]]:
         """(role, worker id) of each."""
-        counts = ((FEATURES, self.features), (TRAINER, self.trainer), (SERVING, self.serving))
+        counts = (
+            (FEATURES, self.features),
+            (TRAINER, self.trainer),
+            (SERVING, self.serving),
+            (GATEWAY, self.gateway),
+        )
         return [(role, f"{role}-{n}") for role, count in counts for n in range(1, count + 1)]
 
 
@@ -110,9 +117,12 @@ class LocalLoop:
         self._supervisor = Supervisor(say, self._forget, backoff_s, self._start)
 
     def __enter__(self) -> Self:
-        """Raises UserError when a loop runs here already, Unavailable when a server fails."""
+        """Raises UserError when a loop runs here already or the gateway's port is taken,
+        Unavailable when a server fails."""
         refuse_two_in(self.settings.state_dir)
         self._tell_metrics()
+        if self._processes.gateway:
+            self._check_port()
         with ExitStack() as stack:
             self._start_servers(stack)
             self._say(f"Kafka at {self.settings.kafka.bootstrap}, Redis at {_shown(self.settings)}")
@@ -164,6 +174,13 @@ class LocalLoop:
         return {s.name: s.pid for s in self._servers if s.running} | self._supervisor.pids()
 
     @property
+    def address(self) -> str:
+        """Where the gateway is."""
+        gateway = self.settings.gateway
+        host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
+        return f"http://{host}:{gateway.port}"
+
+    @property
     def deaths(self) -> int:
         """Workers that died and were started again."""
         return self._supervisor.deaths
@@ -171,6 +188,15 @@ class LocalLoop:
     @property
     def log_dir(self) -> Path:
         return self.settings.state_dir / "logs"
+
+    def _check_port(self) -> None:
+        gateway = self.settings.gateway
+        try:
+            with bound(gateway.host, gateway.port) as listener:
+                port = listener.getsockname()[1]
+        except UserError as error:
+            raise UserError(f"{error}; --no-gateway starts none") from None
+        self.settings = replace(self.settings, gateway=replace(gateway, port=port))
 
     def _start_servers(self, stack: ExitStack) -> None:
         given, data = self.settings, self.settings.state_dir / "embedded"
@@ -204,7 +230,7 @@ class LocalLoop:
             if role == TRAINER:
                 with connect_redis(redis) as client:
                     break_lease(client, redis.key_prefix, TRAINER, name)
-            else:
+            elif role != GATEWAY:
                 evict_members(kafka, full_name(kafka, role), [name])
         except (KafkaError, Unavailable) as error:
             self._say(f"{name} is missed only after its time-out: {error!r}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from streamrec.apps.local_loop import FEATURES, SERVING, TRAINER
+from streamrec.apps.local_loop import FEATURES, GATEWAY, SERVING, TRAINER
 from streamrec.core import tasks
 from streamrec.core.tasks import RANKING
 from streamrec.core.topics import (
@@ -69,6 +69,10 @@ ROLES = {
         describes=(EVENTS, ITEMS),
         group="serving",
     ),
+    GATEWAY: Needs(
+        reads=(RECOMMENDATIONS, ADAPTERS, DEAD_LETTER),
+        writes=(EVENTS, ITEMS, REQUESTS, ADAPTERS),
+    ),
 }
 REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
     FEATURES: {
@@ -94,6 +98,16 @@ REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
         "{items-*}:*": "read",
         "{fleet}:*": "read, write",
         "why:*": "read, write",
+        "layout": "read",
+        "installation": "read, write",
+    },
+    GATEWAY: {
+        "{events-*}:*": "read",
+        "{items-*}:*": "read",
+        "{fleet}:*": "read, write",
+        "live*": "read",
+        "why:*": "read",
+        "dead-letters:*": "read, write",
         "layout": "read",
         "installation": "read, write",
     },

@@ -21,6 +21,7 @@ def demo(
     rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = 100.0,
     features: Annotated[int, typer.Option(min=1, help="Feature workers.")] = 1,
     serving: Annotated[int, typer.Option(min=1, help="Serving workers.")] = 1,
+    gateway: Annotated[bool, typer.Option(help="Whether to answer over HTTP.")] = True,
     summary: Annotated[Path | None, typer.Option(help="Write the summary here, as JSON.")] = None,
 ) -> None:
     """Watch a language model learn from clicks while it recommends.
@@ -44,7 +45,7 @@ def demo(
     from streamrec.lab.demo.summary import in_words
     from streamrec.settings import load
 
-    options = DemoOptions(seconds, rate, ProcessCounts(features=features, serving=serving))
+    options = DemoOptions(seconds, rate, ProcessCounts(features, 1, serving, int(gateway)))
     with stopped_by_signals():
         found = run_demo(load(), options, Screen(err))
     out.print(in_words(found))

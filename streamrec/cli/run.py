@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     worker.command("features")(worker_features)
     worker.command("trainer")(worker_trainer)
     worker.command("serving")(worker_serving)
+    worker.command("gateway")(worker_gateway)
     app.add_typer(worker, name="worker", rich_help_panel=RUN)
 
 
@@ -42,6 +43,7 @@ def up(
     features: Annotated[int, typer.Option(min=0, help="Feature workers.")] = 1,
     serving: Annotated[int, typer.Option(min=0, help="Serving workers.")] = 1,
     trainer: Annotated[bool, typer.Option(help="Whether to learn.")] = True,
+    gateway: Annotated[bool, typer.Option(help="Whether to answer over HTTP.")] = True,
 ) -> None:
     """Run the whole loop on this host until Ctrl-C.
 
@@ -52,19 +54,20 @@ def up(
     \b
     streamrec up
     streamrec up --features 2 --serving 2
+    streamrec up --no-gateway
     STREAMREC_KAFKA_BOOTSTRAP=kafka:9092 STREAMREC_REDIS_URL=redis://redis:6379/0 streamrec up
     """
     from streamrec.apps.local_loop import LocalLoop, ProcessCounts
     from streamrec.settings import load
 
-    settings, processes = (
-        load(),
-        ProcessCounts(features=features, trainer=int(trainer), serving=serving),
-    )
+    processes = ProcessCounts(features, int(trainer), serving, int(gateway))
+    settings = load()
     with stopped_by_signals():
         with LocalLoop(settings, processes, say) as loop:
             names = ", ".join(name for _, name in processes.names())
             say(f"started {names}; logs in {loop.log_dir}")
+            if gateway:
+                say(f"HTTP at {loop.address}, /docs tells what can be called")
             say("in another terminal: streamrec status; here, Ctrl-C stops everything")
             try:
                 while True:
@@ -116,6 +119,20 @@ def worker_serving(*, task: BuiltInOption = RANKING, id: IdOption = "") -> None:
     answered = built_in(task)
     name = id or clients.default_worker_id(tasks.key("serving", task))
     serving.run(clients.located(), name, answered)
+
+
+def worker_gateway(*, id: IdOption = "") -> None:
+    """Answer over HTTP: ask for lists, send events and items, listen, operate.
+
+    As many as are wanted, on any hosts. Listens on STREAMREC_GATEWAY_HOST (127.0.0.1) and
+    STREAMREC_GATEWAY_PORT (8080); /docs there tells what can be called.
+
+    \b
+    streamrec worker gateway
+    """
+    from streamrec.apps import clients, gateway
+
+    gateway.run(clients.located(), id or clients.default_worker_id("gateway"))
 
 
 @contextmanager

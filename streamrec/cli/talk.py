@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -51,6 +51,7 @@ def request(
     streamrec request ann --candidate 12 --candidate 42
     """
     from streamrec.apps import clients, identities
+    from streamrec.apps.answer_fields import as_fields
     from streamrec.infra.clock import SystemClock
 
     settings = clients.located()
@@ -163,6 +164,8 @@ def tail(
 
 def _print_one(found: Recommendation, as_json: bool) -> None:
     if as_json:
+        from streamrec.apps.answer_fields import as_fields
+
         print_json(as_fields(found), one_line=True)
         return
     ids: Sequence[str] = [item.item_id for item in found.items]
@@ -172,10 +175,3 @@ def _print_one(found: Recommendation, as_json: bool) -> None:
         f"{found.trigger_id}:  {' '.join(ids)}"
     )
     out.print(words(line), soft_wrap=True)
-
-
-def as_fields(found: Recommendation) -> dict[str, Any]:
-    """A recommendation as JSON fields, named as in its schema."""
-    from dataclasses import asdict
-
-    return {**asdict(found), "trigger": found.trigger.value}

@@ -277,6 +277,8 @@ class TrustSettings:
 class GatewaySettings:
     """HTTP in front of the topics (`streamrec worker gateway`)."""
 
+    host: str = setting("127.0.0.1", "address it listens on; one that others reach needs keys")
+    port: int = setting(8080, "port it listens on; 0: any that is free", least=0, most=65_535)
     keys_file: str = setting(
         "", "API keys (`streamrec keys api`); empty: gateway-keys.json in state_dir"
     )

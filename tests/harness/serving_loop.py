@@ -26,6 +26,7 @@ from streamrec.models.loading import load_encoder
 from streamrec.ports import WorkerStatus, Writes
 from streamrec.settings import (
     EncoderSettings,
+    GatewaySettings,
     KafkaSettings,
     RedisSettings,
     Settings,
@@ -168,6 +169,7 @@ def serving_loop(
         kafka=KafkaSettings(bootstrap=bootstrap, topic_prefix=names[0], partitions=2),
         redis=RedisSettings(url=redis_url, key_prefix=names[1]),
         encoder=EncoderSettings(model=str(language_model), device="cpu", dtype="float32"),
+        gateway=GatewaySettings(port=0),
     )
     with ExitStack() as stack:
         loop = Loop(settings, scratch, stack)

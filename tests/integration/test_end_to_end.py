@@ -70,6 +70,7 @@ def shell(apache_kafka: str, redis_url: str, fresh_prefix, tmp_path: Path) -> Co
             "STREAMREC_TRAINER_RELEASE_S": 3,
             "STREAMREC_TRAINER_GATE_EXAMPLES": 30,
             "STREAMREC_TRAINER_GATE_S": 3,
+            "STREAMREC_GATEWAY_PORT": 0,
         },
         tmp_path,
     )

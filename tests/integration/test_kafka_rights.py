@@ -24,6 +24,7 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import (
     EncoderSettings,
+    GatewaySettings,
     IngestSettings,
     RedisSettings,
     Settings,
@@ -81,6 +82,7 @@ class World:
             ),
             ingest=IngestSettings(attribution_window_s=1.0),
             trainer=trainer,
+            gateway=GatewaySettings(port=0),
         )
 
     def of(self, user: str) -> Settings:
@@ -221,7 +223,7 @@ def test_a_loop_runs_learns_is_undone_and_reproduced_with_these_rights(world: Wo
         assert "answered in" in world.does("service", "request", "u1")
         assert "a burst" in world.does("operator", "adapters", "log")
         found = world.shell("operator").json("status", here=True)
-        assert len(found["workers"]) == 3
+        assert len(found["workers"]) == len(ROLES)
         for worker in workers.values():
             assert worker.terminate() == 0
             assert "does not allow" not in worker.log

@@ -57,6 +57,12 @@ def test_the_feature_worker_loads_no_model(tmp_path: Path) -> None:
     assert not found & LEARNING
 
 
+def test_the_gateway_loads_neither_models_nor_faust(tmp_path: Path) -> None:
+    found = imported("import workers.gateway, streamrec.apps.gateway", tmp_path)
+    assert {"fastapi", "aiokafka"} <= found
+    assert not found & (LEARNING | {"faust"})
+
+
 @pytest.mark.parametrize("role", ["serving", "trainer"])
 def test_workers_that_encode_load_no_faust(role: str, tmp_path: Path) -> None:
     found = imported(f"import workers.{role}, streamrec.apps.{role}", tmp_path)

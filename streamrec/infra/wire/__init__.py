@@ -31,6 +31,8 @@ kafka_tokens.py      OAUTHBEARER: tokens of a token endpoint, or of a callable o
 kafka_topics.py      our topics on a broker: which there are, and making those that are not
 topic_flaws.py       what a topic's own settings will do to us, seen before it happens
 broker_watch.py      whether the brokers that this process has found are still the cluster's
+async_publisher.py   messages to Kafka from an event loop: each acknowledged at its place, or
+                     refused in time
 lazy_consumer.py     a consumer that is made at first use, and made anew once it is in doubt
 follower.py          topics followed from now on: every message decoded, with its Kafka
                      coordinates

@@ -25,6 +25,7 @@ from streamrec.apps import clients
 from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
+from streamrec.infra.http.server import free_port
 from streamrec.infra.stores.datasets import ClickStream, movielens_100k
 from streamrec.infra.wire.follower import Follower
 from streamrec.lab.demo.cleaning import remove_traces
@@ -64,9 +65,11 @@ def demo_settings(given: Settings) -> Settings:
     threads = given.encoder.threads or max(1, (os.cpu_count() or 2) // 2)
     token = f"streamrec-demo-{uuid.uuid4().hex[:8]}"
     kafka, redis = given.kafka, given.redis
+    port = free_port(given.gateway.host, given.gateway.port)
     return replace(
         given,
         state_dir=given.state_dir / "demo",
+        gateway=replace(given.gateway, port=port),
         encoder=replace(given.encoder, threads=threads),
         kafka=replace(kafka, topic_prefix=f"{token}.") if kafka.bootstrap else kafka,
         redis=replace(redis, key_prefix=token) if redis.url else redis,
@@ -89,6 +92,8 @@ def run_demo(given: Settings, options: DemoOptions, screen: Screen) -> dict[str,
     )
     empty(settings.state_dir)
     with loop:
+        if options.processes.gateway:
+            screen.say(f"HTTP at {loop.address}")
         try:
             with Play(loop, stream, options, screen, started_s) as play:
                 return play.perform()

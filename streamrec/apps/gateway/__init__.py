@@ -1,0 +1,20 @@
+"""The gateway: the loop over HTTP. Loads neither torch nor faust.
+
+app.py               the routes put together
+context.py           what every route works with
+roles.py             who may do what
+schemas.py           what is asked and answered, as OpenAPI has it
+health.py            ``/healthz`` and ``/readyz``
+recommendations.py   asking for a list, over the topics
+shelf.py             what it knows by itself: catalogue and statistics, as of the last time that
+                     Redis answered
+lifetime.py          the process: its connections, its server, and their end
+
+The page at ``/`` is the plain files in ``page``; no step builds them.
+"""
+
+from __future__ import annotations
+
+from streamrec.apps.gateway.lifetime import run, run_gateway
+
+__all__ = ["run", "run_gateway"]

@@ -1,0 +1,31 @@
+"""The routes put together: an application around one ``GatewayContext``."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from streamrec import __version__
+from streamrec.apps.gateway import health, recommendations
+from streamrec.apps.gateway.context import GatewayContext
+from streamrec.infra.http import problems
+from streamrec.infra.http.request_ids import RequestIds
+
+ROUTERS = (health.router, recommendations.router)
+ABOUT = """Recommendations of a loop that learns while it serves: ask for lists, send events and
+items, listen to what is recommended, and operate what is released."""
+
+
+def gateway_app(context: GatewayContext) -> FastAPI:
+    """``context`` is ``app.state.context``."""
+    app = FastAPI(title="streamrec", version=__version__, description=ABOUT, redoc_url=None)
+    app.state.context = context
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(RequestIds)
+    page = files("streamrec.apps.gateway") / "page"
+    app.mount("/", StaticFiles(directory=str(page), html=True), name="page")
+    return app

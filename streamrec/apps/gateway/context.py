@@ -1,0 +1,80 @@
+"""What every route works with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+from redis import Redis
+
+from streamrec.apps import clients
+from streamrec.apps.gateway.shelf import Shelf
+from streamrec.apps.worker_context import WorkerContext
+from streamrec.core.access import ANONYMOUS, ApiKey
+from streamrec.errors import Unavailable
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.feeds.answer_feed import AnswerFeed
+from streamrec.infra.wire.async_publisher import AsyncPublisher
+from streamrec.infra.wire.codec import WireCodec
+from streamrec.settings import Settings
+
+
+@dataclass(slots=True)
+class GatewayContext:
+    """``worker``: Redis, and what every worker is made with; None until all of it was there once.
+
+    ``stop``: set when we must end. ``identify``: the key of a request, or raises AccessRefused.
+    ``publisher`` and ``answers`` belong to the event loop.
+    """
+
+    settings: Settings
+    worker_id: str
+    stop: threading.Event
+    codec: WireCodec
+    publisher: AsyncPublisher
+    answers: AnswerFeed
+    shelf: Shelf = field(default_factory=Shelf)
+    clock: SystemClock = field(default_factory=SystemClock)
+    worker: WorkerContext | None = None
+    identify: Callable[[Request], ApiKey] = lambda _: ANONYMOUS
+
+    @property
+    def connected(self) -> WorkerContext:
+        """Raises Unavailable before Kafka and Redis have been reached for the first time."""
+        if self.worker is None:
+            raise Unavailable("the gateway has not reached Kafka and Redis yet")
+        return self.worker
+
+    @property
+    def redis(self) -> Redis:
+        """For a thread of the pool, not for the event loop. Raises Unavailable."""
+        return self.connected.redis
+
+    def known_as(self, user: str) -> str:
+        """The id of a person in topics and stores."""
+        return clients.known_as(self.settings, user)
+
+    def missing(self) -> list[str]:
+        """What keeps us from being ready, in words."""
+        found = ["the gateway is ending"] if self.stop.is_set() else []
+        if self.publisher.away:
+            found.append(self.publisher.away)
+        elif not self.answers.ready:
+            found.append("the topic recommendations is not followed yet")
+        if self.worker is None:
+            found.append("Kafka and Redis have not been reached yet")
+        elif self.shelf.away:
+            found.append(self.shelf.away)
+        return found
+
+
+def context_of(request: Request) -> GatewayContext:
+    app: FastAPI = request.app
+    found: GatewayContext = app.state.context
+    return found
+
+
+Context = Annotated[GatewayContext, Depends(context_of)]

@@ -1,0 +1,85 @@
+"""Asking for a list, over the topics: a request goes to ``requests``, its answer is read from
+``recommendations``, whichever serving worker gives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import orjson
+from fastapi import APIRouter
+
+from streamrec.apps.answer_fields import as_fields
+from streamrec.apps.gateway.context import Context, GatewayContext
+from streamrec.apps.gateway.roles import Reader
+from streamrec.apps.gateway.schemas import AnsweredList, AskedList
+from streamrec.core import topics
+from streamrec.core.access import check_user
+from streamrec.core.events import Recommendation
+from streamrec.errors import Refused, Unavailable
+from streamrec.infra.http.problems import Problem, responses
+from streamrec.infra.wire.async_publisher import TopicMessage
+
+REFUSED = "refused: "
+
+router = APIRouter(tags=["recommendations"])
+
+
+@router.post("/v1/recommendations", responses=responses(422, 503, 504))
+async def recommend(asked: AskedList, context: Context, caller: Reader) -> AnsweredList:
+    """A list for a user, by the generation that serves now."""
+    check_user(caller, asked.user_id)
+    answer = await _answer(context, asked)
+    reply = answer.reply or ""
+    if reply.startswith(REFUSED):
+        raise Problem(422, "refused", reply.removeprefix(REFUSED), request_id=answer.trigger_id)
+    return shown(context, answer, asked.user_id)
+
+
+def shown(context: GatewayContext, found: Recommendation, user: str) -> AnsweredList:
+    """The list with titles, for the user by the name that was given."""
+    fields = as_fields(found)
+    titles = context.shelf.titles(item["item_id"] for item in fields["items"])
+    fields["items"] = [{**item, "title": titles[item["item_id"]]} for item in fields["items"]]
+    return AnsweredList(**fields | {"user_id": user})
+
+
+async def _answer(context: GatewayContext, asked: AskedList) -> Recommendation:
+    """Raises Refused, Unavailable, and Problem (504) when it did not come in time."""
+    request_id, user = f"http-{uuid.uuid4().hex[:20]}", context.known_as(asked.user_id)
+    data = _encoded(context, asked, request_id, user)
+    if not context.answers.ready:
+        raise Unavailable(context.publisher.away or "recommendations are not followed yet")
+    deadline_s = asyncio.get_running_loop().time() + asked.wait_s
+    with context.answers.waiting(request_id, user) as answer:
+        message = TopicMessage(topics.REQUESTS, user.encode(), data)
+        (sent,) = await context.publisher.send([message], max(asked.wait_s, ACKNOWLEDGED_S))
+        if isinstance(sent, Refused):
+            raise sent
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await answer
+        except TimeoutError:
+            raise Problem(
+                504,
+                "no-answer",
+                f"no answer within {asked.wait_s:g} s; is a serving worker up? It may still come, "
+                f"as recommendation request:{request_id}",
+                request_id=request_id,
+            ) from None
+
+
+ACKNOWLEDGED_S = 2.0
+"""Kafka has this long to take a request, however short its answer is waited for."""
+
+
+def _encoded(context: GatewayContext, asked: AskedList, request_id: str, user: str) -> bytes:
+    """The message, after the checks that whoever reads it makes. Raises Refused."""
+    fields = asked.model_dump(exclude={"wait_s"}) | {
+        "request_id": request_id,
+        "user_id": user,
+        "requested_at_ms": context.clock.now_ms(),
+    }
+    request = context.codec.decode(topics.REQUESTS, orjson.dumps(fields))
+    return context.codec.encode(topics.REQUESTS, request)

@@ -1,0 +1,7 @@
+"""HTTP, apart from what is said over it.
+
+problems.py      what went wrong, as RFC 9457 has it: one form for every error, and its place in
+                 OpenAPI
+request_ids.py   a name for each request: the caller's own or ours, in every answer
+server.py        uvicorn on a socket that is ours beforehand, ended from outside
+"""

@@ -1,0 +1,76 @@
+"""uvicorn on a socket that is ours beforehand, ended from outside.
+
+Knows sockets and uvicorn. Does not know what is served, nor who says that it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from streamrec.errors import UserError
+
+BACKLOG = 2048
+KEEP_ALIVE_S = 30
+FINISH_S = 35
+"""Requests that are being answered at the end have so long: more than anybody may wait."""
+LOOK_S = 0.05
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0: any that is free. Raises UserError where it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UserError(
+            f"the gateway cannot listen on {host}:{port}: {error.strerror or error}; "
+            "STREAMREC_GATEWAY_PORT is another port, STREAMREC_GATEWAY_HOST another address"
+        ) from None
+
+
+def free_port(host: str, port: int, tries: int = 100) -> int:
+    """The first from ``port`` on that nobody listens on. Raises UserError when none of many is."""
+    for candidate in range(port, port + tries):
+        try:
+            bound(host, candidate).close()
+        except UserError:
+            continue
+        return candidate
+    raise UserError(f"no free port from {port} to {port + tries - 1}: STREAMREC_GATEWAY_PORT")
+
+
+class HttpServer(uvicorn.Server):
+    """One that leaves signals to its process."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None of them."""
+        yield
+
+    async def until(self, over: Callable[[], bool], listener: socket.socket) -> None:
+        """Serve until ``over``; then finish what is being answered, and return."""
+        serving = asyncio.create_task(self.serve([listener]))
+        while not (serving.done() or over()):
+            await asyncio.sleep(LOOK_S)
+        self.should_exit = True
+        await serving
+
+
+def http_server(app: ASGIApp) -> HttpServer:
+    """As the house logs. Of what a proxy in front of us says, only one on this host is believed."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=FINISH_S,
+    )
+    return HttpServer(config)
