@@ -12,6 +12,7 @@ from streamrec.infra.stores.fleet import RedisFleet
 from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
+from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
 from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import Settings
 from tests.fakes.streams import ITEMS, START_MS, interactions
@@ -30,6 +31,7 @@ from tests.harness.feature_worker import (
     trained,
     wait_settled,
 )
+from tests.harness.waiting import eventually
 
 CODEC = wire_codec()
 
@@ -71,6 +73,12 @@ def test_events_become_state_updates_and_batches(settings, publisher, store, tmp
         send_events(publisher, [*events, *late])
         wait_settled(settings, store, [worker])
         assert [store.read_rows(Source("events", p), 0).rows for p in range(PARTITIONS)] == counted
+        ends = end_offsets(settings.kafka, ["items", "events"])
+        written = {tp: end for tp, end in ends.items() if end}
+        eventually(
+            lambda: written.items() <= group_offsets(settings.kafka, "features").items(),
+            what=lambda: f"the group says {group_offsets(settings.kafka, 'features')} of {ends}",
+        )
         assert worker.terminate() == 0, worker.log
         assert "Traceback" not in worker.log
     expected = single_pass(settings)

@@ -6,7 +6,8 @@ know what becomes of the records (``infra.feeds.feed``).
 faust decides which partitions are ours. Everything else is overridden, because under
 SIGKILL faust loses or repeats events (docs/adr/0020):
 
-1. no tables and no commits: the truth about positions lives in the store;
+1. no tables; the truth about positions lives in the store. What the group is told (``tell``) is
+   for other people's tools, which call the rest lag: nobody here reads it (docs/adr/0140);
 2. after each assignment ``perform_seek`` tells the feed, and does nothing else;
 3. the drain loop is the feed's: taking over, fetching and ingesting.
 
@@ -23,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka import OffsetAndMetadata, TopicPartition
 from aiokafka.errors import (
+    KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     UnsupportedCodecError,
@@ -41,6 +44,10 @@ from streamrec.settings import KafkaSettings
 
 FAUST = "0.15.3"
 FETCHED_RECORDS = 4000
+TELL_S = 5.0
+"""How often the group is told how far we are."""
+
+log = logging.getLogger(__name__)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust is untyped
@@ -49,6 +56,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
     So whatever lies between two records that it gives holds nothing to read: the end of a
     transaction, what one has taken back, what compaction has removed.
     """
+
+    _telling: asyncio.Task[None] | None = None
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         made = super()._create_worker_consumer(transport)
@@ -71,11 +80,30 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fau
         state = assignment.state_value(tp)
         return int(state.position) if state.has_valid_position else None
 
+    async def begin_telling(self, places: Mapping[TP, int]) -> None:
+        """Commit in the background: nothing that the thread is asked may wait for it."""
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.ensure_future(self._tell(places))
+
+    async def _tell(self, places: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        ours = consumer.assignment()
+        offsets = {
+            TopicPartition(*tp): OffsetAndMetadata(place, "")
+            for tp, place in places.items()
+            if tp in ours
+        }
+        try:
+            await asyncio.wait_for(consumer.commit(offsets), TELL_S)
+        except (KafkaError, TimeoutError) as error:  # a rebalance; told again in a moment
+            log.debug("the group was not told where we are: %r", error)
+
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here and below
     """faust's consumer with our positions and our delivery."""
 
     logger = logging.getLogger("faust.consumer")
+    _told_s = 0.0
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -94,10 +122,19 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # faust is untyped, here 
         except NoOffsetForPartitionError:  # ours, and not taken over yet: it stops the others
             self.pause_partitions({tp for tp in self.assignment() if self.place(tp) is None})
         except OffsetOutOfRangeError as error:
-            self.app.feed.lose_places(error.args[0])
+            lost = error.args[0]
+            self.pause_partitions(self.assignment() & {TP(*tp) for tp in lost})
+            self.app.feed.lose_places(lost)
         except UnsupportedCodecError as error:
             raise cannot_read("reading items and events", error) from error
         return records or {}, self.flowing and self.app.consumer_generation_id == generation
+
+    async def tell(self, places: Mapping[TP, int]) -> None:
+        """Now and then, tell the group that all before these offsets is in the state."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._told_s >= TELL_S:
+            self._told_s = now_s
+            await self._thread.cast_thread(self._thread.begin_telling, dict(places))
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Whoever is sought is read."""

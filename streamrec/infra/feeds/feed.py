@@ -359,6 +359,7 @@ class Feed:
             for tp in list(self._open):
                 self._doubt(tp, error.retry_after_s)
         await self._pass_over()
+        await consumer.tell(self._open)
         await self._look_again()
         for tp, wanted in list(self._open.items()):
             if not self._sink.holds(self._source(tp)):

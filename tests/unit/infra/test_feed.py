@@ -55,6 +55,9 @@ class FakeConsumer:
     def place(self, tp):
         return self.at[tp]
 
+    async def tell(self, places):
+        self.told = dict(places)
+
 
 class FakeSink:
     def __init__(self, **positions: int) -> None:
