@@ -9,6 +9,7 @@ rights.py           what each role does in Kafka, and whether Kafka lets us
 features.py         the feature worker
 trainer.py          the trainer
 alarm.py            in its process: the alarm on the population
+champion_gauges.py  in its process: how far the champion is behind, and who changes the registry
 live.py             in its process: what watches released generations
 serving.py          the serving worker
 local_loop.py       all of them on this host, with servers of their own (`up`, `demo`)

@@ -28,7 +28,7 @@ from streamrec.infra.stores.redis_memory import RedisMemory
 from streamrec.infra.wire.kafka_offsets import logs
 from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
-from streamrec.ports import ExampleSource
+from streamrec.ports import LAG, ExampleSource
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.example_maker import example_source
 
@@ -107,8 +107,15 @@ async def _turn(context: WorkerContext, feed: Feed) -> None:
     """Note that this loop, and the thread that it feeds, come round; until cancelled."""
     while True:
         await feed.come_round()
-        context.monitor.vitals.turn()
+        context.vitals.turn()
         await asyncio.sleep(BEAT_S)
+
+
+def _lag_by_topic(feed: Feed) -> dict[str, float]:
+    behind = dict.fromkeys((f"{LAG}{topics.ITEMS}", f"{LAG}{topics.EVENTS}"), 0.0)
+    for source, records in feed.lag.items():
+        behind[f"{LAG}{source.topic}"] += records
+    return behind
 
 
 async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed, stop: asyncio.Event) -> None:
@@ -128,6 +135,8 @@ async def _beat(context: WorkerContext, ingest: Ingest, feed: Feed, stop: asynci
             gauges |= {
                 "rate": rate,
                 "lag": float(sum(feed.lag.values())),
+                **_lag_by_topic(feed),
+                **await asyncio.to_thread(memory.gauges, now_ms),
                 "partitions": float(len(feed.lag)),
                 "parked_partitions": float(len(feed.parked)),
                 "watermark_ms": float(ingest.watermark_ms),

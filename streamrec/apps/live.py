@@ -12,9 +12,12 @@ from streamrec.apps.process import retrying
 from streamrec.apps.rights import watches_outcomes
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core.release.live_metric import JoinRules, LiveMetric
+from streamrec.core.release.live_report import LiveReport
 from streamrec.core.release.registry import RegistryState
 from streamrec.core.release.sequential_test import TestRules
 from streamrec.core.release.service_levels import LevelRules
+from streamrec.infra.metrics.vitals import Vitals
+from streamrec.infra.stores.live_board import RedisLiveBoard
 from streamrec.infra.wire.follower import Follower
 from streamrec.loop.background import Background
 from streamrec.loop.releasing.canary_rollout import CanaryRollout, CanaryRolloutRules
@@ -69,7 +72,8 @@ def live(context: WorkerContext, state: Callable[[], RegistryState], *, clicks: 
     outcomes = _outcomes(context) if clicks and watches_outcomes(settings) else None
     if outcomes is not None:
         board = clients.live_board(settings, context.redis, context.task)
-        watch = LiveWatch(outcomes, state, board.put, context.clock, verdict_rules(settings))
+        put = partial(_put, board, context.vitals)
+        watch = LiveWatch(outcomes, state, put, context.clock, verdict_rules(settings))
         watchers += [
             Background("outcomes", outcomes.listen, 0.0, stop),
             Background("live", watch.report, REPORT_EVERY_S, stop),
@@ -77,6 +81,11 @@ def live(context: WorkerContext, state: Callable[[], RegistryState], *, clicks: 
         if guarded.click_drop:
             watchers.append(click_guard(context, outcomes))
     return Live(outcomes, tuple(watchers))
+
+
+def _put(board: RedisLiveBoard, vitals: Vitals, report: LiveReport) -> None:
+    vitals.live = report
+    board.put(report)
 
 
 def canary_rollout(context: WorkerContext, outcomes: Outcomes | None) -> CanaryRollout | None:
@@ -91,7 +100,9 @@ def canary_rollout(context: WorkerContext, outcomes: Outcomes | None) -> CanaryR
         test=verdict_rules(settings),
         levels=level_rules(settings),
     )
-    return CanaryRollout(outcomes, context.fleet, context.clock, context.pause, rules)
+    return CanaryRollout(
+        outcomes, context.fleet, context.clock, context.pause, rules, meter=context.meter
+    )
 
 
 def guard(context: WorkerContext) -> Background:

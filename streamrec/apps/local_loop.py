@@ -154,7 +154,7 @@ class LocalLoop:
             check_free(at.host, at.port)
         if served:
             told = ", ".join(f"{name} :{at.port}" for name, at in served.items())
-            host = self.settings.metrics.host
+            host = next(iter(served.values())).host
             self._say(f"metrics at http://{host}:PORT/metrics: {told}")
 
     def stop_workers(self) -> None:

@@ -7,13 +7,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from prometheus_client import GC_COLLECTOR, CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    GC_COLLECTOR,
+    CollectorRegistry,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from streamrec.errors import Unavailable
+from streamrec.infra.metrics.beat import BeatCollector
+from streamrec.infra.metrics.meter import PrometheusMeter
 from streamrec.infra.metrics.server import MonitoringServer
 from streamrec.infra.metrics.vitals import REDIS, Vitals
 from streamrec.infra.stores.fleet import RedisFleet
-from streamrec.ports import WorkerStatus
+from streamrec.ports import Meter, WorkerStatus
 from streamrec.settings import MetricsSettings
 
 log = logging.getLogger(__name__)
@@ -25,21 +32,16 @@ class Monitor:
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     vitals: Vitals = field(default_factory=Vitals)
+    meter: Meter = Meter()
 
 
 @contextmanager
-def monitored(settings: MetricsSettings) -> Iterator[Monitor]:
+def monitored(settings: MetricsSettings, role: str) -> Iterator[Monitor]:
     """Answers monitoring as long as the block, if a port is set.
 
     Raises UserError when nothing can listen there.
     """
-    monitor = Monitor()
-    for collector in (
-        GC_COLLECTOR,
-        ProcessCollector(registry=None),
-        PlatformCollector(registry=None),
-    ):
-        monitor.registry.register(collector)
+    monitor = _monitor(role)
     with ExitStack() as stack:
         if settings.port:
             server = MonitoringServer(
@@ -48,6 +50,14 @@ def monitored(settings: MetricsSettings) -> Iterator[Monitor]:
             stack.enter_context(server)
             log.info("metrics at http://%s:%d/metrics", settings.host, server.port)
         yield monitor
+
+
+def _monitor(role: str) -> Monitor:
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry, vitals = CollectorRegistry(), Vitals()
+    for collector in (GC_COLLECTOR, ProcessCollector(registry=None), BeatCollector(vitals)):
+        registry.register(collector)
+    return Monitor(registry, vitals, PrometheusMeter(registry, role))
 
 
 class WatchedFleet:

@@ -67,7 +67,8 @@ def _worker(context: WorkerContext, given: Serving) -> ServingWorker:
         answerer=given.answerer,
         follower=GenerationFollower(attested, given.swap, catalogue, keep=KEPT_WARM),
         server=Server(context.edges(), given.answerer),
-        turned=context.monitor.vitals.turn,
+        turned=context.vitals.turn,
+        meter=context.meter,
     )
     return ServingWorker(
         parts,

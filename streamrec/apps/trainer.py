@@ -20,6 +20,7 @@ from functools import partial
 
 from streamrec.apps import identities
 from streamrec.apps.alarm import promotion_alarm
+from streamrec.apps.champion_gauges import champion_gauges, noted
 from streamrec.apps.live import canary_rollout, live, release_service
 from streamrec.apps.process import retrying, stop_on_signals
 from streamrec.apps.ranking import RankingTask
@@ -148,6 +149,7 @@ def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> Training
         new_start=learned.new_start,
         start_from=learned.start_from,
         stopping=context.stop.is_set,
+        meter=context.meter,
     )
     trainer = Trainer(parts, schedule(settings.trainer))
     right = Lease(lease.try_acquire, lease.confirm, lease.release)
@@ -158,7 +160,7 @@ def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> Training
         peak_rss_mb,
         mirror.settled,
         released.watchers,
-        context.monitor.vitals.turn,
+        context.vitals.turn,
     )
     return TrainingWorker(running, context.identity(), context.stop)
 
@@ -178,7 +180,7 @@ def _release_pipeline(context: WorkerContext, learned: Training) -> ReleasePipel
     store = context.registry_store()
     attested = AttestedStore(store)
     champions = ChampionWatch(
-        context.control_log(attested.note),
+        context.control_log(noted(attested.note, context)),
         attested,
         learned.generations,
         learned.learner.snapshot,
@@ -189,11 +191,11 @@ def _release_pipeline(context: WorkerContext, learned: Training) -> ReleasePipel
     thread = ThreadPoolExecutor(1, thread_name_prefix="release")
     context.stack.enter_context(thread)  # a release ends before what it needs is closed
     queue = ReleaseQueue(service, store, thread, context.stop)
+    watchers = (*watching.watchers, champion_gauges(context, lambda: champions.generation))
     if learned.watch is None:
-        return ReleasePipeline(store, champions, queue, lambda _: None, watching.watchers)
+        return ReleasePipeline(store, champions, queue, lambda _: None, watchers)
     alarm = promotion_alarm(context, learned.watch)
-    acting = Background("alarm", alarm.act, ACT_EVERY_S, context.stop)
-    watchers = (*watching.watchers, acting)
+    watchers = (*watchers, Background("alarm", alarm.act, ACT_EVERY_S, context.stop))
     return ReleasePipeline(store, champions, queue, alarm.observe, watchers)
 
 

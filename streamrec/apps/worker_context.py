@@ -35,7 +35,7 @@ from streamrec.infra.wire.broker_watch import LOOK_S, BrokerWatch
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
 from streamrec.loop.background import Background, running
-from streamrec.ports import ExampleFormat, ExampleSource, Fleet, RegistryStore, WorkerStatus
+from streamrec.ports import ExampleFormat, ExampleSource, Fleet, Meter, RegistryStore, WorkerStatus
 from streamrec.ports.edges import Edges
 from streamrec.settings import Settings
 
@@ -72,6 +72,16 @@ class WorkerContext:
         """Where our task keeps its files."""
         return tasks.directory(self.settings.state_dir, self.task)
 
+    @property
+    def vitals(self) -> Vitals:
+        """What is known of our health."""
+        return self.monitor.vitals
+
+    @property
+    def meter(self) -> Meter:
+        """What takes our measures."""
+        return self.monitor.meter
+
     def registry_store(self) -> RegistryStore:
         """Where our task's generations are kept."""
         return clients.registry_store(self.settings, self.task)
@@ -93,6 +103,7 @@ class WorkerContext:
             partial(partition_for, partitions=self.layout.partitions),
             layouts.former_of(self.layout),
             layouts.PartitionsNow(self.settings),
+            self.meter,
         )
 
     def codec(self) -> WireCodec:
@@ -158,7 +169,7 @@ def worker_context(
     ``sources``: whose examples this process reads or writes.
     """
     with ExitStack() as stack:
-        monitor = stack.enter_context(monitored(settings.metrics))
+        monitor = stack.enter_context(monitored(settings.metrics, role))
         partitions = retrying(lambda: partitions_of(settings, role, task), stop)
         publisher = retrying(lambda: clients.publisher(settings, worker_id), stop)
         if partitions is None or publisher is None:

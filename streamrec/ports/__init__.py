@@ -8,6 +8,7 @@ training.py         the learner, checkpoints, generations being made, curves
 clock.py            what time it is
 dead_letters.py     dead letters: read, sent again, and remembered as sent
 task.py             what a task must answer, so that the loop can carry it
+meter.py            what stages measure for monitoring
 edges.py            the edges that most of the loop works with, together
 example_format.py   how a task's examples travel: Avro, in batches that name their schema
 
@@ -30,7 +31,8 @@ from streamrec.ports.messages import (
     Publisher,
     TriggerFeed,
 )
-from streamrec.ports.releases import ControlLog, Fleet, RegistryStore, WorkerStatus
+from streamrec.ports.meter import Counted, Meter, Timed
+from streamrec.ports.releases import LAG, ControlLog, Fleet, RegistryStore, WorkerStatus
 from streamrec.ports.serving import HotSwap, ServingModel
 from streamrec.ports.state import Changes, OutboxEntry, PartitionStore, Record, Writes
 from streamrec.ports.task import (
@@ -63,6 +65,7 @@ from streamrec.ports.training import (
 
 __all__ = [
     "EXAMPLE",
+    "LAG",
     "MODEL_FAULTS",
     "Answer",
     "Answered",
@@ -75,6 +78,7 @@ __all__ = [
     "Clock",
     "Codec",
     "ControlLog",
+    "Counted",
     "Delivered",
     "DeliveredBatch",
     "Edges",
@@ -87,6 +91,7 @@ __all__ = [
     "Judge",
     "LearnReport",
     "Learner",
+    "Meter",
     "NewStart",
     "OutboxEntry",
     "PartitionStore",
@@ -102,6 +107,7 @@ __all__ = [
     "ShadowResult",
     "Snapshots",
     "Task",
+    "Timed",
     "TrafficWatch",
     "Training",
     "TriggerFeed",

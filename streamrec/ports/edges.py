@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from streamrec.ports.clock import Clock
 from streamrec.ports.messages import Codec, Publisher
+from streamrec.ports.meter import Meter
 from streamrec.ports.state import PartitionStore
 
 
@@ -26,3 +27,4 @@ class Edges:
     partition_of: Callable[[str], int]
     former_of: Callable[[str], Collection[int]] = lambda _: ()
     partition_now: Callable[[str], int] | None = None
+    meter: Meter = Meter()

@@ -5,7 +5,7 @@ Topics are short names; does not know prefixes, groups or formats.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -100,8 +100,8 @@ class TriggerFeed(Protocol):
         """Everything polled so far is answered."""
         ...
 
-    def lag(self) -> int:
-        """Messages of our partitions that have not been polled."""
+    def lag(self) -> Mapping[str, int]:
+        """Messages of our partitions that have not been polled, by topic."""
         ...
 
 

@@ -60,6 +60,10 @@ class RegistryStore(Protocol):
     def generations(self) -> list[str]: ...
 
 
+LAG = "lag/"
+"""Gauges of what a worker has not read yet begin so; then the topic."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
     """What a worker says of itself, about once a second and at every change."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,8 +150,8 @@ class FakeTriggerFeed:
         self._reachable()
         self.committed = self.position
 
-    def lag(self) -> int:
-        return len(self.messages) - self.position
+    def lag(self) -> Mapping[str, int]:
+        return Counter(message.topic for message in self.messages[self.position :])
 
     def restart(self) -> None:
         self.position = self.committed

@@ -18,11 +18,14 @@ champion's, are refused however good they look.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from streamrec.core.release.gate_report import Compared, GateReport, summary
+
+NAME = re.compile(r"[a-z_]{1,30}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,17 @@ def reason(verdict: Accept | Reject) -> str:
     if isinstance(verdict, Reject):
         return "; ".join(verdict.reasons)
     return summary(verdict.report)
+
+
+def kinds(verdict: Accept | Reject) -> tuple[str, ...]:
+    """What each reason is about, for counting: the name it begins with, without its slice.
+
+    A task's own reasons begin with a name too; what does not is ``other``.
+    """
+    if isinstance(verdict, Accept):
+        return ("none",)
+    words = [reason.split(maxsplit=1)[0].partition("/")[0] for reason in verdict.reasons if reason]
+    return tuple(dict.fromkeys(word if NAME.fullmatch(word) else "other" for word in words))
 
 
 def _broken(report: GateReport, rules: GateRules) -> list[str]:

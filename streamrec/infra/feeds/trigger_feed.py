@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -125,7 +126,7 @@ class KafkaTriggerFeed:
             return handed
         return max(handed, int(consumer.position(partition)))
 
-    def lag(self) -> int:
+    def lag(self) -> Mapping[str, int]:
         """Messages of our partitions that have not been handed out; of a second ago, at most."""
         with self._asked("measuring lag") as consumer:
             found = {p: consumer.position(p, timeout_ms=1_000) for p in consumer.assignment()}
@@ -136,8 +137,14 @@ class KafkaTriggerFeed:
                 self._measured_s = time.monotonic()
         if measure:
             self._pass_over(places)
-        behind = sum(max(0, self._ends[p] - place) for p, place in places.items())
-        return len(self._held) + int(behind)
+        behind = Counter({USER_UPDATES: 0, REQUESTS: 0})
+        behind.update(self._short(message.topic) for message in self._held)
+        for p, place in places.items():
+            behind[self._short(p.topic)] += max(0, int(self._ends[p]) - place)
+        return behind
+
+    def _short(self, topic: str) -> str:
+        return topic.removeprefix(self._settings.topic_prefix)
 
     def _pass_over(self, places: Mapping[TopicPartition, int]) -> None:
         """Commit beyond what a transaction took back: where nothing is read, nothing is handed."""
@@ -160,7 +167,7 @@ class KafkaTriggerFeed:
         return [message for messages in fetched.values() for message in messages]
 
     def _delivered(self, message: Any) -> Delivered:
-        topic = message.topic.removeprefix(self._settings.topic_prefix)
+        topic = self._short(message.topic)
         data = message.value or b""
         return Delivered(
             topic=topic,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+from streamrec.core.release.live_report import LiveReport
 from streamrec.ports import WorkerStatus
 
 STUCK_S = 600.0
@@ -32,6 +33,8 @@ class Vitals:
         self._heard_s: dict[str, float] = {}
         self._away: dict[str, str] = dict.fromkeys(SILENT_S, "not reached yet")
         self.status: WorkerStatus | None = None  # as last told to the fleet
+        self.noted: dict[str, float] = {}  # as the fleet's gauges, and not told to it
+        self.live: LiveReport | None = None  # what users do with lists; in a trainer
 
     def turn(self) -> None:
         """The main loop has come round."""
@@ -40,6 +43,10 @@ class Vitals:
     def tell(self, status: WorkerStatus) -> None:
         """What the fleet is told."""
         self.status = status
+
+    def note(self, **gauges: float) -> None:
+        """What only monitoring is told."""
+        self.noted = {**self.noted, **gauges}
 
     def reach(self, server: str) -> None:
         """``server`` has answered."""

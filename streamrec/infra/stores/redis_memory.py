@@ -14,10 +14,12 @@ import orjson
 import redis
 
 from streamrec.core.events import Source
+from streamrec.errors import Unavailable
 from streamrec.infra.stores.redis_client import masters, redis_errors
 
 EVERY_MS = 300_000
 SAMPLES = 288
+LOOK_MS = 10_000
 SAMPLED_USERS = 100
 """Of each partition, of those seen last and of those not seen for longest."""
 OVERHEAD_BYTES = 200
@@ -50,11 +52,12 @@ class StateMemory:
 
 
 class RedisMemory:
-    """Every method raises Unavailable."""
+    """Every method but ``gauges`` raises Unavailable."""
 
     def __init__(self, client: redis.Redis, key_prefix: str) -> None:
         self._redis, self._prefix = client, key_prefix
-        self._noted_ms = 0
+        self._noted_ms = self._looked_ms = 0
+        self._gauges: dict[str, float] = {}
 
     def note(self, now_ms: int) -> None:
         """Add to the history what is used now, if it is time."""
@@ -66,6 +69,17 @@ class RedisMemory:
             with redis_errors("noting how much memory is used"):
                 self._redis.set(f"{self._prefix}:memory", orjson.dumps(history))
         self._noted_ms = now_ms
+
+    def gauges(self, now_ms: int) -> dict[str, float]:
+        """What is used and the limit, of the last ten seconds; nothing when Redis is away."""
+        if now_ms - self._looked_ms >= LOOK_MS:
+            self._looked_ms = now_ms
+            try:
+                used, limit, _ = self._used()
+                self._gauges = {"redis/used_bytes": used, "redis/limit_bytes": limit}
+            except Unavailable:
+                self._gauges = {}
+        return self._gauges
 
     def look(self, sources: Sequence[Source], now_ms: int) -> StateMemory:
         """``sources``: the events partitions."""

@@ -14,7 +14,7 @@ from streamrec.core.examples import Example, TrainingBatch
 from streamrec.core.state.batching import Batcher, BatchRules, halves
 from streamrec.errors import TooLarge
 from streamrec.loop.ingesting.raw import IntakeCounts
-from streamrec.ports import EXAMPLE, ExampleSource, OutboxEntry
+from streamrec.ports import EXAMPLE, Counted, ExampleSource, OutboxEntry, Timed
 from streamrec.ports.edges import Edges
 
 
@@ -35,7 +35,7 @@ class ExampleStream:
         self._example = topics.of_task(EXAMPLE, of.task)
         self._key = topics.batch_key(of.task, source.partition)
         self._codec, self._publisher, self._clock = edges.codec, edges.publisher, edges.clock
-        self._counts = counts
+        self._counts, self._meter = counts, edges.meter
         self._batcher = Batcher(source.partition, of.format.feature_set, rules)
 
     def leave_out(self, holes: Sequence[tuple[int, int]]) -> None:
@@ -57,6 +57,8 @@ class ExampleStream:
         for batch in self._batcher.cut(now_ms, position):
             self._publish(batch)
             if batch.examples:
+                age_s = (now_ms - batch.examples[0].produced_at_ms) / 1000
+                self._meter.observe(Timed.STAGE, [age_s], stage="batch")
                 last = batch.examples[-1]
                 self.published = OutboxEntry(last.offset, last.index, b"")
 
@@ -96,3 +98,4 @@ class ExampleStream:
         )
         data = self._codec.encode(topics.DEAD_LETTER, letter)
         self._publisher.publish(topics.DEAD_LETTER, self._key, data)
+        self._meter.count(Counted.DEAD_LETTERS, topic=letter.topic, code=letter.code)

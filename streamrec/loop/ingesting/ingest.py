@@ -154,7 +154,7 @@ class Ingest:
         if partition is None:
             raise Unavailable(f"{source} is in doubt: a message was not acknowledged")
         try:
-            with self._all_in_doubt_if_unsent():
+            with self._all_in_doubt_if_unsent(), self._edges.meter.timed("ingest"):
                 partition.ingest(records)
         except BaseException as error:
             self.counts.conflicts += isinstance(error, PositionConflict)

@@ -7,6 +7,7 @@ a mini-batch is full (``core.state.batching``), or what happens after a failure
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from streamrec.errors import (
 from streamrec.loop.ingesting.admissible import check_partition, located
 from streamrec.loop.ingesting.example_stream import ExampleStream
 from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
-from streamrec.ports import ExampleSource, OutboxEntry, Record, Writes
+from streamrec.ports import Counted, ExampleSource, OutboxEntry, Record, Writes
 from streamrec.ports.edges import Edges
 
 UPDATES = "updates"
@@ -94,7 +95,7 @@ class EventsPartition:
         self._partition_now = edges.partition_now
         self._refusals = Refusals(edges)
         self._rules = rules
-        self._counts = memory.counts
+        self._counts, self._meter = memory.counts, edges.meter
         makers = {
             of.task: of.make(source.partition, memory.catalogue, memory.statistics)
             for of in sources
@@ -196,7 +197,7 @@ class EventsPartition:
             stream.add(examples[task], writes.outboxes[stream.outbox], now_ms)
         self._publish_batches(now_ms)
         self._refused_times += sum(isinstance(e, ImpossibleTime) for _, e in refused)
-        self._count(len(admitted) - len(late), len(refused) + len(late), result)
+        self._count(admitted, len(refused) + len(late), result)
 
     def tick(self, now_ms: int) -> None:
         """Cut the batches that have grown old; let go of users not seen for long."""
@@ -326,8 +327,11 @@ class EventsPartition:
         for stream in self._streams.values():
             stream.publish(now_ms, self.position)
 
-    def _count(self, applied: int, refused: int, result: FoldResult) -> None:
-        self._counts.events_applied += applied
+    def _count(self, admitted: Sequence[Located], refused: int, result: FoldResult) -> None:
+        kinds = Counter(at.event.kind for at in admitted if at.offset not in result.refused)
+        for kind, times in kinds.items():
+            self._meter.count(Counted.EVENTS, times, kind=kind)
+        self._counts.events_applied += kinds.total()
         self._counts.dead_letters += refused
         self._counts.duplicates += result.duplicates
         self._counts.unknown_items += result.unknown_items

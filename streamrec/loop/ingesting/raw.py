@@ -14,7 +14,7 @@ from streamrec.core.events import DeadLetter, Source
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.statistics import Statistics
 from streamrec.errors import Refused, TooLarge
-from streamrec.ports import Edges
+from streamrec.ports import Counted, Edges
 
 
 class RawRecord(NamedTuple):
@@ -71,6 +71,7 @@ class Refusals:
 
     def __init__(self, edges: Edges) -> None:
         self._codec, self._publisher, self._clock = edges.codec, edges.publisher, edges.clock
+        self._meter = edges.meter
 
     def publish(self, source: Source, refused: Sequence[tuple[RawRecord, Refused]]) -> None:
         """Return when Kafka has acknowledged a dead letter for each.
@@ -80,6 +81,7 @@ class Refusals:
         """
         for record, error in refused:
             self._publish(source, record, error)
+            self._meter.count(Counted.DEAD_LETTERS, topic=source.topic, code=error.code)
         if refused:
             self._publisher.flush()
 

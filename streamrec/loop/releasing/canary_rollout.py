@@ -22,7 +22,7 @@ from streamrec.core.release.service_levels import Level, LevelRules, breaches, n
 from streamrec.errors import Unavailable
 from streamrec.loop.releasing.levels import by_generation
 from streamrec.loop.releasing.outcomes import Outcomes
-from streamrec.ports import Clock, Fleet
+from streamrec.ports import Clock, Counted, Fleet, Meter
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +67,15 @@ class CanaryRollout:
         clock: Clock,
         sleep: Callable[[float], None],
         rules: CanaryRolloutRules,
+        *,
+        meter: Meter | None = None,
     ) -> None:
         self.rules = rules
         self._outcomes = outcomes
         self._fleet = fleet
         self._clock = clock
         self._sleep = sleep
+        self._meter = meter or Meter()
 
     def watch(self, canary: Canary, champion: str, still_out: Callable[[], bool]) -> Decision:
         """Return when it is decided. ``still_out``: whether the registry still has it out.
@@ -82,6 +85,11 @@ class CanaryRollout:
         Raises:
             Unavailable: the registry cannot be asked; nothing is decided.
         """
+        decision = self._decision(canary, champion, still_out)
+        self._meter.count(Counted.CANARIES, ending=decision.ending)
+        return decision
+
+    def _decision(self, canary: Canary, champion: str, still_out: Callable[[], bool]) -> Decision:
         self._outcomes.begin(canary.since_ms)
         breached, said_ms = 0, self._clock.now_ms()
         while True:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamrec.errors import GenerationRefused, RegistryConflict, Unavailable, UserError
-from streamrec.loop.releasing.release import Outcome, ReleaseService
+from streamrec.loop.releasing.release import Outcome, ReleaseReport, ReleaseService
 from streamrec.loop.training.trial import Candidate
 from streamrec.ports import RegistryStore, Scorer, Sealed
 
@@ -49,6 +49,7 @@ class Released:
     pending: PendingRelease
     outcome: Outcome | None
     reason: str
+    report: ReleaseReport | None = None
 
     @property
     def generation(self) -> str:
@@ -137,7 +138,7 @@ class ReleaseQueue:
         report = self._service.publish(
             sealed.generation, pending.directory, pending.reason, sealed.digest, epoch
         )
-        return Released(pending, report.outcome, report.reason)
+        return Released(pending, report.outcome, report.reason, report)
 
     def _file(self, pending: PendingRelease) -> Released:
         sealed = pending.sealed

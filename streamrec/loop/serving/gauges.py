@@ -9,13 +9,16 @@ lists asked for of which nothing could be in them, whatever the model.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 
 import numpy as np
 
+from streamrec.core import topics
 from streamrec.loop.serving.serve import Served
+from streamrec.ports import Counted, Meter, Timed
 
+TRIGGERS = {topics.USER_UPDATES: "update", topics.REQUESTS: "request"}
 WINDOW_MS = 10_000
 LATENCIES = 1_000
 
@@ -23,8 +26,8 @@ LATENCIES = 1_000
 class ServingGauges:
     """Written by the serving thread, read by the one that beats."""
 
-    def __init__(self, started_ms: int) -> None:
-        self._started_ms = started_ms
+    def __init__(self, started_ms: int, meter: Meter | None = None) -> None:
+        self._started_ms, self._meter = started_ms, meter or Meter()
         self._counts = {"published": 0, "coalesced": 0, "skipped": 0, "dead_letters": 0}
         self._unmet: Counter[str] = Counter()
         self._recent: deque[tuple[int, int]] = deque()  # (at_ms, published)
@@ -41,6 +44,18 @@ class ServingGauges:
         self._unmet.update({f"unmet_{why}": times for why, times in served.unmet.items()})
         self._recent.append((now_ms, count))
         self._latencies_ms.extend(now_ms - r.triggered_at_ms for r in served.answers)
+        self._measure(served, now_ms)
+
+    def _measure(self, served: Served, now_ms: int) -> None:
+        waited_s: dict[str, list[float]] = defaultdict(list)  # by what asked for it
+        for answer in served.answers:
+            asked = answer.asked.message.topic
+            waited_s[TRIGGERS.get(asked, asked)] += [(now_ms - answer.triggered_at_ms) / 1000]
+        for trigger, seconds in waited_s.items():
+            self._meter.count(Counted.LISTS, len(seconds), trigger=trigger)
+            self._meter.observe(Timed.ANSWER, seconds, trigger=trigger)
+        self._meter.count(Counted.EMPTY_LISTS, sum(served.empty.values()))
+        self._meter.count(Counted.FAULTS, sum(served.faults.values()))
 
     def swapped(self, pause_ms: float) -> None:
         """The champion changed, and serving stood still for so long because of it."""

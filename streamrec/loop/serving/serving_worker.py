@@ -30,7 +30,18 @@ from streamrec.loop.serving.gauges import ServingGauges
 from streamrec.loop.serving.generation_follower import GenerationFollower
 from streamrec.loop.serving.poison_pill import PoisonMessageIsolation
 from streamrec.loop.serving.serve import Server
-from streamrec.ports import Answerer, Clock, ControlLog, Delivered, Fleet, TriggerFeed, WorkerStatus
+from streamrec.ports import (
+    LAG,
+    Answerer,
+    Clock,
+    ControlLog,
+    Counted,
+    Delivered,
+    Fleet,
+    Meter,
+    TriggerFeed,
+    WorkerStatus,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +68,7 @@ class ServingDependencies:
     follower: GenerationFollower
     server: Server
     turned: Callable[[], object] = lambda: None  # called whenever the main loop comes round
+    meter: Meter = Meter()
 
 
 class ServingWorker:
@@ -80,9 +92,10 @@ class ServingWorker:
         self._isolation = PoisonMessageIsolation(parts.server)
         self._batch_users = batch_users
         self._timer = timer
-        self._gauges = ServingGauges(identity.started_at_ms)
+        self._meter = parts.meter
+        self._gauges = ServingGauges(identity.started_at_ms, parts.meter)
         self._levels = LevelGauge()
-        self._lag = 0
+        self._lag: Mapping[str, int] = {}
         self._refreshed_ms = identity.started_at_ms
         self._said_s = -SAY_EVERY_S
         self._failing: tuple[str, float] | None = None  # generation, since when (s)
@@ -132,7 +145,8 @@ class ServingWorker:
             model = self._follower.active
             assert model is not None  # noqa: S101 - polled only once there is one
             try:
-                served = self._isolation.serve(batch, model, self._follower.canary)
+                with self._meter.timed("list"):
+                    served = self._isolation.serve(batch, model, self._follower.canary)
                 now_ms = self._clock.now_ms()
                 self._gauges.served(served, now_ms)
                 self._levels.served(served, now_ms)
@@ -159,6 +173,7 @@ class ServingWorker:
         if now_s - self._failing[1] > MAX_FAILURE_S:
             raise error
         self._levels.failed(error.generation, lists, self._clock.now_ms())
+        self._meter.count(Counted.FAULTS, lists)
         self._stay(FAILED_RETRY_S)
 
     def _measure_lag(self) -> None:
@@ -221,7 +236,8 @@ class ServingWorker:
     def _measured(self, now_ms: int) -> Mapping[str, float]:
         return {
             **self._gauges.read(now_ms),
-            "lag": self._lag,
+            "lag": sum(self._lag.values()),
+            **{f"{LAG}{topic}": behind for topic, behind in self._lag.items()},
             "items": self._answerer.catalogue.live,
             "statistics_age_ms": now_ms - self._refreshed_ms,
         }

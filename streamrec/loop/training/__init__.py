@@ -21,6 +21,8 @@ alarm.py               the alarm on the population: other traffic than usual pau
 reproduce.py           a generation made again: from its parent, over exactly the mini-batches it
                        learned
 dependencies.py        what a trainer is made of, and its schedule
+freshness.py           how old an event is when a generation that has learned it begins to
+                       answer
 restart.py             A trainer that cannot go on from a checkpoint of its own: where it begins
                        instead
 """

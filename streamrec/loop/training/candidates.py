@@ -23,10 +23,11 @@ from streamrec.errors import GenerationRefused, Unavailable
 from streamrec.loop.releasing.release import Outcome
 from streamrec.loop.releasing.release_queue import PendingRelease, Released
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
+from streamrec.loop.training.freshness import Freshness
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
 from streamrec.loop.training.trial import Candidate, Champion, Trial
-from streamrec.ports import Provenance, Record, Sealed
+from streamrec.ports import Counted, Provenance, Record, Sealed, Timed
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Candidates:
         schedule: TrainerSchedule,
         points: SavePoints,
         counts: TrainingCounts,
+        freshness: Freshness,
     ) -> None:
         self._learner, self._champions = parts.learner, parts.champions
         self._generations, self._queue = parts.generations, parts.release_queue
@@ -52,7 +54,7 @@ class Candidates:
         self._store, self._work, self._start_from = parts.store, parts.work, parts.start_from
         self._schedule = schedule
         self._points = points
-        self._counts = counts
+        self._counts, self._meter, self._freshness = counts, parts.meter, freshness
         self._trial: Trial | None = None
         self._since_ms = 0  # when the last one was frozen
 
@@ -202,6 +204,12 @@ class Candidates:
     def _tell(self, candidate: Candidate, verdict: Accept | Reject, trained: int) -> None:
         rejected = isinstance(verdict, Reject)
         self._counts.rejected += rejected
+        took_s = (self._clock.now_ms() - candidate.made_at_ms) / 1000
+        self._meter.observe(Timed.STAGE, [took_s], stage="gate")
+        for kind in gate.kinds(verdict):
+            self._meter.count(
+                Counted.VERDICTS, verdict="rejected" if rejected else "accepted", reason=kind
+            )
         how = "rejected" if rejected else "passes"
         log.info("candidate %d %s: %s", candidate.sequence, how, gate.reason(verdict))
         report = verdict.report
@@ -210,6 +218,7 @@ class Candidates:
 
     def _tell_outcome(self, released: Released) -> None:
         generation, reason = released.generation, released.reason
+        self._measure(released)
         match released.outcome:
             case Outcome.ACTIVATED:
                 self._counts.activated += 1
@@ -223,6 +232,19 @@ class Candidates:
             case Outcome.REFUSED:
                 self._counts.rejected += 1
                 log.error("%s refused by the workers: %s", generation, reason)
+
+    def _measure(self, released: Released) -> None:
+        report = released.report
+        if released.outcome is None:
+            return
+        self._meter.count(Counted.RELEASES, outcome=released.outcome)
+        if report is None:
+            return
+        self._meter.observe(Timed.STAGE, [report.staging.took_ms / 1000], stage="stage")
+        if report.swap is not None:
+            self._meter.observe(Timed.STAGE, [report.swap.took_ms / 1000], stage="activate")
+            next_batch, now_ms = released.candidate.next_batch, self._clock.now_ms()
+            self._meter.observe(Timed.FRESHNESS, self._freshness.ages_s(next_batch, now_ms))
 
 
 def provenance(candidate: Candidate, progress: TrainingProgress, report: Record) -> Provenance:

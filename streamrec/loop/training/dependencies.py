@@ -22,6 +22,7 @@ from streamrec.ports import (
     Generations,
     Judge,
     Learner,
+    Meter,
     NewStart,
     RegistryStore,
     Scalars,
@@ -65,3 +66,4 @@ class TrainerDependencies:
     new_start: NewStart = NewStart()  # where it cannot resume
     start_from: str | None = None  # the generation that an untrained learner was made from
     stopping: Callable[[], bool] = lambda: False
+    meter: Meter = Meter()

@@ -18,9 +18,10 @@ from streamrec.core.ledger.ledger import Intake, Ledger
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.errors import GenerationRefused, InvalidField, Refused
 from streamrec.loop.training.dependencies import TrainerDependencies
+from streamrec.loop.training.freshness import Freshness
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
-from streamrec.ports import DeliveredBatch, LearnReport, ShadowResult
+from streamrec.ports import DeliveredBatch, LearnReport, ShadowResult, Timed
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,10 @@ class Learning:
     ) -> None:
         self._learner, self._scalars = parts.learner, parts.scalars
         self._check, self._refuse, self._observe = parts.check, parts.refuse, parts.observe
+        self._clock, self._meter = parts.clock, parts.meter
         self._points = points
         self._counts = counts
+        self.freshness = Freshness()
 
     def take_in(
         self, delivered: DeliveredBatch, progress: TrainingProgress, watch: Watch
@@ -96,6 +99,7 @@ class Learning:
         self._count_intake(delivered, taken)
         fresh = taken.intake.fresh
         steps = self._learn(fresh, progress.ledger.trained, watch)
+        self.freshness.learned(delivered.offset, fresh)
         after = replace(progress, ledger=taken.ledger, next_batch=delivered.offset + 1)
         if steps is None:
             return BatchOutcome(self._give_up(after), diverged=True)
@@ -111,6 +115,7 @@ class Learning:
         if saved is None:
             raise GenerationRefused("the learner diverged and no checkpoint can be read")
         self._learner.load(saved.directory)
+        self.freshness.forget()
         before = TrainingProgress.from_record(saved.record)
         ledger = watermarks.give_up(after.ledger, before.ledger)
         lost = ledger.lost - after.ledger.lost
@@ -153,10 +158,14 @@ class Learning:
             return 0
         self._observe(kept)
         watch(kept)
-        report = self._learner.learn(kept)
+        with self._meter.timed("learn"):
+            report = self._learner.learn(kept)
         if not all(map(math.isfinite, report.losses.values())):
             return None
         self._count(report, trained)
+        now_ms = self._clock.now_ms()
+        ages_s = [(now_ms - example.produced_at_ms) / 1000 for example in kept]
+        self._meter.observe(Timed.LEARNED, ages_s)
         return report.steps
 
     def _count(self, report: LearnReport, trained: int) -> None:

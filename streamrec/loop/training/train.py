@@ -76,7 +76,8 @@ class Trainer:
             schedule.snapshots,
         )
         self._learning = Learning(parts, self._points, self.counts)
-        self.candidates = Candidates(parts, schedule, self._points, self.counts)
+        self._freshness = self._learning.freshness
+        self.candidates = Candidates(parts, schedule, self._points, self.counts, self._freshness)
         self._pending: deque[DeliveredBatch] = deque()
         self._in_place = False  # whether the feed stands where progress says
 
@@ -247,6 +248,7 @@ class Trainer:
         if state.epoch <= self.progress.epoch:
             return
         self.candidates.begin()
+        self._freshness.forget()
         self._leave_place()
         self.progress = self._points.back(state, self.progress)
         self.counts.relearned += 1
