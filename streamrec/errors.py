@@ -4,6 +4,7 @@
     ├── SettingsError            a setting is unknown or impossible; lists every problem
     ├── UserError                the command line asked for something that cannot be done
     │   ├── BadFile              a file it names holds a line that cannot be used; names it
+    │   ├── NotThere             what it names is not there
     │   └── NotAllowed           a server knows us and does not grant it; names the right
     ├── Refused                  one input is bad for good: it goes to the dead-letter topic
     │   ├── Malformed            the bytes are not what they claim to be
@@ -58,6 +59,10 @@ class UserError(StreamrecError):
 
 class BadFile(UserError):
     """A file named on the command line is not what it should be; the message names the line."""
+
+
+class NotThere(UserError):
+    """What a command names is not there; the message says who knows what is."""
 
 
 class NotAllowed(UserError):

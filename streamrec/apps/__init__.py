@@ -19,6 +19,10 @@ status.py           one look at a running loop from outside
 why.py              everything that is known of one answer
 users.py            what is held about a person, and having it forgotten
 trust.py            keys, from the files that the settings name
+releases.py         generations, looked at and changed for an operator: at a terminal, or with an
+                    admin key
+release_fields.py   generations, control records and confirmations as JSON
+dead_letter_fields.py  dead letters as JSON
 access.py           API keys of this installation: where they are kept, for whom they are made
 dead_letters.py     dead letters, put together for the command line. Loads neither torch nor faust
 monitoring.py       what monitoring asks of a process: its metrics and its health

@@ -226,15 +226,17 @@ def checked_task(settings: Settings, task: str) -> str:
 
 
 @contextmanager
-def release_service(settings: Settings, task: str = RANKING) -> Iterator[ReleaseService]:
-    """Changes to a task's slot in the name of whoever runs this command."""
+def release_service(
+    settings: Settings, task: str = RANKING, actor: str = ""
+) -> Iterator[ReleaseService]:
+    """Changes to a task's slot in the name of ``actor``; empty: of whoever runs this command."""
     with control_log(settings, task=task) as control, redis(settings) as client:
         yield ReleaseService(
             control,
             fleet(settings, client, task),
             registry_store(settings, task),
             SystemClock(),
-            operator(),
+            actor or operator(),
             stage_timeout_s=settings.trainer.swap_timeout_s,
         )
 

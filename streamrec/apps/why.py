@@ -1,10 +1,13 @@
-"""Everything that is known of one answer, put together for the command line. Loads torch."""
+"""Everything that is known of one answer, put together for the command line and the gateway.
+Loads torch.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from streamrec.apps import clients
 from streamrec.core import topics
@@ -55,6 +58,33 @@ def why(settings: Settings, recommendation_id: str) -> Why:
     except GenerationRefused as error:
         items, problem = (), f"its scores cannot be taken apart: {error}"
     return Why(recommendation_id, kept, items, _manifest(settings, kept.generation), None, problem)
+
+
+def fields(found: Why) -> dict[str, Any]:
+    """As JSON."""
+    kept, manifest = found.kept, found.manifest
+    made: dict[str, Any] = {"recommendation_id": found.recommendation_id, "problem": found.problem}
+    made["generation"] = manifest and asdict(manifest)
+    if found.published is not None:
+        made["published"] = {**asdict(found.published), "trigger": found.published.trigger.value}
+    if kept is None:
+        return made
+    made["items"] = [
+        {**asdict(item), "logit": item.logit, "inputs": kept.input_of(place)}
+        for place, item in enumerate(found.items)
+    ]
+    made["history"] = list(kept.history)
+    made["state"] = {
+        "user_id": kept.user_id,
+        "position": kept.state_position,
+        "user_seen_ms": kept.user_seen_ms,
+        "statistics": dict(kept.statistics),
+        "watermark_ms": kept.watermark_ms,
+        "served_at_ms": kept.served_at_ms,
+        "worker_id": kept.worker_id,
+        "query": kept.query,
+    }
+    return made
 
 
 def published(settings: Settings, recommendation_id: str) -> Recommendation | None:

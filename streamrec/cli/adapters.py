@@ -7,25 +7,20 @@ workers follow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamrec.apps import release_fields as fields
 from streamrec.cli import adapters_view as view
 from streamrec.cli import lineage, live_view
 from streamrec.cli.console import JsonOption, TaskOption, err, out, print_json, say, words
-from streamrec.core.release.manifest import Manifest
-from streamrec.core.release.registry import ControlRecord, RegistryState
+from streamrec.core.release.registry import RegistryState
 from streamrec.core.tasks import EVERY, RANKING
-from streamrec.errors import GenerationRefused, UserError
+from streamrec.errors import UserError
 
 if TYPE_CHECKING:
     from streamrec.loop.releasing.fleet_watch import SwapReport
-    from streamrec.ports import RegistryStore
-    from streamrec.settings import Settings
-
-MANIFEST = "manifest.json"
 
 GenerationArgument = Annotated[str, typer.Argument(help="As `adapters list` names it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-m", help="Kept in the control log.")]
@@ -50,16 +45,16 @@ def list_generations(task: TaskOption = RANKING, as_json: JsonOption = False) ->
     streamrec adapters list --task all
     streamrec adapters list --json | jq -r '.champion'
     """
-    from streamrec.apps import clients
+    from streamrec.apps import clients, releases
     from streamrec.infra.clock import SystemClock
 
     settings = clients.located()
     if task == EVERY:
-        slots = [_slot(settings, name) for name in clients.known_tasks(settings)]
+        slots = [releases.slot(settings, name) for name in clients.known_tasks(settings)]
     else:
-        slots = [_slot(settings, clients.checked_task(settings, task))]
+        slots = [releases.slot(settings, clients.checked_task(settings, task))]
     if as_json:
-        shown = {slot.task: view.slot_fields(slot) for slot in slots}
+        shown = {slot.task: fields.slot_fields(slot) for slot in slots}
         print_json({"tasks": shown} if task == EVERY else shown[task])
         return
     out.print(view.listing(slots, SystemClock().now_ms()))
@@ -67,15 +62,6 @@ def list_generations(task: TaskOption = RANKING, as_json: JsonOption = False) ->
         if pinned := slot.state.pin:
             whose = f"{slot.task}: " if slot.task != RANKING else ""
             say(f"{whose}pinned by {pinned.actor}: {pinned.reason or 'no reason given'}")
-
-
-def _slot(settings: Settings, task: str) -> view.Slot:
-    from streamrec.apps import clients
-
-    store, records = clients.registry_store(settings, task), _records(settings, task)
-    state = records[-1].state if records else RegistryState()
-    manifests = {name: _manifest(store, name) for name in reversed(store.generations())}
-    return view.Slot(task, state, view.fates(state, records), manifests)
 
 
 def show(
@@ -86,21 +72,14 @@ def show(
     \b
     streamrec adapters show g000012-1a2b3c4d
     """
-    from streamrec.apps import clients
+    from streamrec.apps import clients, releases
 
     settings = clients.located()
-    store = clients.registry_store(settings, clients.checked_task(settings, task))
-    if generation not in store.generations():
-        raise UserError(
-            f"{generation} is not in the registry; `streamrec adapters list` names them all"
-        )
-    manifest = Manifest.from_json((store.get(generation) / MANIFEST).read_text())
-    records = [record for record in _records(settings, task) if record.generation == generation]
+    found = releases.seen(settings, generation, clients.checked_task(settings, task))
     if as_json:
-        log = [view.record_fields(record) for record in records]
-        print_json({"manifest": asdict(manifest), "log": log})
+        print_json(fields.manifest_fields(found.manifest, found.records))
     else:
-        out.print(view.detail(manifest, records))
+        out.print(view.detail(found.manifest, found.records))
 
 
 def live(task: TaskOption = RANKING, as_json: JsonOption = False) -> None:
@@ -184,18 +163,18 @@ def rollback(
     streamrec adapters rollback --relearn --quarantine 0:1200-1350 -m "a bot"
     streamrec adapters rollback --relearn --since 10m --user u42
     """
-    from streamrec.apps import clients, trust
+    from streamrec.apps import clients, releases, trust
 
     settings = clients.located()
     if not relearn and (quarantine or since or user):
         raise UserError("--quarantine, --since and --user say what to relearn without: --relearn")
     clients.checked_task(settings, task)
+    if not relearn:
+        _tell(releases.rollback(settings, reason, to, task=task), "rolled back to", as_json)
+        return
     if to:
         trust.check_signature(settings, to, task)
     with clients.release_service(settings, task) as service:
-        if not relearn:
-            _tell(service.rollback(reason, to or None), "rolled back to", as_json)
-            return
         from streamrec.apps import undo
 
         wanted = undo.UndoRequest(tuple(quarantine or ()), since, user, to)
@@ -210,37 +189,22 @@ def pin(
     *, task: TaskOption = RANKING, reason: ReasonOption = "", as_json: JsonOption = False
 ) -> None:
     """Keep the champion: nothing new is activated until `adapters unpin`."""
-    from streamrec.apps import clients
+    from streamrec.apps import clients, releases
 
     settings = clients.located()
-    with clients.release_service(settings, clients.checked_task(settings, task)) as service:
-        _tell_state(service.pin(reason), as_json)
+    clients.checked_task(settings, task)
+    _tell_state(releases.pin(settings, reason, task=task), as_json)
 
 
 def unpin(
     *, task: TaskOption = RANKING, reason: ReasonOption = "", as_json: JsonOption = False
 ) -> None:
     """Let the trainer activate new generations again."""
-    from streamrec.apps import clients
+    from streamrec.apps import clients, releases
 
     settings = clients.located()
-    with clients.release_service(settings, clients.checked_task(settings, task)) as service:
-        _tell_state(service.unpin(reason), as_json)
-
-
-def _records(settings: Settings, task: str) -> list[ControlRecord]:
-    from streamrec.apps import clients
-
-    with clients.control_log(settings, task=task) as control:
-        return control.records()
-
-
-def _manifest(store: RegistryStore, generation: str) -> Manifest | None:
-    """None when it cannot be read: the list has room for that."""
-    try:
-        return Manifest.from_json((store.get(generation) / MANIFEST).read_text())
-    except (GenerationRefused, OSError):
-        return None
+    clients.checked_task(settings, task)
+    _tell_state(releases.unpin(settings, reason, task=task), as_json)
 
 
 def _tell(
@@ -248,7 +212,7 @@ def _tell(
 ) -> None:
     """Who confirmed; exit code 1 when somebody did not."""
     if as_json:
-        print_json(view.swap_fields(report) | dict(more or {}))
+        print_json(fields.swap_fields(report) | dict(more or {}))
     else:
         console = out if report.complete else err
         for line in view.swap_words(report, verb):
@@ -259,7 +223,7 @@ def _tell(
 
 def _tell_state(state: RegistryState, as_json: bool) -> None:
     if as_json:
-        print_json({"champion": state.champion, "pinned": state.pin is not None})
+        print_json(fields.state_fields(state))
     elif state.pin:
         out.print(f"{state.champion} is pinned")
     else:

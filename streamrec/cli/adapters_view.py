@@ -1,46 +1,24 @@
-"""How generations, control records and confirmations look."""
+"""How generations, control records and confirmations look to people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from streamrec.apps.release_fields import Slot
 from streamrec.cli.console import ago, table, words
 from streamrec.core.ledger.quarantine import Quarantine
 from streamrec.core.release.manifest import Manifest
-from streamrec.core.release.registry import ControlRecord, RegistryState
+from streamrec.core.release.registry import ControlRecord
 
 if TYPE_CHECKING:
     from streamrec.apps.undo import Undo
     from streamrec.loop.releasing.fleet_watch import SwapReport
-
-
-def fates(state: RegistryState, records: Iterable[ControlRecord]) -> dict[str, str]:
-    """What became of each generation that the control log knows; the last word counts."""
-    found = {record.generation: record.action.value for record in records if record.generation}
-    found |= dict.fromkeys(state.history, "former champion")
-    if state.staged:
-        found[state.staged] = "staged"
-    if state.canary:
-        found[state.canary.generation] = f"canary for {state.canary.share:.0%}"
-    if state.champion:
-        found[state.champion] = "champion, pinned" if state.pin else "champion"
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """What the log and the registry hold of one task. ``manifests``: None if unreadable."""
-
-    task: str
-    state: RegistryState
-    fate: Mapping[str, str]
-    manifests: Mapping[str, Manifest | None]
 
 
 def listing(slots: Sequence[Slot], now_ms: int) -> RenderableType:
@@ -57,28 +35,6 @@ def _rows(slot: Slot, now_ms: int) -> Iterator[tuple[object, ...]]:
             age = ago(now_ms - manifest.created_at_ms)
             told = (manifest.parent, age, trained_events(manifest), verdict(manifest.gate))
         yield (slot.task, name, slot.fate.get(name, "candidate"), *told)
-
-
-def slot_fields(slot: Slot) -> dict[str, Any]:
-    """The same as JSON fields."""
-    state = slot.state
-    return {
-        "task": slot.task,
-        "revision": state.revision,
-        "champion": state.champion,
-        "previous": state.previous,
-        "staged": state.staged,
-        "pinned": state.pin is not None,
-        "canary": state.canary and asdict(state.canary),
-        "generations": [
-            {
-                "generation": name,
-                "state": slot.fate.get(name, "candidate"),
-                "manifest": manifest and asdict(manifest),
-            }
-            for name, manifest in slot.manifests.items()
-        ],
-    }
 
 
 def trained_events(manifest: Manifest) -> int:
@@ -185,17 +141,6 @@ def moment(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def record_fields(record: ControlRecord) -> dict[str, Any]:
-    """A control record as JSON fields."""
-    return {
-        "action": record.action.value,
-        "actor": record.actor,
-        "reason": record.reason,
-        "at_ms": record.at_ms,
-        "revision": record.state.revision,
-    }
-
-
 def undo_fields(planned: Undo) -> dict[str, Any]:
     """What the learner must do, as JSON fields."""
     return {"relearn_from": planned.to, "quarantine": [asdict(at) for at in planned.ranges]}
@@ -207,18 +152,6 @@ def undo_words(planned: Undo) -> str:
         f"the trainer goes back to {planned.to} and learns on without {ranges}; "
         "`streamrec adapters log` and `adapters list` show what comes of it"
     )
-
-
-def swap_fields(report: SwapReport) -> dict[str, Any]:
-    """A swap as JSON fields."""
-    return {
-        "generation": report.generation,
-        "revision": report.revision,
-        "confirmed_ms": dict(report.confirmed_ms),
-        "refused": dict(report.refused),
-        "silent": list(report.silent),
-        "problem": report.problem,
-    }
 
 
 def swap_words(report: SwapReport, verb: str) -> list[str]:

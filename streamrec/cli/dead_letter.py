@@ -16,12 +16,11 @@ from streamrec.core.dead_letters import (
     parse_age_ms,
     parse_name,
 )
-from streamrec.errors import StreamrecError, Unavailable, UserError
+from streamrec.errors import UserError
 
 if TYPE_CHECKING:
     from streamrec.apps.dead_letters import DeadLetters
     from streamrec.core.dead_letters import Resent
-    from streamrec.loop.ingesting.resend import Change, Resender
 
 NameArgument = Annotated[
     str,
@@ -62,6 +61,7 @@ def list_letters(
     streamrec dead-letter list --since 2h
     streamrec dead-letter list --topic events --code invalid-field --json
     """
+    from streamrec.apps import dead_letter_fields as fields
     from streamrec.apps.clients import located
     from streamrec.apps.dead_letters import dead_letters
     from streamrec.cli import dead_letter_view as view
@@ -73,11 +73,7 @@ def list_letters(
         ledger = found.ledger.all()
     newest = list(reversed(deque(letters, limit)))
     if as_json:
-        from streamrec.core.dead_letters import counts
-
-        tallied = [{"topic": t, "code": c, "letters": n} for (t, c), n in counts(letters).items()]
-        shown = [view.fields(letter, ledger) for letter in newest]
-        print_json({"total": len(letters), "counts": tallied, "letters": shown})
+        print_json(fields.listed(letters, newest, ledger))
         return
     if not letters:
         narrowed = topic or code or since
@@ -96,6 +92,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     streamrec dead-letter show 0:17
     streamrec dead-letter show events:2:1044
     """
+    from streamrec.apps import dead_letter_fields as fields
     from streamrec.apps.clients import located
     from streamrec.apps.dead_letters import dead_letters
     from streamrec.cli import dead_letter_view as view
@@ -105,7 +102,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     with dead_letters(located()) as found:
         letter, ledger = found.find(wanted), found.ledger.all()
     if as_json:
-        print_json(view.fields(letter, ledger))
+        print_json(fields.fields(letter, ledger))
     else:
         out.print(view.detail(letter, ledger, SystemClock().now_ms()), soft_wrap=False)
 
@@ -142,7 +139,7 @@ def resend(
     streamrec dead-letter resend --all --code unknown-schema --yes
     """
     from streamrec.apps.clients import located
-    from streamrec.apps.dead_letters import dead_letters, resender
+    from streamrec.apps.dead_letters import dead_letters, resend_each, resender
     from streamrec.infra.clock import SystemClock
     from streamrec.loop.ingesting.resend import Change
 
@@ -154,7 +151,7 @@ def resend(
     settings, wanted = located(), [parse_name(name) for name in names or []]
     with dead_letters(settings) as found:
         if every:
-            letters = _not_yet(found, _chosen(found, topic, code, since, SystemClock().now_ms()))
+            letters = found.not_yet(_chosen(found, topic, code, since, SystemClock().now_ms()))
         else:
             letters = [found.find(name) for name in wanted]
         change = Change(
@@ -165,7 +162,7 @@ def resend(
             say("nothing was sent")
             raise typer.Exit(1)
         with resender(settings, found.ledger) as sender:
-            sent, problems = _resend(sender, letters, change, again=again, check=not unchecked)
+            sent, problems = resend_each(sender, letters, change, again=again, check=not unchecked)
     _tell(sent, problems, as_json)
 
 
@@ -173,19 +170,12 @@ def _chosen(
     found: DeadLetters, topic: str, code: str, since: str, now_ms: int
 ) -> list[DeadLetterRecord]:
     choice = DeadLetterSelection(topic, code, now_ms - parse_age_ms(since) if since else 0)
-    return [letter for letter in found.letters.read(choice.since_ms) if choice.takes(letter.value)]
-
-
-def _not_yet(found: DeadLetters, letters: list[DeadLetterRecord]) -> list[DeadLetterRecord]:
-    """One dead letter for each message, and none that was resent: a crash may leave two of one."""
-    ledger = found.ledger.all()
-    done = {letter.origin for letter in letters if letter.position in ledger}
-    by_origin = {letter.origin: letter for letter in letters if letter.origin not in done}
-    return list(by_origin.values())
+    return found.chosen(choice)
 
 
 def _mended(letter: DeadLetterRecord, edit: bool, value_file: Path | None) -> bytes | None:
-    from streamrec.cli.dead_letter_view import as_text, body
+    from streamrec.apps.dead_letter_fields import as_text
+    from streamrec.cli.dead_letter_view import body
     from streamrec.cli.editor import edited
 
     if value_file is not None:
@@ -213,28 +203,11 @@ def _confirmed(letters: list[DeadLetterRecord]) -> bool:
     return typer.confirm(f"resend {len(letters):,} messages?", err=True)
 
 
-def _resend(
-    sender: Resender, letters: list[DeadLetterRecord], change: Change, *, again: bool, check: bool
-) -> tuple[list[Resent], dict[DeadLetterPosition, str]]:
-    """What was sent, and why the rest was not. Raises Unavailable: the rest may wait."""
-    sent: list[Resent] = []
-    problems: dict[DeadLetterPosition, str] = {}
-    for letter in letters:
-        try:
-            sent.append(sender.resend(letter, change, again=again, check=check))
-        except Unavailable as error:
-            raise Unavailable(f"{error}; {len(sent)} of {len(letters)} were resent") from error
-        except StreamrecError as error:
-            problems[letter.position] = str(error)
-    return sent, problems
-
-
 def _tell(sent: list[Resent], problems: dict[DeadLetterPosition, str], as_json: bool) -> None:
-    from streamrec.cli.dead_letter_view import resent_fields
+    from streamrec.apps.dead_letter_fields import outcome
 
     if as_json:
-        refused = [{"letter": str(at), "reason": reason} for at, reason in problems.items()]
-        print_json({"resent": [resent_fields(one) for one in sent], "not_resent": refused})
+        print_json(outcome(sent, problems))
     else:
         print_errors(problems.values())
         for one in sent:

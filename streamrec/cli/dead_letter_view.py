@@ -1,36 +1,21 @@
-"""How dead letters look, to people and as JSON."""
+"""How dead letters look to people."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from streamrec.apps.dead_letter_fields import Ledger, as_text
 from streamrec.cli.console import ago, table
-from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Resent, advice, counts
+from streamrec.core.dead_letters import DeadLetterRecord, Origin, Resent, advice, counts
 from streamrec.loop.ingesting.resend import by_destination
-
-Ledger = Mapping[DeadLetterPosition, Resent]
 
 REASON_WIDTH = 100
 HEX_LINES = 32
-
-
-def as_text(data: bytes | None) -> str | None:
-    """The bytes as text, if they are text a person can read."""
-    if data is None:
-        return None
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return None
-    readable = all(char.isprintable() or char in "\r\n\t" for char in text)
-    return text if readable else None
 
 
 def listing(letters: Sequence[DeadLetterRecord], ledger: Ledger, now_ms: int) -> RenderableType:
@@ -104,40 +89,7 @@ def hexdump(data: bytes) -> str:
     return "\n".join(lines)
 
 
-def fields(letter: DeadLetterRecord, ledger: Ledger) -> dict[str, Any]:
-    """A dead letter as JSON fields: bytes in base64, and as text where they are text."""
-    value, resent = letter.value, ledger.get(letter.position)
-    first = by_destination(ledger).get(letter.origin)
-    return {
-        "letter": str(letter.position),
-        "message": str(letter.origin),
-        "topic": value.topic,
-        "partition": value.partition,
-        "offset": value.offset,
-        "task": letter.task or None,
-        "refused_at_ms": value.refused_at_ms,
-        "code": value.code,
-        "reason": value.reason,
-        "key": as_text(value.key),
-        "key_base64": _base64(value.key),
-        "value": as_text(value.value),
-        "value_base64": _base64(value.value),
-        "advice": advice(value),
-        "resent": resent and resent_fields(resent),
-        "second_refusal_of": first and str(first.letter),
-    }
-
-
-def resent_fields(resent: Resent) -> dict[str, Any]:
-    return {
-        "letter": str(resent.letter),
-        "to": str(resent.to) if resent.to else None,
-        "by": resent.by,
-        "at_ms": resent.at_ms,
-    }
-
-
-def _fate(letter: DeadLetterRecord, ledger: Ledger, made_by: Mapping[Any, Resent]) -> str:
+def _fate(letter: DeadLetterRecord, ledger: Ledger, made_by: Mapping[Origin, Resent]) -> str:
     if resent := ledger.get(letter.position):
         return f"to {resent.to}" if resent.to else "perhaps"
     if first := made_by.get(letter.origin):
@@ -151,7 +103,3 @@ def _shortened(reason: str) -> str:
 
 def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _base64(data: bytes | None) -> str | None:
-    return None if data is None else base64.b64encode(data).decode()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from streamrec.cli import adapters_view
+from streamrec.apps import release_fields
 from streamrec.cli.adapters_view import moment
 from streamrec.cli.console import table, words
 from streamrec.core.release.lineage import Difference
@@ -106,7 +106,7 @@ def why(record: ControlRecord) -> str:
 
 def record_fields(record: ControlRecord) -> dict[str, Any]:
     """A control record as JSON fields."""
-    return adapters_view.record_fields(record) | {
+    return release_fields.record_fields(record) | {
         "generation": record.generation,
         "digest": record.digest,
         "champion": record.state.champion,

@@ -38,6 +38,7 @@ def why(
     streamrec why user-update:2-1044 --json | jq '.items[0].linear'
     """
     from streamrec.apps import clients
+    from streamrec.apps.why import fields
     from streamrec.apps.why import why as look
     from streamrec.cli import why_view as view
     from streamrec.infra.clock import SystemClock
@@ -45,7 +46,7 @@ def why(
     settings = clients.located()
     found = look(settings, recommendation_id)
     if as_json:
-        print_json(view.fields(found))
+        print_json(fields(found))
         if found.kept is None:
             raise typer.Exit(1)
         return

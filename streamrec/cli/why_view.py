@@ -1,10 +1,9 @@
-"""How an explained answer looks, to people and as JSON."""
+"""How an explained answer looks to people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -102,33 +101,6 @@ def replay_batch(found: Recommendation, titles: Titles, now_ms: int) -> Renderab
     shown = table("", ["#>", "item", "title", "P(accept)>", "reason"], rows)
     state = words(f"state: events of the user's partition before offset {found.state_position:,}")
     return Group(*_spaced([words(head, style="bold"), shown, state]))
-
-
-def fields(found: Why) -> dict[str, Any]:
-    """As JSON."""
-    kept, manifest = found.kept, found.manifest
-    made: dict[str, Any] = {"recommendation_id": found.recommendation_id, "problem": found.problem}
-    made["generation"] = manifest and asdict(manifest)
-    if found.published is not None:
-        made["published"] = {**asdict(found.published), "trigger": found.published.trigger.value}
-    if kept is None:
-        return made
-    made["items"] = [
-        {**asdict(item), "logit": item.logit, "inputs": kept.input_of(place)}
-        for place, item in enumerate(found.items)
-    ]
-    made["history"] = list(kept.history)
-    made["state"] = {
-        "user_id": kept.user_id,
-        "position": kept.state_position,
-        "user_seen_ms": kept.user_seen_ms,
-        "statistics": dict(kept.statistics),
-        "watermark_ms": kept.watermark_ms,
-        "served_at_ms": kept.served_at_ms,
-        "worker_id": kept.worker_id,
-        "query": kept.query,
-    }
-    return made
 
 
 def _calibration(item: ItemAttribution) -> str:

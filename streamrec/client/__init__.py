@@ -14,8 +14,7 @@ stream.py       server-sent events, line by line
 
     with StreamrecClient("http://127.0.0.1:8080", api_key="sr_...") as gateway:
         gateway.send_events([{"user_id": "ann", "item_id": "42", "kind": "click"}])
-        for item in gateway.recommend("ann", k=5).items:
-            print(item.title, item.probability)
+        titles = [item.title for item in gateway.recommend("ann", k=5).items]
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Action(StrEnum):
     RELEARN = "relearn"  # a rollback of the learner too, with a range it must never learn again
     PIN = "pin"
     UNPIN = "unpin"
-    REPAIR = "repair"  # the same state again, after a writer lost a race
+    REPAIR = "repair"  # the same state again: a writer lost a race, or noted what was done beside
 
 
 @dataclass(frozen=True, slots=True)

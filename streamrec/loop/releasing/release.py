@@ -35,7 +35,7 @@ from functools import partial
 from pathlib import Path
 
 from streamrec.core.ledger.quarantine import Quarantine
-from streamrec.core.release import transitions
+from streamrec.core.release import registry, transitions
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
 from streamrec.errors import RegistryConflict, UserError
@@ -218,6 +218,13 @@ class ReleaseService:
     def unpin(self, reason: str = "") -> RegistryState:
         """Let the trainer activate again. Raises UserError, RegistryConflict."""
         return self._append(Action.UNPIN, None, reason, "", transitions.unpin).state
+
+    def note(self, said: str) -> RegistryState:
+        """Write down what was done beside a release; nothing changes (docs/adr/0129).
+
+        Raises Unavailable, RegistryConflict.
+        """
+        return self._append(Action.REPAIR, None, said, "", registry.repair).state
 
     def _staged(self, generation: str, reason: str, digest: str, epoch: int) -> SwapReport:
         """Steps 2 and 3; nothing to do for a canary whose watch was interrupted."""

@@ -6,6 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from streamrec.apps import release_fields
 from streamrec.cli import adapters_view as view
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import Action, ControlRecord, Pin, RegistryState
@@ -48,7 +49,7 @@ def test_the_list_says_what_became_of_each() -> None:
         ControlRecord(action, "trainer", "why", 0, RegistryState(), generation)
         for action, generation in ((Action.STAGE, "g3"), (Action.REJECT, "g2"), (Action.PIN, "g3"))
     ]
-    fate = view.fates(state, records)
+    fate = release_fields.fates(state, records)
     assert fate == {
         "g1": "former champion",
         "g2": "reject",
@@ -56,7 +57,7 @@ def test_the_list_says_what_became_of_each() -> None:
         "g5": "staged",
     }
     manifests = {"g5": None, "g4": manifest("g4"), "g3": manifest("g3", GATE, "g1")}
-    slot = view.Slot("ranking", state, fate, manifests)
+    slot = release_fields.Slot("ranking", state, fate, manifests)
     lines = drawn(view.listing([slot], now_ms=120_000)).splitlines()
     assert "cannot be read" in lines[1]
     assert "candidate" in lines[2]
@@ -89,7 +90,7 @@ def test_confirmations() -> None:
     text = "\n".join(view.swap_words(partly, "active"))
     assert "s2 refuses it and keeps what it has: wrong base" in text
     assert "s3 has not confirmed" in text
-    assert view.swap_fields(partly)["silent"] == ["s3"]
+    assert release_fields.swap_fields(partly)["silent"] == ["s3"]
     assert "no serving worker is up" in view.swap_words(SwapReport("g1"), "active")[0]
 
 

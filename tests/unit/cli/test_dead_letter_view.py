@@ -5,6 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from streamrec.apps import dead_letter_fields as fields
 from streamrec.cli import dead_letter_view as view
 from streamrec.core.dead_letters import DeadLetterPosition, DeadLetterRecord, Origin, Resent
 from streamrec.core.events import DeadLetter
@@ -55,8 +56,8 @@ def test_a_long_value_is_cut_and_says_so():
 
 
 def test_json_has_the_bytes_whole():
-    fields = view.fields(SECOND, LEDGER)
-    assert base64.b64decode(fields["value_base64"]) == b"\x00\x01abc"
-    assert fields["value"] is None
-    assert fields["second_refusal_of"] == "0:3"
-    assert view.fields(FIRST, LEDGER)["resent"]["to"] == "events:1:12"
+    found = fields.fields(SECOND, LEDGER)
+    assert base64.b64decode(found["value_base64"]) == b"\x00\x01abc"
+    assert found["value"] is None
+    assert found["second_refusal_of"] == "0:3"
+    assert fields.fields(FIRST, LEDGER)["resent"]["to"] == "events:1:12"

@@ -128,11 +128,8 @@ def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     kept = replace(ONE, recommendation_id=ID, user_id=HOSTILE, generation=HOSTILE, query=HOSTILE)
     state = UserState(history=(ID,), consumed=(ID,), last_seen_ms=9)
     held = users.Held(HOSTILE, Source("events", 0), state)
-    dead = SimpleNamespace(
-        letters=SimpleNamespace(read=lambda *_: [LETTER]),
-        ledger=SimpleNamespace(all=dict),
-        find=lambda _: LETTER,
-    )
+    topic = SimpleNamespace(read=lambda *_: [LETTER], at=lambda _: LETTER)
+    dead = letters.DeadLetters(topic, SimpleNamespace(all=dict))
     for module, name, value in (
         (uuid, "uuid4", lambda: SimpleNamespace(hex="x")),
         (clients, "located", lambda *_: settings),

@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
+from streamrec.apps.release_fields import fates
 from streamrec.cli import live_view
-from streamrec.cli.adapters_view import fates
 from streamrec.core.release.canary import Canary
 from streamrec.core.release.live_report import LiveGeneration, LiveReport, LiveTrial
 from streamrec.core.release.registry import RegistryState

@@ -155,7 +155,9 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> Shop:
         yield log.reader(task=task)
 
     @contextmanager
-    def release_service(given: Settings, task: str = RANKING) -> Iterator[ReleaseService]:
+    def release_service(
+        given: Settings, task: str = RANKING, _actor: str = ""
+    ) -> Iterator[ReleaseService]:
         store, clock = clients.registry_store(given, task), FakeClock()
         fleet.task = task
         yield ReleaseService(

@@ -300,3 +300,17 @@ class RacedLog(FakeControlLog):
                 state = replace(state, pin=Pin("ben", "", 1) if name == "pin" else None)
                 other.append(ControlRecord(Action(name), "ben", "", record.at_ms, state))
         super().append(record)
+
+
+def test_a_note_says_who_and_why_and_changes_nothing(world):
+    world.worker("s1")
+    trainer = world.service()
+    trainer.publish("g1", world.finished, "the first one")
+    before = trainer.state()
+    after = world.service("key:ops").note("resends 2 dead letters (0:1, 0:2): mended")
+    assert after == replace(before, revision=before.revision + 1)
+    newest = world.shared.reader().latest()
+    assert (newest.action, newest.actor) == (Action.REPAIR, "key:ops")
+    assert newest.reason.endswith(": mended")
+    (world.finished / "manifest.json").write_text("{ }")
+    assert trainer.publish("g2", world.finished, "the next").outcome is Outcome.ACTIVATED
