@@ -28,6 +28,7 @@ from streamrec.apps import clients
 from streamrec.apps.local_loop import LocalLoop, ProcessCounts
 from streamrec.core import topics
 from streamrec.core.events import Interaction
+from streamrec.core.measures.percentiles import percentiles
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes.embedded import EmbeddedKafka
 from streamrec.infra.stores.datasets import ClickStream, movielens_100k
@@ -37,7 +38,6 @@ from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.lab.demo.player import Player
 from streamrec.lab.demo.ready import Readiness, load_catalogue
 from streamrec.lab.demo.watcher import FOLLOWED, Watcher
-from streamrec.lab.measures.loop_watch import percentiles
 from streamrec.settings import KafkaSettings
 
 READY_S = 180

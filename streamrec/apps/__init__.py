@@ -16,6 +16,7 @@ local_loop.py       all of them on this host, with servers of their own (`up`, `
 reproduce.py        a generation made again
 undo.py             what an undo needs to know
 status.py           one look at a running loop from outside
+status_fields.py    the same as JSON fields
 why.py              everything that is known of one answer
 users.py            what is held about a person, and having it forgotten
 trust.py            keys, from the files that the settings name

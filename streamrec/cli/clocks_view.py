@@ -1,35 +1,19 @@
-"""What time it is in each partition of the events, and whose clocks were not believed.
-
-Knows how feature workers report it (``loop.ingesting.ingest.Ingest.clocks``).
-"""
+"""What time it is in each partition of the events, and whose clocks were not believed."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.table import Table
 
+from streamrec.apps.status_fields import clocks
 from streamrec.cli.console import ago, table
-from streamrec.loop.ingesting.ingest import CLOCKS
 from streamrec.ports import WorkerStatus
 
 COLUMNS = ("ahead", "clipped", "returns", "refused")
 AHEAD_MS = 120_000
 """A partition's time this far ahead of ours is told."""
-
-
-def clocks(workers: Iterable[WorkerStatus]) -> list[dict[str, Any]]:
-    """By partition: its event time, and what was not believed, as JSON fields."""
-    found: dict[int, dict[str, int]] = defaultdict(dict)
-    for worker in workers:
-        for name, value in worker.gauges.items():
-            if name.startswith(CLOCKS):
-                _, partition, what = name.split("/")
-                found[int(partition)][what] = int(value)
-    return [{"partition": number, **found[number]} for number in sorted(found)]
 
 
 def clocks_table(workers: Iterable[WorkerStatus], now_ms: int) -> list[Table]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Group, RenderableType
@@ -15,7 +14,6 @@ from rich.text import Text
 
 from streamrec.cli import live_view
 from streamrec.cli.console import JsonOption, ago, out, print_json, table, words
-from streamrec.core.tasks import RANKING
 
 if TYPE_CHECKING:
     from streamrec.apps.status import ChampionStatus, LoopSnapshot, Observer, TaskSnapshot
@@ -53,7 +51,7 @@ def status(
     streamrec status --watch
     streamrec status --json | jq '.topics[] | select(.topic == "events") | .lag'
     """
-    from streamrec.apps import clients
+    from streamrec.apps import clients, status_fields
     from streamrec.apps.status import Observer
 
     with Observer(clients.located()) as observer:
@@ -63,104 +61,32 @@ def status(
         time.sleep(BETWEEN_S)
         after = observer.look()
     if as_json:
-        print_json(fields(before, after))
+        print_json(status_fields.fields(before, after))
     else:
         out.print(picture(before, after))
 
 
 def _watch(observer: Observer, as_json: bool) -> NoReturn:
+    from streamrec.apps import status_fields
+
     before = observer.look()
     with Live(console=out, auto_refresh=False) as live:
         while True:
             time.sleep(BETWEEN_S)
             after = observer.look()
             if as_json:
-                print_json(fields(before, after), one_line=True)
+                print_json(status_fields.fields(before, after), one_line=True)
             else:
                 live.update(picture(before, after), refresh=True)
             before = after
 
 
-def fields(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, Any]:
-    """A look as JSON fields; rates from the look before. ``champion``, ``live``: of ranking."""
-    from streamrec.cli import clocks_view
-
-    rates = _rates(before, after)
-    released = {one.task: _task_fields(one) for one in after.tasks}
-    return {
-        "at_ms": after.at_ms,
-        "topics": [
-            {
-                "topic": flow.topic,
-                "written": flow.written,
-                "read": flow.read,
-                "lag": flow.lag,
-                "held": flow.held,
-                "per_second": rates[flow.topic],
-            }
-            for flow in after.flows
-        ],
-        "misfit": after.misfit,
-        "clocks": clocks_view.clocks(after.workers),
-        "waiting": [
-            {"source": str(one.source), "position": one.position, "why": one.on.why}
-            for one in after.waiting
-        ],
-        "redis": list(after.stopped),
-        **released[RANKING],
-        "tasks": released,
-        "workers": [_worker_fields(worker) for worker in after.workers],
-        "memory": after.memory and asdict(after.memory) | {"full_in_s": after.memory.full_in_s},
-    }
-
-
-def _task_fields(one: TaskSnapshot) -> dict[str, Any]:
-    champion, live = one.champion, one.live
-    return {
-        "champion": champion and _champion_fields(champion),
-        "live": live and live.to_record(),
-    }
-
-
-def _champion_fields(champion: ChampionStatus) -> dict[str, Any]:
-    state = champion.record.state
-    return {
-        "generation": state.champion,
-        "staged": state.staged,
-        "pinned": state.pin is not None,
-        "pin": state.pin and asdict(state.pin),
-        "canary": state.canary and asdict(state.canary),
-        "revision": state.revision,
-        "created_at_ms": champion.created_at_ms,
-        "events_not_learned": champion.events_not_learned,
-        "settings_changed": list(champion.settings_changed),
-    }
-
-
-def _worker_fields(worker: WorkerStatus) -> dict[str, Any]:
-    return {
-        "worker_id": worker.worker_id,
-        "role": worker.role,
-        "task": worker.task,
-        "host": worker.host,
-        "pid": worker.pid,
-        "started_at_ms": worker.started_at_ms,
-        "beat_at_ms": worker.beat_at_ms,
-        "active": worker.active,
-        "staged": worker.staged,
-        "canary": worker.canary,
-        "refused": dict(worker.refused),
-        "revision": worker.revision,
-        "gauges": dict(worker.gauges),
-        "levels": dict(worker.levels),
-    }
-
-
 def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
-    """The same for people."""
+    """A look for people; rates from the look before."""
+    from streamrec.apps.status_fields import rates_between
     from streamrec.cli import clocks_view
 
-    rates, now_ms = _rates(before, after), after.at_ms
+    rates, now_ms = rates_between(before, after), after.at_ms
     flows = [
         (flow.topic, flow.written, f"{rates[flow.topic]:.1f}", flow.lag) for flow in after.flows
     ]
@@ -290,11 +216,3 @@ def _gauge(name: str, value: float) -> str:
     if name == "watermark_ms":
         return f"event time {datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M:%S}"
     return f"{name.replace('_', ' ')} {round(value, 1):,g}"
-
-
-def _rates(before: LoopSnapshot, after: LoopSnapshot) -> dict[str, float]:
-    seconds = max(1e-3, (after.at_ms - before.at_ms) / 1000)
-    earlier = {flow.topic: flow.written for flow in before.flows}
-    return {
-        flow.topic: round((flow.written - earlier[flow.topic]) / seconds, 1) for flow in after.flows
-    }

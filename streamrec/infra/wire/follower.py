@@ -34,10 +34,13 @@ class Follower:
         client_id: str,
         *,
         from_start: bool = False,
+        wanted: Callable[[str, bytes], bool] = lambda _topic, _key: True,
         connect: Callable[..., KafkaConsumer] = make_consumer,
     ) -> None:
+        """``wanted``: whether a message (topic, key) is decoded; the others have no value."""
         self._settings = settings
         self._codec = codec
+        self._wanted = wanted
         self._prefix = len(settings.topic_prefix)
         self._consumer = connect(settings, topics, client_id=client_id)
         with kafka_errors(settings, "finding the ends of topics"):
@@ -69,10 +72,12 @@ class Follower:
 
     def _seen(self, topic: str, message: Any) -> FollowedRecord:
         task = tasks.of_batch_key(message.key) if topic == TRAINING_BATCHES else RANKING
-        try:
-            value = self._codec.decode(of_task(topic, task), message.value or b"")
-        except Refused as error:
-            value = error
+        value = None
+        if self._wanted(topic, message.key or b""):
+            try:
+                value = self._codec.decode(of_task(topic, task), message.value or b"")
+            except Refused as error:
+                value = error
         by_broker = message.timestamp_type == LOG_APPEND_TIME
         place = (message.partition, message.offset)
         return FollowedRecord(topic, *place, message.timestamp, value, task, by_broker)

@@ -9,11 +9,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from streamrec.core.measures.list_quality import quality
+from streamrec.core.measures.percentiles import percentiles
 from streamrec.core.printable import one_line
 from streamrec.core.release.registry import Action
 from streamrec.lab.demo.watcher import Watcher
-from streamrec.lab.measures.list_quality import quality
-from streamrec.lab.measures.loop_watch import LoopWatch, percentiles
+from streamrec.lab.measures.loop_watch import LoopWatch
 
 RECENT_CLICKS = 1_000
 RECENT_MESSAGES = 1_000

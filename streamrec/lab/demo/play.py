@@ -23,6 +23,7 @@ from typing import Any
 
 from streamrec.apps import clients
 from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
+from streamrec.core.measures.time_order import HELD_BACK_MS
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.http.server import free_port
@@ -38,7 +39,7 @@ from streamrec.lab.demo.screen import Screen
 from streamrec.lab.demo.summary import DemoFacts, summarize
 from streamrec.lab.demo.swaps import SwapPauses
 from streamrec.lab.demo.waiting import insist_on, wait_for
-from streamrec.lab.demo.watcher import FOLLOWED, HELD_BACK_MS, Watcher, manifest_offsets
+from streamrec.lab.demo.watcher import FOLLOWED, Watcher, manifest_offsets
 from streamrec.settings import Settings
 
 READY_WITHIN_S = 120.0

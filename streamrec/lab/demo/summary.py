@@ -13,9 +13,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from streamrec.core.measures.list_quality import Quality, quality
+from streamrec.core.measures.percentiles import percentiles
 from streamrec.lab.demo.memory import PeakMemory
-from streamrec.lab.measures.list_quality import Quality, quality
-from streamrec.lab.measures.loop_watch import LoopWatch, percentiles
+from streamrec.lab.measures.loop_watch import LoopWatch
 
 
 @dataclass(slots=True)

@@ -1,18 +1,17 @@
 """Follows the topics of the loop and hands their messages over in the order of time.
 
-Knows that topics are read at different moments, and that Kafka timestamps put their messages in
-order again: each is held back for a moment, so that what was written before it and is read after
-it can overtake. Does not know what the messages amount to (``lab.measures.loop_watch``).
+Knows which topics those are. Does not know what the messages amount to
+(``lab.measures.loop_watch``).
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction
+from streamrec.core.measures.time_order import HELD_BACK_MS, TimeOrder
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord, RegistryState, accepts
 from streamrec.errors import GenerationRefused, Refused
@@ -27,7 +26,6 @@ FOLLOWED = (
     topics.ADAPTERS,
     topics.DEAD_LETTER,
 )
-HELD_BACK_MS = 1_000
 KEPT_RECORDS = 6
 
 TrainedThrough = Callable[[str], Mapping[str, int]]
@@ -55,21 +53,19 @@ class Watcher:
         self.records: deque[tuple[int, ControlRecord]] = deque(maxlen=KEPT_RECORDS)
         self._follower = follower
         self._trained_through = trained_through
-        self._held: list[tuple[int, int, FollowedRecord]] = []
-        self._received = 0
+        self._order: TimeOrder[FollowedRecord] = TimeOrder()
         self._registry = RegistryState()
 
     def poll(self, now_ms: int, timeout_s: float) -> None:
         """Read what came, and hand over what is old enough. Raises Unavailable."""
         for seen in self._follower.poll(timeout_s):
-            self._received += 1
-            heapq.heappush(self._held, (seen.timestamp_ms, self._received, seen))
+            self._order.put(seen.timestamp_ms, seen)
         self.release(now_ms - HELD_BACK_MS)
 
     def release(self, until_ms: int) -> None:
         """Hand over everything written up to then."""
-        while self._held and self._held[0][0] <= until_ms:
-            self._hand_over(heapq.heappop(self._held)[2])
+        for seen in self._order.until(until_ms):
+            self._hand_over(seen)
 
     def _hand_over(self, seen: FollowedRecord) -> None:
         if seen.topic == topics.EVENTS:

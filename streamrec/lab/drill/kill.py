@@ -23,6 +23,7 @@ from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
 from streamrec.apps.status import Observer
 from streamrec.core import topics
 from streamrec.core.events import Source
+from streamrec.core.measures.percentiles import percentiles
 from streamrec.errors import Unavailable, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes.apache_kafka import ApacheKafka
@@ -45,7 +46,6 @@ from streamrec.lab.drill.servers import (
 )
 from streamrec.lab.drill.strikes import Recoveries, Strike, choose, schedule, work_of
 from streamrec.lab.drill.transactions import TransactionalPublisher
-from streamrec.lab.measures.loop_watch import percentiles
 from streamrec.settings import Settings
 
 READY_WITHIN_S = 600.0

@@ -15,10 +15,10 @@ import psutil
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from streamrec.core.measures.percentiles import percentiles
 from streamrec.lab.drill.evidence import DrillVerdict
 from streamrec.lab.drill.strikes import Kill
 from streamrec.lab.measures.drill_check import NAMED
-from streamrec.lab.measures.loop_watch import percentiles
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from streamrec.apps import clients
 from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
 from streamrec.core import topics
 from streamrec.core.events import Item
+from streamrec.core.measures.percentiles import percentiles
 from streamrec.core.release.registry import ControlRecord
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.cleaning import remove_traces
@@ -38,7 +39,6 @@ from streamrec.lab.drill.report import machine
 from streamrec.lab.drill.sender import Sender
 from streamrec.lab.drill.stream import Message
 from streamrec.lab.measures import drill_check
-from streamrec.lab.measures.loop_watch import percentiles
 from streamrec.loop.releasing.fleet_watch import SwapReport
 from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import Codec

@@ -5,7 +5,6 @@ drill_check.py    what a loop that was killed again and again must equal: one cl
                   logs
 leaderboard.py    predictions of several models over one stream: metrics, halves, slices,
                   differences
-list_quality.py   how good a list was that stood on the topic *before* the user's next click
 loop_watch.py     what somebody who only reads the topics can say about the loop
 metric_names.py   what a replay reports, by name: light enough for a command's ``--help``
 significance.py   is model A better than model B, or was it luck?

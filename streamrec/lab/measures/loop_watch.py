@@ -15,24 +15,14 @@ Feed it messages in the order of their Kafka timestamps. What is measured:
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from streamrec.core.events import Interaction, Recommendation, Trigger, UserUpdate
+from streamrec.core.measures.freshness import ClickFreshness
+from streamrec.core.measures.list_quality import ListQuality
 from streamrec.core.release.generation_walk import GenerationWalk
 from streamrec.core.release.registry import Action, ControlRecord
-from streamrec.lab.measures.list_quality import ListQuality
-
-
-def percentiles(values: Sequence[float], *wanted: int) -> dict[str, float | None]:
-    """``{"p50": ..., "p95": ...}``; None where there are no values."""
-    if not len(values):
-        return {f"p{p}": None for p in wanted}
-    found = np.percentile(np.asarray(values, dtype=np.float64), wanted)
-    return {f"p{p}": round(float(value), 3) for p, value in zip(wanted, found, strict=True)}
 
 
 @dataclass(slots=True)
@@ -59,14 +49,14 @@ class LoopWatch:
         self._applied_span_ms: tuple[int, int] | None = None
         self._seen_updates: set[tuple[int, int]] = set()
         self._seen_recommendations: set[str] = set()
-        self._untrained: dict[int, deque[tuple[int, int]]] = defaultdict(deque)
+        self._freshness = ClickFreshness()
 
     def produced_event(self, event: Interaction, partition: int, offset: int, at_ms: int) -> None:
         """An event is on the topic ``events``."""
         self.produced += 1
         self.quality.happened(event)
         if event.accepted:
-            self._untrained[partition].append((offset, at_ms))
+            self._freshness.clicked(partition, offset, at_ms)
 
     def produced_junk(self) -> None:
         """A message that is no event is on the topic ``events``."""
@@ -108,7 +98,7 @@ class LoopWatch:
         self.walk.follow(record.state, at_ms)
         if champion is not None and champion != self.champion:
             self.champion = champion
-            self._note_freshness(at_ms, trained_through)
+            self.freshness_s += self._freshness.trained(at_ms, trained_through)
 
     def _count(self, action: Action, generation: str) -> None:
         counts = self.generations
@@ -119,16 +109,10 @@ class LoopWatch:
         if action in {Action.REJECT, Action.ABANDON}:
             counts.rejected.add(generation)
 
-    def _note_freshness(self, at_ms: int, trained_through: Mapping[str, int]) -> None:
-        for partition, clicks in self._untrained.items():
-            through = trained_through.get(str(partition), 0)
-            while clicks and clicks[0][0] < through:
-                self.freshness_s.append((at_ms - clicks.popleft()[1]) / 1000)
-
     @property
     def clicks_not_yet_trained(self) -> int:
         """Clicks that no champion has been trained on so far."""
-        return sum(map(len, self._untrained.values()))
+        return self._freshness.waiting
 
     @property
     def applied_per_second(self) -> float:

@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from streamrec.apps import status_fields
 from streamrec.apps.status import ChampionStatus, Flow, LoopSnapshot, TaskSnapshot
 from streamrec.cli import status
 from streamrec.cli.clocks_view import clock_troubles
@@ -62,7 +63,7 @@ def test_a_task_without_a_champion_says_so() -> None:
 
 def test_a_script_finds_ranking_where_it_was_and_every_task_by_name() -> None:
     look = snapshot(RANKING, COPY, workers=(COPIES,))
-    told = status.fields(look, look)
+    told = status_fields.fields(look, look)
     assert told["champion"]["generation"] == "g2"
     assert told["champion"] == told["tasks"]["ranking"]["champion"]
     assert told["tasks"]["copy"]["champion"]["pin"]["actor"] == "guard"
@@ -77,7 +78,7 @@ def test_nothing_is_released_yet() -> None:
     look = snapshot(TaskSnapshot("ranking"), workers=())
     assert "no champion yet" in shown(look)
     assert "no worker is alive" in shown(look)
-    assert status.fields(look, look)["champion"] is None
+    assert status_fields.fields(look, look)["champion"] is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_nothing_is_released_yet() -> None:
 def test_what_redis_holds_and_when_it_is_full(memory: StateMemory, said: str) -> None:
     look = replace(snapshot(RANKING), memory=memory)
     assert said in shown(look)
-    assert status.fields(look, look)["memory"]["users"] == memory.users
+    assert status_fields.fields(look, look)["memory"]["users"] == memory.users
 
 
 def test_each_partition_says_what_time_it_is_and_whose_clock_was_not_believed() -> None:
@@ -111,7 +112,7 @@ def test_each_partition_says_what_time_it_is_and_whose_clock_was_not_believed() 
     assert ["0", "1970-01-01", "00:00:09", "1.0", "s", "ago", "0", "0", "0", "0"] in lines
     assert ["1", "1970-01-01", "00:00:08", "2.0", "s", "ago", "3", "2", "1", "4"] in lines
     assert "clock/" not in shown(look)
-    (_, told) = status.fields(look, look)["clocks"]
+    (_, told) = status_fields.fields(look, look)["clocks"]
     assert told == {"partition": 1, "event_time_ms": 8_000, **{k: int(v) for k, v in odd.items()}}
     ((said, _),) = clock_troubles(look.workers, look.at_ms)
     assert "partition 1: 3 events ahead of the others" in said

@@ -12,9 +12,10 @@ from streamrec.core.events import (
     Trigger,
     UserUpdate,
 )
+from streamrec.core.measures.percentiles import percentiles
 from streamrec.core.release.generation_walk import GenerationWalk
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
-from streamrec.lab.measures.loop_watch import LoopWatch, percentiles
+from streamrec.lab.measures.loop_watch import LoopWatch
 
 
 def recommendation(

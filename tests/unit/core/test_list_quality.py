@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrec.core.events import Interaction, Kind
-from streamrec.lab.measures.list_quality import ListQuality, Popularity, quality
+from streamrec.core.measures.list_quality import ListQuality, Popularity, quality
 
 
 def event(user: str, item: str, kind: Kind = Kind.CLICK, impression: str | None = None):
@@ -78,3 +78,19 @@ def test_popularity_rank_counts_items_ahead(accepted: list[str], without: set[st
         assert rank is not None
         assert more <= rank <= more + equal
         assert popularity.rank(item, without, k=max(1, more)) is None or more == 0
+
+
+def test_of_many_users_those_who_came_last_are_remembered() -> None:
+    watched = ListQuality(most_users=2)
+    for user in ("ann", "bob", "cid"):
+        watched.recommended(user, ["a"])
+    for user in ("ann", "bob", "cid"):
+        watched.happened(event(user, "a"))
+    assert watched.served_ranks == [0, 0]
+
+
+def test_of_as_many_clicks_the_item_that_had_them_first_is_more_popular() -> None:
+    popularity = Popularity()
+    for item in ("a", "b", "b", "a", "c"):
+        popularity.accepted(item)
+    assert [popularity.rank(item, set(), 10) for item in "bac"] == [0, 1, 2]
