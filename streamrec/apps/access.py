@@ -12,6 +12,7 @@ from streamrec.core.identity import Identity
 from streamrec.errors import Unavailable, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores import key_file
+from streamrec.infra.stores.key_file import KeyRing
 from streamrec.infra.stores.redis_client import redis_errors
 from streamrec.settings import Settings
 
@@ -37,6 +38,16 @@ def path(settings: Settings, given: Path | None = None) -> Path:
 
 def scope(settings: Settings, installation: str) -> Scope:
     return Scope(settings.kafka.topic_prefix, settings.redis.key_prefix, installation)
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """For a gateway that is starting; which installation it is of, it learns when Redis is there.
+
+    Raises UserError: the file cannot be used, or is named by a setting and not there.
+    """
+    file = path(settings)
+    named = bool(settings.gateway.keys_file)
+    return KeyRing(file, scope(settings, ""), SystemClock(), must_exist=named)
 
 
 def make(settings: Settings, file: Path, wanted: NewKey) -> tuple[ApiKey, str]:

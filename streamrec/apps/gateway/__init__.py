@@ -3,6 +3,8 @@
 app.py               the routes put together
 context.py           what every route works with
 roles.py             who may do what
+doorkeeper.py        whose key a request carries, and when none is needed
+admin.py             what is released, and back; dead letters
 schemas.py           what is asked and answered, as OpenAPI has it
 health.py            ``/healthz`` and ``/readyz``
 recommendations.py   asking for a list, over the topics

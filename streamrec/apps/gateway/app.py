@@ -8,12 +8,12 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from streamrec import __version__
-from streamrec.apps.gateway import health, recommendations
+from streamrec.apps.gateway import admin, health, recommendations
 from streamrec.apps.gateway.context import GatewayContext
 from streamrec.infra.http import problems
 from streamrec.infra.http.request_ids import RequestIds
 
-ROUTERS = (health.router, recommendations.router)
+ROUTERS = (health.router, recommendations.router, admin.router)
 ABOUT = """Recommendations of a loop that learns while it serves: ask for lists, send events and
 items, listen to what is recommended, and operate what is released."""
 

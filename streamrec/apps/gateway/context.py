@@ -13,10 +13,11 @@ from redis import Redis
 from streamrec.apps import clients
 from streamrec.apps.gateway.shelf import Shelf
 from streamrec.apps.worker_context import WorkerContext
-from streamrec.core.access import ANONYMOUS, ApiKey
+from streamrec.core.access import ApiKey
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.feeds.answer_feed import AnswerFeed
+from streamrec.infra.stores.key_file import KeyRing
 from streamrec.infra.wire.async_publisher import AsyncPublisher
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.settings import Settings
@@ -26,7 +27,8 @@ from streamrec.settings import Settings
 class GatewayContext:
     """``worker``: Redis, and what every worker is made with; None until all of it was there once.
 
-    ``stop``: set when we must end. ``identify``: the key of a request, or raises AccessRefused.
+    ``stop``: set when we must end. ``keys``: of the file. ``identify``: the key of a request, or
+    raises AccessRefused.
     ``publisher`` and ``answers`` belong to the event loop.
     """
 
@@ -36,10 +38,11 @@ class GatewayContext:
     codec: WireCodec
     publisher: AsyncPublisher
     answers: AnswerFeed
+    keys: KeyRing
+    identify: Callable[[Request], ApiKey]
     shelf: Shelf = field(default_factory=Shelf)
     clock: SystemClock = field(default_factory=SystemClock)
     worker: WorkerContext | None = None
-    identify: Callable[[Request], ApiKey] = lambda _: ANONYMOUS
 
     @property
     def connected(self) -> WorkerContext:

@@ -13,16 +13,16 @@ End, in this order:
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from socket import socket
 
-from streamrec.apps import clients
+from streamrec.apps import access, clients
 from streamrec.apps.gateway.app import gateway_app
 from streamrec.apps.gateway.context import GatewayContext
+from streamrec.apps.gateway.doorkeeper import Doorkeeper, is_loopback
 from streamrec.apps.local_loop import GATEWAY
 from streamrec.apps.process import stop_on_signals
 from streamrec.apps.worker_context import WorkerContext, worker_context
@@ -30,6 +30,7 @@ from streamrec.errors import UserError
 from streamrec.infra.feeds.answer_feed import AnswerFeed
 from streamrec.infra.http.server import bound, http_server
 from streamrec.infra.processes.telemetry import configure_logging
+from streamrec.infra.stores.key_file import KeyRing
 from streamrec.infra.wire.async_publisher import AsyncPublisher
 from streamrec.loop.background import Background, running
 from streamrec.settings import Settings
@@ -59,31 +60,23 @@ def run_gateway(
     listening: Callable[[int], object] = lambda _port: None,
 ) -> None:
     """As ``run``, until ``stop`` is set. ``listening`` is told the port, once it is open."""
-    gateway = settings.gateway
-    if not is_loopback(gateway.host):
+    gateway, ring = settings.gateway, access.key_ring(settings)
+    if ring.missing and not is_loopback(gateway.host):
         raise UserError(
             f"STREAMREC_GATEWAY_HOST is {gateway.host}: others than this host may call there, and "
-            "there are no keys: `streamrec keys api new` makes one"
+            f"there are no keys in {ring.path}: `streamrec keys api new` makes one"
         )
     with bound(gateway.host, gateway.port) as listener:
         port = listener.getsockname()[1]
         log.info("listening on http://%s:%d", gateway.host, port)
         listening(port)
-        asyncio.run(_serve(_context(settings, worker_id, stop), listener))
+        asyncio.run(_serve(_context(settings, worker_id, stop, ring), listener))
     log.info("stopped")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this host reaches it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _context(settings: Settings, worker_id: str, stop: threading.Event) -> GatewayContext:
+def _context(
+    settings: Settings, worker_id: str, stop: threading.Event, ring: KeyRing
+) -> GatewayContext:
     codec = clients.codec(settings)
     return GatewayContext(
         settings,
@@ -92,6 +85,8 @@ def _context(settings: Settings, worker_id: str, stop: threading.Event) -> Gatew
         codec,
         AsyncPublisher(settings.kafka, worker_id),
         AnswerFeed(settings.kafka, codec, worker_id),
+        keys=ring,
+        identify=Doorkeeper(ring),
     )
 
 
@@ -146,6 +141,7 @@ class _Backstage(threading.Thread):
         context = self._context
         context.shelf.filled_by(Mirror(worker.store, worker.partitions))
         context.worker = worker
+        context.keys.scope = access.scope(context.settings, worker.installation)
         status = worker.identity()
         shelf = Background("catalogue", context.shelf.refresh, REFRESH_S, context.stop)
 

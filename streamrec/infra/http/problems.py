@@ -18,7 +18,17 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from streamrec.errors import AccessRefused, NotAllowed, Refused, Unavailable, UserError
+from streamrec.core.printable import one_line
+from streamrec.errors import (
+    AccessRefused,
+    GenerationRefused,
+    NotAllowed,
+    NotThere,
+    Refused,
+    RegistryConflict,
+    Unavailable,
+    UserError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -80,15 +90,14 @@ def unavailable(error: Unavailable) -> Problem:
 
 def install(app: FastAPI) -> None:
     """Every error of ``app`` becomes a problem document, and OpenAPI knows what one looks like."""
-    app.add_exception_handler(Problem, _told)
-    app.add_exception_handler(RequestValidationError, _told)
-    app.add_exception_handler(HTTPException, _told)
-    for kind in (Unavailable, AccessRefused, Refused, NotAllowed, UserError, Exception):
+    for kind in (*_TOLD, Exception):
         app.add_exception_handler(kind, _told)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
 
 
-async def _told(_request: Request, error: Exception) -> Response:
+async def _told(request: Request, error: Exception) -> Response:
+    if isinstance(error, AccessRefused):
+        log.warning("refused %s %s: %s", request.method, one_line(request.url.path), error)
     return as_problem(error).response()
 
 
@@ -131,6 +140,9 @@ _TOLD: Mapping[type[Exception], Callable[[Any], Problem]] = {
     AccessRefused: _no_access,
     Refused: lambda error: Problem(422, error.code, str(error)),
     NotAllowed: lambda error: Problem(503, "not-allowed", str(error)),
+    NotThere: lambda error: Problem(404, "not-found", str(error)),
+    RegistryConflict: lambda error: Problem(409, "conflict", str(error)),
+    GenerationRefused: lambda error: Problem(409, "generation-refused", str(error)),
     UserError: lambda error: Problem(409, "impossible", str(error)),
 }
 

@@ -131,9 +131,9 @@ class _Seen:
 class KeyRing:
     """The keys of a running gateway: those of the file's last good content.
 
-    ``problem``: why the file as it is now is not used, else empty; ``read`` and ``broken`` count
-    contents that were taken and that could not be. Safe for threads: what is found is replaced
-    whole.
+    ``missing``: there is no file, and never was one. ``problem``: why the file as it is now is not
+    used, else empty; ``read`` and ``broken`` count contents that were taken and that could not be.
+    Safe for threads: what is found is replaced whole.
     """
 
     def __init__(
@@ -142,24 +142,32 @@ class KeyRing:
         scope: Scope,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        must_exist: bool = True,
     ) -> None:
-        """Raises UserError: the file cannot be used."""
-        self.path, self._scope, self._clock = path, scope, clock
+        """``scope``: of which the keys must be. Raises UserError: the file cannot be used."""
+        self.path, self.scope, self._clock = path, scope, clock
         self._monotonic = monotonic
         self._seen = _look(path)
-        self._keys = read_keys(path)
+        absent = self._seen is None and not must_exist
+        self._keys = None if absent else read_keys(path)
         self._checked_s = monotonic()
         self.problem = ""
-        self.read, self.broken = 1, 0
+        self.read, self.broken = 0 if absent else 1, 0
+
+    @property
+    def missing(self) -> bool:
+        self._refresh()
+        return self._keys is None
 
     def find(self, secret: str) -> ApiKey:
         """Raises AccessRefused: no key has it, or not any more."""
         self._refresh()
-        return access.recognised(self._keys, secret, self._scope, self._clock.now_ms())
+        return access.recognised(self._keys or (), secret, self.scope, self._clock.now_ms())
 
     def __len__(self) -> int:
         self._refresh()
-        return len(self._keys)
+        return len(self._keys or ())
 
     def _refresh(self) -> None:
         now_s = self._monotonic()
@@ -173,6 +181,7 @@ class KeyRing:
         try:
             self._keys = read_keys(self.path)
         except UserError as error:
+            self._keys = self._keys or ()  # somebody means to close it
             self.problem, self.broken = str(error), self.broken + 1
             log.error("%s; the %d keys read before stay valid", error, len(self._keys))  # noqa: TRY400
         else:

@@ -187,3 +187,27 @@ def test_an_expired_key_ends_without_a_change_of_the_file(path: Path) -> None:
     clock.pass_ms(10)
     with pytest.raises(AccessRefused, match="expired"):
         keys.find("sr_one")
+
+
+def test_where_no_file_has_to_be_one_may_appear_and_then_it_stays_closed(tmp_path: Path) -> None:
+    path, ticking = tmp_path / "keys.json", Ticking()
+    with pytest.raises(UserError, match="No such file"):
+        ring(path)
+    keys = KeyRing(path, HERE, FakeClock(), ticking, must_exist=False)
+    assert keys.missing
+    with changed_keys(path) as changing:
+        changing.append(key("sr_one"))
+    ticking.now_s += CHECK_S
+    assert not keys.missing
+    assert keys.find("sr_one")
+    path.unlink()
+    ticking.now_s += CHECK_S
+    assert (keys.missing, len(keys)) == (False, 1)
+
+
+def test_a_file_that_appears_broken_closes_too(tmp_path: Path) -> None:
+    path, ticking = tmp_path / "keys.json", Ticking()
+    keys = KeyRing(path, HERE, FakeClock(), ticking, must_exist=False)
+    path.write_text("{")
+    ticking.now_s += CHECK_S
+    assert (keys.missing, len(keys), keys.broken) == (False, 0, 1)
