@@ -49,7 +49,7 @@ def run(
 
     ``sources``: who makes the examples of each task; ranking's comes first.
     """
-    configure_logging(settings.log_level, worker_id)
+    configure_logging(settings.log_level, worker_id, settings.log_format, FEATURES)
     stop = stop_on_signals()
     with worker_context(settings, worker_id, FEATURES, stop, sources=sources) as context:
         if context is not None:

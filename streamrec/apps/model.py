@@ -119,7 +119,8 @@ def recorded(settings: Settings) -> dict[str, Any]:
     encoder, trainer = asdict(settings.encoder), asdict(settings.trainer)
     for name in ("device", "threads", "cache_mb"):
         encoder.pop(name, None)
-    trainer.pop("tensorboard_dir", None)
+    for name in ("tensorboard_dir", "tracker"):
+        trainer.pop(name, None)
     learning, ingest = asdict(settings.learning), asdict(settings.ingest)
     return {"encoder": encoder, "learning": learning, "trainer": trainer, "ingest": ingest}
 

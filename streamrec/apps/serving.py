@@ -35,7 +35,7 @@ def run(
         EncoderUnavailable, SettingsError: the language model cannot be made.
         UserError: an impossible log level.
     """
-    configure_logging(settings.log_level, worker_id)
+    configure_logging(settings.log_level, worker_id, settings.log_format, SERVING)
     run_serving_worker(settings, worker_id, stop_on_signals(), task)
 
 

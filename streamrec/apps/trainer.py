@@ -30,9 +30,10 @@ from streamrec.core.events import Source
 from streamrec.core.examples import Example
 from streamrec.errors import Refused
 from streamrec.infra.feeds.batch_feed import KafkaBatchFeed
-from streamrec.infra.processes.telemetry import configure_logging, open_scalars, peak_rss_mb
+from streamrec.infra.processes.telemetry import configure_logging, peak_rss_mb
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints, DirectorySnapshots
 from streamrec.infra.stores.lease import RedisLease
+from streamrec.infra.tracking.trackers import open_tracker
 from streamrec.loop.background import Background
 from streamrec.loop.ingesting.raw import RawRecord, Refusals
 from streamrec.loop.releasing.attested import AttestedStore
@@ -50,7 +51,7 @@ from streamrec.loop.training.training_worker import (
 )
 from streamrec.models.data_parallel import Ranks, joined_ranks
 from streamrec.models.loading import load_encoder
-from streamrec.ports import DeliveredBatch, RegistryStore, Scalars, Task, Training
+from streamrec.ports import DeliveredBatch, RegistryStore, Task, Tracker, Training
 from streamrec.settings import Settings, TrainerSettings
 from streamrec.tasks.ranking.model.adapter_trainer import follow
 from streamrec.tasks.ranking.model.config import learner_config
@@ -66,16 +67,17 @@ def run(settings: Settings, worker_id: str, task: AnyTask | None = None) -> None
 
     Raises:
         EncoderUnavailable, SettingsError: the language model cannot be made.
-        UserError: an impossible log level, TensorBoard missing, mini-batches made anew.
+        UserError: an impossible log level, a tracker's package missing, mini-batches made anew.
         LeaseLost, GenerationRefused, GroupBroken: it must not go on; the message says why.
     """
     ranks = joined_ranks()
     try:
         if ranks.rank > 0:
-            configure_logging(settings.log_level, f"{worker_id}.{ranks.rank}")
+            name = f"{worker_id}.{ranks.rank}"
+            configure_logging(settings.log_level, name, settings.log_format, TRAINER)
             _follow(settings, ranks)
             return
-        configure_logging(settings.log_level, worker_id)
+        configure_logging(settings.log_level, worker_id, settings.log_format, TRAINER)
         _lead(settings, worker_id, task or RankingTask(ranks))
         ranks.shutdown()
     finally:
@@ -85,7 +87,7 @@ def run(settings: Settings, worker_id: str, task: AnyTask | None = None) -> None
 def _lead(settings: Settings, worker_id: str, task: AnyTask) -> None:
     stop, source = stop_on_signals(), task.examples
     with (
-        closing(open_scalars(settings.trainer.tensorboard_dir)) as scalars,
+        closing(open_tracker(settings)) as tracker,
         worker_context(
             settings, worker_id, TRAINER, stop, source.task, sources=[source]
         ) as context,
@@ -95,7 +97,7 @@ def _lead(settings: Settings, worker_id: str, task: AnyTask) -> None:
                 identities.wait_until_abreast, settings, context.redis, stop, source.task
             )
             retrying(abreast, stop)
-            _worker(context, scalars, task).run()
+            _worker(context, tracker, task).run()
     log.info("stopped")
 
 
@@ -111,7 +113,7 @@ def _follow(settings: Settings, ranks: Ranks) -> None:
     log.info("shut down")
 
 
-def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> TrainingWorker:
+def _worker(context: WorkerContext, tracker: Tracker, task: AnyTask) -> TrainingWorker:
     settings = context.settings
     feed = KafkaBatchFeed(
         settings.kafka,
@@ -138,7 +140,7 @@ def _worker(context: WorkerContext, scalars: Scalars, task: AnyTask) -> Training
         champions=released.champions,
         release_queue=released.queue,
         clock=context.clock,
-        scalars=scalars,
+        tracker=tracker,
         work=context.state_dir / "candidates",
         judge=learned.judge,
         check=learned.check,

@@ -4,8 +4,9 @@ state.py            state by source partition: read, commit, outboxes
 messages.py         bytes to values and back, the publisher, the feeds
 releases.py         control log, registry, fleet
 serving.py          generations that rank, and their swap
-training.py         the learner, checkpoints, generations being made, curves
+training.py         the learner, checkpoints, generations being made, who is told
 clock.py            what time it is
+tracing.py          how one message led to the next: spans, and what travels in a header
 dead_letters.py     dead letters: read, sent again, and remembered as sent
 task.py             what a task must answer, so that the loop can carry it
 meter.py            what stages measure for monitoring
@@ -56,11 +57,11 @@ from streamrec.ports.training import (
     LearnReport,
     NewStart,
     Provenance,
-    Scalars,
     Scorer,
     Sealed,
     ShadowResult,
     Snapshots,
+    Tracker,
 )
 
 __all__ = [
@@ -99,7 +100,6 @@ __all__ = [
     "Publisher",
     "Record",
     "RegistryStore",
-    "Scalars",
     "Scorer",
     "Sealed",
     "Serving",
@@ -108,6 +108,7 @@ __all__ = [
     "Snapshots",
     "Task",
     "Timed",
+    "Tracker",
     "TrafficWatch",
     "Training",
     "TriggerFeed",

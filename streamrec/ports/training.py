@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from streamrec.core.events import Item
 from streamrec.core.ledger.quarantine import Quarantine
+from streamrec.core.release.manifest import Manifest
 from streamrec.ports.state import Record
 
 
@@ -165,8 +166,12 @@ class NewStart:
 class Sealed:
     """A finished generation directory. ``digest`` is its manifest's."""
 
-    generation: str
+    manifest: Manifest
     digest: str
+
+    @property
+    def generation(self) -> str:
+        return self.manifest.generation
 
 
 class Generations(Protocol):
@@ -185,11 +190,24 @@ class Generations(Protocol):
         ...
 
 
-class Scalars:
-    """Curves for people: one point per step on each. These are for nobody."""
+class Tracker:
+    """Is told how training goes, for people, and never in its way. This one tells nobody.
+
+    ``failures``: what could not be told, ever.
+    """
+
+    @property
+    def failures(self) -> int:
+        return 0
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """One point on each named curve."""
+
+    def made(self, sealed: Sealed, trained: int) -> None:
+        """A generation is finished, and judged unless it is the first; ``trained``: examples."""
+
+    def settled(self, generation: str, outcome: str) -> None:
+        """What became of it."""
 
     def close(self) -> None:
         """Nothing comes any more."""

@@ -161,6 +161,14 @@ class HeadSettings:
     reservoir: int = 2_048
 
 
+class TrackerKind(StrEnum):
+    """Whose runs are written; where, the tool's own variables say."""
+
+    NONE = "none"
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+
+
 @dataclass(frozen=True, slots=True)
 class TrainerSettings:
     release_examples: int = setting(500, "a candidate is made after this many examples", least=1)
@@ -184,6 +192,9 @@ class TrainerSettings:
         "", "a generation of the registry (`streamrec train`) that the first champion is made from"
     )
     tensorboard_dir: str = setting("", "write TensorBoard event files here")
+    tracker: TrackerKind = setting(
+        TrackerKind.NONE, "a run for each generation, by none, mlflow or wandb"
+    )
 
 
 class OutputFormat(StrEnum):
@@ -273,6 +284,13 @@ class TrustSettings:
     )
 
 
+class LogFormat(StrEnum):
+    """How a worker's log lines are written."""
+
+    TEXT = "text"
+    JSON = "json"  # one object a line
+
+
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """HTTP in front of the topics (`streamrec worker gateway`)."""
@@ -300,6 +318,7 @@ class Settings:
     state_dir: Path = setting(Path(".streamrec"), "registry, checkpoints, embedded servers")
     registry_url: str = setting("", "directory or fsspec URL of generations; empty: in state_dir")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_format: LogFormat = setting(LogFormat.TEXT, "log lines as text or json")
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     ingest: IngestSettings = IngestSettings()

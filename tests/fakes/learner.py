@@ -121,10 +121,11 @@ class FakeGenerations:
 
     def seal(self, directory: Path, provenance: Provenance) -> Sealed:
         weights = (directory / "weights.json").read_text()
-        generation = f"g{provenance.sequence:06d}-{abs(hash(weights)) % 16**8:08x}"
-        manifest = json.dumps(asdict(provenance) | {"generation": generation})
+        name = f"g{provenance.sequence:06d}-{abs(hash(weights)) % 16**8:08x}"
+        manifest = json.dumps(asdict(provenance) | {"generation": name})
         (directory / "manifest.json").write_text(manifest)
-        return Sealed(generation, f"digest of {generation}")
+        sealed = replace(generation.draft(provenance, feature_set="f"), generation=name)
+        return Sealed(sealed, f"digest of {name}")
 
     def scorer(self, directory: Path) -> FakeScorer:
         manifest = json.loads((directory / "manifest.json").read_text())

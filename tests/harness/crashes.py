@@ -76,7 +76,7 @@ def process(world: World, fate: Fate) -> tuple[Trainer, FakeLearner]:
         ),
         release_queue=ReleaseQueue(service, store, StepExecutor()),
         clock=world.clock,
-        scalars=world.scalars,
+        tracker=world.tracker,
         work=world.root / "work",
         judge=RankingJudge(RankingGateRules()),
         check=check,

@@ -80,7 +80,7 @@ class Shop(World):
         watch = ChampionWatch(self.control.reader(), self.store, generations, learner.snapshot)
         parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, generations, self.store,
-            watch, queue, self.clock, self.scalars, self.root / "work",
+            watch, queue, self.clock, self.tracker, self.root / "work",
             RankingJudge(ANYTHING_PASSES),
             check, self.refuse,
             mirror=self.mirror,

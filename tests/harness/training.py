@@ -20,7 +20,7 @@ from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.train import Trainer
-from streamrec.ports import DeliveredBatch, NewStart
+from streamrec.ports import DeliveredBatch, NewStart, Sealed, Tracker
 from streamrec.tasks.ranking.examples import ExampleKind, RankingExample, check
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
@@ -61,14 +61,20 @@ class StepExecutor(Executor):
             run()
 
 
-class NotedScalars:
+class NotedTracker(Tracker):
     def __init__(self) -> None:
+        self.generations: list[tuple[str, int]] = []
+        self.outcomes: list[tuple[str, str]] = []
         self.points: list[tuple[int, dict[str, float]]] = []
 
     def write(self, step: int, values: Any) -> None:
         self.points.append((step, dict(values)))
 
-    def close(self) -> None: ...
+    def made(self, sealed: Sealed, trained: int) -> None:
+        self.generations.append((sealed.generation, trained))
+
+    def settled(self, generation: str, outcome: str) -> None:
+        self.outcomes.append((generation, outcome))
 
 
 def example(partition: int, offset: int, index: int = 0) -> RankingExample:
@@ -99,7 +105,7 @@ class World:
     fleet: FakeFleet = field(default_factory=FakeFleet)
     clock: FakeClock = field(default_factory=FakeClock)
     generations: FakeGenerations = field(default_factory=FakeGenerations)
-    scalars: NotedScalars = field(default_factory=NotedScalars)
+    tracker: NotedTracker = field(default_factory=NotedTracker)
     dead_letters: list[tuple[int, str]] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)  # the catalogue's rows
     skill_of: Callable[[int], float] = lambda n: 0.7
@@ -141,7 +147,7 @@ class World:
         champions = ChampionWatch(self.control.reader(), store, self.generations, learner.snapshot)
         parts = TrainerDependencies(
             self.feed, learner, self.checkpoints, self.snapshots, self.generations, store,
-            champions, queue, self.clock, self.scalars, self.root / "work",
+            champions, queue, self.clock, self.tracker, self.root / "work",
             RankingJudge(RankingGateRules()),
             check, self.refuse,
             mirror=self.mirror,

@@ -13,8 +13,7 @@ apache_kafka.py     Apache Kafka 4 as one process: broker and KRaft controller, 
                     drills
 servers_file.py     where a running ``streamrec up`` says which servers it started:
                     ``servers.json``
-telemetry.py        what a process says of itself: log lines, and TensorBoard event files when
-                    asked
+telemetry.py        what a process says of itself: log lines, as text or JSON
 parent_death.py     runs a command that dies with its parent: ``python parent_death.py PARENT_PID
                     COMMAND ...``
 """

@@ -1,8 +1,12 @@
-"""What a process says of itself: log lines, and TensorBoard event files when asked.
+"""What a process says of itself: log lines.
 
-Log lines go to stderr, one line each:
+They go to stderr, one line each:
 
     2026-05-01T10:00:00.123Z INFO    trainer-1 candidate g000012 accepted: ...
+
+or, where JSON is asked for, one object each (docs/tracing.md):
+
+    {"time": "2026-05-01T10:00:00.123Z", "level": "INFO", "worker": "trainer-1", ...}
 
 A warning that is repeated at every try is printed about twice a minute, with how often it came.
 A stack trace is printed at level DEBUG only; a user's mistake never needs one.
@@ -10,24 +14,31 @@ A stack trace is printed at level DEBUG only; a user's mistake never needs one.
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import resource
 import sys
-from collections.abc import Mapping
+import threading
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from streamrec.core.printable import lines, one_line
+from streamrec.core.printable import json_line, lines, one_line
 from streamrec.errors import UserError
-from streamrec.ports import Scalars
+from streamrec.ports.tracing import TRACE_ID
+from streamrec.settings import LogFormat
 
-NOISY = ("kafka", "aiokafka", "faust", "mode", "transformers", "httpx", "urllib3", "filelock")
+log = logging.getLogger(__name__)
+
+NOISY = (
+    *("kafka", "aiokafka", "faust", "mode", "transformers", "httpx", "urllib3", "filelock"),
+    *("opentelemetry", "mlflow", "wandb", "alembic"),
+)
 """Libraries that say at INFO what we would say at DEBUG."""
 
 TELLTALES = ("kafka", "aiokafka")
 """Libraries whose DEBUG lines hold their configuration and every byte sent: passwords."""
 
+GENERATION = re.compile(r"\bg\d{6,}-[0-9a-f]{8}\b")
 AGAIN_S = 30.0
 SAID = 1_000
 
@@ -40,10 +51,8 @@ class OneLine(logging.Formatter):
         self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
-        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         message = " ⏎ ".join(record.getMessage().splitlines())
-        line = f"{when.replace('+00:00', 'Z')} {record.levelname:<7} {self._worker} "
-        line += one_line(message)
+        line = f"{_when(record)} {record.levelname:<7} {self._worker} {one_line(message)}"
         if record.exc_info and logging.getLogger().isEnabledFor(logging.DEBUG):
             return f"{line}\n{lines(self.formatException(record.exc_info))}"
         if record.exc_info and record.exc_info[1] is not None:
@@ -51,6 +60,52 @@ class OneLine(logging.Formatter):
             told = " ⏎ ".join(str(error).splitlines())
             return f"{line}: {type(error).__name__}: {one_line(told)}"
         return line
+
+
+class JsonLine(logging.Formatter):
+    """The same as one JSON object; what there is nothing of is left out.
+
+    ``generation``: the first one that the message names, or what the caller said by ``extra``.
+    """
+
+    def __init__(self, worker: str, role: str) -> None:
+        super().__init__()
+        self._who = {"worker": worker, "role": role}
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        said = {
+            "time": _when(record),
+            "level": record.levelname,
+            **self._who,
+            "logger": record.name,
+            "generation": getattr(record, "generation", "") or _generation(message),
+            "trace_id": TRACE_ID.get(),
+            "message": message,
+            **self._error(record),
+        }
+        kept = {name: text for name, text in said.items() if text}
+        return json_line(json.dumps(kept, ensure_ascii=False))
+
+    def _error(self, record: logging.LogRecord) -> dict[str, str]:
+        """A stack trace is for debugging, as in a line of text."""
+        if not record.exc_info or record.exc_info[1] is None:
+            return {}
+        error = record.exc_info[1]
+        told = {"error": f"{type(error).__name__}: {error}"}
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            told["stack"] = self.formatException(record.exc_info)
+        return told
+
+
+def _when(record: logging.LogRecord) -> str:
+    when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return when.replace("+00:00", "Z")
+
+
+def _generation(message: str) -> str:
+    found = GENERATION.search(message)
+    return found[0] if found else ""
 
 
 class SaidBefore(logging.Filter):
@@ -79,16 +134,20 @@ class SaidBefore(logging.Filter):
         return True
 
 
-def configure_logging(level: str, worker: str) -> None:
+def configure_logging(
+    level: str, worker: str, log_format: LogFormat = LogFormat.TEXT, role: str = ""
+) -> None:
     """Send every logger's lines to stderr in our format, replacing what was set up before.
 
-    Raises UserError when there is no such level.
+    As JSON also what ends the process, and what Python warns of. Raises UserError when there is no
+    such level.
     """
     levels = logging.getLevelNamesMapping()
     if level.upper() not in levels:
         raise UserError(f"log level {level!r} is none of DEBUG, INFO, WARNING, ERROR")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine(worker))
+    as_json = log_format is LogFormat.JSON
+    handler.setFormatter(JsonLine(worker, role) if as_json else OneLine(worker))
     handler.addFilter(SaidBefore())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -99,47 +158,22 @@ def configure_logging(level: str, worker: str) -> None:
     for name in TELLTALES:
         library = logging.getLogger(name)
         library.setLevel(max(library.level, logging.INFO))
+    if as_json:
+        logging.captureWarnings(True)
+        sys.excepthook = lambda _, error, __: _end(error)
+        threading.excepthook = lambda args: _end(args.exc_value)
+
+
+def speaks_json() -> bool:
+    """Whether this process says everything as JSON."""
+    return any(isinstance(at.formatter, JsonLine) for at in logging.getLogger().handlers)
+
+
+def _end(error: BaseException | None) -> None:
+    log.critical("it cannot go on", exc_info=error)
 
 
 def peak_rss_mb() -> float:
     """The most memory this process has had, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
-class TensorBoardScalars(Scalars):
-    """Curves as TensorBoard event files in a directory.
-
-    Raises UserError when the package is missing.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        try:
-            from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415 - optional
-            from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415 - optional
-            from tensorboard.summary.writer.event_file_writer import (  # noqa: PLC0415 - optional
-                EventFileWriter,
-            )
-        except ImportError as error:
-            raise UserError(
-                "STREAMREC_TRAINER_TENSORBOARD_DIR is set but tensorboard is not installed: "
-                "`pip install 'streamrec[tensorboard]'`, or unset it"
-            ) from error
-        self._event: Any = Event
-        self._summary: Any = Summary
-        self._writer: Any = EventFileWriter(str(directory))
-
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """One point on each named curve."""
-        points = [self._summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]
-        now_s = datetime.now(UTC).timestamp()
-        event = self._event(wall_time=now_s, step=step, summary=self._summary(value=points))
-        self._writer.add_event(event)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-def open_scalars(directory: str) -> Scalars:
-    """Event files under ``directory``; nothing when it is empty."""
-    return TensorBoardScalars(Path(directory)) if directory else Scalars()

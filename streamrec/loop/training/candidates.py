@@ -50,7 +50,7 @@ class Candidates:
     ) -> None:
         self._learner, self._champions = parts.learner, parts.champions
         self._generations, self._queue = parts.generations, parts.release_queue
-        self._clock, self._judge, self._scalars = parts.clock, parts.judge, parts.scalars
+        self._clock, self._judge, self._tracker = parts.clock, parts.judge, parts.tracker
         self._store, self._work, self._start_from = parts.store, parts.work, parts.start_from
         self._schedule = schedule
         self._points = points
@@ -99,6 +99,7 @@ class Candidates:
         born = Provenance(0, parent, {}, {}, (0, 0), 0, None, first.made_at_ms)
         sealed = self._generations.seal(directory, born)
         reason = f"the weights of {parent}: the first champion" if parent else UNTRAINED
+        self._tracker.made(sealed, 0)
         self._send(first, directory, sealed, reason, accepted=True)
         return sealed.generation
 
@@ -136,7 +137,7 @@ class Candidates:
         origin = provenance(candidate, progress, gate.to_record(verdict))
         sealed = self._generations.seal(directory, origin)
         self._settle_snapshot(candidate, sealed.generation if accepted else None)
-        self._tell(candidate, verdict, progress.ledger.trained)
+        self._tell(candidate, sealed, verdict, progress.ledger.trained)
         self._trial = None
         self._send(candidate, directory, sealed, gate.reason(verdict), accepted=accepted)
 
@@ -201,7 +202,9 @@ class Candidates:
             state = self._champions.state
             self._points.passed(candidate.sequence, generation, {state.champion, state.previous})
 
-    def _tell(self, candidate: Candidate, verdict: Accept | Reject, trained: int) -> None:
+    def _tell(
+        self, candidate: Candidate, sealed: Sealed, verdict: Accept | Reject, trained: int
+    ) -> None:
         rejected = isinstance(verdict, Reject)
         self._counts.rejected += rejected
         took_s = (self._clock.now_ms() - candidate.made_at_ms) / 1000
@@ -214,11 +217,13 @@ class Candidates:
         log.info("candidate %d %s: %s", candidate.sequence, how, gate.reason(verdict))
         report = verdict.report
         points = {f"gate/{name}": m.difference for name, m in report.metrics.items()}
-        self._scalars.write(trained, points)
+        self._tracker.write(trained, points)
+        self._tracker.made(sealed, trained)
 
     def _tell_outcome(self, released: Released) -> None:
         generation, reason = released.generation, released.reason
         self._measure(released)
+        self._tracker.settled(generation, str(released.outcome or "rejected"))
         match released.outcome:
             case Outcome.ACTIVATED:
                 self._counts.activated += 1

@@ -25,8 +25,8 @@ from streamrec.ports import (
     Meter,
     NewStart,
     RegistryStore,
-    Scalars,
     Snapshots,
+    Tracker,
 )
 
 
@@ -55,7 +55,7 @@ class TrainerDependencies:
     champions: ChampionWatch
     release_queue: ReleaseQueue
     clock: Clock
-    scalars: Scalars
+    tracker: Tracker
     work: Path
     judge: Judge
     check: Callable[[TrainingBatch], None]  # raises InvalidField for what cannot be learned

@@ -77,7 +77,7 @@ class Learning:
         points: SavePoints,
         counts: TrainingCounts,
     ) -> None:
-        self._learner, self._scalars = parts.learner, parts.scalars
+        self._learner, self._tracker = parts.learner, parts.tracker
         self._check, self._refuse, self._observe = parts.check, parts.refuse, parts.observe
         self._clock, self._meter = parts.clock, parts.meter
         self._points = points
@@ -178,13 +178,13 @@ class Learning:
         if report.losses:
             self._counts.losses = report.losses
             curves = {f"loss/{name}": loss for name, loss in report.losses.items()}
-            self._scalars.write(trained + report.examples, curves)
+            self._tracker.write(trained + report.examples, curves)
 
     def _tell(self, shadow_results: ShadowResult, trained: int) -> None:
         """An encoder version was tried beside the one in use."""
         self._counts.encoders_tried += 1
         self._counts.encoders_taken += shadow_results.taken
-        self._scalars.write(trained, {"encoder/gain": shadow_results.gain})
+        self._tracker.write(trained, {"encoder/gain": shadow_results.gain})
         log.info(
             "encoder version %s %s: %+.4f nats an example, error %.4f",
             shadow_results.encoder_version,

@@ -60,7 +60,7 @@ class Trainer:
         self.counts = TrainingCounts()
         self.progress = TrainingProgress()
         self.feed, self.champions = parts.feed, parts.champions
-        self.clock, self.scalars = parts.clock, parts.scalars
+        self.clock, self.tracker = parts.clock, parts.tracker
         self.learner, self._mirror = parts.learner, parts.mirror
         self._store, self._queue = parts.store, parts.release_queue
         self._may_train, self._stopping = parts.may_train, parts.stopping

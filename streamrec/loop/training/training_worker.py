@@ -112,7 +112,7 @@ class TrainingWorker:
     ) -> None:
         self._trainer, self._lease, self._fleet = parts.trainer, parts.lease, parts.fleet
         self._feed, self._champions = parts.trainer.feed, parts.trainer.champions
-        self._clock, self._scalars = parts.trainer.clock, parts.trainer.scalars
+        self._clock, self._tracker = parts.trainer.clock, parts.trainer.tracker
         self._memory_mb, self._settled = parts.memory_mb, parts.settled
         self._watchers, self._turned = parts.watchers, parts.turned
         self._identity = identity
@@ -225,7 +225,7 @@ class TrainingWorker:
         self._said_s = self._timer()
         trainer, counts = self._trainer, self._trainer.counts
         points = {"examples_per_second": self._per_second, "lag_batches": self._lag}
-        self._scalars.write(trainer.trained, points)
+        self._tracker.write(trainer.trained, points)
         if counts.examples == self._said_examples:
             return
         self._said_examples = counts.examples
@@ -275,6 +275,7 @@ class TrainingWorker:
             "diverged": counts.diverged,
             "quarantined": counts.quarantined,
             "relearned": counts.relearned,
+            "tracker_failures": self._tracker.failures,
             "memory_mb": self._memory_mb(),
             **{f"loss_{name}": loss for name, loss in counts.losses.items()},
         }

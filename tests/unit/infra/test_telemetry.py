@@ -1,16 +1,21 @@
-"""One event, one line; curves that TensorBoard can read."""
+"""One event, one line, as text or JSON."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from streamrec.cli.exit_codes import exit_codes
 from streamrec.errors import UserError
 from streamrec.infra.processes import telemetry
+from streamrec.ports.tracing import TRACE_ID
+from streamrec.settings import LogFormat
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +23,10 @@ def root_logger() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in telemetry.NOISY}
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
+    logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, before in levels.items():
@@ -95,34 +103,73 @@ def test_an_unknown_level_is_named() -> None:
         telemetry.configure_logging("LOUD", "w")
 
 
-def test_curves_are_written_and_read_back(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+def as_json(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, str]]]:
+    """Begin to; what has been said since, line by line."""
+    telemetry.configure_logging("info", "trainer-1", LogFormat.JSON, "trainer")
 
-    scalars = telemetry.open_scalars(str(tmp_path))
-    scalars.write(3, {"loss/rank": 0.5, "lag": 2.0})
-    scalars.close()
-    (file,) = tmp_path.iterdir()
-    points = {
-        (value.tag, event.step): value.tensor.float_val[0] if value.HasField("tensor")
-        else value.simple_value
-        for event in EventFileLoader(str(file)).Load()
-        for value in event.summary.value
-    }  # fmt: skip
-    assert points == {("loss/rank", 3): 0.5, ("lag", 3): 2.0}
+    def said() -> list[dict[str, str]]:
+        return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    return said
 
 
-def test_a_missing_package_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
-    with pytest.raises(UserError, match="pip install"):
-        telemetry.open_scalars(str(tmp_path))
+def test_a_json_line_has_who_when_and_what(capsys) -> None:
+    said = as_json(capsys)
+    log = logging.getLogger("streamrec.x")
+    log.info('two\nlines, "%s" and \u202eback', "好")
+    [line] = said()
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "INFO",
+        "worker": "trainer-1",
+        "role": "trainer",
+        "logger": "streamrec.x",
+        "message": 'two\nlines, "好" and \u202eback',
+    }
 
 
-def test_no_directory_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    scalars = telemetry.open_scalars("")
-    scalars.write(1, {"loss": 1.0})
-    scalars.close()
-    assert not list(tmp_path.iterdir())
+def test_nothing_that_steers_a_terminal_is_in_a_json_line(capsys) -> None:
+    as_json(capsys)
+    logging.getLogger("streamrec.x").info("\x1b[31mred \u202eback")
+    [line] = capsys.readouterr().err.splitlines()
+    assert not {"\x1b", "\u202e"} & set(line)
+    assert json.loads(line)["message"] == "\x1b[31mred \u202eback"
+
+
+def test_a_json_line_names_its_generation_and_its_trace(capsys) -> None:
+    said = as_json(capsys)
+    log = logging.getLogger("streamrec.x")
+    log.info("g000012-1a2b3c4d activated instead of g000011-00000000")
+    log.info("it is loaded", extra={"generation": "g000013-1a2b3c4d"})
+    within = TRACE_ID.set("ab" * 16)
+    log.info("in a trace")
+    TRACE_ID.reset(within)
+    log.info("in none")
+    lines = said()
+    names = ["g000012-1a2b3c4d", "g000013-1a2b3c4d", None, None]
+    assert [line.get("generation") for line in lines] == names
+    assert [line.get("trace_id") for line in lines] == [None, None, "ab" * 16, None]
+
+
+def test_what_ends_a_process_and_what_python_warns_of_is_json_too(capsys) -> None:
+    said = as_json(capsys)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("old", UserWarning, stacklevel=1)
+    thread = threading.Thread(target=int, args=("bad luck",))
+    thread.start()
+    thread.join()
+    sys.excepthook(ValueError, ValueError("worse"), None)
+    with pytest.raises(SystemExit), exit_codes():
+        raise UserError("no such topic")
+    lines = [(line["level"], line.get("error") or line["message"]) for line in said()]
+    assert "old" in lines[0][1]
+    assert lines[1:] == [
+        ("CRITICAL", "ValueError: invalid literal for int() with base 10: 'bad luck'"),
+        ("CRITICAL", "ValueError: worse"),
+        ("CRITICAL", "no such topic"),
+    ]
 
 
 def test_memory_is_in_mebibytes() -> None:

@@ -19,6 +19,7 @@ from streamrec.loop.releasing.release import CANARY_ACTOR, Outcome, ReleaseServi
 from streamrec.loop.releasing.release_queue import PendingRelease, ReleaseQueue
 from streamrec.loop.training.trial import Candidate
 from streamrec.ports import Sealed
+from tests.fakes.generations import draft
 from tests.unit.loop.test_release import World as ReleaseWorld
 
 GOOD = Rate(900, 270, 300, 0.3, 0.0002)
@@ -211,7 +212,7 @@ def test_a_pinned_champion_gets_no_canary(world) -> None:
 
 
 def outgoing(world) -> PendingRelease:
-    sealed = Sealed("g2", "digest")
+    sealed = Sealed(draft(generation="g2"), "digest")
     candidate = Candidate(2, None, Ledger(), 0, world.now)
     return PendingRelease(sealed, world.finished, candidate, "gate passed", accepted=True)
 

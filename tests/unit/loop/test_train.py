@@ -433,10 +433,14 @@ def test_curves_hold_losses_and_gate_differences(tmp_path: Path) -> None:
     trainer = started(world)
     world.feed.log += batches(7)
     drain(trainer, world)
-    names = {name for _, values in world.scalars.points for name in values}
+    names = {name for _, values in world.tracker.points for name in values}
     assert names >= {"loss/rank", "gate/mrr", "gate/log_loss"}
-    steps = [step for step, values in world.scalars.points if "loss/rank" in values]
+    steps = [step for step, values in world.tracker.points if "loss/rank" in values]
     assert steps == [10, 20, 30, 40, 50, 60, 70]
+    (first, begun), (second, trained) = world.tracker.generations
+    assert (begun, trained) == (0, 70)
+    assert world.champion == second
+    assert world.tracker.outcomes == [(first, "activated"), (second, "activated")]
 
 
 def test_a_canary_that_a_killed_trainer_left_out_is_withdrawn_at_the_start(tmp_path: Path) -> None:
@@ -468,5 +472,5 @@ def test_encoder_versions_that_were_tried_are_counted_and_told(
     assert (trainer.counts.encoders_tried, trainer.counts.encoders_taken) == (2, 1)
     assert "encoder version aa taken" in caplog.text
     assert "encoder version bb not taken: -0.0100 nats" in caplog.text
-    points = [(at, v["encoder/gain"]) for at, v in world.scalars.points if "encoder/gain" in v]
+    points = [(at, v["encoder/gain"]) for at, v in world.tracker.points if "encoder/gain" in v]
     assert points == [(10, 0.02), (20, -0.01)]

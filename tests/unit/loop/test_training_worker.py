@@ -106,7 +106,7 @@ def test_it_trains_says_so_and_leaves_a_checkpoint(
     saved = world.checkpoints.newest()
     assert saved is not None
     assert saved.record["next_batch"] == 7
-    assert any("examples_per_second" in values for _, values in world.scalars.points)
+    assert any("examples_per_second" in values for _, values in world.tracker.points)
 
 
 def test_the_second_waits_and_names_the_first(

@@ -106,7 +106,7 @@ class ModelGenerations:
             inputs=INPUTS,
         )
         sealed = write_manifest(directory, provenance.sequence, manifest, self._signer)
-        return Sealed(sealed.generation, file_digest(directory / MANIFEST_FILE))
+        return Sealed(sealed, file_digest(directory / MANIFEST_FILE))
 
     def scorer(self, directory: Path) -> GenerationScorer:
         """Check and load a finished generation. Raises GenerationRefused."""
