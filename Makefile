@@ -69,8 +69,9 @@ deps: install ## deptry: declared and imported packages agree
 site: install ## the documents as a site, in build/site
 	$(BIN)/zensical build --strict
 
-reference: install ## write docs/reference anew from the code
+reference: install ## write docs/reference, and what the Helm chart copies, anew from the code
 	$(BIN)/python -m tests.reference
+	$(BIN)/python -m tests.chart
 
 bench: install ## the benchmarks; each prints its ratio
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
