@@ -125,7 +125,7 @@ def test_the_least_that_its_readme_says_is_enough(tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(least)
     done = helm("template", "shop", str(CHART), "-f", str(tmp_path / "values.yaml"))
     assert done.returncode == 0, done.stderr
-    assert "image: \"YOUR/streamrec:" in done.stdout
+    assert 'image: "YOUR/streamrec:' in done.stdout
 
 
 def test_the_chart_is_of_this_version() -> None:
