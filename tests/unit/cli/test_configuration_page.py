@@ -40,13 +40,13 @@ def test_the_example_of_a_file_loads(tmp_path: Path) -> None:
     assert found.settings.canary.share == 0.1
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/*.md", "deploy/*", "streamrec/**/*.py"])
+@pytest.mark.parametrize("page", ["README.md", "docs/*.md", "deploy/**/*", "streamrec/**/*.py"])
 def test_whoever_names_a_setting_names_one_that_there_is(page: str) -> None:
     known = {name.variable for name in every()} | {"STREAMREC_ENCODER"}
     known |= {name.variable + "_FILE" for name in every() if name.secret}
     named = {
         (path.name, name)
-        for path in ROOT.glob(page)
+        for path in filter(Path.is_file, ROOT.glob(page))
         for name in MENTION.findall(path.read_text(encoding="utf-8", errors="ignore"))
     }
     assert named
