@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from prometheus_client import (
@@ -35,29 +35,27 @@ class Monitor:
     meter: Meter = Meter()
 
 
-@contextmanager
-def monitored(settings: MetricsSettings, role: str) -> Iterator[Monitor]:
-    """Answers monitoring as long as the block, if a port is set.
-
-    Raises UserError when nothing can listen there.
-    """
-    monitor = _monitor(role)
-    with ExitStack() as stack:
-        if settings.port:
-            server = MonitoringServer(
-                settings.host, settings.port, monitor.registry, monitor.vitals
-            )
-            stack.enter_context(server)
-            log.info("metrics at http://%s:%d/metrics", settings.host, server.port)
-        yield monitor
-
-
-def _monitor(role: str) -> Monitor:
+def new_monitor(role: str) -> Monitor:
+    """Of this process."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry, vitals = CollectorRegistry(), Vitals()
     for collector in (GC_COLLECTOR, ProcessCollector(registry=None), BeatCollector(vitals)):
         registry.register(collector)
     return Monitor(registry, vitals, PrometheusMeter(registry, role))
+
+
+@contextmanager
+def monitored(settings: MetricsSettings, monitor: Monitor) -> Iterator[None]:
+    """Answers monitoring as long as the block, if a port is set.
+
+    Raises UserError when nothing can listen there.
+    """
+    if not settings.port:
+        yield
+        return
+    with MonitoringServer(settings.host, settings.port, monitor.registry, monitor.vitals) as server:
+        log.info("metrics at http://%s:%d/metrics", settings.host, server.port)
+        yield
 
 
 class WatchedFleet:

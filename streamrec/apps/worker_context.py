@@ -18,7 +18,7 @@ from pathlib import Path
 from redis import Redis
 
 from streamrec.apps import clients, identities, layouts
-from streamrec.apps.monitoring import Monitor, WatchedFleet, monitored
+from streamrec.apps.monitoring import Monitor, WatchedFleet, monitored, new_monitor
 from streamrec.apps.process import identity, partitions_of, retrying
 from streamrec.apps.rights import redis_not_granted
 from streamrec.core import tasks, topics
@@ -161,15 +161,18 @@ def worker_context(
     task: str = RANKING,
     *,
     sources: Sequence[ExampleSource] = (),
+    monitor: Monitor | None = None,
 ) -> Iterator[WorkerContext | None]:
     """Waits for Kafka and Redis, and says so; None when told to stop meanwhile.
 
     Raises UserError when two places disagree about whose they are; nothing was changed then.
 
-    ``sources``: whose examples this process reads or writes.
+    ``sources``: whose examples this process reads or writes. ``monitor``: of this process, where
+    there is one already.
     """
     with ExitStack() as stack:
-        monitor = stack.enter_context(monitored(settings.metrics, role))
+        monitor = monitor or new_monitor(role)
+        stack.enter_context(monitored(settings.metrics, monitor))
         partitions = retrying(lambda: partitions_of(settings, role, task), stop)
         publisher = retrying(lambda: clients.publisher(settings, worker_id), stop)
         if partitions is None or publisher is None:

@@ -23,6 +23,7 @@ class Counted(StrEnum):
     RELEASES = "releases"  # outcome
     CANARIES = "canaries"  # ending
     CONTROL_RECORDS = "control records"  # action, by
+    HTTP_REQUESTS = "http requests"  # route, method, status
 
 
 class Timed(StrEnum):
@@ -32,6 +33,7 @@ class Timed(StrEnum):
     ANSWER = "answer"  # trigger
     LEARNED = "learned"
     FRESHNESS = "freshness"
+    HTTP = "http"  # route
 
 
 class Meter:

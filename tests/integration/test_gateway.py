@@ -58,3 +58,9 @@ def test_a_list_is_asked_for_over_the_topics(loop: Loop) -> None:
         assert http.get("/").text.startswith("<!doctype html>")
         assert http.get("/openapi.json").json()["openapi"].startswith("3.1")
         assert problem(http.get("/nowhere"))["code"] == "not-found"
+        measured = http.get("/metrics").text
+        for status in (200, 422, 504):
+            at = f'method="POST",route="/v1/recommendations",status="{status}"'
+            assert f"streamrec_http_requests_total{{{at}}} 1.0" in measured
+        assert 'route="other",status="404"' in measured
+        assert 'streamrec_http_request_seconds_count{route="/v1/recommendations"} 3.0' in measured

@@ -6,6 +6,7 @@ roles.py             who may do what
 doorkeeper.py        whose key a request carries, and when none is needed
 admin.py             what is released, and back; dead letters
 schemas.py           what is asked and answered, as OpenAPI has it
+metrics.py           ``/metrics`` on the gateway's own port
 health.py            ``/healthz`` and ``/readyz``
 recommendations.py   asking for a list, over the topics
 shelf.py             what it knows by itself: catalogue and statistics, as of the last time that

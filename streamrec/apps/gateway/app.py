@@ -8,12 +8,13 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from streamrec import __version__
-from streamrec.apps.gateway import admin, health, recommendations
+from streamrec.apps.gateway import admin, health, metrics, recommendations
 from streamrec.apps.gateway.context import GatewayContext
 from streamrec.infra.http import problems
+from streamrec.infra.http.measured import MeasuredRequests
 from streamrec.infra.http.request_ids import RequestIds
 
-ROUTERS = (health.router, recommendations.router, admin.router)
+ROUTERS = (health.router, metrics.router, recommendations.router, admin.router)
 ABOUT = """Recommendations of a loop that learns while it serves: ask for lists, send events and
 items, listen to what is recommended, and operate what is released."""
 
@@ -26,6 +27,7 @@ def gateway_app(context: GatewayContext) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(RequestIds)
+    app.add_middleware(MeasuredRequests, meter=context.monitor.meter)
     page = files("streamrec.apps.gateway") / "page"
     app.mount("/", StaticFiles(directory=str(page), html=True), name="page")
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
@@ -12,6 +13,8 @@ from redis import Redis
 
 from streamrec.apps import clients
 from streamrec.apps.gateway.shelf import Shelf
+from streamrec.apps.local_loop import GATEWAY
+from streamrec.apps.monitoring import Monitor, new_monitor
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core.access import ApiKey
 from streamrec.errors import Unavailable
@@ -43,6 +46,7 @@ class GatewayContext:
     shelf: Shelf = field(default_factory=Shelf)
     clock: SystemClock = field(default_factory=SystemClock)
     worker: WorkerContext | None = None
+    monitor: Monitor = field(default_factory=partial(new_monitor, GATEWAY))
 
     @property
     def connected(self) -> WorkerContext:

@@ -99,6 +99,7 @@ async def _serve(context: GatewayContext, listener: socket) -> None:
     try:
         serving = asyncio.create_task(server.until(lambda: server.should_exit, listener))
         while not (context.stop.is_set() or any(task.done() for task in (serving, *tasks))):
+            context.monitor.vitals.turn()
             await asyncio.sleep(0.05)
         context.stop.set()
         await asyncio.sleep(DRAIN_S)
@@ -127,7 +128,11 @@ class _Backstage(threading.Thread):
         context = self._context
         try:
             with worker_context(
-                context.settings, context.worker_id, GATEWAY, context.stop
+                context.settings,
+                context.worker_id,
+                GATEWAY,
+                context.stop,
+                monitor=context.monitor,
             ) as worker:
                 if worker is not None:
                     self._work(worker)

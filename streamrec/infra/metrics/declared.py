@@ -124,6 +124,14 @@ COUNTED: Mapping[Counted, Declared] = {
         ("action", "by"),
         {TRAINER: [*product(["rollback"], ["guard", "click-guard", "other"])]},
     ),
+    Counted.HTTP_REQUESTS: Declared(
+        "streamrec_http_requests",
+        "counter",
+        "Requests answered by the gateway",
+        (GATEWAY,),
+        ("route", "method", "status"),
+        _each(GATEWAY, ("/v1/recommendations",), ("POST",), ("200", "503", "504")),
+    ),
 }
 TIMED: Mapping[Timed, Declared] = {
     Timed.STAGE: Declared(
@@ -163,6 +171,14 @@ TIMED: Mapping[Timed, Declared] = {
         (),
         _each(TRAINER),
         SLOW_S,
+    ),
+    Timed.HTTP: Declared(
+        "streamrec_http_request_seconds",
+        "histogram",
+        "Request to the first byte of its answer, in the gateway",
+        (GATEWAY,),
+        ("route",),
+        _each(GATEWAY, ("/v1/recommendations",)),
     ),
 }
 """Measured where it happens (``ports.meter``)."""
