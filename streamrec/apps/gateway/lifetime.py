@@ -33,6 +33,7 @@ from streamrec.infra.processes.telemetry import configure_logging
 from streamrec.infra.stores.key_file import KeyRing
 from streamrec.infra.wire.async_publisher import AsyncPublisher
 from streamrec.loop.background import Background, running
+from streamrec.ports import Counted
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
 
@@ -78,7 +79,7 @@ def _context(
     settings: Settings, worker_id: str, stop: threading.Event, ring: KeyRing
 ) -> GatewayContext:
     codec = clients.codec(settings)
-    return GatewayContext(
+    context = GatewayContext(
         settings,
         worker_id,
         stop,
@@ -88,6 +89,9 @@ def _context(
         keys=ring,
         identify=Doorkeeper(ring),
     )
+    meter = context.monitor.meter
+    ring.counted = lambda outcome: meter.count(Counted.KEYS_FILES, outcome=outcome)
+    return context
 
 
 async def _serve(context: GatewayContext, listener: socket) -> None:
