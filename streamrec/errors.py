@@ -93,7 +93,13 @@ class SchemaUnavailable(Refused):
 
 
 class InvalidField(Refused):
+    """``field``: its name, where one is to blame."""
+
     code = "invalid-field"
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class ImpossibleTime(InvalidField):

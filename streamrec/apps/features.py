@@ -26,6 +26,7 @@ from streamrec.infra.feeds.feed import Feed
 from streamrec.infra.processes.telemetry import configure_logging
 from streamrec.infra.stores.redis_memory import RedisMemory
 from streamrec.infra.wire.kafka_offsets import logs
+from streamrec.loop.ingesting.admissible import FUTURE_TOLERANCE_MS
 from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
 from streamrec.ports import LAG, ExampleSource
@@ -39,7 +40,6 @@ BEAT_S = 1.0
 RUN_EVENTS = 500  # folded and committed at once, at most
 BATCH_EXAMPLES, BATCH_AGE_MS = 64, 500  # a mini-batch is sent when it is this large, or this old
 DAY_MS = 86_400_000
-FUTURE_TOLERANCE_MS = 86_400_000  # an event further ahead is refused
 
 
 def run(

@@ -297,6 +297,10 @@ class GatewaySettings:
 
     host: str = setting("127.0.0.1", "address it listens on; one that others reach needs keys")
     port: int = setting(8080, "port it listens on; 0: any that is free", least=0, most=65_535)
+    max_body_bytes: int = setting(4_000_000, "a larger body is refused", least=1024)
+    requests_per_s: float = setting(
+        200.0, "of one key, or of one address without; bursts of twice as many; 0: any", least=0
+    )
     keys_file: str = setting(
         "", "API keys (`streamrec keys api`); empty: gateway-keys.json in state_dir"
     )

@@ -41,3 +41,13 @@ def gateway(settings: Settings, name: str = "gateway-1") -> Iterator[httpx.Clien
 
 def ready(client: httpx.Client) -> bool:
     return client.get("/readyz").status_code == 200
+
+
+def gone_wrong(answer: httpx.Response) -> dict:
+    """A problem document, whole."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    assert answer.headers["x-request-id"]
+    found = answer.json()
+    assert found["status"] == answer.status_code
+    assert found["type"] == f"urn:streamrec:problem:{found['code']}"
+    return found

@@ -9,6 +9,10 @@ schemas.py           what is asked and answered, as OpenAPI has it
 metrics.py           ``/metrics`` on the gateway's own port
 health.py            ``/healthz`` and ``/readyz``
 recommendations.py   asking for a list, over the topics
+ingest.py            events and items in, with a verdict for each
+users.py             what is known of a user, the last list, and lists as they are made
+fallbacks.py         similar, popular, latest: lists that need nobody else
+why_process.py       why an answer is as it is, by a process of its own
 shelf.py             what it knows by itself: catalogue and statistics, as of the last time that
                      Redis answered
 lifetime.py          the process: its connections, its server, and their end

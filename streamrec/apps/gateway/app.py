@@ -8,13 +8,24 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from streamrec import __version__
-from streamrec.apps.gateway import admin, health, metrics, recommendations
+from streamrec.apps.gateway import (
+    admin,
+    fallbacks,
+    health,
+    ingest,
+    metrics,
+    recommendations,
+    users,
+)
 from streamrec.apps.gateway.context import GatewayContext
 from streamrec.infra.http import problems
+from streamrec.infra.http.limits import Allowances, Limits
 from streamrec.infra.http.measured import MeasuredRequests
 from streamrec.infra.http.request_ids import RequestIds
 
-ROUTERS = (health.router, metrics.router, recommendations.router, admin.router)
+ROUTERS = tuple(
+    part.router for part in (recommendations, ingest, users, fallbacks, admin, health, metrics)
+)
 ABOUT = """Recommendations of a loop that learns while it serves: ask for lists, send events and
 items, listen to what is recommended, and operate what is released."""
 
@@ -26,8 +37,15 @@ def gateway_app(context: GatewayContext) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    gateway = context.settings.gateway
+    app.add_middleware(
+        Limits,
+        max_body_bytes=gateway.max_body_bytes,
+        allowances=Allowances(gateway.requests_per_s),
+    )
     app.add_middleware(RequestIds)
     app.add_middleware(MeasuredRequests, meter=context.monitor.meter)
+    # the last is the first to see a request
     page = files("streamrec.apps.gateway") / "page"
-    app.mount("/", StaticFiles(directory=str(page), html=True), name="page")
+    app.router.default = StaticFiles(directory=str(page), html=True)  # what no route is for
     return app

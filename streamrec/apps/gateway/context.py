@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request
 from redis import Redis
 
 from streamrec.apps import clients
 from streamrec.apps.gateway.shelf import Shelf
+from streamrec.apps.gateway.why_process import WhyProcess
 from streamrec.apps.local_loop import GATEWAY
 from streamrec.apps.monitoring import Monitor, new_monitor
 from streamrec.apps.worker_context import WorkerContext
@@ -24,6 +27,11 @@ from streamrec.infra.stores.key_file import KeyRing
 from streamrec.infra.wire.async_publisher import AsyncPublisher
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.settings import Settings
+
+REDIS_S = 5.0
+THREADS = 8
+
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -43,10 +51,12 @@ class GatewayContext:
     answers: AnswerFeed
     keys: KeyRing
     identify: Callable[[Request], ApiKey]
+    explanations: WhyProcess
     shelf: Shelf = field(default_factory=Shelf)
     clock: SystemClock = field(default_factory=SystemClock)
     worker: WorkerContext | None = None
     monitor: Monitor = field(default_factory=partial(new_monitor, GATEWAY))
+    threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "redis"))
 
     @property
     def connected(self) -> WorkerContext:
@@ -60,9 +70,25 @@ class GatewayContext:
         """For a thread of the pool, not for the event loop. Raises Unavailable."""
         return self.connected.redis
 
+    async def from_redis(self, read: Callable[..., Found], *arguments: Any) -> Found:
+        """What ``read`` finds, in a thread. Raises Unavailable, also when that takes too long."""
+        if self.worker is not None and self.shelf.away:
+            raise Unavailable(self.shelf.away)
+        reading = asyncio.get_running_loop().run_in_executor(self.threads, read, *arguments)
+        try:
+            return await asyncio.wait_for(reading, REDIS_S)
+        except TimeoutError:
+            raise Unavailable(f"Redis has not answered within {REDIS_S:g} s") from None
+
     def known_as(self, user: str) -> str:
         """The id of a person in topics and stores."""
         return clients.known_as(self.settings, user)
+
+    @property
+    def pseudonymous(self) -> bool:
+        """Whether people have other ids in topics and stores."""
+        trust = self.settings.trust
+        return bool(trust.pseudonym_key)
 
     def missing(self) -> list[str]:
         """What keeps us from being ready, in words."""

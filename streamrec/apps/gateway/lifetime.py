@@ -19,10 +19,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from socket import socket
 
-from streamrec.apps import access, clients
+from streamrec.apps import access, clients, identities
 from streamrec.apps.gateway.app import gateway_app
 from streamrec.apps.gateway.context import GatewayContext
 from streamrec.apps.gateway.doorkeeper import Doorkeeper, is_loopback
+from streamrec.apps.gateway.why_process import WhyProcess
 from streamrec.apps.local_loop import GATEWAY
 from streamrec.apps.process import stop_on_signals
 from streamrec.apps.worker_context import WorkerContext, worker_context
@@ -35,7 +36,6 @@ from streamrec.infra.wire.async_publisher import AsyncPublisher
 from streamrec.loop.background import Background, running
 from streamrec.ports import Counted
 from streamrec.settings import Settings
-from streamrec.tasks.ranking.lists.state_mirror import Mirror
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ def _context(
         AnswerFeed(settings.kafka, codec, worker_id),
         keys=ring,
         identify=Doorkeeper(ring),
+        explanations=WhyProcess(settings),
     )
     meter = context.monitor.meter
     ring.counted = lambda outcome: meter.count(Counted.KEYS_FILES, outcome=outcome)
@@ -106,6 +107,7 @@ async def _serve(context: GatewayContext, listener: socket) -> None:
             context.monitor.vitals.turn()
             await asyncio.sleep(0.05)
         context.stop.set()
+        context.answers.dismiss()
         await asyncio.sleep(DRAIN_S)
         server.should_exit = True
         await serving
@@ -115,6 +117,7 @@ async def _serve(context: GatewayContext, listener: socket) -> None:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(backstage.join)
+        context.threads.shutdown(wait=False, cancel_futures=True)
     for error in (*ended, backstage.error):
         if isinstance(error, Exception):
             raise error
@@ -148,7 +151,8 @@ class _Backstage(threading.Thread):
 
     def _work(self, worker: WorkerContext) -> None:
         context = self._context
-        context.shelf.filled_by(Mirror(worker.store, worker.partitions))
+        identities.check_pseudonyms(context.settings)
+        context.shelf.fill(worker.store, dict(worker.partitions))
         context.worker = worker
         context.keys.scope = access.scope(context.settings, worker.installation)
         status = worker.identity()

@@ -6,20 +6,23 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
+from streamrec.apps import clients
 from streamrec.apps.answer_fields import as_fields
 from streamrec.apps.gateway.context import Context, GatewayContext
 from streamrec.apps.gateway.roles import Reader
-from streamrec.apps.gateway.schemas import AnsweredList, AskedList
+from streamrec.apps.gateway.schemas import AnsweredList, AskedList, WhyAnswer
 from streamrec.core import topics
-from streamrec.core.access import check_user
+from streamrec.core.access import check_unbound, check_user
 from streamrec.core.events import Recommendation
 from streamrec.errors import Refused, Unavailable
 from streamrec.infra.http.problems import Problem, responses
 from streamrec.infra.wire.async_publisher import TopicMessage
+from streamrec.infra.wire.checks import MAX_ID_BYTES
 
 REFUSED = "refused: "
 
@@ -35,6 +38,30 @@ async def recommend(asked: AskedList, context: Context, caller: Reader) -> Answe
     if reply.startswith(REFUSED):
         raise Problem(422, "refused", reply.removeprefix(REFUSED), request_id=answer.trigger_id)
     return shown(context, answer, asked.user_id)
+
+
+@router.get("/v1/recommendations/{recommendation_id}", responses=responses(404, 422, 503))
+async def why(
+    recommendation_id: Annotated[str, Path(min_length=1, max_length=MAX_ID_BYTES)],
+    context: Context,
+    caller: Reader,
+) -> WhyAnswer:
+    """Why an answer is as it is: each item's score by its parts, and what it was made from. Of
+    answers of the last hour (STREAMREC_SERVING_EXPLAIN_S); the first look takes some seconds."""
+    if context.pseudonymous:
+        check_unbound(caller, "an answer to a pseudonym")
+    user = await context.from_redis(_answered, context, recommendation_id)
+    if user is None:
+        detail = "nothing is kept of it: it is too old, or never was; `streamrec why` looks further"
+        raise Problem(404, "unknown-recommendation", detail)
+    check_user(caller, user)
+    return WhyAnswer(**await context.explanations.why(recommendation_id))
+
+
+def _answered(context: GatewayContext, recommendation_id: str) -> str | None:
+    """Whom an answer was for. Raises Refused: it was kept by another version."""
+    kept = clients.explanations(context.settings, context.redis).of(recommendation_id)
+    return None if kept is None else kept.user_id
 
 
 def shown(context: GatewayContext, found: Recommendation, user: str) -> AnsweredList:

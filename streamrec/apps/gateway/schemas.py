@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from streamrec.infra.wire.checks import MAX_ID_BYTES, MAX_K
+from streamrec.core import topics
+from streamrec.core.events import Kind
+from streamrec.infra.wire.checks import MAX_ID_BYTES, MAX_INT, MAX_K
+from streamrec.infra.wire.limits import (
+    MAX_LABEL_CHARS,
+    MAX_LABELS,
+    MAX_TEXT_CHARS,
+    MAX_TITLE_CHARS,
+)
 
 MAX_WAIT_S = 30.0
 
@@ -14,7 +23,7 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_BYTES)]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class AskedFilters(_Body):
@@ -70,3 +79,142 @@ class AnsweredList(BaseModel):
 class Health(BaseModel):
     status: str
     worker_id: str
+
+
+_ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES // 4}
+"""A character has four bytes at most."""
+
+LINES: Mapping[str, Mapping[str, Any]] = {
+    topics.EVENTS: {
+        "type": "object",
+        "required": ["user_id", "item_id", "kind", "occurred_at"],
+        "properties": {
+            "event_id": _ID | {"description": "sent again, it counts once; else made of the line"},
+            "user_id": _ID,
+            "item_id": _ID,
+            "kind": {"enum": [kind.value for kind in Kind if kind is not Kind.FORGET]},
+            "occurred_at": {
+                "type": "string",
+                "format": "date-time",
+                "description": "or a number: seconds or milliseconds since 1970",
+            },
+            "value": {"type": "number", "description": "play fraction, or a rating"},
+            "impression_id": _ID,
+            "position": {"type": "integer", "minimum": 0, "maximum": MAX_INT},
+            "recommendation_id": _ID,
+        },
+        "examples": [
+            {
+                "event_id": "1",
+                "user_id": "ann",
+                "item_id": "42",
+                "kind": "click",
+                "occurred_at": "2026-03-01T12:00:00Z",
+            }
+        ],
+    },
+    topics.ITEMS: {
+        "type": "object",
+        "required": ["item_id"],
+        "properties": {
+            "item_id": _ID,
+            "title": {"type": "string", "maxLength": MAX_TITLE_CHARS},
+            "text": {"type": "string", "maxLength": MAX_TEXT_CHARS},
+            "categories": {
+                "type": "array",
+                "items": {"type": "string", "maxLength": MAX_LABEL_CHARS},
+                "maxItems": MAX_LABELS,
+            },
+            "attributes": {
+                "type": "object",
+                "additionalProperties": {"type": "string", "maxLength": MAX_LABEL_CHARS},
+                "maxProperties": MAX_LABELS,
+            },
+            "available": {"type": "boolean"},
+        },
+        "examples": [
+            {
+                "item_id": "42",
+                "title": "The Third Man",
+                "text": "Vienna, 1949",
+                "categories": ["Thriller"],
+                "attributes": {"language": "en"},
+                "available": True,
+            }
+        ],
+    },
+}
+"""JSON Schema of one line; more fields, and other forms of these, may be taken as well."""
+
+
+class SendVerdict(BaseModel):
+    """What became of one line. Accepted: ``partition`` and ``offset`` say where Kafka has it."""
+
+    line: int = Field(ge=1)
+    status: Literal["accepted", "refused"]
+    topic: str
+    id: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    code: str | None = None
+    reason: str | None = None
+    field: str | None = None
+
+
+class SentLines(BaseModel):
+    accepted: int
+    refused: int
+    verdicts: list[SendVerdict]
+
+
+class ListedEvent(BaseModel):
+    item_id: str
+    title: str
+    action: str
+    at_ms: int
+
+
+class KnownUser(BaseModel):
+    """``history``: accepted items, newest first. Times are event time."""
+
+    user_id: str
+    history: list[ListedEvent]
+    views: int
+    accepts: int
+    first_seen_ms: int | None
+    last_seen_ms: int | None
+
+
+class ActiveUser(BaseModel):
+    user_id: str
+    last_seen_ms: int
+
+
+class ActiveUsers(BaseModel):
+    """The latest first."""
+
+    users: list[ActiveUser]
+
+
+class ShelfItem(BaseModel):
+    item_id: str
+    title: str
+    categories: list[str]
+
+
+class FallbackItems(BaseModel):
+    """``source``: what the first of them was picked by. ``stale``: Redis does not answer; this is
+    what was known before."""
+
+    items: list[ShelfItem]
+    source: str
+    stale: bool
+
+
+class WhyAnswer(BaseModel):
+    """What an answer was made from, as ``streamrec why --json``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    recommendation_id: str
+    problem: str

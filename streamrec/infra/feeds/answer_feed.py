@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from streamrec.core.events import Recommendation
 from streamrec.core.topics import RECOMMENDATIONS
-from streamrec.errors import Refused
+from streamrec.errors import Refused, Unavailable
 from streamrec.infra.wire.kafka import FRAME_BYTES, READ_COMMITTED, full_name
 from streamrec.infra.wire.kafka_pace import pace_aiokafka
 from streamrec.infra.wire.kafka_security import aiokafka_config
@@ -36,7 +36,8 @@ REMEMBERED = 20_000
 HELD_BACK = 16
 """Lists that somebody has not taken yet; of more, the oldest go: the last one says it all."""
 
-Listener = asyncio.Queue[Recommendation]
+Listener = asyncio.Queue[Recommendation | None]
+"""None: nothing comes any more."""
 
 
 class AnswerFeed:
@@ -87,6 +88,17 @@ class AnswerFeed:
             self._listening[key].discard(listener)
             if not self._listening[key]:
                 del self._listening[key]
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return sum(map(len, self._listening.values()))
+
+    def dismiss(self) -> None:
+        """Tell all who listen that nothing comes any more."""
+        for listeners in self._listening.values():
+            for listener in listeners:
+                _tell(listener, None)
 
     def last(self, user: str) -> Recommendation | None:
         """The last list of ``user`` that has been seen."""
@@ -151,14 +163,18 @@ class AnswerFeed:
         if answer is not None and not answer.done():
             answer.set_result(found)
         for listener in self._listening.get(user, ()):
-            if listener.full():
-                listener.get_nowait()
-            listener.put_nowait(found)
+            _tell(listener, found)
 
     def _decoded(self, data: bytes) -> Recommendation | None:
         try:
             found = self._codec.decode(RECOMMENDATIONS, data)
-        except Refused as error:
+        except (Refused, Unavailable) as error:
             log.warning("a recommendation that cannot be read: %s", error)
             return None
         return found if isinstance(found, Recommendation) else None
+
+
+def _tell(listener: Listener, found: Recommendation | None) -> None:
+    if listener.full():
+        listener.get_nowait()
+    listener.put_nowait(found)

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 URN = "urn:streamrec:problem:"
-ALWAYS = (401, 403, 413, 429, 500)
+ALWAYS = (400, 401, 403, 413, 429, 500)
 """What any route may answer."""
 
 
@@ -117,7 +117,8 @@ def _no_access(error: AccessRefused) -> Problem:
 
 
 def _of_framework(error: HTTPException) -> Problem:
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    phrase = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    code = "too-large" if error.status_code == 413 else phrase  # its phrase is another in 3.13
     return Problem(error.status_code, code, str(error.detail), headers=error.headers)
 
 

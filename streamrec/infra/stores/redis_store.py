@@ -169,6 +169,19 @@ class RedisPartitionStore:
         if last:
             self._redis.zadd(self._key(source, "seen"), last, nx=True)
 
+    def last_seen(self, source: Source, limit: int) -> list[tuple[int, str]]:
+        """Users who were active last, and when, in event time; the latest last."""
+        return self._last(source, "seen", limit)
+
+    def last_changed(self, source: Source, limit: int) -> list[tuple[int, str]]:
+        """Rows that changed last, and at which position; the latest last."""
+        return self._last(source, "dirty", limit)
+
+    def _last(self, source: Source, name: str, limit: int) -> list[tuple[int, str]]:
+        with redis_errors(f"reading what came last to {source}"):
+            found: Any = self._redis.zrange(self._key(source, name), -limit, -1, withscores=True)
+        return [(int(score), _text(member)) for member, score in found]
+
     def outbox(self, source: Source, name: str, limit: int) -> list[OutboxEntry]:
         with redis_errors(f"reading the outbox {name} of {source}"):
             entries: Any = self._redis.xrange(self._key(source, f"out:{name}"), count=limit)

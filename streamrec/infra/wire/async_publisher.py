@@ -71,6 +71,11 @@ class AsyncPublisher:
             if self._producer is not None:
                 await self._producer.stop()
 
+    def check_there(self) -> None:
+        """Raises Unavailable while Kafka is known to be away: nothing need be tried."""
+        if self.away:
+            raise Unavailable(self.away)
+
     async def send(
         self, messages: Sequence[TopicMessage], within_s: float
     ) -> list[Place | Refused]:
@@ -79,8 +84,7 @@ class AsyncPublisher:
         Raises Unavailable when one is not acknowledged in time, which says nothing of the others;
         NotAllowed.
         """
-        if self.away:
-            raise Unavailable(self.away)
+        self.check_there()
         with self._errors():
             async with asyncio.timeout(within_s):
                 sent = [await self._handed_over(message) for message in messages]

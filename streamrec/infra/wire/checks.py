@@ -44,10 +44,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def invalid(name: str, found: object, expected: str) -> InvalidField:
     if found is None:
-        return InvalidField(f"{name} is missing; expected {expected}")
+        return InvalidField(f"{name} is missing; expected {expected}", name)
     shown = repr(found)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return InvalidField(f"{name} is {shown}; expected {expected}")
+    return InvalidField(f"{name} is {shown}; expected {expected}", name)
 
 
 Choice = TypeVar("Choice", bound=StrEnum)

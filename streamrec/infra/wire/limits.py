@@ -60,9 +60,13 @@ def _labels(name: str, found: Collection[str], more: Iterable[str] = ()) -> None
 
 def _count(name: str, found: Sized, most: int) -> None:
     if len(found) > most:
-        raise InvalidField(f"{name} has {len(found):,} entries; at most {most:,} are accepted")
+        raise InvalidField(
+            f"{name} has {len(found):,} entries; at most {most:,} are accepted", name
+        )
 
 
 def _chars(name: str, found: str, most: int) -> None:
     if len(found) > most:
-        raise InvalidField(f"{name} has {len(found):,} characters; at most {most:,} are accepted")
+        raise InvalidField(
+            f"{name} has {len(found):,} characters; at most {most:,} are accepted", name
+        )

@@ -7,6 +7,8 @@ ingest_items.py     one partition of the items topic: catalogue records into sha
 admissible.py       which readable events may be folded where they were found, and when their
                     records were made
 raw.py              raw records as they come from a source topic, and what happens to bad ones
+one_line.py         one line that somebody wants to have sent: what would go to the topic, or why
+                    not
 send.py             lines of JSON from a file onto a topic, each checked the way its consumer will
                     check it
 resend.py           sending a dead letter again, at most once unless somebody insists

@@ -16,6 +16,8 @@ from streamrec.loop.ingesting.raw import RawRecord
 RELEASED_MS = 1_764_547_200_000
 """2025-12-01: a worker's own clock that says less is wrong, and is not used."""
 YEAR_MS = 366 * 86_400_000
+FUTURE_TOLERANCE_MS = 86_400_000
+"""An event further ahead of its record's timestamp is refused."""
 EARLIEST_MS = 631_152_000_000
 SECONDS_BELOW, MILLIS_BELOW, MICROS_BELOW = 10**11, 10**14, 10**17
 
