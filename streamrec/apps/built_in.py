@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from streamrec.apps.copy_task import CopyTask
 from streamrec.apps.ranking import RankingTask
 from streamrec.apps.worker_context import WorkerContext
-from streamrec.core.tasks import RANKING
+from streamrec.core.tasks import COPY, RANKING
 from streamrec.errors import UserError
 from streamrec.ports import Task
 from streamrec.settings import Settings
 
-TASKS: Mapping[str, Callable[[], Task[WorkerContext, Settings]]] = {RANKING: RankingTask}
+TASKS: Mapping[str, Callable[[], Task[WorkerContext, Settings]]] = {
+    RANKING: RankingTask,
+    COPY: CopyTask,
+}
 
 
 def built_in(name: str) -> Task[WorkerContext, Settings]:

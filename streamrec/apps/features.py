@@ -31,20 +31,21 @@ from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
 from streamrec.ports import LAG, ExampleSource
 from streamrec.settings import Settings
-from streamrec.tasks.ranking.example_maker import example_source
+from streamrec.tasks.copy.example_maker import example_source as copy_source
+from streamrec.tasks.ranking.example_maker import example_source as ranking_source
 
 log = logging.getLogger(__name__)
 
 FEATURES = "features"
+SOURCES = (ranking_source(), copy_source())
+"""Who makes the examples of the tasks that are built in; ranking's comes first."""
 BEAT_S = 1.0
 RUN_EVENTS = 500  # folded and committed at once, at most
 BATCH_EXAMPLES, BATCH_AGE_MS = 64, 500  # a mini-batch is sent when it is this large, or this old
 DAY_MS = 86_400_000
 
 
-def run(
-    settings: Settings, worker_id: str, sources: Sequence[ExampleSource] = (example_source(),)
-) -> None:
+def run(settings: Settings, worker_id: str, sources: Sequence[ExampleSource] = SOURCES) -> None:
     """Work until SIGTERM or SIGINT, then finish what is in hand.
 
     ``sources``: who makes the examples of each task; ranking's comes first.

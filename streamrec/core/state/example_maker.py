@@ -34,9 +34,9 @@ class ExampleMaker:
     """One task's view of one partition; a task overrides what it needs.
 
     During a run, in the order of events: what an event's time closes, then ``event``, then what
-    the event itself shows and closes. ``finish`` is asked once, at the end of the run. Examples
-    must be a function of what was told:
-    no clock, no randomness, so that a run folded again makes the same ones.
+    the event itself shows and closes, then ``counted``. ``finish`` is asked once, at the end of the
+    run. Examples must be a function of what was told: no clock, no randomness, so that a run folded
+    again makes the same ones.
     """
 
     def logged(self, before: UserState, at_ms: int) -> tuple[float, ...]:  # noqa: ARG002
@@ -49,6 +49,9 @@ class ExampleMaker:
 
     def event(self, at: Located, before: UserState) -> None:
         """An event that counts, and its user's state before it."""
+
+    def counted(self, at: Located) -> None:
+        """Declared counters of items have counted an event: all but a user's insistence."""
 
     def shown(self, pending: Pending, shown: Shown) -> None:
         """An item was shown. ``shown.stats_F``, set by ``finish``, stays with it."""

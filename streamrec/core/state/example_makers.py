@@ -30,6 +30,10 @@ class ExampleMakers:
         for maker in self._makers.values():
             maker.event(at, before)
 
+    def counted(self, at: Located) -> None:
+        for maker in self._makers.values():
+            maker.counted(at)
+
     def shown(self, pending: Pending, shown: Shown) -> None:
         for maker in self._makers.values():
             maker.shown(pending, shown)

@@ -255,7 +255,8 @@ class PartitionFold:
         else:
             state, attributed = self._outcome(at, before, run)
             exposed = not attributed and event.impression_id is None
-        self._share.count(event, before.history, exposed=exposed)
+        if self._share.count(event, before.history, exposed=exposed):
+            self._makers.counted(at)
         state = count_of_user(state.after(event), event, self._counters)
         if state.last_seen_ms > self.watermark_ms + DAY_MS:  # stored before such times were refused
             state = replace(state, last_seen_ms=event.occurred_at_ms)

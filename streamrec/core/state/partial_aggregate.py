@@ -50,8 +50,10 @@ class PartialAggregate:
         if "c" in rows:
             self._clock, self.watermark_ms = rows["c"]["n"], rows["c"]["t"]
 
-    def count(self, event: Interaction, history: Sequence[str], *, exposed: bool) -> None:
+    def count(self, event: Interaction, history: Sequence[str], *, exposed: bool) -> bool:
         """Count an event of a user who had accepted ``history``. ``exposed``: it shows the item.
+
+        Whether declared counters have counted it.
 
         An item the user has accepted ``repeats`` times lately is not lifted by accepting it once
         more (docs/adr/0064).
@@ -71,11 +73,13 @@ class PartialAggregate:
             accept=accept,
         )
         self._touched_items[event.item_id] = None
-        if accept or not event.accepted:
+        counted = accept or not event.accepted
+        if counted:
             self._counters.count(event)
         if accept:
             kept = [item for item in history if item in self._items]
             self._touched_pairs |= dict.fromkeys(observe(self._pairs, event.item_id, kept))
+        return counted
 
     def reap(self, until_ms: int, limit: int) -> int:
         """Forget items not touched after ``until_ms``, the oldest first; how many."""

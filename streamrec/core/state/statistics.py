@@ -191,6 +191,13 @@ class Statistics:
         found = [column.view(row + 1)[row] for column in columns if column is not None]
         return [numbers for numbers in found if numbers.any()]
 
+    def counted_in(self, source: Source, counter: Counter, row: int) -> Array | None:
+        """Numbers of one item in one partition; None where it has counted nothing of any."""
+        self._catch_up()
+        own = self._aggregates.get(source)
+        column = own and own.counted.get((counter.name, counter.width))
+        return column.view(row + 1)[row] if column else None
+
     def _sum(self) -> ItemCounts:
         n, now_ms = len(self.catalogue), self.watermark_ms
         counts = np.zeros((n, COUNTS))

@@ -89,8 +89,8 @@ def _check(recommendation_id: str, user_id: str, pairs: bytes) -> bytes:
     return hashed.digest()
 
 
-def _credited(numbers: Numbers, event: Interaction) -> Numbers:
-    """The table once a view or a click has named its list."""
+def credited(numbers: Numbers, event: Interaction) -> Numbers:
+    """The table once a view or a click has named its list; the same where it names none."""
     if event.recommendation_id is None or not (event.kind is Kind.VIEW or event.accepted):
         return numbers
     shown = shown_in(event.recommendation_id, event.user_id)
@@ -115,7 +115,7 @@ def _slot(numbers: Numbers, variant: int) -> int:
     return min(starts, key=lambda at: numbers[at + 1]) if free is None else free
 
 
-CREDIT = Counter("wordings", Owner.ITEM, SLOTS * PARTS, _credited)
+CREDIT = Counter("wordings", Owner.ITEM, SLOTS * PARTS, credited)
 """What feature workers count of every item, in its row ``s/wordings/<item>``."""
 
 

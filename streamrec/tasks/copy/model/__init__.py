@@ -1,5 +1,7 @@
 """Copy's weights: from a text to a prior of its click rate.
 
+generations.py     copy's generations: an adapter, a head and what turns scores into priors, sealed
+                   and checked
 learner.py         the weights of copy in training: head and adapter by one loss, and everything
                    needed to resume
 learner_files.py   a learner's files: its tensors by name, and the examples that it holds

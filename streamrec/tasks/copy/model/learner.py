@@ -27,7 +27,7 @@ from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import write_weights
 from streamrec.models.loading import depth
 from streamrec.models.state_dicts import named, under
-from streamrec.ports import LearnReport
+from streamrec.ports import LearnReport, Scorer
 from streamrec.settings import Adapter, EncoderSettings
 from streamrec.tasks.copy.examples import CopyExample
 from streamrec.tasks.copy.model import learner_files
@@ -127,7 +127,7 @@ class CopyLearner:
 
     def __init__(self, encoder: TextEncoder, config: CopyConfig, seed: int = 0) -> None:
         self._encoder, self._config, self._seed = encoder, config, seed
-        self._frozen = FrozenVectors(encoder.with_adapter())
+        self.frozen = FrozenVectors(encoder.with_adapter())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._head = PriorHead(encoder.dim, config.hidden)
@@ -149,7 +149,7 @@ class CopyLearner:
         It changes no bit of what is learned, only how long that takes.
         """
         self._encoder.warm(texts)
-        self._frozen(texts)
+        self.frozen(texts)
 
     def learn(self, examples: Sequence[CopyExample]) -> LearnReport:
         """Take the rounds that these examples complete."""
@@ -173,9 +173,10 @@ class CopyLearner:
             head = PriorHead(self._encoder.dim, self._config.hidden)
             head.load_state_dict(self._head.state_dict())
         head.requires_grad_(requires_grad=False)
-        return CopyScorer(self._frozen, encoder, head, replace(self._level))
+        return CopyScorer(self.frozen, encoder, head, replace(self._level))
 
-    def write_generation(self, scorer: CopyScorer, directory: Path) -> None:
+    def write_generation(self, scorer: Scorer, directory: Path) -> None:
+        assert isinstance(scorer, CopyScorer)  # noqa: S101 - a snapshot of ours
         level = {f"level.{name}": torch.tensor(x) for name, x in asdict(scorer.level).items()}
         head = named("head", scorer.head.state_dict()) | level
         write_weights(directory, scorer.encoder, head, torch.zeros(scorer.encoder.dim))
@@ -220,7 +221,7 @@ class CopyLearner:
             self._kept(len(texts), self._encoder.dim, drawn),
             self._kept(len(texts), self._config.hidden, drawn),
         )
-        both = self._head.both(self._frozen(texts), adapted_TD, dropped)
+        both = self._head.both(self.frozen(texts), adapted_TD, dropped)
         loss = multinomial_loss(both[0], examples) + multinomial_loss(both[1], examples)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -239,7 +240,7 @@ class CopyLearner:
 
     def _scored(self, examples: Sequence[CopyExample]) -> list[FloatArray]:
         """By the weights as they stand: one (A,) array each."""
-        return CopyScorer(self._frozen, self._encoder, self._head, self._level).score(examples)
+        return CopyScorer(self.frozen, self._encoder, self._head, self._level).score(examples)
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
