@@ -18,6 +18,7 @@ from streamrec.core.release.manifest import Manifest
 from streamrec.errors import UserError
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import made_with
+from streamrec.models.hotswap import WarmGenerations
 from streamrec.models.loading import load_encoder
 from streamrec.models.weight_changes import changes
 from streamrec.ports import ExampleSource, Serving, Training
@@ -27,6 +28,7 @@ from streamrec.tasks.copy.examples import check
 from streamrec.tasks.copy.gate_metrics import CopyJudge
 from streamrec.tasks.copy.model.generations import CopyGenerations
 from streamrec.tasks.copy.model.learner import CopyConfig, CopyLearner, copy_encoder
+from streamrec.tasks.copy.model.served import ServedPriors, served_priors
 
 
 class CopyTask:
@@ -85,6 +87,15 @@ def trained(settings: Settings, encoder: TextEncoder) -> Training:
         made_with=made_with(encoder),
         distance=changes,
     )
+
+
+def priors(settings: Settings) -> WarmGenerations[ServedPriors]:
+    """Its generations where lists are made; the language model comes with the first of them."""
+
+    def encoder() -> TextEncoder:
+        return load_encoder(copy_settings(settings).encoder)
+
+    return served_priors(encoder, CopyConfig().hidden, trust.signers(settings))
 
 
 def kept(settings: Settings) -> Mapping[str, Any]:

@@ -5,20 +5,26 @@ Loads torch; the language model comes with ``training``, ``again`` and ``serving
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from streamrec.apps import clients, trust
+from streamrec.apps import clients, copy_task, trust
 from streamrec.apps.model import Model, load_again, load_model
 from streamrec.apps.worker_context import WorkerContext
+from streamrec.core.events import Item
 from streamrec.core.release.manifest import Manifest
+from streamrec.core.tasks import COPY
+from streamrec.core.variants.beta import BetaPrior
+from streamrec.core.variants.traffic import PriorsOf
 from streamrec.infra.stores.assignments import RedisAssignments
 from streamrec.models.data_parallel import Ranks
 from streamrec.models.generation import made_with
+from streamrec.models.hotswap import WarmGenerations
 from streamrec.models.loading import load_encoder
 from streamrec.models.weight_changes import changes
 from streamrec.ports import ExampleSource, Serving, Training
 from streamrec.settings import Settings
+from streamrec.tasks.copy.model.served import ServedPriors
 from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
 from streamrec.tasks.ranking.example_maker import example_source
 from streamrec.tasks.ranking.examples import check
@@ -62,10 +68,11 @@ class RankingTask:
         return trained(load_again(settings, manifest, self.load or load_model))
 
     def serving(self, context: WorkerContext) -> Serving:
-        settings, answerer = context.settings, list_answerer(context)
+        settings, wordings = context.settings, copy_task.priors(context.settings)
+        answerer = list_answerer(context, lambda item: expected_of(wordings, item))
         encoder, signers = load_encoder(settings.encoder), trust.signers(settings)
         swap = hot_swap(encoder, answerer.catalogue, signers, settings.encoder)
-        return Serving(answerer, swap)
+        return Serving(answerer, swap, {COPY: wordings})
 
 
 def trained(model: Model, start_from: str | None = None) -> Training:
@@ -86,8 +93,14 @@ def trained(model: Model, start_from: str | None = None) -> Training:
     )
 
 
-def list_answerer(context: WorkerContext) -> ListAnswerer:
-    """What makes lists, by the settings."""
+def expected_of(wordings: WarmGenerations[ServedPriors], item: Item) -> Sequence[BetaPrior] | None:
+    """What copy's champion expects of an item's wordings; None without one."""
+    champion = wordings.active
+    return None if champion is None else champion.priors_of(item)
+
+
+def list_answerer(context: WorkerContext, priors: PriorsOf = lambda _: None) -> ListAnswerer:
+    """What makes lists, by the settings. ``priors``: of an item's wordings."""
     serving = context.settings.serving
     stable_s = context.settings.copy.stable_s
     return ListAnswerer(
@@ -100,6 +113,7 @@ def list_answerer(context: WorkerContext) -> ListAnswerer:
         wording=Wording(
             RedisAssignments(context.redis, context.settings.redis.key_prefix, stable_s).hold,
             int(stable_s * 1000) or DRAWN_EVERY_MS,
+            priors,
         ),
     )
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import ExitStack
+from dataclasses import replace
 
+from streamrec.apps import clients
 from streamrec.apps.process import stop_on_signals
 from streamrec.apps.ranking import RankingTask
 from streamrec.apps.worker_context import WorkerContext, worker_context
+from streamrec.core.state.catalogue import Catalogue
 from streamrec.infra.feeds.trigger_feed import KafkaTriggerFeed
 from streamrec.infra.processes.telemetry import configure_logging
+from streamrec.loop.background import running
 from streamrec.loop.releasing.attested import AttestedStore
 from streamrec.loop.releasing.fleet_watch import SERVING
 from streamrec.loop.serving.generation_follower import GenerationFollower
 from streamrec.loop.serving.serve import Server
 from streamrec.loop.serving.serving_worker import ServingDependencies, ServingWorker
-from streamrec.ports import Serving, Task
+from streamrec.loop.serving.task_follower import TaskFollower
+from streamrec.ports import HotSwap, Serving, Task
 from streamrec.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,8 +55,31 @@ def run_serving_worker(
     task = task or RankingTask()
     with worker_context(settings, worker_id, SERVING, stop, task.examples.task) as context:
         if context is not None:
-            _worker(context, task.serving(context)).run()
+            given = task.serving(context)
+            with ExitStack() as beside:
+                for name, swap in given.beside.items():
+                    _follow(context, beside, name, swap, given.answerer.catalogue)
+                _worker(context, given).run()
     log.info("stopped")
+
+
+def _follow(
+    context: WorkerContext, stack: ExitStack, task: str, swap: HotSwap, catalogue: Catalogue
+) -> None:
+    """Follow another task's champion for as long as ``stack`` stays open."""
+    settings, stop = context.settings, context.stop
+    attested = AttestedStore(clients.registry_store(settings, task))
+    control = clients.control_log(settings, attested.note, task=task)
+    follower = TaskFollower(
+        stack.enter_context(control),
+        clients.fleet(settings, context.redis, task),
+        GenerationFollower(attested, swap, catalogue, keep=KEPT_WARM),
+        clock=context.clock,
+        identity=replace(context.identity(), task=task),
+        stop=stop,
+    )
+    stack.callback(follower.leave)
+    stack.enter_context(running(stop, *follower.threads))
 
 
 def _worker(context: WorkerContext, given: Serving) -> ServingWorker:

@@ -175,10 +175,14 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What a serving worker answers a task with."""
+    """What a serving worker answers a task with.
+
+    ``beside``: by task, those of others whose champions the answers use.
+    """
 
     answerer: Answerer
     swap: HotSwap
+    beside: Mapping[str, HotSwap] = field(default_factory=dict)
 
 
 Context_contra = TypeVar("Context_contra", contravariant=True)

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from streamrec.core.events import Recommendation, RecommendedItem
 from streamrec.core.variants.credit import named, room
-from streamrec.core.variants.traffic import Assigned, WordingTraffic
+from streamrec.core.variants.traffic import Assigned, PriorsOf, WordingTraffic
 from streamrec.tasks.ranking.lists.state_mirror import View
 
 UserItem = tuple[str, str]
@@ -27,10 +27,15 @@ Hold = Callable[[Wishes], Wishes]
 class Wording:
     """``hold``: keeps assignments; ``period_ms``: how long one draw stands."""
 
-    def __init__(self, hold: Hold = dict, period_ms: int = 86_400_000) -> None:
+    def __init__(
+        self,
+        hold: Hold = dict,
+        period_ms: int = 86_400_000,
+        priors: PriorsOf = lambda _: None,
+    ) -> None:
         self._hold = hold
         self._period_ms = max(1, period_ms)
-        self._traffic = WordingTraffic()
+        self._traffic = WordingTraffic(priors)
 
     def wishes(
         self, lists: Sequence[tuple[str, Sequence[RecommendedItem]]], view: View, now_ms: int
