@@ -75,7 +75,7 @@ def _follow(
         clients.fleet(settings, context.redis, task),
         GenerationFollower(attested, swap, catalogue, keep=KEPT_WARM),
         clock=context.clock,
-        identity=replace(context.identity(), task=task),
+        identity=replace(context.identity(), task=task, worker_id=f"{context.worker_id}-{task}"),
         stop=stop,
     )
     stack.callback(follower.leave)

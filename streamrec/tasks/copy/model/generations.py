@@ -13,6 +13,7 @@ from typing import Any
 from streamrec.errors import GenerationRefused
 from streamrec.models.encoder import TextEncoder, read_adapter
 from streamrec.models.generation import (
+    CENTRE,
     MANIFEST_FILE,
     Expectations,
     Generation,
@@ -25,11 +26,14 @@ from streamrec.models.generation import (
 )
 from streamrec.models.signing import EVERYBODY, Signer, Signers
 from streamrec.models.state_dicts import named, under
-from streamrec.models.weight_changes import changes
+from streamrec.models.weight_changes import update_norms
 from streamrec.ports import Provenance, Sealed
 from streamrec.tasks.copy.examples import FEATURE_SET
 from streamrec.tasks.copy.model.learner import CopyScorer, FrozenVectors
 from streamrec.tasks.copy.model.prior_head import ClickLevel, PriorHead
+
+FOLLOWING = frozenset({CENTRE, *(f"level.{name}" for name in asdict(ClickLevel()))})
+"""What follows the data, not the gradient."""
 
 
 class CopyGenerations:
@@ -71,15 +75,10 @@ class CopyGenerations:
         return scorer_of(read, self._encoder, self._frozen, self._hidden)
 
     def norms(self, directory: Path, champion: Path | None) -> Mapping[str, float]:
-        """How far weights moved, relative, the farthest group. Raises GenerationRefused."""
+        """How far weights moved, relative, by file. Raises GenerationRefused."""
         if champion is None:
             return {}
-        moved = {
-            group: far
-            for group, far in changes(champion, directory).items()
-            if group.startswith("adapter") or ".weight" in group
-        }
-        return {"update_norm": max(moved.values())} if moved else {}
+        return update_norms(directory, champion, FOLLOWING)
 
 
 def scorer_of(

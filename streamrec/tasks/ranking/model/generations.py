@@ -11,11 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
-
 from streamrec.core.examples import FloatArray
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
@@ -24,7 +19,6 @@ from streamrec.models.encoder import TextEncoder, read_adapter
 from streamrec.models.encoder_shapes import EncoderShapes
 from streamrec.models.generation import (
     CENTRE,
-    HEAD_FILE,
     MANIFEST_FILE,
     Generation,
     draft,
@@ -35,8 +29,8 @@ from streamrec.models.generation import (
     write_manifest,
 )
 from streamrec.models.item_index import ItemIndex
-from streamrec.models.lora import WEIGHTS_FILE
 from streamrec.models.signing import EVERYBODY, Signer, Signers
+from streamrec.models.weight_changes import update_norms
 from streamrec.ports import Provenance, Sealed
 from streamrec.settings import EncoderSettings
 from streamrec.tasks.ranking.examples import RankingExample
@@ -140,36 +134,7 @@ class ModelGenerations:
         """
         if champion is None or self._differs(read_manifest(champion)):
             return {}
-        names = {"adapter": WEIGHTS_FILE, "head": HEAD_FILE}
-        return {
-            f"update_norm/{part}": _relative(_weights(directory / name), _weights(champion / name))
-            for part, name in names.items()
-        }
+        return update_norms(directory, champion, MOMENTS)
 
     def _differs(self, manifest: Manifest) -> bool:
         return manifest.feature_set != FEATURE_SET or bool(self._shapes.changed(manifest))
-
-
-def _weights(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors = load_file(str(path))
-    except (OSError, SafetensorError) as error:
-        raise GenerationRefused(f"{path} cannot be read: {error}") from None
-    return {
-        name: tensor.double()
-        for name, tensor in tensors.items()
-        if name not in MOMENTS and tensor.is_floating_point()
-    }
-
-
-def _relative(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> float:
-    """Over the tensors both have; another shape counts as infinitely far."""
-    moved = size = 0.0
-    for name in ours.keys() & theirs.keys():
-        if ours[name].shape != theirs[name].shape:
-            return float("inf")
-        moved += float(torch.sum((ours[name] - theirs[name]) ** 2))
-        size += float(torch.sum(theirs[name] ** 2))
-    if size == 0.0:
-        return 0.0 if moved == 0.0 else float("inf")
-    return float((moved / size) ** 0.5)
