@@ -32,6 +32,7 @@ worker_context.py   what every part of a worker's process is made with: who we a
 built_in.py         the tasks that this version carries, by name. Another one is one more line
                     here
 ranking.py          the task ranking, put together: what each process that carries it is given
+copy_task.py        the task copy, put together: which words an item is shown with
 identities.py       whose the state at each place is: compared before anything is changed, and
                     told to a place that does not know (``core.identity``)
 state.py            state and logs that no longer fit together: found, and continued past what is

@@ -24,7 +24,7 @@ from streamrec.core.release import weight_shape
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord
 from streamrec.core.state.catalogue import items_of
-from streamrec.core.tasks import RANKING
+from streamrec.core.tasks import COPY, RANKING
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes import servers_file
@@ -44,10 +44,14 @@ from streamrec.infra.wire.schema_wait import SchemaWait
 from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import ExampleFormat, RegistryStore
 from streamrec.settings import OutputFormat, Settings
+from streamrec.tasks.copy import examples as copy_examples
 from streamrec.tasks.ranking import examples as ranking_examples
 from streamrec.tasks.ranking.lists.explanation import Explanation, packed, unpacked
 
-FORMATS: Mapping[str, ExampleFormat] = {RANKING: ranking_examples.FORMAT}
+FORMATS: Mapping[str, ExampleFormat] = {
+    RANKING: ranking_examples.FORMAT,
+    COPY: copy_examples.FORMAT,
+}
 """How the examples of every task of this installation travel."""
 
 

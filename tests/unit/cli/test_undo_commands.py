@@ -220,7 +220,7 @@ def test_a_rollback_that_a_worker_cannot_follow_exits_1_and_says_who(shop) -> No
 
 
 def test_rollbacks_that_cannot_be(shop) -> None:
-    assert "never champion" in shop.refused("rollback", "--to", "g000009-00000000")
+    assert "is not in the registry" in shop.refused("rollback", "--to", "g000009-00000000")
     assert "is the champion already" in shop.refused("rollback", "--to", FOUR)
     for option in (("--since", "10m"), ("--user", "ann"), ("--quarantine", "0:1-2")):
         assert "say what to relearn without: --relearn" in shop.refused("rollback", *option)

@@ -67,7 +67,7 @@ class CopyGenerations:
             made_with=made_with(self._encoder),
         )
         sealed = write_manifest(directory, provenance.sequence, manifest, self._signer)
-        return Sealed(sealed.generation, file_digest(directory / MANIFEST_FILE))
+        return Sealed(sealed, file_digest(directory / MANIFEST_FILE))
 
     def scorer(self, directory: Path) -> CopyScorer:
         """Check and load a finished generation. Raises GenerationRefused."""
