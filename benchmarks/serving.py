@@ -67,7 +67,9 @@ class NoPublisher:
 
     failures = 0
 
-    def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None: ...
+    def publish(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: object = ()
+    ) -> None: ...
 
     def flush(self) -> None: ...
 

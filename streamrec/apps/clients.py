@@ -35,6 +35,7 @@ from streamrec.infra.stores.live_board import RedisLiveBoard
 from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.stores.registry_store import open_registry
+from streamrec.infra.tracking.tracing import open_tracer
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config, full_name
 from streamrec.infra.wire.kafka_topics import partition_counts
@@ -42,7 +43,7 @@ from streamrec.infra.wire.output import Encode, as_framed, as_json
 from streamrec.infra.wire.schema_registry import SchemaRegistry
 from streamrec.infra.wire.schema_wait import SchemaWait
 from streamrec.loop.releasing.release import ReleaseService
-from streamrec.ports import ExampleFormat, RegistryStore
+from streamrec.ports import ExampleFormat, RegistryStore, Tracer
 from streamrec.settings import OutputFormat, Settings
 from streamrec.tasks.copy import examples as copy_examples
 from streamrec.tasks.ranking import examples as ranking_examples
@@ -125,6 +126,11 @@ def _output(settings: Settings, registry: SchemaRegistry | None) -> Encode | Non
 def publisher(settings: Settings, client_id: str) -> KafkaPublisher:
     """A connected producer; close it. Raises Unavailable."""
     return KafkaPublisher(settings.kafka, client_id)
+
+
+def tracer(settings: Settings, role: str = "cli") -> Tracer:
+    """Of a command; close it. Raises UserError."""
+    return open_tracer(settings, role, operator())
 
 
 def control_log(

@@ -31,11 +31,21 @@ from streamrec.infra.metrics.vitals import KAFKA, Vitals
 from streamrec.infra.stores.control_log import KafkaControlLog
 from streamrec.infra.stores.redis_diagnosis import refuse_eviction
 from streamrec.infra.stores.redis_store import RedisPartitionStore
+from streamrec.infra.tracking.tracing import open_tracer
 from streamrec.infra.wire.broker_watch import LOOK_S, BrokerWatch
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, partition_for
 from streamrec.loop.background import Background, running
-from streamrec.ports import ExampleFormat, ExampleSource, Fleet, Meter, RegistryStore, WorkerStatus
+from streamrec.ports import (
+    NO_TRACER,
+    ExampleFormat,
+    ExampleSource,
+    Fleet,
+    Meter,
+    RegistryStore,
+    Tracer,
+    WorkerStatus,
+)
 from streamrec.ports.edges import Edges
 from streamrec.settings import Settings
 
@@ -66,6 +76,7 @@ class WorkerContext:
     formats: Mapping[str, ExampleFormat] = field(default_factory=dict)  # of tasks not built in
     installation: str = ""  # ``core.identity``; empty while no trainer has named it
     monitor: Monitor = field(default_factory=Monitor)
+    tracer: Tracer = NO_TRACER
 
     @property
     def state_dir(self) -> Path:
@@ -104,6 +115,7 @@ class WorkerContext:
             layouts.former_of(self.layout),
             layouts.PartitionsNow(self.settings),
             self.meter,
+            self.tracer,
         )
 
     def codec(self) -> WireCodec:
@@ -173,6 +185,8 @@ def worker_context(
     with ExitStack() as stack:
         monitor = monitor or new_monitor(role)
         stack.enter_context(monitored(settings.metrics, monitor))
+        tracer = open_tracer(settings, role, worker_id)
+        stack.callback(tracer.close)
         partitions = retrying(lambda: partitions_of(settings, role, task), stop)
         publisher = retrying(lambda: clients.publisher(settings, worker_id), stop)
         if partitions is None or publisher is None:
@@ -215,4 +229,5 @@ def worker_context(
             {source.task: source.format for source in sources},
             ours.installation,
             monitor,
+            tracer,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import IO, Annotated
 
@@ -104,7 +104,10 @@ def _send(topic: str, file: str, as_json: bool) -> None:
         publisher = clients.publisher(settings, "streamrec-cli")
         try:
             codec, known_as = clients.codec(settings), partial(clients.known_as, settings)
-            report = send_lines(lines, topic, codec, publisher, note, known_as=known_as)
+            with closing(clients.tracer(settings)) as tracer:
+                report = send_lines(
+                    lines, topic, codec, publisher, note, known_as=known_as, tracer=tracer
+                )
         finally:
             publisher.close()
     if as_json:

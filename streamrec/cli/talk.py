@@ -83,16 +83,19 @@ def _ask(settings: Settings, asked: Request, wait_s: float) -> Recommendation | 
     """Listen, then ask, then wait for the answer: none when it did not come in time."""
     from streamrec.apps import clients
     from streamrec.infra.wire.follower import Follower
+    from streamrec.ports import Spans
 
     codec = clients.codec(settings)
     with (
+        closing(clients.tracer(settings)) as tracer,
         closing(clients.publisher(settings, "streamrec-cli")) as publisher,
         Follower(settings.kafka, codec, [topics.RECOMMENDATIONS], "streamrec-cli") as answers,
     ):
         data = codec.encode(topics.REQUESTS, asked)
-        publisher.publish(topics.REQUESTS, asked.user_id.encode(), data)
-        publisher.flush()
-        return _answer(answers, asked.request_id, wait_s)
+        with tracer.span(Spans.ASK, request=asked.request_id) as span:
+            publisher.publish(topics.REQUESTS, asked.user_id.encode(), data, span.headers)
+            publisher.flush()
+            return _answer(answers, asked.request_id, wait_s)
 
 
 def _answer(answers: Follower, request_id: str, wait_s: float) -> Recommendation | None:

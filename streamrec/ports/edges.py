@@ -9,6 +9,7 @@ from streamrec.ports.clock import Clock
 from streamrec.ports.messages import Codec, Publisher
 from streamrec.ports.meter import Meter
 from streamrec.ports.state import PartitionStore
+from streamrec.ports.tracing import NO_TRACER, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,4 @@ class Edges:
     former_of: Callable[[str], Collection[int]] = lambda _: ()
     partition_now: Callable[[str], int] | None = None
     meter: Meter = Meter()
+    tracer: Tracer = NO_TRACER

@@ -13,6 +13,7 @@ from streamrec.core.events import Request, UserUpdate
 from streamrec.core.examples import TrainingBatch
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused
+from streamrec.ports.tracing import Header
 
 EXAMPLE = "example"
 """Not a topic: one example of a mini-batch, as a ``Codec`` writes it into an outbox."""
@@ -44,7 +45,13 @@ class Publisher(Protocol):
 
     failures: int
 
-    def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+    def publish(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Header] = (),
+    ) -> None:
         """Hand over a message; it is on its way, not yet acknowledged."""
         ...
 
@@ -64,6 +71,7 @@ class Delivered:
     key: bytes | None
     data: bytes
     value: UserUpdate | Request | Refused
+    traceparent: str = ""
 
 
 class FollowedRecord(NamedTuple):
@@ -113,6 +121,7 @@ class DeliveredBatch:
     key: bytes | None
     data: bytes
     batch: TrainingBatch | Refused
+    traceparent: str = ""
 
 
 class BatchFeed(Protocol):

@@ -323,6 +323,7 @@ class Settings:
     registry_url: str = setting("", "directory or fsspec URL of generations; empty: in state_dir")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     log_format: LogFormat = setting(LogFormat.TEXT, "log lines as text or json")
+    tracing: bool = setting(False, "traces by OpenTelemetry; its own `OTEL_*` say where they go")
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     ingest: IngestSettings = IngestSettings()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from streamrec.errors import TooLarge, Unavailable
+from streamrec.ports.tracing import Header
 
 
 @dataclass
@@ -21,10 +22,19 @@ class FakePublisher:
     acknowledged: list[tuple[str, bytes | None, bytes | None]] = field(default_factory=list)
     on_its_way: list[tuple[str, bytes | None, bytes | None]] = field(default_factory=list)
 
-    def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+    headers: list[tuple[str, tuple[Header, ...]]] = field(default_factory=list)  # as handed over
+
+    def publish(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Header] = (),
+    ) -> None:
         if value is not None and len(value) > self.max_bytes:
             raise TooLarge(f"{len(value)} bytes")
         self.on_its_way.append((topic, key, value))
+        self.headers.append((topic, tuple(headers)))
 
     def flush(self) -> None:
         on_its_way, self.on_its_way = self.on_its_way, []

@@ -301,7 +301,7 @@ class _Log:
             message = SimpleNamespace(
                 timestamp_type=0,
                 topic=self.partition.topic, partition=0, offset=self.end, timestamp=START_MS,
-                key=self.key, value=value,
+                key=self.key, value=value, headers=[],
             )  # fmt: skip
             self.waiting.append(message)
             self.end += 1

@@ -47,6 +47,11 @@ class Batcher:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def oldest(self) -> int | None:
+        """The source offset of the example that has waited longest."""
+        return self._waiting[0].example.offset if self._waiting else None
+
     def leave_out(self, holes: Iterable[tuple[int, int]]) -> None:
         """Source offsets ``[start, end)``, ascending, that no batch may cover: they are lost."""
         self._holes.extend(holes)

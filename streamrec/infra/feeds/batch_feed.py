@@ -37,7 +37,7 @@ from streamrec.errors import Malformed, Refused, UserError
 from streamrec.infra.wire.kafka import full_name, kafka_errors, make_consumer
 from streamrec.infra.wire.kafka_offsets import logs
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
-from streamrec.ports import Codec, DeliveredBatch, PartitionStore
+from streamrec.ports import Codec, DeliveredBatch, PartitionStore, carried
 from streamrec.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,11 @@ class KafkaBatchFeed:
     def _delivered(self, message: Any) -> DeliveredBatch:
         data = message.value or b""
         return DeliveredBatch(
-            message.offset + self._kept.base, message.key, data, self._decoded(data)
+            message.offset + self._kept.base,
+            message.key,
+            data,
+            self._decoded(data),
+            carried(message.headers or ()),
         )
 
     def _decoded(self, data: bytes) -> TrainingBatch | Refused:

@@ -34,6 +34,7 @@ from streamrec.core.state.source_log import Continuation, Log, SourceLog, begun_
 from streamrec.errors import PositionConflict, Unavailable, UserError
 from streamrec.infra.wire.kafka import LOG_APPEND_TIME, full_name
 from streamrec.loop.ingesting.raw import RawRecord
+from streamrec.ports.tracing import carried
 from streamrec.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -387,10 +388,9 @@ class Feed:
 
 
 def _raw(record: Any, base: int) -> RawRecord:
-    by_broker = record.timestamp_type == LOG_APPEND_TIME
-    return RawRecord(
-        record.offset + base, record.timestamp, record.key, record.value, base, by_broker
-    )
+    by_broker, trace = record.timestamp_type == LOG_APPEND_TIME, carried(record.headers)
+    place, at_ms = record.offset + base, record.timestamp
+    return RawRecord(place, at_ms, record.key, record.value, base, by_broker, trace)
 
 
 def _now() -> float:

@@ -28,7 +28,7 @@ from streamrec.core.topics import REQUESTS, USER_UPDATES
 from streamrec.errors import Malformed, Refused, Unavailable
 from streamrec.infra.wire.kafka import kafka_errors, make_consumer
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
-from streamrec.ports import Codec, Delivered
+from streamrec.ports import Codec, Delivered, carried
 from streamrec.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -177,6 +177,7 @@ class KafkaTriggerFeed:
             key=message.key,
             data=data,
             value=self._decoded(topic, data),
+            traceparent=carried(message.headers or ()),
         )
 
     def _decoded(self, topic: str, data: bytes) -> UserUpdate | Request | Refused:

@@ -34,6 +34,7 @@ from streamrec.infra.wire.kafka_joins import finish_joins
 from streamrec.infra.wire.kafka_pace import pace
 from streamrec.infra.wire.kafka_rights import check_visible, is_refusal, refusal
 from streamrec.infra.wire.kafka_security import security_config
+from streamrec.ports.tracing import Header
 from streamrec.settings import KafkaSettings
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
@@ -178,6 +179,7 @@ class KafkaPublisher:
         topic: str,
         key: bytes | None,
         value: bytes | None,
+        headers: Sequence[Header] = (),
         *,
         partition: int | None = None,
         timestamp_ms: int | None = None,
@@ -189,7 +191,12 @@ class KafkaPublisher:
         self._check_size(name, value or b"")
         with self._delivery(f"sending to {name}"):
             sent = self._producer.send(
-                name, key=key, value=value, partition=partition, timestamp_ms=timestamp_ms
+                name,
+                key=key,
+                value=value,
+                headers=list(headers),
+                partition=partition,
+                timestamp_ms=timestamp_ms,
             )
         sent.add_errback(partial(self._lost, name, value or b""))
 

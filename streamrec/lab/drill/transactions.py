@@ -5,6 +5,7 @@ Whoever reads what was taken back counts it twice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from kafka import KafkaProducer
@@ -12,6 +13,7 @@ from kafka.errors import KafkaError
 
 from streamrec.errors import Unavailable
 from streamrec.infra.wire.kafka import full_name, kafka_errors, make_producer
+from streamrec.ports.tracing import Header
 from streamrec.settings import KafkaSettings
 
 TAKEN_BACK = 5
@@ -34,12 +36,18 @@ class TransactionalPublisher:
         self.taken_back = 0
         self._settings = settings
         self._client_id = client_id
-        self._held: list[tuple[str, bytes | None, bytes | None]] = []
+        self._held: list[tuple[str, bytes | None, bytes | None, Sequence[Header]]] = []
         self._count = 0
         self._producer: KafkaProducer | None = None
 
-    def publish(self, topic: str, key: bytes | None, value: bytes | None) -> None:
-        self._held.append((full_name(self._settings, topic), key, value))
+    def publish(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Header] = (),
+    ) -> None:
+        self._held.append((full_name(self._settings, topic), key, value, headers))
 
     def flush(self) -> None:
         """Return when it is committed. Raises Unavailable; it may then be called again."""
@@ -75,7 +83,7 @@ class TransactionalPublisher:
             )
             self._producer.init_transactions()
         self._producer.begin_transaction()
-        for name, key, value in self._held:
-            self._producer.send(name, key=key, value=value)
+        for name, key, value, headers in self._held:
+            self._producer.send(name, key=key, value=value, headers=list(headers))
         self._producer.flush(timeout=FLUSH_S)
         return self._producer

@@ -13,6 +13,7 @@ send.py             lines of JSON from a file onto a topic, each checked the way
                     check it
 resend.py           sending a dead letter again, at most once unless somebody insists
 example_stream.py   one task's examples of one events partition, on their way to Kafka
+event_traces.py     which trace events belong to, until what they caused is on its way
 item_keys.py        which item a record of the items topic is about: what its key says, and what
                     its value says
 """

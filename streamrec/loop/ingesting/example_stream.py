@@ -13,6 +13,7 @@ from streamrec.core.events import DeadLetter, Source
 from streamrec.core.examples import Example, TrainingBatch
 from streamrec.core.state.batching import Batcher, BatchRules, halves
 from streamrec.errors import TooLarge
+from streamrec.loop.ingesting.event_traces import EventTraces
 from streamrec.loop.ingesting.raw import IntakeCounts
 from streamrec.ports import EXAMPLE, Counted, ExampleSource, OutboxEntry, Timed
 from streamrec.ports.edges import Edges
@@ -28,6 +29,8 @@ class ExampleStream:
         of: ExampleSource,
         rules: BatchRules,
         counts: IntakeCounts,
+        *,
+        traces: EventTraces,
     ) -> None:
         self.outbox = tasks.key("examples", of.task)
         self.published: OutboxEntry | None = None  # the last one handed to Kafka
@@ -35,8 +38,13 @@ class ExampleStream:
         self._example = topics.of_task(EXAMPLE, of.task)
         self._key = topics.batch_key(of.task, source.partition)
         self._codec, self._publisher, self._clock = edges.codec, edges.publisher, edges.clock
-        self._counts, self._meter = counts, edges.meter
+        self._counts, self._meter, self._traces = counts, edges.meter, traces
         self._batcher = Batcher(source.partition, of.format.feature_set, rules)
+
+    @property
+    def oldest(self) -> int | None:
+        """The source offset of the example that has waited longest."""
+        return self._batcher.oldest
 
     def leave_out(self, holes: Sequence[tuple[int, int]]) -> None:
         """Source offsets that were given up: no batch covers them."""
@@ -74,7 +82,8 @@ class ExampleStream:
     def _publish(self, batch: TrainingBatch) -> None:
         try:
             data = self._codec.encode(self._topic, batch)
-            self._publisher.publish(topics.TRAINING_BATCHES, self._key, data)
+            with self._traces.batch(batch) as span:
+                self._publisher.publish(topics.TRAINING_BATCHES, self._key, data, span.headers)
         except TooLarge as error:
             if len(batch.examples) > 1:
                 for half in halves(batch):

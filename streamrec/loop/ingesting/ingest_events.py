@@ -29,6 +29,7 @@ from streamrec.errors import (
     UserError,
 )
 from streamrec.loop.ingesting.admissible import check_partition, located
+from streamrec.loop.ingesting.event_traces import EventTraces, Folding
 from streamrec.loop.ingesting.example_stream import ExampleStream
 from streamrec.loop.ingesting.raw import Memory, RawRecord, Refusals
 from streamrec.ports import Counted, ExampleSource, OutboxEntry, Record, Writes
@@ -108,8 +109,12 @@ class EventsPartition:
             makers=makers,
             counters=[counter for of in sources for counter in of.counters],
         )
+        self._traces = EventTraces(source, edges)
         self._streams = {
-            of.task: ExampleStream(source, edges, of, rules.batch, memory.counts) for of in sources
+            of.task: ExampleStream(
+                source, edges, of, rules.batch, memory.counts, traces=self._traces
+            )
+            for of in sources
         }
         self._updated: OutboxEntry | None = None  # the last update handed to Kafka
         self._refused_times = 0
@@ -136,6 +141,7 @@ class EventsPartition:
         self._load(changes.rows, own)
         self.position = changes.position
         passages = self._store.log_of(self.source).passages
+        self._traces.take_over()
         for stream in self._streams.values():
             stream.leave_out(sorted((p.start, p.end) for p in passages if p.end > p.start))
         self._empty_outbox(UPDATES, self._republish_updates)
@@ -165,7 +171,8 @@ class EventsPartition:
     def _republish_updates(self, entries: Sequence[OutboxEntry]) -> None:
         for entry in entries:
             user_id = self._codec.decode(topics.USER_UPDATES, entry.payload).user_id
-            self._publisher.publish(topics.USER_UPDATES, user_id.encode(), entry.payload)
+            key, carried = user_id.encode(), self._traces.headers(entry.offset)
+            self._publisher.publish(topics.USER_UPDATES, key, entry.payload, carried)
 
     # -- ingesting --------------------------------------------------------------------
 
@@ -176,8 +183,18 @@ class EventsPartition:
             return
         admitted, refused, elsewhere = self._decode(run)
         run = run[: len(admitted) + len(refused) + len(elsewhere)]
-        self._refusals.publish(self.source, refused)
-        self._send_on(elsewhere)
+        with self._traces.fold(run) as folding:
+            folding.refuse(refused)
+            self._refusals.publish(self.source, refused)
+            self._send_on(elsewhere)
+            late, result = self._apply(run, admitted, folding)
+        self._refused_times += sum(isinstance(e, ImpossibleTime) for _, e in refused)
+        self._count(admitted, len(refused) + late, result)
+
+    def _apply(
+        self, run: Sequence[RawRecord], admitted: Sequence[Located], folding: Folding
+    ) -> tuple[int, FoldResult]:
+        """Steps 3 to 6; how many came too late, and what the rest has done."""
         self._read_users(admitted)
         now_ms = self._clock.now_ms()
         result = self._fold.apply(admitted, now_ms, self._silent(admitted))
@@ -186,9 +203,10 @@ class EventsPartition:
             for record in run
             if record.offset in result.refused
         ]
+        folding.refuse(late)
         self._refusals.publish(self.source, late)
         examples = {task: _in_order(result, task) for task in self._streams}
-        writes = self._writes(result, examples)
+        writes = self._writes(result, examples, folding)
         position = run[-1].offset + 1
         self._store.commit(self.source, self.position, position, writes)
         self.position = position
@@ -196,8 +214,7 @@ class EventsPartition:
         for task, stream in self._streams.items():
             stream.add(examples[task], writes.outboxes[stream.outbox], now_ms)
         self._publish_batches(now_ms)
-        self._refused_times += sum(isinstance(e, ImpossibleTime) for _, e in refused)
-        self._count(admitted, len(refused) + len(late), result)
+        return len(late), result
 
     def tick(self, now_ms: int) -> None:
         """Cut the batches that have grown old; let go of users not seen for long."""
@@ -213,6 +230,8 @@ class EventsPartition:
             if stream.published is not None:
                 self._store.trim_outbox(self.source, stream.outbox, stream.published)
                 stream.published = None
+        waiting = (stream.oldest for stream in self._streams.values())
+        self._traces.trim(min((at for at in waiting if at is not None), default=self.position))
 
     def _decode(
         self, run: Sequence[RawRecord]
@@ -247,7 +266,8 @@ class EventsPartition:
     def _send_on(self, elsewhere: Sequence[tuple[RawRecord, str]]) -> None:
         """To where the user is known now: its producer went by the earlier number."""
         for record, user_id in elsewhere:
-            self._publisher.publish(topics.EVENTS, user_id.encode(), record.value)
+            carried = self._traces.headers(record.offset)
+            self._publisher.publish(topics.EVENTS, user_id.encode(), record.value, carried)
         if elsewhere:
             self._publisher.flush()
             self._counts.sent_on += len(elsewhere)
@@ -297,7 +317,9 @@ class EventsPartition:
         wanted = self._fold.silent_until(located)
         return [] if wanted is None else self._store.silent(self.source, *wanted)
 
-    def _writes(self, result: FoldResult, examples: Mapping[str, Sequence[Example]]) -> Writes:
+    def _writes(
+        self, result: FoldResult, examples: Mapping[str, Sequence[Example]], folding: Folding
+    ) -> Writes:
         encode = self._codec.encode
         updates = [
             OutboxEntry(update.offset, 0, encode(topics.USER_UPDATES, update))
@@ -306,7 +328,7 @@ class EventsPartition:
         waiting = {
             stream.outbox: stream.entries(examples[task]) for task, stream in self._streams.items()
         }
-        outboxes = {UPDATES: updates, **waiting}
+        outboxes = {UPDATES: updates, **waiting, **folding.entries()}
         return Writes(
             result.users,
             result.rows,
@@ -320,7 +342,8 @@ class EventsPartition:
 
     def _publish_updates(self, result: FoldResult, entries: Sequence[OutboxEntry]) -> None:
         for update, entry in zip(result.updates, entries, strict=True):
-            self._publisher.publish(topics.USER_UPDATES, update.user_id.encode(), entry.payload)
+            key, carried = update.user_id.encode(), self._traces.headers(entry.offset)
+            self._publisher.publish(topics.USER_UPDATES, key, entry.payload, carried)
             self._updated = entry
 
     def _publish_batches(self, now_ms: int) -> None:

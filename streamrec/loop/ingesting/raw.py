@@ -31,6 +31,7 @@ class RawRecord(NamedTuple):
     value: bytes | None
     base: int = 0
     stamped_by_broker: bool = False
+    traceparent: str = ""
 
 
 @dataclass(slots=True)

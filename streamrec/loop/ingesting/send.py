@@ -15,7 +15,7 @@ from typing import Any
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item
 from streamrec.errors import Malformed, Refused
-from streamrec.ports import Codec, Publisher
+from streamrec.ports import NO_TRACER, Codec, Publisher, Spans, Tracer
 
 FLUSH_EVERY = 2_000
 
@@ -47,11 +47,12 @@ def send_lines(
     on_bad: Callable[[BadLine], None],
     *,
     known_as: Callable[[str], str] = str,
+    tracer: Tracer = NO_TRACER,
 ) -> SendReport:
     """Publish every good line; returns when all of them are acknowledged.
 
     ``known_as``: what a user id of an event becomes on its way. An event without an ``event_id`` is
-    ``named``.
+    ``named``, and each line begins a trace.
 
     Raises Unavailable when Kafka does not take them.
     """
@@ -73,7 +74,8 @@ def send_lines(
             refused += 1
             on_bad(BadLine(number, str(error)))
             continue
-        publisher.publish(topic, KEYS[topic](value).encode(), data)
+        with tracer.span(Spans.SEND, topic=topic) as span:
+            publisher.publish(topic, KEYS[topic](value).encode(), data, span.headers)
         sent += 1
         if sent % FLUSH_EVERY == 0:
             publisher.flush()

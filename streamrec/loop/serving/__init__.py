@@ -4,6 +4,7 @@ serve.py                 answering triggers: a micro-batch, one published list f
                          one generation
 serving_worker.py        the serving worker: answers triggers, follows the control log, tells the
                          fleet
+answer_traces.py         the spans of a micro-batch: one for each answer that is made
 gauges.py                what a serving worker measures of itself
 generation_follower.py   following the control log in one serving worker
 poison_pill.py           a message that brings out a fault of ours goes to the dead-letter topic;

@@ -28,8 +28,9 @@ from dataclasses import dataclass, field
 from streamrec.core.events import Source
 from streamrec.errors import Refused, TooLarge
 from streamrec.loop.ingesting.raw import RawRecord, Refusals
+from streamrec.loop.serving.answer_traces import AnswerSpans
 from streamrec.loop.serving.traffic_split import OnTrial, split
-from streamrec.ports import MODEL_FAULTS, Answer, Answerer, Asked, Delivered, ServingModel
+from streamrec.ports import MODEL_FAULTS, Answer, Answerer, Asked, Delivered, ServingModel, within
 from streamrec.ports.edges import Edges
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Server:
 
     def __init__(self, edges: Edges, answerer: Answerer) -> None:
         self._codec, self._publisher = edges.codec, edges.publisher
-        self._answerer = answerer
+        self._answerer, self._tracer = answerer, edges.tracer
         self._refusals = Refusals(edges)
 
     def serve(
@@ -74,12 +75,13 @@ class Server:
         unreadable = [(m, m.value) for m in batch if isinstance(m.value, Refused)]
         asked, coalesced = self._answerer.asked(batch)
         tally = _Tally()
-        answers = [
-            answer
-            for made_by, group in split(asked, model, canary)
-            for answer in self._answers(group, made_by, model, tally)
-        ]
-        sent, too_large = self._publish(answers)
+        with AnswerSpans(self._tracer, asked, batch) as spans:
+            answers = [
+                answer
+                for made_by, group in split(asked, model, canary)
+                for answer in self._answers(group, made_by, model, tally)
+            ]
+            sent, too_large = self._publish(answers, spans)
         self.to_dead_letters([*unreadable, *too_large])
         return Served(
             answers=tuple(sent),
@@ -99,7 +101,8 @@ class Server:
         """Send what cannot be answered to the dead letters."""
         for message, reason in refused:
             source = Source(message.topic, message.partition)
-            log.warning("%s@%d goes to the dead letters: %s", source, message.offset, reason)
+            with within(message.traceparent):
+                log.warning("%s@%d goes to the dead letters: %s", source, message.offset, reason)
             record = RawRecord(message.offset, message.timestamp_ms, message.key, message.data)
             self._refusals.publish(source, [(record, reason)])
 
@@ -124,7 +127,7 @@ class Server:
         return list(answered.answers)
 
     def _publish(
-        self, answers: Sequence[Answer]
+        self, answers: Sequence[Answer], spans: AnswerSpans
     ) -> tuple[list[Answer], list[tuple[Delivered, Refused]]]:
         """What is acknowledged, and the messages whose answers no message can hold."""
         sent: list[Answer] = []
@@ -132,8 +135,9 @@ class Server:
         for answer in answers:
             asked = answer.asked
             try:
-                data = self._encoded(answer)
-                self._publisher.publish(answer.topic, asked.user_id.encode(), data)
+                with spans.answered(answer) as span:
+                    data, key = self._encoded(answer), asked.user_id.encode()
+                    self._publisher.publish(answer.topic, key, data, span.headers)
                 sent.append(answer)
             except TooLarge as error:
                 too_large.append((asked.message, error))

@@ -36,7 +36,9 @@ class FakeConsumer:
         for tp, at in self.at.items():
             if at < self.ends[tp]:
                 found[tp] = [
-                    SimpleNamespace(offset=n, timestamp=0, timestamp_type=0, key=b"", value=b"")
+                    SimpleNamespace(
+                        offset=n, timestamp=0, timestamp_type=0, key=b"", value=b"", headers=()
+                    )
                     for n in range(at, self.ends[tp])
                 ]
                 self.at[tp] = self.ends[tp]

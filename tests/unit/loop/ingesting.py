@@ -10,6 +10,7 @@ from streamrec.core.state.fold import FoldRules
 from streamrec.loop.ingesting.ingest import Ingest, IngestRules
 from streamrec.loop.ingesting.ingest_events import EventsRules
 from streamrec.loop.ingesting.raw import RawRecord
+from streamrec.ports import NO_TRACER, Tracer
 from streamrec.ports.edges import Edges
 from streamrec.tasks.ranking.example_maker import example_source
 from tests.fakes.clock import FakeClock
@@ -35,6 +36,7 @@ def make_ingest(
     foreign: Callable[[int], object] | None = None,
     keep_ms: int = 0,
     window_ms: int = 300_000,
+    tracer: Tracer = NO_TRACER,
 ) -> Ingest:
     rules = IngestRules(
         partitions={"items": 1, "events": 1},
@@ -45,7 +47,7 @@ def make_ingest(
         ),
     )
     codec = wire_codec(max_message_bytes, foreign=foreign)
-    edges = Edges(store, publisher, codec, clock or FakeClock(), partition_of)
+    edges = Edges(store, publisher, codec, clock or FakeClock(), partition_of, tracer=tracer)
     return Ingest(edges, rules, [example_source(negatives=4)])
 
 

@@ -18,7 +18,7 @@ from streamrec.core.state.user_state import UserState
 from streamrec.errors import Refused
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.loop.serving.serve import Served, Server
-from streamrec.ports import Delivered, Writes
+from streamrec.ports import NO_TRACER, Delivered, Tracer, Writes
 from streamrec.ports.edges import Edges
 from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
@@ -42,10 +42,13 @@ class Counter:
     publisher: FakePublisher = field(default_factory=FakePublisher)
     clock: FakeClock = field(default_factory=FakeClock)
     codec: WireCodec = field(default_factory=WireCodec)
+    tracer: Tracer = NO_TRACER
 
     def __post_init__(self) -> None:
         self.mirror = Mirror(self.store, PARTITIONS)
-        self.edges = Edges(self.store, self.publisher, self.codec, self.clock, partition_of)
+        self.edges = Edges(
+            self.store, self.publisher, self.codec, self.clock, partition_of, tracer=self.tracer
+        )
         self.answerer = ListAnswerer(self.edges, self.mirror, worker_id="serving-1", k=3)
         self.server = Server(self.edges, self.answerer)
         self.model = FakeModel("g1", self.mirror.catalogue)
