@@ -101,7 +101,7 @@ def last_list(user_id: str) -> HttpCall[ServedList]:
 
 
 def lists(user_id: str) -> HttpCall[ServedList]:
-    """Of a stream: each list of a user as it is made, for as long as you take them."""
+    """Of a stream: the last list of a user, then each as it is made."""
     return _get(f"/v1/users/{_id(user_id)}/stream", ServedList.of)
 
 
@@ -196,6 +196,7 @@ def _verdict(fields: Json, first: int) -> LineVerdict:
         int(fields["line"]) + first,
         fields["status"] == "accepted",
         str(fields.get("id") or ""),
+        str(fields.get("code") or ""),
         str(fields.get("reason") or ""),
         fields,
     )

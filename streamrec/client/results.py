@@ -106,6 +106,7 @@ class LineVerdict:
     line: int
     accepted: bool
     id: str
+    code: str
     reason: str
     raw: Json = field(repr=False, compare=False, default_factory=dict)
 

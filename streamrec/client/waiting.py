@@ -87,13 +87,13 @@ class StreamrecClient:
         return self._send("/v1/items", [dict(item) for item in items], strict)
 
     def stream(self, user_id: str) -> Iterator[ServedList]:
-        """Each list of a user as it is made, for as long as you take them.
+        """The last list of a user, then each as it is made, for as long as you take them.
 
-        A connection that breaks is made again; lists made meanwhile are not repeated, see
-        ``last_list``. Raises CallRefused, GatewayUnreachable after so many failures in a row.
+        A connection that breaks is made again; of the lists made meanwhile the last one comes.
+        Raises CallRefused, GatewayUnreachable after so many failures in a row.
         """
         call = calls.lists(user_id)
-        plan, pause_s = RetryPlan(call, self._retries), RECONNECT_S
+        plan, pause_s, newest = RetryPlan(call, self._retries), RECONNECT_S, ""
         while True:
             try:
                 with self._http.stream(**stream_request(call, self._timeout_s)) as answer:
@@ -101,8 +101,10 @@ class StreamrecClient:
                         plan, pause_s = RetryPlan(call, self._retries), RECONNECT_S
                         lines = EventLines()
                         for line in answer.iter_lines():
-                            if data := lines.take(line):
-                                yield read(call, data)
+                            data = lines.take(line)
+                            if data and (found := read(call, data)).recommendation_id != newest:
+                                newest = found.recommendation_id
+                                yield found
                     else:
                         answer.read()
                         pause_s = plan.after_answer(answer)

@@ -113,10 +113,10 @@ def check_role(key: ApiKey, role: Role) -> None:
 
 
 def check_user(key: ApiKey, user_id: str) -> None:
-    """Raises AccessRefused. It names no id but the one that was asked for."""
+    """Raises AccessRefused, which does not name the user: the caller may not know of it."""
     if not key.covers(user_id):
         raise AccessRefused(
-            f"the key {key.name} is bound to users {key.users}*, and {user_id!r} is none of them",
+            f"the key {key.name} is bound to users {key.users}*, and this is none of them",
             "foreign-user",
             known=True,
         )

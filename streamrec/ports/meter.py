@@ -24,6 +24,7 @@ class Counted(StrEnum):
     CANARIES = "canaries"  # ending
     CONTROL_RECORDS = "control records"  # action, by
     HTTP_REQUESTS = "http requests"  # route, method, status
+    KEYS_FILES = "keys files"  # outcome
 
 
 class Timed(StrEnum):

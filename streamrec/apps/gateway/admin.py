@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
+from fastapi.security import HTTPBearer
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -34,7 +35,10 @@ MANY = 1_000
 NAMED = 20
 """Dead letters that a control record names one by one."""
 
-router = APIRouter(prefix="/v1/admin", tags=["admin"])
+KEY = HTTPBearer(scheme_name="key", description="of `streamrec keys api new`", auto_error=False)
+"""For OpenAPI alone; who calls is found by ``roles``."""
+
+router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[Depends(KEY)])
 
 Why = Annotated[
     str,

@@ -34,6 +34,7 @@ from streamrec.infra.processes.telemetry import configure_logging
 from streamrec.infra.stores.key_file import KeyRing
 from streamrec.infra.wire.async_publisher import AsyncPublisher
 from streamrec.loop.background import Background, running
+from streamrec.ports import Counted
 from streamrec.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def _context(
     settings: Settings, worker_id: str, stop: threading.Event, ring: KeyRing
 ) -> GatewayContext:
     codec = clients.codec(settings)
-    return GatewayContext(
+    context = GatewayContext(
         settings,
         worker_id,
         stop,
@@ -89,6 +90,9 @@ def _context(
         identify=Doorkeeper(ring),
         explanations=WhyProcess(settings),
     )
+    meter = context.monitor.meter
+    ring.counted = lambda outcome: meter.count(Counted.KEYS_FILES, outcome=outcome)
+    return context
 
 
 async def _serve(context: GatewayContext, listener: socket) -> None:

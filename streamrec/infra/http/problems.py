@@ -170,6 +170,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         schemas = found.setdefault("components", {}).setdefault("schemas", {})
+        if keys := found["components"].get("securitySchemes"):
+            found["security"] = [{}, *({name: []} for name in keys)]  # anywhere else it may be
         schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
         app.openapi_schema = found
     return app.openapi_schema

@@ -132,6 +132,14 @@ COUNTED: Mapping[Counted, Declared] = {
         ("route", "method", "status"),
         _each(GATEWAY, ("/v1/recommendations",), ("POST",), ("200", "503", "504")),
     ),
+    Counted.KEYS_FILES: Declared(
+        "streamrec_keys_files",
+        "counter",
+        "Changes of the file of API keys: read, or broken (what was read before stays valid)",
+        (GATEWAY,),
+        ("outcome",),
+        _each(GATEWAY, ("read", "broken")),
+    ),
 }
 TIMED: Mapping[Timed, Declared] = {
     Timed.STAGE: Declared(

@@ -132,8 +132,8 @@ class KeyRing:
     """The keys of a running gateway: those of the file's last good content.
 
     ``missing``: there is no file, and never was one. ``problem``: why the file as it is now is not
-    used, else empty; ``read`` and ``broken`` count contents that were taken and that could not be.
-    Safe for threads: what is found is replaced whole.
+    used, else empty. ``counted`` is told of each change: ``read`` or ``broken``. Safe for threads:
+    what is found is replaced whole.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class KeyRing:
         self._keys = None if absent else read_keys(path)
         self._checked_s = monotonic()
         self.problem = ""
-        self.read, self.broken = 0 if absent else 1, 0
+        self.counted: Callable[[str], object] = lambda _outcome: None
 
     @property
     def missing(self) -> bool:
@@ -182,11 +182,13 @@ class KeyRing:
             self._keys = read_keys(self.path)
         except UserError as error:
             self._keys = self._keys or ()  # somebody means to close it
-            self.problem, self.broken = str(error), self.broken + 1
-            log.error("%s; the %d keys read before stay valid", error, len(self._keys))  # noqa: TRY400
+            self.problem = str(error)
+            self.counted("broken")
+            log.error("%s; what was read before stays valid, keys: %d", error, len(self._keys))  # noqa: TRY400
         else:
-            self.problem, self.read = "", self.read + 1
-            log.warning("%s has changed: %d keys are valid now", self.path, len(self._keys))
+            self.problem = ""
+            self.counted("read")
+            log.warning("%s has changed; keys in it now: %d", self.path, len(self._keys))
 
 
 def _look(path: Path) -> _Seen | None:

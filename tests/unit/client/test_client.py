@@ -267,7 +267,7 @@ def test_a_stream_is_taken_up_again(call: Caller) -> None:
         streamed(": heartbeat\n\n" + event(1) + "event: other\ndata: {}\n\n" + event(2)),
         httpx.ConnectError("refused"),
         problem(503, "ending"),
-        streamed(event(3)),
+        streamed(event(2) + event(3)),
     )
     assert call.stream(gateway, 3) == ["1", "2", "3"]
     assert {request.headers["Accept"] for request in gateway.asked} == {"text/event-stream"}
