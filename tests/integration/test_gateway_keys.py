@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from streamrec.apps.gateway import run_gateway
-from streamrec.client import CallRefused, StreamrecClient
+from streamrec.client import CallRefused, LinesRefused, StreamrecClient
 from streamrec.core.events import DeadLetter
 from streamrec.errors import UserError
 from streamrec.settings import GatewaySettings
@@ -77,6 +77,7 @@ def test_keys_by_role_tenant_and_installation(loop: Loop, shell: CommandLine, ca
         acme = new_key(shell, "acme", "--role=read", "--role=write", "--users=acme:")
         a_keys_file_closes_it(http, read["secret"], write["secret"])
         a_tenant_sees_its_own(http, acme["secret"])
+        an_answer_is_its_tenants(http, read["secret"], ops["secret"], acme["secret"])
 
         with StreamrecClient(str(http.base_url), ops["secret"]) as admin:
             an_admin_rolls_back(admin, shell, first, second)
@@ -116,6 +117,31 @@ def a_tenant_sees_its_own(http: httpx.Client, acme: str) -> None:
     assert answer(http, *ask, acme, json=ASKED)[0] == 200
     other = answer(http, *ask, acme, json=ASKED | {"user_id": "bolt:ann"})
     assert other == (403, "foreign-user")
+    assert answer(http, "GET", "/v1/users/acme:ann", acme)[0] == 200
+    for path in ("bolt:ann", "bolt:ann/recommendations", "bolt:ann/stream"):
+        assert answer(http, "GET", f"/v1/users/{path}", acme) == (403, "foreign-user")
+    assert answer(http, "GET", "/v1/users", acme) == (403, "bound-key")
+    assert answer(http, "POST", "/v1/items", acme, json={"item_id": "x"}) == (403, "bound-key")
+    events = [click("acme:ann"), click("bolt:ann")]
+    with StreamrecClient(str(http.base_url), acme) as tenant:
+        sent = tenant.send_events(events, strict=False)
+        assert [one.code for one in sent.verdicts] == ["", "foreign-user"]
+        with pytest.raises(LinesRefused, match="1 of 1 were refused"):
+            tenant.send_events([click("bolt:ann")])
+
+
+def an_answer_is_its_tenants(http: httpx.Client, read: str, ops: str, acme: str) -> None:
+    headers = {"Authorization": f"Bearer {read}"}
+    asked = ASKED | {"user_id": "bolt:ann"}
+    found = http.post("/v1/recommendations", json=asked, headers=headers).json()
+    name = found["recommendation_id"]
+    assert answer(http, "GET", f"/v1/recommendations/{name}", acme) == (403, "foreign-user")
+    assert answer(http, "GET", f"/v1/admin/why/{name}", read) == (403, "role-missing")
+    assert answer(http, "GET", f"/v1/admin/why/{name}", ops)[0] == 200
+
+
+def click(user: str) -> dict[str, str | int]:
+    return {"user_id": user, "item_id": "item1", "kind": "click", "occurred_at": 1_767_323_046}
 
 
 def an_admin_rolls_back(

@@ -26,6 +26,7 @@ from streamrec.apps.dead_letters import dead_letters as opened
 from streamrec.apps.dead_letters import resend_each, resender
 from streamrec.apps.gateway.context import Context
 from streamrec.apps.gateway.roles import Admin
+from streamrec.apps.gateway.schemas import WhyAnswer
 from streamrec.core.access import ApiKey
 from streamrec.core.dead_letters import DeadLetterRecord, DeadLetterSelection, parse_name
 from streamrec.errors import UserError
@@ -45,7 +46,7 @@ Why = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=1000),
     Field(description="the reason, kept in the control log"),
 ]
-GenerationName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Named = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Answer = Mapping[str, Any]
 
 
@@ -67,13 +68,13 @@ class _Change(BaseModel):
 class AskedRollback(_Change):
     """Back to the champion before, or to a former one."""
 
-    to: GenerationName | None = None
+    to: Named | None = None
 
 
 class AskedPin(_Change):
     """The champion stays; with a name, only if it is that one."""
 
-    generation: GenerationName | None = None
+    generation: Named | None = None
 
 
 class AskedUnpin(_Change):
@@ -124,7 +125,7 @@ def generations(context: Context, _: Admin) -> Answer:
 
 
 @router.get("/generations/{generation}", responses=responses(404, 409, 422, 503))
-def generation(generation: GenerationName, context: Context, _: Admin) -> Answer:
+def generation(generation: Named, context: Context, _: Admin) -> Answer:
     """One: its lineage, its gate's numbers and what was done to it: `adapters show --json`."""
     found = releases.seen(context.settings, generation)
     return release_fields.manifest_fields(found.manifest, found.records)
@@ -149,6 +150,12 @@ def unpin(asked: AskedUnpin, context: Context, key: Admin) -> PinAnswer:
     """Let the trainer activate new generations again."""
     state = releases.unpin(context.settings, asked.why, actor=actor(key))
     return PinAnswer(**release_fields.state_fields(state))
+
+
+@router.get("/why/{recommendation_id}", responses=responses(404, 422, 503))
+async def why(recommendation_id: Named, context: Context, _: Admin) -> WhyAnswer:
+    """What an answer was made from, whosever it is: `streamrec why --json`."""
+    return WhyAnswer(**await context.explanations.why(recommendation_id))
 
 
 @router.get("/dead-letters", responses=responses(422, 503))
