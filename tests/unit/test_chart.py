@@ -206,20 +206,24 @@ def test_probes_ask_the_process_itself(values: str) -> None:
         if role not in ROLES:
             continue
         (container,) = pod["containers"]
-        (port,) = container["ports"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        asked_at = "http" if role == "gateway" else "metrics"
         for probe, path in (
             ("startup", "/healthz"),
             ("liveness", "/healthz"),
             ("readiness", "/readyz"),
         ):
             asked = container[f"{probe}Probe"]["httpGet"]
-            assert asked == {"path": path, "port": port["name"]}, (role, probe)
+            assert asked == {"path": path, "port": asked_at}, (role, probe)
         loaded = settings.load(
             {k: v for k, v in environment(pod).items() if not k.endswith("PASSWORD_FILE")
              and not k.endswith("PSEUDONYM_KEY_FILE")}
         )  # fmt: skip
-        listens = loaded.gateway if role == "gateway" else loaded.metrics
-        assert (listens.host, listens.port) == ("0.0.0.0", port["containerPort"])
+        listens = {"metrics": loaded.metrics} | (
+            {"http": loaded.gateway} if role == "gateway" else {}
+        )
+        assert {each.host for each in listens.values()} == {"0.0.0.0"}
+        assert {name: each.port for name, each in listens.items()} == ports
 
 
 def test_secrets_are_mounted_by_reference_where_they_belong() -> None:
@@ -250,17 +254,25 @@ def test_whatever_selects_finds_exactly_its_pods(values: str) -> None:
     for document in rendered(values):
         spec, kind = document.get("spec", {}), document["kind"]
         chosen = spec.get("selector" if kind != "NetworkPolicy" else "podSelector")
-        if not chosen or kind == "PersistentVolumeClaim":
+        if not chosen or kind in {"PersistentVolumeClaim", "ServiceMonitor"}:
             continue
         wanted = chosen.get("matchLabels", chosen)
         found = [name for name, has in labels.items() if wanted.items() <= has.items()]
-        if (
-            kind in {"NetworkPolicy", "PodMonitor"}
-            and "gateway" not in document["metadata"]["name"]
-        ):
+        if document["metadata"]["name"] in {"shop-streamrec", "shop-streamrec-metrics"}:
             assert len(found) == len(labels), kind
-        elif kind != "ServiceMonitor":
+        else:
             assert found == [document["metadata"]["name"]], kind
+
+
+def test_the_monitor_finds_the_service_that_finds_every_process() -> None:
+    (monitor,) = of_kind("everything", "ServiceMonitor").values()
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    services = of_kind("everything", "Service")
+    assert [n for n, each in services.items() if wanted <= each["metadata"]["labels"].items()] == [
+        "metrics"
+    ]
+    ports = {port["name"] for port in services["metrics"]["spec"]["ports"]}
+    assert {each["port"] for each in monitor["spec"]["endpoints"]} == ports
 
 
 @pytest.mark.parametrize("kind", ["ScaledObject", "HorizontalPodAutoscaler"])
@@ -305,10 +317,10 @@ def test_a_policy_lets_in_only_metrics_and_the_gateway() -> None:
     )
     assert whole["policyTypes"] == ["Ingress", "Egress"]
     (metrics,) = whole["ingress"]
-    assert [port["port"] for port in metrics["ports"]] == [9464]
+    assert [port["port"] for port in metrics["ports"]] == [9400]
     (http,) = gateway["ingress"]
     assert [port["port"] for port in http["ports"]] == [8080]
-    assert len(http["from"]) == 2, "whoever calls, and whoever scrapes"
+    assert len(http["from"]) == len(metrics["from"]) == 1
 
 
 # ------------------------------------------------------------------------------ Strimzi

@@ -71,7 +71,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $_ := set $found "STREAMREC_GATEWAY_HOST" "0.0.0.0" -}}
 {{- $_ := set $found "STREAMREC_GATEWAY_PORT" "8080" -}}
 {{- end -}}
-{{- if has .role (list "features" "trainer" "serving") -}}
+{{- if has .role (list "features" "trainer" "serving" "gateway") -}}
 {{- $_ := set $found "STREAMREC_METRICS_HOST" "0.0.0.0" -}}
 {{- $_ := set $found "STREAMREC_METRICS_PORT" (toString .root.Values.monitoring.port) -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* The pod of a role: a dict of root, role, args; state: name of a claim template, or none; restart. */}}
+{{/* The pod of a role: a dict of root, role and args; probed: the port that probes ask; claimed: state has a claim. */}}
 {{- define "streamrec.pod" -}}
 {{- $values := get .root.Values .role | default dict -}}
 {{- $settings := include "streamrec.settings" . | fromJson -}}
@@ -42,21 +42,23 @@ containers:
       {{- with .root.Values.extraEnv }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
-    {{- with .port }}
+    {{- with .probed }}
     ports:
-      - name: {{ .name }}
-        containerPort: {{ .number }}
+      {{- if eq . "http" }}
+      - {name: http, containerPort: 8080}
+      {{- end }}
+      - {name: metrics, containerPort: {{ $.root.Values.monitoring.port }}}
     startupProbe:
-      httpGet: {path: /healthz, port: {{ .name }}}
+      httpGet: {path: /healthz, port: {{ . }}}
       periodSeconds: 5
       failureThreshold: 60
     livenessProbe:
-      httpGet: {path: /healthz, port: {{ .name }}}
+      httpGet: {path: /healthz, port: {{ . }}}
       periodSeconds: 10
       timeoutSeconds: 5
       failureThreshold: 3
     readinessProbe:
-      httpGet: {path: /readyz, port: {{ .name }}}
+      httpGet: {path: /readyz, port: {{ . }}}
       periodSeconds: 5
       timeoutSeconds: 5
       failureThreshold: 2
