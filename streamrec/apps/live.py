@@ -58,6 +58,7 @@ def release_service(
         stage_timeout_s=context.settings.trainer.swap_timeout_s,
         sleep=context.pause,
         rollout=rollout,
+        tracer=context.tracer,
     )
 
 

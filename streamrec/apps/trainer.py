@@ -151,6 +151,7 @@ def _worker(context: WorkerContext, tracker: Tracker, task: AnyTask) -> Training
         new_start=learned.new_start,
         start_from=learned.start_from,
         stopping=context.stop.is_set,
+        tracer=context.tracer,
         meter=context.meter,
     )
     trainer = Trainer(parts, schedule(settings.trainer))

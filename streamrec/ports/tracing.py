@@ -42,7 +42,6 @@ class Spans(StrEnum):
     CANDIDATE = "candidate"  # from its first mini-batch to its release
     LEARN = "learn"  # a mini-batch
     GATE = "gate"
-    RELEASE = "release"
     STAGE = "stage"
     CANARY = "canary"
     ACTIVATE = "activate"

@@ -14,6 +14,7 @@ class FakeBatchFeed:
         self.log: list[TrainingBatch | Refused] = log if log is not None else []
         self.begins = 0
         self.down = False
+        self.traceparent = ""
         self._position = 0
 
     def seek(self, offset: int) -> int:
@@ -27,7 +28,7 @@ class FakeBatchFeed:
         self._reachable()
         start, self._position = self._position, min(self._position + limit, len(self.log))
         return [
-            DeliveredBatch(offset, b"k", b"raw %d" % offset, self.log[offset])
+            DeliveredBatch(offset, b"k", b"raw %d" % offset, self.log[offset], self.traceparent)
             for offset in range(start, self._position)
         ]
 

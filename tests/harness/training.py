@@ -20,7 +20,7 @@ from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.train import Trainer
-from streamrec.ports import DeliveredBatch, NewStart, Sealed, Tracker
+from streamrec.ports import NO_TRACER, DeliveredBatch, NewStart, Sealed, Tracer, Tracker
 from streamrec.tasks.ranking.examples import ExampleKind, RankingExample, check
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
@@ -109,6 +109,7 @@ class World:
     dead_letters: list[tuple[int, str]] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)  # the catalogue's rows
     skill_of: Callable[[int], float] = lambda n: 0.7
+    tracer: Tracer = NO_TRACER
     shape: dict[str, str] = field(default_factory=dict)  # of the settings, as they are now
     schedule: TrainerSchedule = field(
         default_factory=lambda: TrainerSchedule(
@@ -134,7 +135,7 @@ class World:
     def service(self, actor: str = "operator") -> ReleaseService:
         return ReleaseService(
             self.control.reader(), self.fleet, self.store, self.clock, actor,
-            stage_timeout_s=0.0, sleep=self.pass_s,
+            stage_timeout_s=0.0, sleep=self.pass_s, tracer=self.tracer,
         )  # fmt: skip
 
     def trainer(
@@ -153,6 +154,7 @@ class World:
             mirror=self.mirror,
             may_train=may_train,
             new_start=NewStart(self.shape, learner.carry_over, learner.begin_from),
+            tracer=self.tracer,
         )  # fmt: skip
         return Trainer(parts, self.schedule), learner
 

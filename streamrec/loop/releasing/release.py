@@ -41,7 +41,16 @@ from streamrec.core.release.registry import Action, ControlRecord, Pin, Registry
 from streamrec.errors import RegistryConflict, UserError
 from streamrec.loop.releasing.canary_rollout import CanaryRollout, Decision, Ending
 from streamrec.loop.releasing.fleet_watch import FleetWatch, SwapReport
-from streamrec.ports import Clock, ControlLog, Fleet, RegistryStore
+from streamrec.ports import (
+    NO_SPAN,
+    NO_TRACER,
+    Clock,
+    ControlLog,
+    Fleet,
+    RegistryStore,
+    Spans,
+    Tracer,
+)
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +99,7 @@ class ReleaseService:
         stage_timeout_s: float = 20.0,
         sleep: Callable[[float], None] = time.sleep,
         rollout: CanaryRollout | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         """``rollout``: what passed its gate is tried out as canary first."""
         self._control = control
@@ -99,6 +109,7 @@ class ReleaseService:
         self._actor = actor
         self._stage_timeout_s = stage_timeout_s
         self._rollout = rollout
+        self._tracer = tracer
 
     def state(self) -> RegistryState:
         """The registry as the log has it now. Raises Unavailable."""
@@ -106,12 +117,19 @@ class ReleaseService:
         return latest.state if latest else RegistryState()
 
     def publish(
-        self, generation: str, directory: Path, reason: str, digest: str = "", epoch: int = 0
+        self,
+        generation: str,
+        directory: Path,
+        reason: str,
+        digest: str = "",
+        epoch: int = 0,
+        *,
+        traceparent: str = "",
     ) -> ReleaseReport:
         """Release a candidate that passed its gate: the trainer's way.
 
         ``epoch``: of the registry when it was learned. In a newer one it is held: it has
-        learned what is quarantined now.
+        learned what is quarantined now. ``traceparent``: of the trace that its steps are told in.
 
         Raises:
             Unavailable: Kafka, Redis or the store is unavailable; nothing is activated, try again.
@@ -120,23 +138,27 @@ class ReleaseService:
         latest = self._control.latest()
         if latest and latest.state.champion == generation:  # we crashed after step 5
             return self._champion(generation, latest)
+        told = partial(self._tracer.span, parent=traceparent, generation=generation)
         try:
-            staging = self._staged(generation, reason, digest, epoch)
+            with told(Spans.STAGE):
+                staging = self._staged(generation, reason, digest, epoch)
             if staging.nobody_can:
                 why = staging.reasons
                 self._insist(Action.REJECT, generation, why, digest, transitions.reject)
                 return ReleaseReport(Outcome.REFUSED, why, staging)
-            tried = self._tried_out(generation, reason, digest)
+            with told(Spans.CANARY) if self._rollout else NO_SPAN:
+                tried = self._tried_out(generation, reason, digest)
             if tried.ending is Ending.ABANDON:
                 return ReleaseReport(Outcome.ABANDONED, tried.reason, staging)
             if tried.ending is Ending.SUPERSEDED:
                 return self._superseded(generation, digest)
-            record = self._insist(
-                Action.ACTIVATE, generation, tried.reason, digest, transitions.promote
-            )
+            with told(Spans.ACTIVATE):
+                record = self._insist(
+                    Action.ACTIVATE, generation, tried.reason, digest, transitions.promote
+                )
+                swap = self._watch.active(generation, record)
         except UserError as error:
             return self._held(generation, str(error), digest)
-        swap = self._watch.active(generation, record)
         return ReleaseReport(Outcome.ACTIVATED, tried.reason, staging, swap)
 
     def recover(self, why: str) -> None:

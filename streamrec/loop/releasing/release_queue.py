@@ -32,6 +32,7 @@ class PendingRelease:
     candidate: Candidate
     reason: str  # of the decision, for people
     accepted: bool
+    traceparent: str = ""
 
     @property
     def generation(self) -> str:
@@ -136,7 +137,12 @@ class ReleaseQueue:
     def _release(self, pending: PendingRelease) -> Released:
         sealed, epoch = pending.sealed, pending.candidate.epoch
         report = self._service.publish(
-            sealed.generation, pending.directory, pending.reason, sealed.digest, epoch
+            sealed.generation,
+            pending.directory,
+            pending.reason,
+            sealed.digest,
+            epoch,
+            traceparent=pending.traceparent,
         )
         return Released(pending, report.outcome, report.reason, report)
 

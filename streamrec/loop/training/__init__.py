@@ -23,6 +23,7 @@ reproduce.py           a generation made again: from its parent, over exactly th
 dependencies.py        what a trainer is made of, and its schedule
 freshness.py           how old an event is when a generation that has learned it begins to
                        answer
+generation_traces.py   one trace for each candidate: what it learned, its gate, its release
 restart.py             A trainer that cannot go on from a checkpoint of its own: where it begins
                        instead
 """

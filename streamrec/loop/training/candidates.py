@@ -24,10 +24,11 @@ from streamrec.loop.releasing.release import Outcome
 from streamrec.loop.releasing.release_queue import PendingRelease, Released
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
 from streamrec.loop.training.freshness import Freshness
+from streamrec.loop.training.generation_traces import GenerationTraces
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
 from streamrec.loop.training.trial import Candidate, Champion, Trial
-from streamrec.ports import Counted, Provenance, Record, Sealed, Timed
+from streamrec.ports import Counted, Provenance, Record, Sealed, Timed, within
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,9 @@ class Candidates:
         schedule: TrainerSchedule,
         points: SavePoints,
         counts: TrainingCounts,
+        *,
         freshness: Freshness,
+        traces: GenerationTraces,
     ) -> None:
         self._learner, self._champions = parts.learner, parts.champions
         self._generations, self._queue = parts.generations, parts.release_queue
@@ -55,6 +58,7 @@ class Candidates:
         self._schedule = schedule
         self._points = points
         self._counts, self._meter, self._freshness = counts, parts.meter, freshness
+        self._traces = traces
         self._trial: Trial | None = None
         self._since_ms = 0  # when the last one was frozen
 
@@ -72,12 +76,13 @@ class Candidates:
 
     def begin(self) -> None:
         """None is on trial; the next is due when enough has been learned from here on."""
-        self._trial = None
+        self.drop()
         self._since_ms = self._clock.now_ms()
 
     def drop(self) -> None:
         """What is on trial comes from weights that are void."""
         self._trial = None
+        self._traces.drop("the learner went back")
 
     def watch(self, fresh: Sequence[Example]) -> None:
         """Examples that nobody has learned from yet."""
@@ -120,6 +125,7 @@ class Candidates:
         numbered = replace(progress, sequence=progress.sequence + 1)
         self._points.freeze(candidate.sequence, numbered)
         self._trial = Trial(candidate, champion, self._judge)
+        self._traces.freeze(candidate.sequence, champion.generation or "")
         self._counts.candidates += 1
         log.info("candidate %d on trial against %s", candidate.sequence, champion.generation)
         return replace(numbered, waiting=0)
@@ -137,9 +143,12 @@ class Candidates:
         origin = provenance(candidate, progress, gate.to_record(verdict))
         sealed = self._generations.seal(directory, origin)
         self._settle_snapshot(candidate, sealed.generation if accepted else None)
-        self._tell(candidate, sealed, verdict, progress.ledger.trained)
+        reason = gate.reason(verdict)
+        with within(self._traces.out):
+            self._tell(candidate, sealed, verdict, progress.ledger.trained)
+        self._traces.judge(sealed.generation, reason, accepted=accepted)
         self._trial = None
-        self._send(candidate, directory, sealed, gate.reason(verdict), accepted=accepted)
+        self._send(candidate, directory, sealed, reason, accepted=accepted)
 
     def take_in_release(self, progress: TrainingProgress) -> TrainingProgress:
         """How a release in the background ended, if one did; progress with it as the parent."""
@@ -150,7 +159,9 @@ class Candidates:
         if candidate.epoch < progress.epoch:
             log.warning("%s was learned before the learner went back: ignored", generation)
             return progress
-        self._tell_outcome(released)
+        with within(released.pending.traceparent):
+            self._tell_outcome(released)
+        self._traces.settle(str(released.outcome or "rejected"))
         if released.outcome not in (Outcome.ACTIVATED, Outcome.HELD):
             return progress
         return progress.after_parent(generation, candidate.ledger, candidate.next_batch)
@@ -192,7 +203,8 @@ class Candidates:
     ) -> None:
         """Hand a finished directory to the release queue, which works in the background."""
         self._champions.keep_warm(sealed.generation, candidate.scorer)
-        self._queue.submit(PendingRelease(sealed, directory, candidate, reason, accepted))
+        out = self._traces.out
+        self._queue.submit(PendingRelease(sealed, directory, candidate, reason, accepted, out))
 
     def _settle_snapshot(self, candidate: Candidate, generation: str | None) -> None:
         """The candidate has passed as ``generation``, or failed."""

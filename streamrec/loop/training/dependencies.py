@@ -15,6 +15,7 @@ from streamrec.errors import Refused
 from streamrec.loop.releasing.release_queue import ReleaseQueue
 from streamrec.loop.training.champion import ChampionWatch
 from streamrec.ports import (
+    NO_TRACER,
     BatchFeed,
     Checkpoints,
     Clock,
@@ -26,6 +27,7 @@ from streamrec.ports import (
     NewStart,
     RegistryStore,
     Snapshots,
+    Tracer,
     Tracker,
 )
 
@@ -66,4 +68,5 @@ class TrainerDependencies:
     new_start: NewStart = NewStart()  # where it cannot resume
     start_from: str | None = None  # the generation that an untrained learner was made from
     stopping: Callable[[], bool] = lambda: False
+    tracer: Tracer = NO_TRACER
     meter: Meter = Meter()

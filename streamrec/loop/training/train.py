@@ -41,6 +41,7 @@ from streamrec.core.release.manifest import last_sequence, sequence_of
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.loop.training.candidates import Candidates
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
+from streamrec.loop.training.generation_traces import GenerationTraces
 from streamrec.loop.training.learn import Learning
 from streamrec.loop.training.restart import after_change, after_loss, restarted
 from streamrec.loop.training.save_points import SavePoints
@@ -75,9 +76,17 @@ class Trainer:
             parts.new_start,
             schedule.snapshots,
         )
+        self._traces = GenerationTraces(parts.tracer)
         self._learning = Learning(parts, self._points, self.counts)
         self._freshness = self._learning.freshness
-        self.candidates = Candidates(parts, schedule, self._points, self.counts, self._freshness)
+        self.candidates = Candidates(
+            parts,
+            schedule,
+            self._points,
+            self.counts,
+            freshness=self._freshness,
+            traces=self._traces,
+        )
         self._pending: deque[DeliveredBatch] = deque()
         self._in_place = False  # whether the feed stands where progress says
 
@@ -288,7 +297,8 @@ class Trainer:
         return self.counts.examples - before
 
     def _take_in(self, delivered: DeliveredBatch) -> None:
-        learned = self._learning.take_in(delivered, self.progress, self.candidates.watch)
+        with self._traces.learn(delivered):
+            learned = self._learning.take_in(delivered, self.progress, self.candidates.watch)
         self.progress = learned.progress
         if learned.diverged:
             self.candidates.drop()

@@ -15,7 +15,8 @@ from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.errors import GenerationRefused, LeaseLost, Malformed, Unavailable, UserError
 from streamrec.loop.training.candidates import provenance
 from streamrec.loop.training.train import Trainer
-from streamrec.ports import ShadowResult
+from streamrec.ports import ShadowResult, Spans
+from tests.fakes.tracing import FakeTracer
 from tests.harness.training import SET, StepExecutor, World, batches, drain, example
 
 
@@ -474,3 +475,37 @@ def test_encoder_versions_that_were_tried_are_counted_and_told(
     assert "encoder version bb not taken: -0.0100 nats" in caplog.text
     points = [(at, v["encoder/gain"]) for at, v in world.tracker.points if "encoder/gain" in v]
     assert points == [(10, 0.02), (20, -0.01)]
+
+
+def test_a_candidate_has_a_trace_of_what_it_learned_its_gate_and_its_release(
+    tmp_path: Path,
+) -> None:
+    tracer = FakeTracer()
+    world = World(tmp_path, tracer=tracer)
+    trainer = started(world)
+    cut = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    world.feed.traceparent = cut
+    world.feed.log += batches(7)
+    drain(trainer, world)
+    candidate, following = tracer.named(Spans.CANDIDATE)
+    inner = [span for span in tracer.spans if span.parent == candidate.traceparent]
+    assert [span.name for span in inner] == [*[Spans.LEARN] * 5, "gate", "stage", "activate"]
+    assert all(span.links == [cut] for span in inner[:5])
+    assert all(span.ended == 1 and not span.failed for span in [candidate, *inner])
+    assert candidate.attributes["outcome"] == "activated"
+    named = candidate.attributes["generation"], inner[-1].attributes["generation"]
+    assert named == (world.champion, world.champion)
+    assert len([span for span in tracer.spans if span.parent == following.traceparent]) == 2
+    assert not following.ended
+
+
+def test_the_trace_of_what_is_void_ends(tmp_path: Path) -> None:
+    tracer = FakeTracer()
+    world = World(tmp_path, tracer=tracer)
+    trainer = started(world)
+    world.feed.log += batches(6)
+    drain(trainer, world)
+    trainer.candidates.drop()
+    drop = [span for span in tracer.spans if span.failed]
+    assert [span.name for span in drop] == [Spans.CANDIDATE, Spans.GATE, Spans.CANDIDATE]
+    assert all(span.ended == 1 for span in drop)
