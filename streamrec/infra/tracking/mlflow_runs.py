@@ -6,6 +6,7 @@ Where the store is, MLflow reads itself: ``MLFLOW_TRACKING_URI``, and the experi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ class MlflowRuns(Tracker):
     """``client``: of the store; connects when the first generation is made."""
 
     def __init__(self) -> None:
+        _as_others_log()
         self._client = MlflowClient()
         self._experiment = ""
         self._latest: dict[str, float] = {}
@@ -87,3 +89,12 @@ class MlflowRuns(Tracker):
             found = known.experiment_id if known else self._client.create_experiment(name)
             self._experiment = str(found)
         return self._experiment
+
+
+def _as_others_log() -> None:
+    """When it is imported MLflow gives itself and Alembic handlers of their own."""
+    for name in ("mlflow", "alembic"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.WARNING)
