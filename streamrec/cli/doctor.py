@@ -109,6 +109,7 @@ def examine() -> Iterator[Finding]:
     yield from guarded("weights", _weights, settings)
     yield from guarded("registry", _registry, settings)
     yield from guarded("keys", keys, settings)
+    yield from guarded("API keys", api_keys, settings)
     try:
         located = clients.located(settings)
     except UserError as error:
@@ -190,6 +191,25 @@ def keys(settings: Settings) -> Iterator[Finding]:
         yield Finding("keys", CheckResult.PROBLEM, "what we sign we would refuse", remedy)
     else:
         yield Finding("keys", CheckResult.OK, said)
+
+
+def api_keys(settings: Settings) -> Iterator[Finding]:
+    """Nothing where there is no file and none is named."""
+    from streamrec.apps import access
+    from streamrec.infra.clock import SystemClock
+    from streamrec.infra.stores.key_file import read_keys
+
+    path = access.path(settings)
+    if not (settings.gateway.keys_file or path.exists()):
+        return
+    found, now_ms, here = read_keys(path), SystemClock().now_ms(), access.scope(settings, "")
+    yield Finding("API keys", CheckResult.OK, f"{len(found)} in {path}")
+    for key in found:
+        foreign = not key.scope.fits(here)
+        if key.expired(now_ms) or foreign:
+            why = "is another installation's" if foreign else "has expired"
+            remedy = f"`streamrec keys api revoke {key.key_id}`"
+            yield Finding("API keys", CheckResult.NOTE, f"{key.key_id} ({key.name}) {why}", remedy)
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from streamrec.apps import access
+from streamrec.cli import doctor
 from streamrec.core.access import digest_of
-from streamrec.infra.stores.key_file import read_keys
+from streamrec.infra.stores.key_file import changed_keys, read_keys
+from streamrec.settings import Settings
 from tests.harness.command_line import CommandLine
 
 KEYS = ("keys", "api")
@@ -71,3 +75,20 @@ def test_a_file_that_cannot_be_written_says_what_to_do(shell: CommandLine, tmp_p
     copy = tmp_path / "copy.json"
     made = shell.json(*KEYS, "new", "--role=read", "--name=shop", f"--file={copy}", here=True)
     assert (made["file"], [key.key_id for key in read_keys(copy)]) == (str(copy), [made["id"]])
+
+
+def test_the_doctor_names_keys_that_open_nothing(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path)
+    path = access.path(settings)
+    assert list(doctor.api_keys(settings)) == []
+    good, _ = access.make(settings, path, access.NewKey("shop", ("read",)))
+    with changed_keys(path) as keys:
+        keys.append(replace(good, key_id="k1", expires_at_ms=1))
+        keys.append(replace(good, key_id="k2", scope=replace(good.scope, topics="staging.")))
+    fine, ended, foreign = doctor.api_keys(settings)
+    assert (fine.verdict, fine.detail) == (doctor.CheckResult.OK, f"3 in {path}")
+    assert (ended.verdict, ended.detail) == (doctor.CheckResult.NOTE, "k1 (shop) has expired")
+    assert foreign.detail == "k2 (shop) is another installation's"
+    path.write_text("{")
+    (broken,) = doctor.guarded("API keys", doctor.api_keys, settings)
+    assert (broken.verdict, "not JSON" in broken.detail) == (doctor.CheckResult.PROBLEM, True)
