@@ -152,7 +152,7 @@ def test_no_pod_is_root_or_writes_but_where_it_must(values: str) -> None:
         mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
         assert mounts.keys() >= WRITABLE
         for path in mounts.keys() - WRITABLE:
-            owner = role == "trainer" and path == "/var/lib/streamrec/registry"
+            owner = role in {"trainer", "doctor"} and path == "/var/lib/streamrec/registry"
             assert mounts[path]["readOnly"] is not owner, (role, path)
 
 
@@ -308,6 +308,12 @@ def test_there_is_one_trainer_with_a_volume_and_the_gpu_it_was_given() -> None:
         assert [claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]] == ["state"]
         assert "state" not in {each["name"] for each in spec["template"]["spec"]["volumes"]}
         assert spec["template"]["spec"]["containers"][0]["resources"]["limits"].keys() == limits
+
+
+def test_doctor_has_the_memory_of_whoever_loads_a_language_model() -> None:
+    found = dict(pods("default"))
+    limits = {role: found[role]["containers"][0]["resources"]["limits"] for role in found}
+    assert limits["doctor"] == limits["serving"]
 
 
 def test_a_policy_lets_in_only_metrics_and_the_gateway() -> None:

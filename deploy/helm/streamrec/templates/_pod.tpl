@@ -78,7 +78,7 @@ containers:
       {{- if $registry }}
       - name: registry
         mountPath: /var/lib/streamrec/registry
-        readOnly: {{ ne .role "trainer" }}
+        readOnly: {{ not (has .role (list "trainer" "doctor")) }}
       {{- end }}
       {{- if $secrets }}
       - name: secrets
