@@ -4,7 +4,7 @@
 - 429: the gateway has refused before it did anything; tried again after ``Retry-After``.
 - 502, 503, 504, or a connection that broke: it may have been done; tried again where doing it
   twice is doing it once (``HttpCall.repeatable``).
-- Every other answer is final.
+- Every other answer is final; so is a gateway's own 504: it has waited as long as it was told to.
 
 Pauses double from 0.1 s to 5 s, each shortened by chance up to half, so that many clients do not
 come back at once.
@@ -25,6 +25,8 @@ T = TypeVar("T")
 NOT_MADE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 REFUSED_BEFORE = 429
 PERHAPS_DONE = frozenset({502, 503, 504})
+WAITED_FOR = "no-answer"
+"""The code of a 504 that says: nobody answered within ``wait_s``."""
 FIRST_S, LONGEST_S, PATIENCE_S = 0.1, 5.0, 30.0
 
 
@@ -46,12 +48,12 @@ class RetryPlan:
 
     def after_answer(self, answer: httpx.Response) -> float:
         """Seconds to pause. Raises CallRefused when the answer is final."""
-        status = answer.status_code
-        again = status == REFUSED_BEFORE or (status in PERHAPS_DONE and self._call.repeatable)
+        status, refused = answer.status_code, refusal(answer)
+        passing = status in PERHAPS_DONE and refused.code != WAITED_FOR and self._call.repeatable
         asked_s = _retry_after_s(answer)
-        if again and self._left > 0 and asked_s <= PATIENCE_S:
+        if (passing or status == REFUSED_BEFORE) and self._left > 0 and asked_s <= PATIENCE_S:
             return self._next(asked_s)
-        raise refusal(answer)
+        raise refused
 
     def _next(self, asked_s: float) -> float:
         self._left -= 1

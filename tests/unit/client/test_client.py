@@ -172,6 +172,13 @@ def test_it_is_given_up_in_the_end_and_says_what_the_gateway_said(call: Caller) 
     assert len(away.asked) == 3
 
 
+def test_a_gateway_that_waited_as_told_is_not_made_to_wait_again(call: Caller) -> None:
+    gateway = Gateway(problem(504, "no-answer"))
+    with pytest.raises(CallRefused, match="no-answer"):
+        call(gateway, "recommend", "ann", wait_s=0.1)
+    assert (len(gateway.asked), gateway.pauses) == (1, [])
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 500])
 def test_a_final_answer_is_final(call: Caller, status: int) -> None:
     gateway = Gateway(problem(status, "no"))
