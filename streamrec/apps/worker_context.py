@@ -174,19 +174,21 @@ def worker_context(
     *,
     sources: Sequence[ExampleSource] = (),
     monitor: Monitor | None = None,
+    tracer: Tracer | None = None,
 ) -> Iterator[WorkerContext | None]:
     """Waits for Kafka and Redis, and says so; None when told to stop meanwhile.
 
     Raises UserError when two places disagree about whose they are; nothing was changed then.
 
-    ``sources``: whose examples this process reads or writes. ``monitor``: of this process, where
-    there is one already.
+    ``sources``: whose examples this process reads or writes. ``monitor``, ``tracer``: of this
+    process, where there is one already.
     """
     with ExitStack() as stack:
         monitor = monitor or new_monitor(role)
         stack.enter_context(monitored(settings.metrics, monitor))
-        tracer = open_tracer(settings, role, worker_id)
-        stack.callback(tracer.close)
+        if tracer is None:
+            tracer = open_tracer(settings, role, worker_id)
+            stack.callback(tracer.close)
         partitions = retrying(lambda: partitions_of(settings, role, task), stop)
         publisher = retrying(lambda: clients.publisher(settings, worker_id), stop)
         if partitions is None or publisher is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from streamrec.core import topics
@@ -88,6 +90,11 @@ def found_kafka(shell: CommandLine) -> str:
     return running.kafka_bootstrap if running else ""
 
 
+def gateway_url(shell: CommandLine) -> str:
+    (log,) = (shell.directory / ".streamrec" / "logs").glob("gateway*.log")
+    return re.findall(r"listening on (http://[\d.:]+)", log.read_text())[-1]
+
+
 def serving(shell: CommandLine) -> bool:
     done = shell.run_here("status", "--json")
     if done.returncode:
@@ -112,15 +119,14 @@ def carried_on(consumer: Any, traces: dict[str, str]) -> dict[str, str]:
 def test_one_trace_leads_from_an_event_to_its_list_and_one_from_mini_batches_to_a_champion(
     shell: CommandLine, found: Collector
 ) -> None:
-    with shell.started("up", "--no-gateway"):
+    with shell.started("up"):
         eventually(lambda: found_kafka(shell), 60, "the servers")
         assert shell.run("items", "load", "-", stdin=lines(ITEMS)).returncode == 0
         eventually(lambda: serving(shell), 240, "a serving worker with a generation", every_s=0.5)
         with listening(shell) as lists:
             _from_an_event_to_its_list(shell, found, lists)
             _of_somebody_elses_trace(shell, found, lists)
-            asked = shell.run("request", "u1", "--json")
-            assert asked.returncode == 0, asked.stderr
+            _of_a_caller_of_the_gateway(shell, found, lists)
         _from_mini_batches_to_a_champion(shell, found)
         champion = shell.json("adapters", "list", here=True)["champion"]
     _said_as_json(shell, champion)
@@ -162,8 +168,27 @@ def _of_somebody_elses_trace(shell: CommandLine, found: Collector, lists: Any) -
     assert found.of(trace_id(FOREIGN))["fold"].parent == FOREIGN[36:52]
 
 
+def _of_a_caller_of_the_gateway(shell: CommandLine, found: Collector, lists: Any) -> None:
+    """An event and a request of one trace, over HTTP; and a request of the command line's."""
+    theirs = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    with httpx.Client(base_url=gateway_url(shell), headers={"traceparent": theirs}) as http:
+        event = json.loads(clicks(1, seed=3)) | {"event_id": "over-http"}
+        assert http.post("/v1/events", json=event, timeout=60).status_code == 200
+        asked = {"user_id": "u1", "wait_s": 30}
+        assert http.post("/v1/recommendations", json=asked, timeout=60).status_code == 200
+    asked = shell.run("request", "u1", "--json")
+    assert asked.returncode == 0, asked.stderr
+    (ours,) = eventually(lambda: [s for s in found.named("ask") if s.service == "streamrec-cli"])
+    traces: dict[str, str] = {}
+    eventually(lambda: carried_on(lists, traces).keys() >= {trace_id(theirs), ours.trace})
+    eventually(lambda: found.of(trace_id(theirs)).keys() == {"send", "fold", "ask", "serve"})
+    spans = found.of(trace_id(theirs))
+    assert spans["send"].service == spans["ask"].service == "streamrec-gateway"
+    assert spans["send"].parent == spans["ask"].parent == "cd" * 8
+
+
 def _from_mini_batches_to_a_champion(shell: CommandLine, found: Collector) -> None:
-    seed = 3
+    seed = 4
     while not _released(found):
         assert seed < 60, "no champion that has learned"
         assert shell.run("events", "send", "-", stdin=clicks(60, seed)).returncode == 0
@@ -197,7 +222,7 @@ def _said_as_json(shell: CommandLine, champion: str) -> None:
         for log in (shell.directory / ".streamrec" / "logs").glob("*.log")
         for line in log.read_text().splitlines()
     ]
-    assert {line["role"] for line in said} == {"features", "trainer", "serving"}
+    assert {line["role"] for line in said} == {"features", "trainer", "serving", "gateway"}
     about = [line for line in said if line.get("generation") == champion]
     assert {line["role"] for line in about} >= {"trainer", "serving"}
     assert any(line.get("trace_id") for line in about if "activated" in line["message"])

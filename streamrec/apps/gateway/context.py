@@ -26,6 +26,8 @@ from streamrec.infra.feeds.answer_feed import AnswerFeed
 from streamrec.infra.stores.key_file import KeyRing
 from streamrec.infra.wire.async_publisher import AsyncPublisher
 from streamrec.infra.wire.codec import WireCodec
+from streamrec.ports import NO_TRACER, Tracer, carried
+from streamrec.ports.tracing import TRACEPARENT
 from streamrec.settings import Settings
 
 REDIS_S = 5.0
@@ -55,6 +57,7 @@ class GatewayContext:
     shelf: Shelf = field(default_factory=Shelf)
     clock: SystemClock = field(default_factory=SystemClock)
     worker: WorkerContext | None = None
+    tracer: Tracer = NO_TRACER
     monitor: Monitor = field(default_factory=partial(new_monitor, GATEWAY))
     threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "redis"))
 
@@ -111,3 +114,11 @@ def context_of(request: Request) -> GatewayContext:
 
 
 Context = Annotated[GatewayContext, Depends(context_of)]
+
+
+def _caller_trace(request: Request) -> str:
+    return carried([(TRACEPARENT, request.headers.get(TRACEPARENT, "").encode("latin-1"))])
+
+
+CallerTrace = Annotated[str, Depends(_caller_trace)]
+"""``traceparent`` of the caller; "" where there is none."""

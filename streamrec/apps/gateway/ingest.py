@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from streamrec.apps.gateway.context import Context, GatewayContext
+from streamrec.apps.gateway.context import CallerTrace, Context, GatewayContext
 from streamrec.apps.gateway.roles import Writer
 from streamrec.apps.gateway.schemas import LINES, SendVerdict, SentLines
 from streamrec.core import topics
@@ -20,6 +20,7 @@ from streamrec.errors import AccessRefused, Refused
 from streamrec.infra.http.problems import Problem, responses
 from streamrec.infra.wire.async_publisher import Place, TopicMessage
 from streamrec.loop.ingesting.one_line import ReadyLine, ready
+from streamrec.ports import Spans
 
 ACKNOWLEDGED_S = 8.0
 MOST_LINES = 5_000
@@ -47,11 +48,13 @@ _ANSWERS = responses(415, 422, 503)
     responses=_ANSWERS,
     openapi_extra=_body(topics.EVENTS),
 )
-async def send_events(request: Request, context: Context, caller: Writer) -> Response:
+async def send_events(
+    request: Request, context: Context, caller: Writer, trace: CallerTrace
+) -> Response:
     """Interactions: an object, an array, or one object a line (NDJSON).
 
     Sent again after a failure, an event that has an `event_id` counts once."""
-    return await _sent(topics.EVENTS, await _lines(request), context, caller)
+    return await _sent(topics.EVENTS, await _lines(request), context, caller, trace)
 
 
 @router.post(
@@ -93,12 +96,14 @@ def _of_json(body: bytes) -> list[bytes]:
 
 
 async def _sent(
-    topic: str, lines: Sequence[bytes], context: GatewayContext, caller: ApiKey
+    topic: str, lines: Sequence[bytes], context: GatewayContext, caller: ApiKey, trace: str = ""
 ) -> Response:
     context.publisher.check_there()
     checked = await asyncio.to_thread(_checked, topic, lines, context, caller)
-    good = [TopicMessage(topic, one.key, one.data) for one in checked if isinstance(one, ReadyLine)]
-    places = iter(await context.publisher.send(good, ACKNOWLEDGED_S) if good else [])
+    ready_ones = [one for one in checked if isinstance(one, ReadyLine)]
+    with context.tracer.span(Spans.SEND, trace, topic=topic, lines=len(ready_ones)) as span:
+        good = [TopicMessage(topic, one.key, one.data, span.headers) for one in ready_ones]
+        places = iter(await context.publisher.send(good, ACKNOWLEDGED_S) if good else [])
     verdicts = list(_verdicts(topic, checked, places))
     accepted = sum(one.status == "accepted" for one in verdicts)
     sent = SentLines(accepted=accepted, refused=len(verdicts) - accepted, verdicts=verdicts)

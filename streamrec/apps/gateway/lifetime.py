@@ -32,6 +32,7 @@ from streamrec.infra.feeds.answer_feed import AnswerFeed
 from streamrec.infra.http.server import bound, http_server
 from streamrec.infra.processes.telemetry import configure_logging
 from streamrec.infra.stores.key_file import KeyRing
+from streamrec.infra.tracking.tracing import open_tracer
 from streamrec.infra.wire.async_publisher import AsyncPublisher
 from streamrec.loop.background import Background, running
 from streamrec.ports import Counted
@@ -50,7 +51,7 @@ def run(settings: Settings, worker_id: str) -> None:
     Raises:
         UserError: the port is taken, or an address that is not this host's own without keys.
     """
-    configure_logging(settings.log_level, worker_id)
+    configure_logging(settings.log_level, worker_id, settings.log_format, GATEWAY)
     run_gateway(settings, worker_id, stop_on_signals())
 
 
@@ -89,6 +90,7 @@ def _context(
         keys=ring,
         identify=Doorkeeper(ring),
         explanations=WhyProcess(settings),
+        tracer=open_tracer(settings, GATEWAY, worker_id),
     )
     meter = context.monitor.meter
     ring.counted = lambda outcome: meter.count(Counted.KEYS_FILES, outcome=outcome)
@@ -117,6 +119,7 @@ async def _serve(context: GatewayContext, listener: socket) -> None:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(backstage.join)
+        await asyncio.to_thread(context.tracer.close)
         context.threads.shutdown(wait=False, cancel_futures=True)
     for error in (*ended, backstage.error):
         if isinstance(error, Exception):
@@ -140,6 +143,7 @@ class _Backstage(threading.Thread):
                 GATEWAY,
                 context.stop,
                 monitor=context.monitor,
+                tracer=context.tracer,
             ) as worker:
                 if worker is not None:
                     self._work(worker)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path
 
 from streamrec.apps import clients
 from streamrec.apps.answer_fields import as_fields
-from streamrec.apps.gateway.context import Context, GatewayContext
+from streamrec.apps.gateway.context import CallerTrace, Context, GatewayContext
 from streamrec.apps.gateway.roles import Reader
 from streamrec.apps.gateway.schemas import AnsweredList, AskedList, WhyAnswer
 from streamrec.core import topics
@@ -23,6 +23,7 @@ from streamrec.errors import Refused, Unavailable
 from streamrec.infra.http.problems import Problem, responses
 from streamrec.infra.wire.async_publisher import TopicMessage
 from streamrec.infra.wire.checks import MAX_ID_BYTES
+from streamrec.ports import Spans
 
 REFUSED = "refused: "
 
@@ -30,10 +31,12 @@ router = APIRouter(tags=["recommendations"])
 
 
 @router.post("/v1/recommendations", responses=responses(422, 503, 504))
-async def recommend(asked: AskedList, context: Context, caller: Reader) -> AnsweredList:
+async def recommend(
+    asked: AskedList, context: Context, caller: Reader, trace: CallerTrace
+) -> AnsweredList:
     """A list for a user, by the generation that serves now."""
     check_user(caller, asked.user_id)
-    answer = await _answer(context, asked)
+    answer = await _answer(context, asked, trace)
     reply = answer.reply or ""
     if reply.startswith(REFUSED):
         raise Problem(422, "refused", reply.removeprefix(REFUSED), request_id=answer.trigger_id)
@@ -72,15 +75,18 @@ def shown(context: GatewayContext, found: Recommendation, user: str) -> Answered
     return AnsweredList(**fields | {"user_id": user})
 
 
-async def _answer(context: GatewayContext, asked: AskedList) -> Recommendation:
+async def _answer(context: GatewayContext, asked: AskedList, trace: str) -> Recommendation:
     """Raises Refused, Unavailable, and Problem (504) when it did not come in time."""
     request_id, user = f"http-{uuid.uuid4().hex[:20]}", context.known_as(asked.user_id)
     data = _encoded(context, asked, request_id, user)
     if not context.answers.ready:
         raise Unavailable(context.publisher.away or "recommendations are not followed yet")
     deadline_s = asyncio.get_running_loop().time() + asked.wait_s
-    with context.answers.waiting(request_id, user) as answer:
-        message = TopicMessage(topics.REQUESTS, user.encode(), data)
+    with (
+        context.answers.waiting(request_id, user) as answer,
+        context.tracer.span(Spans.ASK, trace, request=request_id) as span,
+    ):
+        message = TopicMessage(topics.REQUESTS, user.encode(), data, span.headers)
         (sent,) = await context.publisher.send([message], max(asked.wait_s, ACKNOWLEDGED_S))
         if isinstance(sent, Refused):
             raise sent

@@ -26,6 +26,7 @@ from streamrec.errors import NotAllowed, Refused, TooLarge, Unavailable
 from streamrec.infra.wire.kafka import COMPRESSION, FRAME_BYTES, full_name
 from streamrec.infra.wire.kafka_rights import not_allowed
 from streamrec.infra.wire.kafka_security import aiokafka_config
+from streamrec.ports.tracing import Header
 from streamrec.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class TopicMessage(NamedTuple):
     topic: str  # short name
     key: bytes
     value: bytes
+    headers: Sequence[Header] = ()
 
 
 class Place(NamedTuple):
@@ -93,7 +95,8 @@ class AsyncPublisher:
     async def _handed_over(self, message: TopicMessage) -> Any:
         name = full_name(self._settings, message.topic)
         try:
-            return await self._producer.send(name, message.value, message.key)
+            headers = list(message.headers)
+            return await self._producer.send(name, message.value, message.key, headers=headers)
         except TOO_LARGE as error:
             return error
 
