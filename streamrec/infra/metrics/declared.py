@@ -42,6 +42,11 @@ class Declared:
         """As it is asked for: a counter's samples end in ``_total``."""
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
+    @property
+    def endings(self) -> Sequence[str]:
+        """What the names of its samples have behind ``shown``."""
+        return ("_bucket", "_sum", "_count") if self.kind == "histogram" else ("",)
+
 
 def _each(role: str, *values: Sequence[str]) -> dict[str, list[Sequence[str]]]:
     return {role: list(product(*values))}
