@@ -11,7 +11,7 @@ COMPILE := $(UV) pip compile pyproject.toml --quiet --extra tensorboard --extra 
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock"
 SOURCES := $(wildcard streamrec workers tests benchmarks schemas)
-BENCHMARKS := ingest training fast_lane encoder serving latency startup
+BENCHMARKS := ingest training fast_lane encoder serving latency startup gateway
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help

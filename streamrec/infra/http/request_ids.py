@@ -1,15 +1,21 @@
-"""A name for each request: the caller's own or ours, in every answer.
+"""A name for each request, the caller's own or ours, in every answer; and an answer to each.
 
-Plain ASGI: whatever answers, the middleware of limits and the handler of failures too, says it.
+Plain ASGI: whatever answers, the middleware of limits too, says the name. What nobody foresaw ends
+here: it is logged with the name, and the caller is told that, and no more.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streamrec.infra.http.problems import as_problem
+
+log = logging.getLogger(__name__)
 
 HEADER = "x-request-id"
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -29,9 +35,19 @@ class RequestIds:
         name = given if _SANE.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = name
 
+        begun = False
+
         async def named(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 MutableHeaders(scope=message)[HEADER] = name
             await send(message)
 
-        await self._app(scope, receive, named)
+        try:
+            await self._app(scope, receive, named)
+        except Exception as error:
+            if begun:
+                raise
+            log.exception("request %s failed", name)
+            await as_problem(error).response()(scope, receive, named)

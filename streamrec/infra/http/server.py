@@ -6,6 +6,7 @@ Knows sockets and uvicorn. Does not know what is served, nor who says that it is
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def bound(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise UserError(
-            f"the gateway cannot listen on {host}:{port}: {error.strerror or error}; "
+            f"the gateway cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; "
             "STREAMREC_GATEWAY_PORT is another port, STREAMREC_GATEWAY_HOST another address"
         ) from None
 
