@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis import Redis
+
 from streamrec.apps import clients, identities
 from streamrec.core import access
 from streamrec.core.access import ApiKey, Scope
@@ -13,6 +15,7 @@ from streamrec.errors import Unavailable, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.stores import key_file
 from streamrec.infra.stores.key_file import KeyRing
+from streamrec.infra.stores.key_use import RedisKeyUse
 from streamrec.infra.stores.redis_client import redis_errors
 from streamrec.settings import Settings
 
@@ -80,6 +83,20 @@ def revoke(file: Path, named: str) -> ApiKey:
             raise UserError(f"{len(found)} keys are called {named}: name one of {ids}")
         keys.remove(found[0])
     return found[0]
+
+
+def key_use(settings: Settings, client: Redis) -> RedisKeyUse:
+    """When each key was used last, as gateways tell."""
+    return RedisKeyUse(client, settings.redis.key_prefix)
+
+
+def last_used(settings: Settings) -> dict[str, int] | None:
+    """When each key was used last, by its id, in ms; None where nobody can be asked."""
+    try:
+        with clients.redis(clients.located(settings)) as client:
+            return key_use(settings, client).all()
+    except (UserError, Unavailable):
+        return None
 
 
 def _installation(settings: Settings) -> str:

@@ -108,6 +108,7 @@ REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
         "live*": "read",
         "why:*": "read",
         "dead-letters:*": "read, write",
+        "api-keys": "write",
         "layout": "read",
         "installation": "read, write",
     },

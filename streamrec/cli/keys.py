@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streamrec.cli.console import JsonOption, out, print_json, say, table
+from streamrec.cli.console import JsonOption, ago, out, print_json, say, table
 
 if TYPE_CHECKING:
     from streamrec.core.access import ApiKey
@@ -97,7 +98,7 @@ def api_new(
 
 
 def api_list(file: FileOption = None, as_json: JsonOption = False) -> None:
-    """List the keys that the gateway takes; of none the secret, which nobody has.
+    """List the keys that the gateway takes, and when each was used last (to ten seconds).
 
     \b
     streamrec keys api list
@@ -107,20 +108,31 @@ def api_list(file: FileOption = None, as_json: JsonOption = False) -> None:
     from streamrec.infra.clock import SystemClock
     from streamrec.infra.stores.key_file import read_keys
 
-    path = access.path(reader.load(), file)
+    settings = reader.load()
+    path = access.path(settings, file)
     keys = read_keys(path) if path.exists() else ()
+    used = access.last_used(settings) if keys else None
     if as_json:
-        print_json({"file": str(path), "keys": [_fields(key) for key in keys]})
+        shown = [_fields(key) | {"used_at_ms": (used or {}).get(key.key_id)} for key in keys]
+        print_json({"file": str(path), "keys": shown})
         return
     if not keys:
         say(f"no keys in {path}: `streamrec keys api new`")
         return
     now_ms = SystemClock().now_ms()
     rows = [
-        (key.key_id, key.name, _roles(key), _bound(key), _day(key.created_at_ms), _end(key, now_ms))
+        (
+            key.key_id,
+            key.name,
+            _roles(key),
+            f"{key.users}*" if key.users else "all",
+            _day(key.created_at_ms),
+            _end(key, now_ms),
+            _used(key, used, now_ms),
+        )
         for key in keys
     ]
-    out.print(table("", ["key", "name", "roles", "users", "made", "ends"], rows))
+    out.print(table("", ["key", "name", "roles", "users", "made", "ends", "used"], rows))
 
 
 def api_revoke(
@@ -154,10 +166,6 @@ def _roles(key: ApiKey) -> str:
     return ", ".join(sorted(key.roles))
 
 
-def _bound(key: ApiKey) -> str:
-    return f"{key.users}*" if key.users else "all"
-
-
 def _day(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
@@ -166,3 +174,9 @@ def _end(key: ApiKey, now_ms: int) -> str:
     if key.expires_at_ms is None:
         return "never"
     return ("ended " if key.expired(now_ms) else "") + _day(key.expires_at_ms)
+
+
+def _used(key: ApiKey, used: Mapping[str, int] | None, now_ms: int) -> str:
+    if used is None:
+        return "not known"
+    return f"{ago(now_ms - used[key.key_id])} ago" if key.key_id in used else "not yet"

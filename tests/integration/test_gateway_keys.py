@@ -213,6 +213,8 @@ def a_key_is_changed_without_a_restart(
     newer = new_key(shell, "shop", "--role=read")
     eventually(lambda: answer(http, *ask, newer["secret"], json=ASKED)[0] == 200)
     assert answer(http, *ask, read["secret"], json=ASKED)[0] == 200, "two are valid at once"
+    eventually(lambda: {read["id"], newer["id"]} <= used(shell))
+    assert "not yet" not in shell.run_here("keys", "api", "list").stdout
     assert shell.run_here("keys", "api", "revoke", read["id"]).returncode == 0
     eventually(lambda: answer(http, *ask, read["secret"], json=ASKED) == (401, "unknown-key"))
     path = Path(newer["file"])
@@ -223,6 +225,11 @@ def a_key_is_changed_without_a_restart(
     eventually(lambda: answer(http, *ask, newer["secret"], json=ASKED) == (401, "foreign-key"))
     path.write_text(good)
     eventually(lambda: answer(http, *ask, newer["secret"], json=ASKED)[0] == 200)
+
+
+def used(shell: CommandLine) -> set[str]:
+    listed = shell.json("keys", "api", "list", here=True)["keys"]
+    return {key["id"] for key in listed if key["used_at_ms"]}
 
 
 def test_a_gateway_for_others_needs_keys(loop: Loop, tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 REFRESH_S = 1.0
 DRAIN_S = 1.0
 BEAT_S = 2.0
+USED_S = 10.0
+"""Which keys were used is told so often; of the last seconds before an end it is not."""
 
 
 def run(settings: Settings, worker_id: str) -> None:
@@ -165,7 +167,9 @@ class _Backstage(threading.Thread):
         def say() -> None:
             worker.fleet.beat(replace(status, beat_at_ms=worker.clock.now_ms()))
 
+        use = access.key_use(context.settings, worker.redis)
         beat = Background("fleet", say, BEAT_S, context.stop)
-        with running(context.stop, shelf, beat):
+        keys = Background("keys", lambda: use.note(context.keys.used()), USED_S, context.stop)
+        with running(context.stop, shelf, beat, keys):
             context.stop.wait()
         worker.fleet.leave(worker.worker_id)

@@ -24,6 +24,7 @@ durable.py          forcing files and directories to disk: what a rename needs b
 datasets.py         a public click stream for the demo: MovieLens 100K, fetched, never shipped
 redis_memory.py     how much memory the state takes in Redis, of whom, and when there is none left
 key_file.py         API keys in a file: read again when it changes, written whole or not at all
+key_use.py          when each API key was used last, in one Redis hash
 layout_store.py     the layout of users' state, in one Redis key: ``<prefix>:layout``
 assignments.py      which wording of an item a user has been given, in Redis, for as long as the
                     settings say

@@ -154,6 +154,7 @@ class KeyRing:
         self._checked_s = monotonic()
         self.problem = ""
         self.counted: Callable[[str], object] = lambda _outcome: None
+        self._used: dict[str, int] = {}
 
     @property
     def missing(self) -> bool:
@@ -163,7 +164,15 @@ class KeyRing:
     def find(self, secret: str) -> ApiKey:
         """Raises AccessRefused: no key has it, or not any more."""
         self._refresh()
-        return access.recognised(self._keys or (), secret, self.scope, self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        found = access.recognised(self._keys or (), secret, self.scope, now_ms)
+        self._used[found.key_id] = now_ms
+        return found
+
+    def used(self) -> dict[str, int]:
+        """When each key was used last, by its id; of those used since this was last asked."""
+        used, self._used = self._used, {}
+        return used
 
     def __len__(self) -> int:
         self._refresh()
