@@ -92,7 +92,7 @@ def write_json(path: Path, value: Any) -> None:
     write_file(path, json.dumps(value, indent=2) + "\n")
 
 
-Advance = Callable[[int, int, str], None]
+Advance = Callable[[float, float, str], None]
 """Done, of so many, and what is being done."""
 
 

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from functools import partial
-from typing import IO, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from streamrec.cli.console import JsonOption, print_errors, print_json, say
+from streamrec.cli.console import JsonOption, print_json, say
+from streamrec.cli.file_options import (
+    DelimiterOption,
+    DryRunOption,
+    EncodingOption,
+    ErrorsOption,
+    FileArgument,
+    FormatOption,
+    HeaderOption,
+    KindOption,
+    MapOption,
+    NullOption,
+    SetOption,
+    SkipOption,
+    SortOption,
+    SplitOption,
+    TimeFormatOption,
+    UnitOption,
+    ZoneOption,
+    pairs,
+)
 from streamrec.core import topics
-from streamrec.errors import UserError
+
+if TYPE_CHECKING:
+    from streamrec.infra.files.reading import FileForm
 
 FEED = "Feed and ask"
-SHOWN_PROBLEMS = 20
-
-FileArgument = Annotated[
-    str, typer.Argument(help="JSON lines; - reads standard input.", metavar="FILE")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,13 +47,32 @@ def register(app: typer.Typer) -> None:
         app.add_typer(group, name=name, rich_help_panel=FEED)
 
 
-def send_events(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Send interactions to the topic `events`, one JSON object a line.
+def send_events(
+    file: FileArgument,
+    *,
+    format: FormatOption = "",
+    delimiter: DelimiterOption = "",
+    encoding: EncodingOption = "",
+    header: HeaderOption = "",
+    columns: MapOption = None,
+    constants: SetOption = None,
+    nulls: NullOption = None,
+    kinds: KindOption = None,
+    unit: UnitOption = "",
+    time_format: TimeFormatOption = "",
+    zone: ZoneOption = "",
+    dry_run: DryRunOption = False,
+    sort: SortOption = False,
+    errors: ErrorsOption = "",
+    skip: SkipOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Send interactions to the topic `events`, from a file of rows.
 
-    Every line is checked first. Good lines are sent; each bad one is named with its number
+    Every row is checked first. Good ones are sent; each bad one is named with its line
     and what is wrong, and the exit code is then 1. Numbers are seconds or milliseconds.
-    A line without an event_id is given one made of all it says: a file that is sent again
-    changes nothing, and two equal lines are one event.
+    A row without an event_id is given one made of all it says: a file that is sent again
+    changes nothing, and two equal rows are one event.
 
     \b
     {"event_id": "1", "user_id": "ann", "item_id": "42", "kind": "click",
@@ -50,13 +82,43 @@ def send_events(file: FileArgument, as_json: JsonOption = False) -> None:
 
     \b
     streamrec events send clicks.jsonl
+    streamrec events send clicks.csv.gz --map user_id=visitor --map item_id=sku \\
+      --map occurred_at=ts --set kind=click --dry-run
+    streamrec events send s3://exports/clicks.parquet --kind add_to_cart=like
     tail -f clicks.jsonl | streamrec events send -
     """
-    _send(topics.EVENTS, file, as_json)
+    from streamrec.cli.load import LoadPlan, load
+    from streamrec.infra.files.cells import TimeForm
+    from streamrec.infra.files.field_map import FieldPlan
+
+    fields = FieldPlan(
+        columns=pairs("--map", columns),
+        constants=pairs("--set", constants),
+        kinds=pairs("--kind", kinds),
+        nulls=tuple(nulls or ()),
+        time=TimeForm(unit, time_format, zone),
+    )
+    form = _form(format, delimiter, encoding, header)
+    load(LoadPlan(topics.EVENTS, file, form, fields, dry_run, sort, errors, skip, as_json))
 
 
-def load_items(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Add or change catalogue items, one JSON object a line.
+def load_items(
+    file: FileArgument,
+    *,
+    format: FormatOption = "",
+    delimiter: DelimiterOption = "",
+    encoding: EncodingOption = "",
+    header: HeaderOption = "",
+    columns: MapOption = None,
+    constants: SetOption = None,
+    separators: SplitOption = None,
+    nulls: NullOption = None,
+    dry_run: DryRunOption = False,
+    errors: ErrorsOption = "",
+    skip: SkipOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Add or change catalogue items, from a file of rows.
 
     Serving workers take a new or changed item up within seconds, without a restart.
 
@@ -67,8 +129,27 @@ def load_items(file: FileArgument, as_json: JsonOption = False) -> None:
 
     \b
     streamrec items load films.jsonl
+    streamrec items load products.csv --map item_id=sku --map title=name \\
+      --map attributes.brand=brand --map categories=path --split 'categories=>' --dry-run
     """
-    _send(topics.ITEMS, file, as_json)
+    from streamrec.cli.load import LoadPlan, load
+    from streamrec.infra.files.field_map import FieldPlan
+
+    fields = FieldPlan(
+        columns=pairs("--map", columns),
+        constants=pairs("--set", constants),
+        separators=pairs("--split", separators),
+        nulls=tuple(nulls or ()),
+    )
+    form = _form(format, delimiter, encoding, header)
+    load(LoadPlan(topics.ITEMS, file, form, fields, dry_run, False, errors, skip, as_json))
+
+
+def _form(format: str, delimiter: str, encoding: str, header: str) -> FileForm:
+    from streamrec.infra.files.reading import FileForm
+
+    names: Any = [name.strip() for name in header.split(",")] if header else ()
+    return FileForm(format, delimiter, encoding, names)
 
 
 def create_topics(as_json: JsonOption = False) -> None:
@@ -85,50 +166,3 @@ def create_topics(as_json: JsonOption = False) -> None:
         print_json({"created": created})
     else:
         say(f"created {', '.join(created)}" if created else "every topic is there already")
-
-
-def _send(topic: str, file: str, as_json: bool) -> None:
-    from streamrec.apps import clients, identities
-    from streamrec.loop.ingesting.send import BadLine, send_lines
-
-    problems: list[BadLine] = []
-
-    def note(bad: BadLine) -> None:
-        problems.append(bad)
-        if len(problems) <= SHOWN_PROBLEMS and not as_json:
-            print_errors([f"{file} line {bad.number}: {bad.reason}"])
-
-    with _opened(file) as lines:
-        settings = clients.located()
-        identities.check_pseudonyms(settings)
-        publisher = clients.publisher(settings, "streamrec-cli")
-        try:
-            codec, known_as = clients.codec(settings), partial(clients.known_as, settings)
-            with closing(clients.tracer(settings)) as tracer:
-                report = send_lines(
-                    lines, topic, codec, publisher, note, known_as=known_as, tracer=tracer
-                )
-        finally:
-            publisher.close()
-    if as_json:
-        refused = [{"line": bad.number, "reason": bad.reason} for bad in problems]
-        print_json({"topic": topic, "sent": report.sent, "refused": refused})
-    else:
-        if report.refused > SHOWN_PROBLEMS:
-            print_errors([f"and {report.refused - SHOWN_PROBLEMS:,} lines more"])
-        say(f"{report.sent:,} {topic} sent, {report.refused:,} refused")
-    if problems:
-        raise typer.Exit(1)
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[IO[bytes]]:
-    if file == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = open(file, "rb")  # noqa: PTH123, SIM115 - closed below; Path() hides "-"
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from None
-    with stream:
-        yield stream

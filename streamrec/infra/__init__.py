@@ -2,6 +2,7 @@
 
 wire/        bytes, schemas and Kafka clients
 feeds/       consumers, one for each kind of worker
+files/       files that somebody else wrote, as rows for a topic
 stores/      what is kept in Redis, in files and on the control log
 metrics/     what a process says of itself to monitoring
 processes/   workers and servers of this host

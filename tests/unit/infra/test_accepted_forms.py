@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from streamrec.core.events import Item, Kind
 from streamrec.errors import InvalidField
+from streamrec.infra.files.json_rows import line_rows
 from streamrec.infra.wire.codec import WireCodec
 from streamrec.infra.wire.schema_registry import RegisteredSchema
-from streamrec.loop.ingesting.send import send_lines
+from streamrec.loop.ingesting.send import RowCheck, send_rows
 from tests.fakes.publisher import FakePublisher
 from tests.harness.codec import wire_codec
 from tests.harness.wire import written
@@ -323,8 +324,9 @@ def test_the_command_line_takes_and_refuses_the_same():
         b'{"item_id": 42, "title": 1984, "categories": "drama", "available": 1}',
         b'{"item_id": 43, "attributes": {"price": {"eur": 1}}}',
     ]
-    report = send_lines(lines, "items", CODEC, publisher, bad.append)
-    assert (report.sent, report.refused) == (1, 1)
+    check = RowCheck("items", CODEC, bad.append)
+    send_rows(line_rows(lines), "items", check, publisher)
+    assert (check.report.sent, check.report.refused) == (1, 1)
     assert bad[0].reason.startswith("attributes.price is {'eur': 1}")
     sent = CODEC.decode("items", publisher.values("items")[0])
     assert sent == Item("42", "1984", categories=("drama",))

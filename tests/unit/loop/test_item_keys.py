@@ -162,11 +162,14 @@ def test_a_users_key_in_a_converters_form_is_told(key):
 
 
 def test_the_command_line_names_a_deletion_without_an_id():
-    from streamrec.loop.ingesting.send import send_lines
+    from streamrec.infra.files.json_rows import line_rows
+    from streamrec.loop.ingesting.send import RowCheck, send_rows
 
     bad, publisher = [], FakePublisher()
     lines = [b'{"op": "d", "before": null}', b'{"op": "d", "before": {"item_id": "k1"}}']
-    assert send_lines(lines, "items", CODEC, publisher, bad.append).sent == 1
+    check = RowCheck("items", CODEC, bad.append)
+    send_rows(line_rows(lines), "items", check, publisher)
+    assert check.report.sent == 1
     assert bad[0].reason == "a deletion that names no item_id"
     [value] = publisher.values("items")
     assert CODEC.decode("items", value) == Item("k1", "", available=False)
