@@ -73,7 +73,8 @@ def show(result: LoadResult, shown: Sequence[GoodRow]) -> None:
     """The first rows of a dry run, then what was sent or would be, and what to think of."""
     report = result.report
     if shown:
-        out.print(_preview(result, shown))
+        out.print(f"{result.name}, {result.told}: the first rows, as they would be sent")
+        out.print(_preview(shown))
     count, done = (report.good, "would be sent") if result.dry_run else (report.sent, "sent")
     left_out = f", {report.left_out:,} left out" if report.left_out else ""
     say(f"{count:,} {result.topic} {done}, {report.refused:,} refused{left_out}")
@@ -126,15 +127,14 @@ def as_fields(
     }
 
 
-def _preview(result: LoadResult, shown: Sequence[GoodRow]) -> Any:
+def _preview(shown: Sequence[GoodRow]) -> Any:
     rows = [_fields(row.value) for row in shown]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [
         [row.number, *(_cell(fields.get(name)) for name in columns)]
         for row, fields in zip(shown, rows, strict=True)
     ]
-    title = f"{result.name}, {result.told}: the first as they would be sent"
-    return table(title, ["line>", *columns], cells)
+    return table("", ["line>", *columns], cells)
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -109,7 +109,9 @@ class FieldMap:
         if isinstance(found, bytes):
             self._by_name(list(cells))
         fields: dict[str, Any] = {}
-        for name, column in self._taken:
+        for name, column in sorted(self._taken, key=_kind_first):
+            if fields.get("kind") == LEFT_OUT:  # whatever else is in it
+                return None
             value = _at(cells, column)
             if self._unseen and (value is not None or column in cells):
                 self._unseen.pop(column, None)
@@ -133,8 +135,9 @@ class FieldMap:
             fields[TIME_MS if name == TIME else name] = made
 
     def _converters(self, separators: Mapping[str, str]) -> dict[str, Callable[[str, Any], Any]]:
+        time = self._plan.time
         ids = {name: identity for name in self._names if name.endswith("_id")}
-        times = dict.fromkeys((TIME, TIME_MS), self._plan.time.ms)
+        times = dict.fromkeys((TIME, TIME_MS), time.ms)
         lists = partial(_listed, separators.get(MANY, ""))
         return {
             **ids, **times, "kind": self._kind, "value": number, "position": number,
@@ -194,6 +197,10 @@ def _schema(topic: str) -> dict[str, Any]:
     found = schemas.load(SHAPES[topic].schema)["fields"]
     names = {one["name"]: one["type"] for one in found}
     return names | ({TIME: "string"} if TIME_MS in names else {})
+
+
+def _kind_first(taken: tuple[str, str]) -> bool:
+    return taken[0] != "kind"
 
 
 def _twin(name: str) -> str:

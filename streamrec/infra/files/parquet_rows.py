@@ -34,11 +34,11 @@ class ParquetTable:
                 "name a file (of a URL, simplecache::URL fetches it first)"
             )
         try:
-            self._file = pq.ParquetFile(source.stream)
+            self._file = file = pq.ParquetFile(source.stream)
         except self._broken as error:
             raise BadFile(f"{source.name} is not Parquet, or broken: {error}") from None
-        self.columns: list[str] = list(self._file.schema_arrow.names)
-        self.count: int = self._file.metadata.num_rows
+        self.columns: list[str] = list(file.schema_arrow.names)
+        self.count: int = file.metadata.num_rows
 
     def rows(self, wanted: Sequence[str]) -> Iterator[InputRow]:
         """Of these columns. ``number``: of the row, from 1."""

@@ -61,6 +61,9 @@ def test_a_dry_run_as_json_sorted_and_with_rows_left_out(capsys) -> None:
     shown = json.loads(capsys.readouterr().out)
     assert [row["user_id"] for row in shown["first"]] == ["cy", "ann", "bob"]
     assert (shown["would_send"], shown["left_out"], shown["refused"]) == (3, 1, [])
+    Path("clicks.csv").write_text(CSV + "never;dan;45;hover;\n")
+    assert run("events", "send", "clicks.csv", *HOW, *arguments) == 0, "left out, not looked at"
+    capsys.readouterr()
     assert not any("earlier" in note for note in shown["notes"])
 
 
