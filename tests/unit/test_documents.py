@@ -47,9 +47,9 @@ def files() -> set[str]:
 
 
 def prose(document: Path) -> str:
-    """The text; of docs/extending.md without code, which makes new files and is executed."""
+    """The text; of the two whose code makes new files and is executed, without it."""
     text = document.read_text()
-    if document.name != "extending.md":
+    if document.name not in ("extending.md", "tutorial.md"):
         return text
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
