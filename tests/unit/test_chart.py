@@ -275,6 +275,12 @@ def test_the_monitor_finds_the_service_that_finds_every_process() -> None:
     assert {each["port"] for each in monitor["spec"]["endpoints"]} == ports
 
 
+def test_the_alerts_are_those_of_prometheus_untouched() -> None:
+    (rule,) = of_kind("everything", "PrometheusRule").values()
+    alerts = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text())
+    assert rule["spec"]["groups"] == alerts["groups"] != []
+
+
 @pytest.mark.parametrize("kind", ["ScaledObject", "HorizontalPodAutoscaler"])
 def test_what_scales_names_a_deployment_that_leaves_replicas_to_it(kind: str) -> None:
     deployments = of_kind("everything", "Deployment")
