@@ -152,6 +152,7 @@ TOLD: Sequence[Told] = (
             "lost_offsets": ("offsets_lost", "Events given up, or never come as mini-batches"),
             "diverged": ("divergences", "Losses that were no number: back to the checkpoint"),
             "relearned": ("relearns", "Times the learner was taken back"),
+            "tracker_failures": ("tracker_failures", "Things MLflow or another was not told"),
         },
     ),
 )
