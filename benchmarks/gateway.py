@@ -50,6 +50,7 @@ from streamrec.core.measures.percentiles import percentiles
 from streamrec.core.state.catalogue import item_record
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes.embedded import EmbeddedKafka, EmbeddedRedis
+from streamrec.infra.processes.parent_death import die_with_parent
 from streamrec.infra.processes.server_process import free_port
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka import admin_client, make_consumer, make_producer
@@ -71,6 +72,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def relay(settings: Settings, source: str, target: str) -> None:
     """Answers requests, or copies what is no request of ours."""
+    die_with_parent()
     codec = clients.codec(settings)
     consumer = make_consumer(settings.kafka, [source], client_id="relay")
     consumer.seek_to_end()
@@ -96,10 +98,12 @@ def answer(request: Request) -> Recommendation:
 
 
 def gateway(settings: Settings) -> None:
+    die_with_parent()
     run_gateway(settings, "gateway-bench", threading.Event())
 
 
 def echo(settings: Settings, port: int) -> None:
+    die_with_parent()
     uvicorn.run(Echo(settings), host="127.0.0.1", port=port, log_level="warning", lifespan="on")
 
 
@@ -117,9 +121,14 @@ class Echo:
         key = uuid.uuid4().hex.encode()
         self._waiting[key] = asyncio.get_running_loop().create_future()
         await self._producer.send_and_wait(self._name(ECHO_IN), body, key)
-        found = await self._waiting.pop(key)
+        status, found = 200, b""
+        try:
+            found = await asyncio.wait_for(self._waiting[key], 5)
+        except TimeoutError:  # the relay was not there yet
+            status = 504
+        del self._waiting[key]
         headers = [(b"content-length", b"%d" % len(found))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": found})
 
     async def _lifespan(self, receive: Any, send: Any) -> None:

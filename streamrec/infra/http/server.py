@@ -26,13 +26,25 @@ LOOK_S = 0.05
 def bound(host: str, port: int) -> socket.socket:
     """A listening socket; port 0: any that is free. Raises UserError where it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's delay (40 ms of every answer) off only where the protocol is named
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError as error:
+        listener.close()
         raise UserError(
-            f"the gateway cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; "
+            f"the gateway cannot listen on {host}:{port}: {_why(error)}; "
             "STREAMREC_GATEWAY_PORT is another port, STREAMREC_GATEWAY_HOST another address"
         ) from None
+    return listener
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):  # its numbers are its own
+        return str(error.strerror)
+    return os.strerror(error.errno or 0)
 
 
 def free_port(host: str, port: int, tries: int = 100) -> int:
