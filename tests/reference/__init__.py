@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.reference.commands import commands_page
 from tests.reference.errors import errors_page
+from tests.reference.http import http_page
 from tests.reference.schemas import schemas_page
 from tests.reference.topics import topics_page
 
@@ -19,5 +20,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": commands_page,
     "topics.md": topics_page,
     "schemas.md": schemas_page,
+    "http.md": http_page,
     "errors.md": errors_page,
 }
