@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -162,7 +163,7 @@ def test_lag_is_what_was_not_handed_out(topic) -> None:
     send_requests(topic, *"abcde")
     feed = topic.member()
     take(feed, 2, limit=2)
-    assert feed.lag() == {"user-updates": 0, "requests": 3}
+    assert Counter(feed.lag()) == Counter(requests=3)
     take(feed, 3)
     assert not any(feed.lag().values())
 
