@@ -42,6 +42,7 @@ TESTS = Path(__file__).parent
 def pytest_addoption(parser: pytest.Parser) -> None:
     what = "a test that may run on either kind of server runs on one (see tests.harness.kinds)"
     parser.addoption("--one-kind", action="store_true", help=what)
+    parser.addoption("--page-figures", help="write pictures of the page into this directory")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

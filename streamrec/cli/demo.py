@@ -22,6 +22,9 @@ def demo(
     features: Annotated[int, typer.Option(min=1, help="Feature workers.")] = 1,
     serving: Annotated[int, typer.Option(min=1, help="Serving workers.")] = 1,
     gateway: Annotated[bool, typer.Option(help="Whether to answer over HTTP.")] = True,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in this host's browser.")
+    ] = False,
     summary: Annotated[Path | None, typer.Option(help="Write the summary here, as JSON.")] = None,
 ) -> None:
     """Watch a language model learn from clicks while it recommends.
@@ -45,7 +48,9 @@ def demo(
     from streamrec.lab.demo.summary import in_words
     from streamrec.settings import load
 
-    options = DemoOptions(seconds, rate, ProcessCounts(features, 1, serving, int(gateway)))
+    options = DemoOptions(
+        seconds, rate, ProcessCounts(features, 1, serving, int(gateway)), open_page
+    )
     with stopped_by_signals():
         found = run_demo(load(), options, Screen(err))
     out.print(in_words(found))

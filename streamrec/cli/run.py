@@ -44,6 +44,9 @@ def up(
     serving: Annotated[int, typer.Option(min=0, help="Serving workers.")] = 1,
     trainer: Annotated[bool, typer.Option(help="Whether to learn.")] = True,
     gateway: Annotated[bool, typer.Option(help="Whether to answer over HTTP.")] = True,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in this host's browser.")
+    ] = False,
 ) -> None:
     """Run the whole loop on this host until Ctrl-C.
 
@@ -67,7 +70,9 @@ def up(
             names = ", ".join(name for _, name in processes.names())
             say(f"started {names}; logs in {loop.log_dir}")
             if gateway:
-                say(f"HTTP at {loop.address}, /docs tells what can be called")
+                say(f"the page: {loop.address}; /docs there tells what can be called")
+            if gateway and open_page:
+                _open_when_ready(loop.address)
             say("in another terminal: streamrec status; here, Ctrl-C stops everything")
             try:
                 while True:
@@ -76,6 +81,29 @@ def up(
             except KeyboardInterrupt:
                 say("stopping …")
         say("stopped")
+
+
+def _open_when_ready(address: str) -> None:
+    """In the browser, as soon as the gateway listens; nobody waits for that."""
+    import threading
+    import webbrowser
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    def open_it() -> None:
+        for _ in range(OPEN_TRIES):
+            try:
+                urlopen(f"{address}/healthz", timeout=1).close()  # noqa: S310 - our own address
+            except URLError:
+                time.sleep(0.5)
+            else:
+                webbrowser.open(address)
+                return
+
+    threading.Thread(target=open_it, name="open the page", daemon=True).start()
+
+
+OPEN_TRIES = 240
 
 
 def worker_features(*, id: IdOption = "") -> None:

@@ -5,6 +5,9 @@ context.py           what every route works with
 roles.py             who may do what
 doorkeeper.py        whose key a request carries, and when none is needed
 admin.py             what is released, and back; dead letters
+overview.py          how the loop does, and its generations: what the page shows
+loop_view.py         what it is shown from, gathered beside the requests
+static_page.py       the files of the page, and what a browser may do with them
 schemas.py           what is asked and answered, as OpenAPI has it
 metrics.py           ``/metrics`` on the gateway's own port
 health.py            ``/healthz`` and ``/readyz``

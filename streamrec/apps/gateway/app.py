@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 
 from streamrec import __version__
 from streamrec.apps.gateway import (
@@ -14,17 +11,20 @@ from streamrec.apps.gateway import (
     health,
     ingest,
     metrics,
+    overview,
     recommendations,
     users,
 )
 from streamrec.apps.gateway.context import GatewayContext
+from streamrec.apps.gateway.static_page import PageFiles
 from streamrec.infra.http import problems
 from streamrec.infra.http.limits import Allowances, Limits
 from streamrec.infra.http.measured import MeasuredRequests
 from streamrec.infra.http.request_ids import RequestIds
 
 ROUTERS = tuple(
-    part.router for part in (recommendations, ingest, users, fallbacks, admin, health, metrics)
+    part.router
+    for part in (recommendations, ingest, users, fallbacks, overview, admin, health, metrics)
 )
 ABOUT = """Recommendations of a loop that learns while it serves: ask for lists, send events and
 items, listen to what is recommended, and operate what is released."""
@@ -46,6 +46,5 @@ def gateway_app(context: GatewayContext) -> FastAPI:
     app.add_middleware(RequestIds)
     app.add_middleware(MeasuredRequests, meter=context.monitor.meter)
     # the last is the first to see a request
-    page = files("streamrec.apps.gateway") / "page"
-    app.router.default = StaticFiles(directory=str(page), html=True)  # what no route is for
+    app.router.default = PageFiles()  # what no route is for
     return app

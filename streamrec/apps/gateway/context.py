@@ -14,6 +14,7 @@ from fastapi import Depends, FastAPI, Request
 from redis import Redis
 
 from streamrec.apps import clients
+from streamrec.apps.gateway.loop_view import LoopView
 from streamrec.apps.gateway.shelf import Shelf
 from streamrec.apps.gateway.why_process import WhyProcess
 from streamrec.apps.local_loop import GATEWAY
@@ -54,6 +55,7 @@ class GatewayContext:
     keys: KeyRing
     identify: Callable[[Request], ApiKey]
     explanations: WhyProcess
+    view: LoopView
     shelf: Shelf = field(default_factory=Shelf)
     clock: SystemClock = field(default_factory=SystemClock)
     worker: WorkerContext | None = None

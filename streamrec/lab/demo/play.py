@@ -16,12 +16,13 @@ from __future__ import annotations
 import os
 import time
 import uuid
+import webbrowser
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from streamrec.apps import clients
+from streamrec.apps import access, clients
 from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
 from streamrec.core.measures.time_order import HELD_BACK_MS
 from streamrec.errors import Unavailable
@@ -59,6 +60,7 @@ class DemoOptions:
     seconds: float = 120.0
     rate: float = 100.0
     processes: ProcessCounts = ProcessCounts()
+    opens_page: bool = False  # in the browser of this host, once everything is ready
 
 
 def demo_settings(given: Settings) -> Settings:
@@ -70,7 +72,7 @@ def demo_settings(given: Settings) -> Settings:
     return replace(
         given,
         state_dir=given.state_dir / "demo",
-        gateway=replace(given.gateway, port=port),
+        gateway=replace(given.gateway, port=port, keys_file=""),
         encoder=replace(given.encoder, threads=threads),
         kafka=replace(kafka, topic_prefix=f"{token}.") if kafka.bootstrap else kafka,
         redis=replace(redis, key_prefix=token) if redis.url else redis,
@@ -92,14 +94,21 @@ def run_demo(given: Settings, options: DemoOptions, screen: Screen) -> dict[str,
         f"{len(stream.interactions):,} ratings (4 and 5 are clicks, the others views)"
     )
     empty(settings.state_dir)
+    page = _page(loop) if options.processes.gateway else ""
     with loop:
-        if options.processes.gateway:
-            screen.say(f"HTTP at {loop.address}")
         try:
-            with Play(loop, stream, options, screen, started_s) as play:
+            with Play(loop, stream, options, screen, started_s, page=page) as play:
                 return play.perform()
         finally:
             remove_traces(given, loop.settings, screen.say)
+
+
+def _page(loop: LocalLoop) -> str:
+    """Its address, with a key for this demo alone in the fragment, which no server is told."""
+    settings = loop.settings
+    wanted = access.NewKey("demo", ("admin",))
+    _, secret = access.make(settings, access.path(settings), wanted)
+    return f"{loop.address}/#key={secret}"
 
 
 class Play:
@@ -112,8 +121,11 @@ class Play:
         options: DemoOptions,
         screen: Screen,
         started_s: float,
+        *,
+        page: str = "",
     ) -> None:
         """``started_s``: monotonic time at which the person pressed enter."""
+        self._page = page
         self._loop = loop
         self._settings = loop.settings
         self._stream = stream
@@ -126,7 +138,7 @@ class Play:
         self._codec = clients.codec(self._settings)
         self._memory = PeakMemory()
         self._pauses = SwapPauses()
-        self._facts = DemoFacts(dataset=stream.name, rate=options.rate)
+        self._facts = DemoFacts(dataset=stream.name, rate=options.rate, page=page.partition("#")[0])
 
     def __enter__(self) -> Play:
         with ExitStack() as stack:
@@ -177,6 +189,10 @@ class Play:
         insist_on(readiness.missing, READY_WITHIN_S, self._look_seldom)
         self._facts.ready_after_s = time.monotonic() - self._started_s
         self._screen.say(f"everything is ready after {self._facts.ready_after_s:.0f} s")
+        if self._page:
+            self._screen.say(f"watch it, ask it and operate it here: {self._page}")
+        if self._page and self._options.opens_page:
+            webbrowser.open(self._page)
 
     def _play(self) -> None:
         options = self._options

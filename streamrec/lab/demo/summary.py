@@ -34,6 +34,7 @@ class DemoFacts:
     swap_pauses_ms: list[float] = field(default_factory=list)
     worker_restarts: int = 0
     interrupted: bool = False
+    page: str = ""  # where it was
 
 
 def summarize(loop: LoopWatch, memory: PeakMemory, facts: DemoFacts) -> dict[str, Any]:
@@ -143,7 +144,14 @@ def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("hit rate@10", _quality(summary["quality"], "hr@10")),
         ("NDCG@10", _quality(summary["quality"], "ndcg@10")),
         ("memory", f"{summary['peak_memory_total_mb']:,} MB at most at one time ({memory})"),
-    ] + ([("restarts", f"{run['worker_restarts']} workers")] if run["worker_restarts"] else [])
+        *_only_then(run),
+    ]
+
+
+def _only_then(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    restarts, page = run["worker_restarts"], run["page"]
+    told = [("restarts", f"{restarts} workers")] if restarts else []
+    return told + ([("page", f"it was at {page}")] if page else [])
 
 
 def _rollback(swap: Mapping[str, Any], run: Mapping[str, Any]) -> str:
