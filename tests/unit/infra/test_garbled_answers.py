@@ -81,7 +81,7 @@ class FakeConsumer:
 
 def message(topic: str, offset: int, value: bytes) -> SimpleNamespace:
     return SimpleNamespace(
-        topic=topic, partition=0, offset=offset, timestamp=1, key=b"k", value=value
+        topic=topic, partition=0, offset=offset, timestamp=1, key=b"k", value=value, headers=()
     )
 
 

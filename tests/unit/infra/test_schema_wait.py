@@ -213,7 +213,13 @@ class TwoPartitions:
 
 def message(partition: int, offset: int, value: bytes) -> SimpleNamespace:
     return SimpleNamespace(
-        topic=TOPIC, partition=partition, offset=offset, timestamp=1, key=b"k", value=value
+        topic=TOPIC,
+        partition=partition,
+        offset=offset,
+        timestamp=1,
+        key=b"k",
+        value=value,
+        headers=(),
     )
 
 
