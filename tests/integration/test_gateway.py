@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,9 @@ def test_a_list_is_asked_for_over_the_topics(loop: Loop) -> None:
         assert gone_wrong(refused)["errors"][0]["field"] == "k"
         assert http.get("/").text.startswith("<!doctype html>")
         assert http.get("/openapi.json").json()["openapi"].startswith("3.1")
+        viewer = re.findall(r'(?:src|href)="([^"]+)"', http.get("/docs").text)
+        assert len(viewer) >= 2
+        assert all(http.get(part).status_code == 200 for part in viewer), "of this host, and there"
         assert gone_wrong(http.get("/nowhere"))["code"] == "not-found"
         measured = http.get("/metrics").text
         for status in (200, 422, 504):

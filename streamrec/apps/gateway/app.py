@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from streamrec import __version__
 from streamrec.apps.gateway import (
@@ -32,7 +33,7 @@ items, listen to what is recommended, and operate what is released."""
 
 def gateway_app(context: GatewayContext) -> FastAPI:
     """``context`` is ``app.state.context``."""
-    app = FastAPI(title="streamrec", version=__version__, description=ABOUT, redoc_url=None)
+    app = FastAPIOffline(redoc_url=None, title="streamrec", version=__version__, description=ABOUT)
     app.state.context = context
     problems.install(app)
     for router in ROUTERS:
