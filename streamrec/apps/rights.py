@@ -70,7 +70,7 @@ ROLES = {
         group="serving",
     ),
     GATEWAY: Needs(
-        reads=(RECOMMENDATIONS, ADAPTERS, DEAD_LETTER),
+        reads=(EVENTS, RECOMMENDATIONS, ADAPTERS, DEAD_LETTER),
         writes=(EVENTS, ITEMS, REQUESTS, ADAPTERS),
     ),
 }

@@ -97,7 +97,9 @@ def serving(shell: CommandLine) -> bool:
         return False
     workers = json.loads(done.stdout)["workers"]
     roles = {worker["role"] for worker in workers}
-    return roles == {"features", "trainer", "serving"} and any(w["active"] for w in workers)
+    return roles == {"features", "trainer", "serving", "gateway"} and any(
+        w["active"] for w in workers
+    )
 
 
 @pytest.mark.timeout(400)

@@ -88,10 +88,12 @@ def ready(client: httpx.Client) -> bool:
 
 
 def feed(client: httpx.Client, over: threading.Event) -> None:
-    client.post("/v1/events", json=[clicks(1, 1)[0] | {"user_id": "u1", "item_id": "bad"}])
-    seed = 2
+    """``u1`` comes back to the item with the bad title, so that it stays in the history."""
+    seed = 1
     while not over.wait(0.5):
-        client.post("/v1/events", json=clicks(30, seed))
+        events = clicks(30, seed)
+        again = events[-1] | {"event_id": f"bad{seed}", "user_id": "u1", "item_id": "bad"}
+        client.post("/v1/events", json=[*events, again])
         seed += 1
 
 
