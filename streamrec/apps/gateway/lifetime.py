@@ -23,7 +23,7 @@ from streamrec.apps import access, clients, identities
 from streamrec.apps.gateway.app import gateway_app
 from streamrec.apps.gateway.context import GatewayContext
 from streamrec.apps.gateway.doorkeeper import Doorkeeper, is_loopback
-from streamrec.apps.gateway.loop_view import LOOK_S, LoopView
+from streamrec.apps.gateway.loop_view import FOLLOW_S, LOOK_S, LoopView
 from streamrec.apps.gateway.why_process import WhyProcess
 from streamrec.apps.local_loop import GATEWAY
 from streamrec.apps.process import stop_on_signals
@@ -172,7 +172,7 @@ class _Backstage(threading.Thread):
         use = access.key_use(context.settings, worker.redis)
         beat = Background("fleet", say, BEAT_S, context.stop)
         keys = Background("keys", lambda: use.note(context.keys.used()), USED_S, context.stop)
-        follow = Background("view", context.view.follow, 0.0, context.stop)
+        follow = Background("view", context.view.follow, FOLLOW_S, context.stop)
         look = Background("overview", context.view.look, LOOK_S, context.stop)
         with running(context.stop, shelf, beat, keys, follow, look):
             context.stop.wait()
