@@ -31,10 +31,10 @@ from torch import Tensor
 
 from streamrec.core.release.manifest import Manifest, generation_id
 from streamrec.errors import GenerationRefused
-from streamrec.models.encoder import TextEncoder
+from streamrec.models.encoder import TextEncoder, read_adapter
 from streamrec.models.lora import CONFIG_FILE, WEIGHTS_FILE, check_tensors
 from streamrec.models.signing import EVERYBODY, SIGNATURE_FILE, Signer, Signers
-from streamrec.ports import Provenance
+from streamrec.ports import Provenance, Sealed
 
 HEAD_FILE = "head.safetensors"
 MANIFEST_FILE = "manifest.json"
@@ -157,6 +157,50 @@ def write_manifest(
     aside.write_bytes(content)
     aside.replace(directory / MANIFEST_FILE)
     return manifest
+
+
+def seal_adapter(
+    directory: Path,
+    provenance: Provenance,
+    encoder: TextEncoder,
+    signer: Signer | None = None,
+    *,
+    feature_set: str,
+    settings: Mapping[str, Any],
+    inputs: Sequence[str] = (),
+) -> Sealed:
+    """Complete a directory that holds an adapter over ``encoder``'s base, and a head.
+
+    Raises GenerationRefused.
+    """
+    adapted = encoder.with_adapter(read_adapter(directory))
+    made = draft(
+        provenance,
+        encoder_version=adapted.encoder_version,
+        base_model=adapted.base_name,
+        base_digest=adapted.base_digest,
+        feature_set=feature_set,
+        settings=settings,
+        made_with=made_with(encoder),
+        inputs=inputs,
+    )
+    sealed = write_manifest(directory, provenance.sequence, made, signer)
+    return Sealed(sealed, file_digest(directory / MANIFEST_FILE))
+
+
+def with_adapter_of(read: Generation, encoder: TextEncoder) -> TextEncoder:
+    """``encoder`` with a generation's adapter.
+
+    Raises GenerationRefused where that is another encoder version than the manifest names.
+    """
+    adapted = encoder.with_adapter(read.adapter)
+    if adapted.encoder_version != read.manifest.encoder_version:
+        raise GenerationRefused(
+            f"{read.manifest.generation} was made for encoder version "
+            f"{read.manifest.encoder_version}; our settings make {adapted.encoder_version} of "
+            "its weights: STREAMREC_ENCODER_* must be the same in every worker"
+        )
+    return adapted
 
 
 def file_digest(path: Path) -> str:

@@ -35,6 +35,7 @@ from streamrec.models.generation import (
     Generation,
     read_generation,
     read_manifest,
+    with_adapter_of,
 )
 from streamrec.models.item_index import ItemIndex, item_text
 from streamrec.models.signing import Signers
@@ -179,12 +180,5 @@ def ahead(encoder: TextEncoder, catalogue: Catalogue) -> None:
 
 def _index_for(encoder: TextEncoder, read: Generation, warm: Sequence[ItemIndex]) -> ItemIndex:
     """The index of a warm generation with the same vectors, or an empty new one."""
-    adapted = encoder.with_adapter(read.adapter)
-    if adapted.encoder_version != read.manifest.encoder_version:
-        raise GenerationRefused(
-            f"{read.manifest.generation} was made for encoder version "
-            f"{read.manifest.encoder_version}; our settings make {adapted.encoder_version} of "
-            "its weights: STREAMREC_ENCODER_* must be the same in every worker"
-        )
-    fresh = ItemIndex(adapted, read.centre)
+    fresh = ItemIndex(with_adapter_of(read, encoder), read.centre)
     return next((index for index in warm if index.key == fresh.key), fresh)

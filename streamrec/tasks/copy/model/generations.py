@@ -10,19 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from streamrec.errors import GenerationRefused
-from streamrec.models.encoder import TextEncoder, read_adapter
+from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import (
     CENTRE,
-    MANIFEST_FILE,
     Expectations,
     Generation,
-    draft,
     expectations,
-    file_digest,
-    made_with,
     read_generation,
-    write_manifest,
+    seal_adapter,
+    with_adapter_of,
 )
 from streamrec.models.signing import EVERYBODY, Signer, Signers
 from streamrec.models.state_dicts import named, under
@@ -56,18 +52,14 @@ class CopyGenerations:
 
     def seal(self, directory: Path, provenance: Provenance) -> Sealed:
         """Write the manifest; the directory is finished. Raises GenerationRefused."""
-        encoder = self._encoder.with_adapter(read_adapter(directory))
-        manifest = draft(
+        return seal_adapter(
+            directory,
             provenance,
-            encoder_version=encoder.encoder_version,
-            base_model=encoder.base_name,
-            base_digest=encoder.base_digest,
+            self._encoder,
+            self._signer,
             feature_set=FEATURE_SET,
             settings=self._settings,
-            made_with=made_with(self._encoder),
         )
-        sealed = write_manifest(directory, provenance.sequence, manifest, self._signer)
-        return Sealed(sealed, file_digest(directory / MANIFEST_FILE))
 
     def scorer(self, directory: Path) -> CopyScorer:
         """Check and load a finished generation. Raises GenerationRefused."""
@@ -85,13 +77,7 @@ def scorer_of(
     read: Generation, encoder: TextEncoder, frozen: FrozenVectors, hidden: int
 ) -> CopyScorer:
     """What a checked generation says of texts. Raises GenerationRefused."""
-    adapted = encoder.with_adapter(read.adapter)
-    if adapted.encoder_version != read.manifest.encoder_version:
-        raise GenerationRefused(
-            f"{read.manifest.generation} was made for encoder version "
-            f"{read.manifest.encoder_version}; our settings make {adapted.encoder_version}: "
-            "STREAMREC_ENCODER_* must be what they were"
-        )
+    adapted = with_adapter_of(read, encoder)
     head = PriorHead(encoder.dim, hidden)
     head.load_state_dict(under("head", read.head))
     head.requires_grad_(requires_grad=False)

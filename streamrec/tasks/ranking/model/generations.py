@@ -14,19 +14,15 @@ from typing import Any
 from streamrec.core.examples import FloatArray
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.errors import GenerationRefused
-from streamrec.models.encoder import TextEncoder, read_adapter
+from streamrec.models.encoder import TextEncoder
 from streamrec.models.encoder_shapes import EncoderShapes
 from streamrec.models.generation import (
     CENTRE,
-    MANIFEST_FILE,
     Generation,
-    draft,
-    file_digest,
-    made_with,
     read_generation,
     read_manifest,
-    write_manifest,
+    seal_adapter,
+    with_adapter_of,
 )
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.signing import EVERYBODY, Signer, Signers
@@ -88,19 +84,15 @@ class ModelGenerations:
 
     def seal(self, directory: Path, provenance: Provenance) -> Sealed:
         """Write the manifest; the directory is finished. Raises GenerationRefused."""
-        encoder = self._encoder.with_adapter(read_adapter(directory))
-        manifest = draft(
+        return seal_adapter(
+            directory,
             provenance,
-            encoder_version=encoder.encoder_version,
-            base_model=encoder.base_name,
-            base_digest=encoder.base_digest,
+            self._encoder,
+            self._signer,
             feature_set=FEATURE_SET,
             settings=self._settings,
-            made_with=made_with(self._encoder),
             inputs=INPUTS,
         )
-        sealed = write_manifest(directory, provenance.sequence, manifest, self._signer)
-        return Sealed(sealed, file_digest(directory / MANIFEST_FILE))
 
     def scorer(self, directory: Path) -> GenerationScorer:
         """Check and load a finished generation. Raises GenerationRefused."""
@@ -117,14 +109,7 @@ class ModelGenerations:
             read_manifest(directory, self._signers)
         )
         read = read_generation(directory, expected)
-        encoder = base.with_adapter(read.adapter)
-        if encoder.encoder_version != read.manifest.encoder_version:
-            raise GenerationRefused(
-                f"{read.manifest.generation} was made for encoder version "
-                f"{read.manifest.encoder_version}; our settings make {encoder.encoder_version}: "
-                "STREAMREC_ENCODER_* must be what they were"
-            )
-        return read, encoder
+        return read, with_adapter_of(read, base)
 
     def norms(self, directory: Path, champion: Path | None) -> Mapping[str, float]:
         """‖candidate - champion‖ / ‖champion‖ of each weight file; nothing without a champion,

@@ -25,7 +25,7 @@ from streamrec.errors import GenerationRefused
 from streamrec.models.data_parallel import Ranks
 from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
-from streamrec.models.generation import Generation, write_weights
+from streamrec.models.generation import Generation, with_adapter_of, write_weights
 from streamrec.models.item_index import ItemIndex, Vectors
 from streamrec.models.state_dicts import named, under
 from streamrec.ports import LearnReport, Scorer, ShadowResult
@@ -250,13 +250,7 @@ class OnlineLearner:
         """
         if self.encoder is None:
             raise GenerationRefused("a learner without an encoder cannot start from a generation")
-        encoder = self.encoder.with_adapter(read.adapter)
-        made_for = read.manifest.encoder_version
-        if encoder.encoder_version != made_for:
-            raise GenerationRefused(
-                f"{read.manifest.generation} was made for encoder version {made_for}; our settings "
-                f"make {encoder.encoder_version}: STREAMREC_ENCODER_* must be what they were"
-            )
+        encoder = with_adapter_of(read, self.encoder)
         self.start_from_head(read)
         self.encoder, self.index = encoder, ItemIndex(encoder, read.centre)
         self.close()
