@@ -80,17 +80,30 @@ class LoopView:
     def follow(self) -> None:
         """What came since the last time. Raises Unavailable: it begins anew then."""
         try:
-            follower, control = self._connected()
-            for _ in range(ROUNDS):
-                came = follower.poll(POLL_S)
-                for seen in came:
-                    self._order.put(self._believed(seen.timestamp_ms), seen)
-                if len(came) < MANY:
-                    break
-            latest = control.latest()
+            self._take_in()
         except StreamrecError as error:
             self._let_go()
             raise error if isinstance(error, Unavailable) else Unavailable(str(error)) from error
+        except Exception as error:  # the page must not end the gateway
+            log.exception("what comes cannot be measured")
+            self._let_go()
+            raise Unavailable(f"what comes cannot be measured: {error!r}") from error
+
+    def close(self) -> None:
+        """When neither thread runs any more."""
+        self._let_go()
+        if self._observer is not None:
+            self._observer.__exit__()
+
+    def _take_in(self) -> None:
+        follower, control = self._connected()
+        for _ in range(ROUNDS):
+            came = follower.poll(POLL_S)
+            for seen in came:
+                self._order.put(self._believed(seen.timestamp_ms), seen)
+            if len(came) < MANY:
+                break
+        latest = control.latest()
         now_ms = self._clock.now_ms()
         with self._lock:
             for seen in self._order.until(now_ms - HELD_BACK_MS):
@@ -98,12 +111,6 @@ class LoopView:
             if latest is not None:
                 self._note_champion(latest, now_ms)
             self._sample(now_ms)
-
-    def close(self) -> None:
-        """When neither thread runs any more."""
-        self._let_go()
-        if self._observer is not None:
-            self._observer.__exit__()
 
     def _connected(self) -> tuple[Follower, KafkaControlLog]:
         if self._follower is None or self._control is None:

@@ -18,6 +18,7 @@ import gc
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -91,6 +92,7 @@ def _become(
 ) -> None:
     """Turn this fork into ``python -m module arguments``, with its output in ``log``."""
     die_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # one that came is heard now
     gc.freeze()  # what was imported is no garbage, and its pages stay shared
     gc.enable()
     os.setpgid(0, 0)

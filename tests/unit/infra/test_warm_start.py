@@ -113,3 +113,16 @@ def test_forked_workers_die_with_a_killed_supervisor(tmp_path: Path, module: str
         eventually(lambda: says(tmp_path / "w.log"))
         parent.kill()
         eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_who_tells_every_process_to_end_kills_no_worker(tmp_path: Path, module: str) -> None:
+    """As systemd does: the process that workers are forked from lets them finish."""
+    process = WarmStart(["decimal"]).start(program(tmp_path, module))
+    eventually(lambda: says(tmp_path / "w.log"))
+    os.kill(psutil.Process(process.pid).ppid(), signal.SIGTERM)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(30) == 7, "it has ended by itself"
+    again = WarmStart(["decimal"]).start(program(tmp_path, module))
+    eventually(lambda: (tmp_path / "w.log").read_text().count("\n") == 2)
+    os.kill(again.pid, signal.SIGTERM)
+    assert again.wait(30) == 7
