@@ -11,6 +11,7 @@ dead_letters.py     dead letters: read, sent again, and remembered as sent
 task.py             what a task must answer, so that the loop can carry it
 meter.py            what stages measure for monitoring
 edges.py            the edges that most of the loop works with, together
+generating.py       who writes replies: what is asked for, and what comes back
 example_format.py   how a task's examples travel: Avro, in batches that name their schema
 
 The real things live in ``infra`` and ``models``, the fakes in ``tests/fakes``; one contract
@@ -22,6 +23,14 @@ from __future__ import annotations
 from streamrec.ports.clock import Clock
 from streamrec.ports.edges import Edges
 from streamrec.ports.example_format import ExampleFormat, example_format
+from streamrec.ports.generating import (
+    Generator,
+    GeneratorStatus,
+    Grammar,
+    OnText,
+    Wanted,
+    Written,
+)
 from streamrec.ports.messages import (
     EXAMPLE,
     BatchFeed,
@@ -103,12 +112,16 @@ __all__ = [
     "Fleet",
     "FollowedRecord",
     "Generations",
+    "Generator",
+    "GeneratorStatus",
+    "Grammar",
     "HotSwap",
     "Judge",
     "LearnReport",
     "Learner",
     "Meter",
     "NewStart",
+    "OnText",
     "OutboxEntry",
     "PartitionStore",
     "Provenance",
@@ -130,8 +143,10 @@ __all__ = [
     "TrafficWatch",
     "Training",
     "TriggerFeed",
+    "Wanted",
     "WorkerStatus",
     "Writes",
+    "Written",
     "carried",
     "example_format",
     "headers",
