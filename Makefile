@@ -63,7 +63,7 @@ types: install ## mypy, strict
 contracts: install ## import contracts: layers, a pure core
 	$(BIN)/lint-imports
 
-deps: install ## deptry: declared and imported packages agree
+deps: install ## declared and imported packages agree
 	$(BIN)/deptry streamrec workers
 
 site: install ## the documents as a site, in build/site
