@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,9 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 PIPED_WIDTH = 160
+
+LINE_EVERY_S = 30.0
+"""Between lines of progress where there is no terminal."""
 
 
 class SafeConsole(Console):
@@ -98,7 +102,13 @@ Advance = Callable[[float, float, str], None]
 
 @contextmanager
 def progress_bar(unit: str = "") -> Iterator[Advance]:
-    """A bar on stderr as long as the block runs; ``unit``: of what is counted."""
+    """A bar on stderr as long as the block runs; ``unit``: of what is counted.
+
+    Where stderr is no terminal, a line every half minute.
+    """
+    if not err.is_terminal:
+        yield ProgressLines(unit, time.monotonic, say)
+        return
     columns: tuple[ProgressColumn, ...] = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -108,6 +118,39 @@ def progress_bar(unit: str = "") -> Iterator[Advance]:
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("", total=0)
         yield lambda done, of, doing: bar.update(task, completed=done, total=of, description=doing)
+
+
+class ProgressLines:
+    """How far it is, its rate and the time left, as a line every ``LINE_EVERY_S``, and the last.
+
+    The rate is that since the line before; the time left is by the rate since the first of the
+    stretch: what counts anew, another total, is a stretch of its own.
+    """
+
+    def __init__(
+        self, unit: str, clock: Callable[[], float], print_line: Callable[[str], None]
+    ) -> None:
+        """``clock``: seconds."""
+        self._unit, self._clock, self._print = unit, clock, print_line
+        self._of = 0.0
+        self._first = self._last = (clock(), 0.0)  # when, and how many were done
+
+    def __call__(self, done: float, of: float, doing: str) -> None:
+        now = self._clock()
+        if of != self._of or done < self._last[1]:
+            self._of, self._first, self._last = of, (now, 0.0), (now, 0.0)
+        due = now - self._last[0] >= LINE_EVERY_S or done == of
+        if due and done > self._last[1]:
+            line = f"{done:,.0f} of {of:,.0f} {self._unit}".rstrip() + self._pace(now, done)
+            self._print(f"{line}: {doing}" if doing else line)
+            self._last = (now, done)
+
+    def _pace(self, now: float, done: float) -> str:
+        passed_s = now - self._last[0]
+        rate = (done - self._last[1]) / passed_s if passed_s else 0.0
+        left_s = (self._of - done) * (now - self._first[0]) / done
+        said = f", {rate:,.{0 if rate >= 10 else 1}f}/s" if rate else ""
+        return said + (f", {ago(1e3 * left_s)} left" if left_s else "")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

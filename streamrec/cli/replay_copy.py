@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamrec.cli.console import err, out, print_json, progress_bar, say, table, write_json
+from streamrec.cli.console import out, print_json, progress_bar, say, table, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from streamrec.lab.replay.copy_plan import CopyPlan
-
-SAID_EVERY = 100
-"""Tests between lines of progress where there is no terminal."""
 
 
 def show_copy(plan: CopyPlan, report: Path | None, *, as_json: bool) -> None:
@@ -23,13 +20,7 @@ def show_copy(plan: CopyPlan, report: Path | None, *, as_json: bool) -> None:
 
     say("reading the tests and loading the language model …")
     with progress_bar("tests") as advance:
-
-        def tell(done: int, of: int) -> None:
-            advance(done, of, "")
-            if not err.is_terminal and (done % SAID_EVERY == 0 or done == of):
-                say(f"{done:,} of {of:,} tests foretold and learned")
-
-        result = run_copy_replay(reader.load(), plan, tell)
+        result = run_copy_replay(reader.load(), plan, lambda done, of: advance(done, of, ""))
     if report is not None:
         write_json(report, result)
     if as_json:
