@@ -34,19 +34,19 @@ from streamrec.core.state.fold import Located
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import UserState
 from streamrec.infra.clock import SystemClock
-from streamrec.infra.stores.explanations import packed
 from streamrec.infra.stores.registry_store import DirectoryRegistry
 from streamrec.loop.serving.generation_follower import GenerationFollower
 from streamrec.loop.serving.serve import Server
 from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
-from streamrec.models.generation import Generation
-from streamrec.models.hotswap import WarmGenerations
+from streamrec.models.generation import read_generation
+from streamrec.models.hotswap import Loaded, WarmGenerations
 from streamrec.models.item_index import ItemIndex
 from streamrec.ports import Delivered, Writes
 from streamrec.ports.edges import Edges
 from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
 from streamrec.tasks.ranking.lists.explainer import Explained, Explainer
+from streamrec.tasks.ranking.lists.explanation import packed
 from streamrec.tasks.ranking.lists.lists import ListAnswerer
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
 from streamrec.tasks.ranking.model.served import ServedGeneration, head_expectations
@@ -116,16 +116,6 @@ class RandomIndex(ItemIndex):
         return 0
 
 
-class RandomSwap(WarmGenerations[ServedGeneration]):
-    """Every generation ranks by the same random vectors."""
-
-    index: RandomIndex
-
-    def _index_for(self, read: Generation) -> ItemIndex:
-        del read
-        return self.index
-
-
 def fill(store: FakePartitionStore, items: int) -> None:
     """A catalogue and a folded stream, as the feature workers would have left them."""
     rng = np.random.default_rng(0)
@@ -182,14 +172,9 @@ class Bench:
         self.mirror.refresh()
         self.encoder = tiny_encoder()
         self.registry = DirectoryRegistry(scratch / "registry")
-        catalogue = self.mirror.catalogue
-        self.swap = RandomSwap(
-            self.encoder,
-            head_expectations(self.encoder),
-            lambda read, index: ServedGeneration(read, index, catalogue),
-        )
-        self.swap.index = RandomIndex(self.encoder, items)
-        self.vectors_ND = self.swap.index.vectors
+        self.index = RandomIndex(self.encoder, items)
+        self.vectors_ND = self.index.vectors
+        self.swap = WarmGenerations(self._load)
         self.follower = GenerationFollower(self.registry, self.swap, self.mirror.catalogue, keep=2)
         edges = Edges(self.store, NoPublisher(), wire_codec(), SystemClock(), lambda _: 0)
         self.servers = {
@@ -205,6 +190,14 @@ class Bench:
         }
         self.users = [f"u{n}" for n in range(USERS)]
         self.state = RegistryState()
+
+    def _load(
+        self, generation: str, directory: Path, catalogue: Catalogue, warm: object
+    ) -> Loaded[ServedGeneration]:
+        """Every generation ranks by the same random vectors."""
+        del generation, warm
+        read = read_generation(directory, head_expectations(self.encoder))
+        return Loaded(ServedGeneration(read, self.index, catalogue), self.index)
 
     def requests(self, turn: int) -> list[Delivered]:
         start = turn * self.batch
