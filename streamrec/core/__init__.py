@@ -16,6 +16,7 @@ printable.py      foreign text on its way to a person's terminal: what would ste
 identity.py       whose a state is: what Kafka, Redis, the registry and the trainer's checkpoints
                   must agree on
 access.py         who may call the gateway, and for what: keys by role, and what one of them covers
+replies/          replies in words: what is asked of one, what it may say, what is learned about it
 variants/         wordings of one item: what is believed of each, who counts them, and who is
                   shown which
 """

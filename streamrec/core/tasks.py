@@ -13,6 +13,7 @@ from streamrec.errors import UserError
 
 RANKING = "ranking"
 COPY = "copy"
+REPLIES = "replies"
 
 EVERY = "all"
 """Not a task: every one of them, on the command line."""

@@ -2,4 +2,5 @@
 
 ranking/   which items a user is shown, in which order
 copy/      which words an item is shown with
+replies/   which words answer a request
 """
