@@ -36,8 +36,10 @@ ROUNDING = 1e-3
 class ReplyExample(Example):
     """One reply that somebody was given.
 
-    ``slots``, ``max_tokens``: the grammar that it was written under, as ``ports.Grammar`` has
-    them. ``log_probability``: of ``token_ids``, in nats, under that grammar and ``generation``.
+    ``slots``, ``max_tokens``, ``least``, ``most``: the grammar that it was written under, as
+    ``ports.generating.Grammar`` has them, its other characters as this version forbids them.
+    ``log_probability``: of ``token_ids``, in nats, under that grammar, at that ``temperature``, by
+    ``generation``.
     ``plan``: its place in ``PLANS``; ``plan_propensity``: with which probability it was chosen.
     ``context_C``: what was known then (``core.replies.context``). ``reward``: 1 accepted, 0 not,
     or between; ``weight``: how much that says.
@@ -49,6 +51,9 @@ class ReplyExample(Example):
     token_ids: tuple[int, ...]
     slots: tuple[str, ...]
     max_tokens: int
+    least: int
+    most: int
+    temperature: float
     log_probability: float
     plan: int
     plan_propensity: float
@@ -86,8 +91,10 @@ def _wrong_words(example: ReplyExample) -> str:
     if not example.prompt_ids or not example.token_ids or min(ids) < 0:
         return "has no prompt, or no reply, of token ids"
     written = example.log_probability
-    if not math.isfinite(written) or written > ROUNDING or example.max_tokens < 1:
-        return "has a log-probability that cannot be"
+    if not math.isfinite(written) or written > ROUNDING or not 0.0 < example.temperature < 10.0:
+        return "has a log-probability that cannot be, or was not drawn"
+    if len(example.token_ids) > example.max_tokens or not 0 <= example.least <= example.most:
+        return "was not written under its grammar"
     return ""
 
 
@@ -99,6 +106,9 @@ def _say(example: ReplyExample) -> Mapping[str, Any]:
         "token_ids": list(example.token_ids),
         "slots": list(example.slots),
         "max_tokens": example.max_tokens,
+        "least": example.least,
+        "most": example.most,
+        "temperature": example.temperature,
         "log_probability": example.log_probability,
         "plan": example.plan,
         "plan_propensity": example.plan_propensity,
@@ -123,6 +133,9 @@ FIELDS: Mapping[str, Any] = {
     "token_ids": {"type": "array", "items": "int"},
     "slots": {"type": "array", "items": "string"},
     "max_tokens": "int",
+    "least": "int",
+    "most": "int",
+    "temperature": "double",
     "log_probability": "double",
     "plan": "int",
     "plan_propensity": "double",
