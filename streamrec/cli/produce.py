@@ -77,8 +77,9 @@ def send_events(
     \b
     {"event_id": "1", "user_id": "ann", "item_id": "42", "kind": "click",
      "occurred_at": "2026-03-01T12:00:00Z"}
-    optional: impression_id, position, value, recommendation_id
-    kinds: view click like dislike purchase play
+    optional: impression_id, position, value, recommendation_id, query, conversation_id
+    kinds: view click like dislike purchase play; without item_id: search (query),
+    accept and reject (reply_id)
 
     \b
     streamrec events send clicks.jsonl

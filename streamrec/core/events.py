@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 
 class Kind(StrEnum):
-    """What a user did with an item."""
+    """What a user did: with an item, with words, or with what is known of them."""
 
     VIEW = "view"
     CLICK = "click"
@@ -25,9 +25,21 @@ class Kind(StrEnum):
     PURCHASE = "purchase"
     PLAY = "play"
     FORGET = "forget"
-    """Not done with an item: what is known of the user is to be forgotten (``core.state.fold``)."""
+    """What is known of the user is to be forgotten (``core.state.fold``)."""
+    SEARCH = "search"
+    """Asked in words: ``query``."""
+    REPLY = "reply"
+    """Was answered in words: ``reply_id``, and what its writer logged. Only we write it."""
+    ACCEPT = "accept"
+    REJECT = "reject"
+    """What the user thought of the reply ``reply_id``."""
 
 
+WITH_ITEM = frozenset({Kind.VIEW, Kind.CLICK, Kind.LIKE, Kind.DISLIKE, Kind.PURCHASE, Kind.PLAY})
+"""Done with an item. The others name none, and count for none."""
+WITH_REPLY = frozenset({Kind.REPLY, Kind.ACCEPT, Kind.REJECT})
+NOT_FROM_OUTSIDE = frozenset({Kind.FORGET, Kind.REPLY})
+"""Kinds that streamrec itself writes."""
 POSITIVE_KINDS = frozenset({Kind.CLICK, Kind.LIKE, Kind.PURCHASE})
 PLAY_THRESHOLD = 0.5
 """A play counts as accepted from this fraction on."""
@@ -35,17 +47,26 @@ PLAY_THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One thing one user did with one item. Topic ``events``, key user_id."""
+    """One thing one user did. Topic ``events``, key user_id."""
 
     event_id: str
     user_id: str
-    item_id: str  # "" when the kind is forget
+    item_id: str  # "" when the kind is none of WITH_ITEM
     kind: Kind
     occurred_at_ms: int
     value: float | None = None  # play fraction in [0, 1], or a rating
     impression_id: str | None = None  # shared by the views shown together, and their clicks
     position: int | None = None  # 0-based slot in the impression
     recommendation_id: str | None = None  # the recommendation it came from, if any
+    query: str | None = None  # the words that led to it; of a search, those it asked with
+    reply_id: str | None = None  # the reply that it is about, or came from
+    conversation_id: str | None = None
+    reply_log: str | None = None  # of a reply: what it can be learned from (``tasks.replies``)
+
+    @property
+    def with_item(self) -> bool:
+        """Whether it was done with an item."""
+        return self.kind in WITH_ITEM
 
     @property
     def accepted(self) -> bool:
@@ -121,7 +142,10 @@ class Request:
     query: str | None = None
     filters: Filters = Filters()
     candidates: tuple[str, ...] = ()  # rank only these, when given
-    reply: bool = False
+    reply: bool = False  # whether words about the list are wanted, too
+    context: tuple[str, ...] = ()  # what was said before in the conversation, oldest first
+    conversation_id: str | None = None
+    reasons: str = ""  # "text": a reason in words beside each item
     unknown: tuple[str, ...] = field(default=(), compare=False)  # fields that nobody knows here
 
 

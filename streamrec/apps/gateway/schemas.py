@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from streamrec.core import topics
-from streamrec.core.events import Kind
+from streamrec.core.events import NOT_FROM_OUTSIDE, WITH_ITEM, Kind
 from streamrec.infra.wire.checks import MAX_ID_BYTES, MAX_INT, MAX_K
 from streamrec.infra.wire.limits import (
     MAX_LABEL_CHARS,
     MAX_LABELS,
+    MAX_QUERY_CHARS,
     MAX_TEXT_CHARS,
     MAX_TITLE_CHARS,
 )
@@ -84,15 +85,21 @@ class Health(BaseModel):
 _ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES // 4}
 """A character has four bytes at most."""
 
+
+def _when(kinds: Sequence[Kind], needed: str) -> Mapping[str, Any]:
+    enum = {"enum": [kind.value for kind in kinds]}
+    return {"properties": {"kind": enum}, "required": [needed]}
+
+
 LINES: Mapping[str, Mapping[str, Any]] = {
     topics.EVENTS: {
         "type": "object",
-        "required": ["user_id", "item_id", "kind", "occurred_at"],
+        "required": ["user_id", "kind", "occurred_at"],
         "properties": {
             "event_id": _ID | {"description": "sent again, it counts once; else made of the line"},
             "user_id": _ID,
             "item_id": _ID,
-            "kind": {"enum": [kind.value for kind in Kind if kind is not Kind.FORGET]},
+            "kind": {"enum": [kind.value for kind in Kind if kind not in NOT_FROM_OUTSIDE]},
             "occurred_at": {
                 "type": "string",
                 "format": "date-time",
@@ -102,7 +109,20 @@ LINES: Mapping[str, Mapping[str, Any]] = {
             "impression_id": _ID,
             "position": {"type": "integer", "minimum": 0, "maximum": MAX_INT},
             "recommendation_id": _ID,
+            "query": {
+                "type": "string",
+                "pattern": r"\S",
+                "maxLength": MAX_QUERY_CHARS,
+                "description": "the words that led to it; of a search, those it asked with",
+            },
+            "reply_id": _ID | {"description": "the reply that is accepted, rejected, or led to it"},
+            "conversation_id": _ID,
         },
+        "anyOf": [
+            _when(sorted(WITH_ITEM), "item_id"),
+            _when([Kind.SEARCH], "query"),
+            _when([Kind.ACCEPT, Kind.REJECT], "reply_id"),
+        ],
         "examples": [
             {
                 "event_id": "1",

@@ -27,6 +27,9 @@ What one event does, in order (one that says ``forget`` does something else, bel
 6. the user's state;
 7. a few users and items of whom nothing has been heard for too long are let go.
 
+An event without an item (a search, a reply and what is thought of it) passes 1, 2, 6 and 7; makers
+of examples hear of it.
+
 ``forget`` empties the user's state, pendings and deadlines included, and marks the place among
 the examples. Time and statistics stay as they are: they are counts of many.
 """
@@ -246,10 +249,20 @@ class PartitionFold:
 
     def _fold(self, at: Located, run: Gathered) -> None:
         event = at.event
-        run.unknown_items += self._catalogue.row(event.item_id) is None
+        run.unknown_items += event.with_item and self._catalogue.row(event.item_id) is None
         self._expire(at, run)
         before = self._current(self._users.pop(event.user_id), at, run)
         self._makers.event(at, before)
+        state = self._with_item(at, before, run) if event.with_item else before.heard(event)
+        if state.last_seen_ms > self.watermark_ms + DAY_MS:  # stored before such times were refused
+            state = replace(state, last_seen_ms=event.occurred_at_ms)
+        self._users[event.user_id] = state  # put back last: the most recent one
+        self._touched(event.user_id, run)
+        if event.with_item and (consumes(event) or event.accepted):
+            run.updates.append(update(self._source.partition, at, run.now_ms))
+
+    def _with_item(self, at: Located, before: UserState, run: Gathered) -> UserState:
+        event = at.event
         if event.kind is Kind.VIEW:
             state, exposed = self._view(at, before, run)
         else:
@@ -257,13 +270,7 @@ class PartitionFold:
             exposed = not attributed and event.impression_id is None
         if self._share.count(event, before.history, exposed=exposed):
             self._makers.counted(at)
-        state = count_of_user(state.after(event), event, self._counters)
-        if state.last_seen_ms > self.watermark_ms + DAY_MS:  # stored before such times were refused
-            state = replace(state, last_seen_ms=event.occurred_at_ms)
-        self._users[event.user_id] = state  # put back last: the most recent one
-        self._touched(event.user_id, run)
-        if consumes(event) or event.accepted:
-            run.updates.append(update(self._source.partition, at, run.now_ms))
+        return count_of_user(state.after(event), event, self._counters)
 
     def _current(self, stored: UserState, at: Located, run: Gathered) -> UserState:
         """A user as of the watermark: new again after a long silence."""

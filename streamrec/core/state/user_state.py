@@ -135,6 +135,12 @@ class UserState:
             consumed=self._consumed_after(event) if consumes(event) else self.consumed,
             views=self.views + (event.kind is Kind.VIEW),
             accepts=self.accepts + accepted,
+        ).heard(event)
+
+    def heard(self, event: Interaction) -> UserState:
+        """The state once its user is known to have been there."""
+        return replace(
+            self,
             first_seen_ms=self.first_seen_ms or event.occurred_at_ms,
             last_seen_ms=max(self.last_seen_ms, event.occurred_at_ms),
         )

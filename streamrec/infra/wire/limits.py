@@ -7,7 +7,7 @@ smaller; nothing is cut silently. Knows sizes, not forms (``infra.wire.checks``)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sized
+from collections.abc import Collection, Iterable, Mapping, Sized
 
 from streamrec.core.events import Item, Request
 from streamrec.errors import InvalidField
@@ -23,6 +23,15 @@ MAX_LABELS, MAX_LABEL_CHARS = 1_000, 2_000
 
 MAX_VARIANTS = 16
 """Wordings of one item: each waits for views of its own, and so many are counted."""
+
+MAX_QUERY_CHARS = 2_000
+"""Of an event: it stays in its user's state."""
+
+MAX_REPLY_LOG_CHARS = 100_000
+"""It stays in its user's state until the reply's outcome is known."""
+
+MAX_TURNS, MAX_TURN_CHARS = 20, 2_000
+"""What was said before, in a request: a model reads all of it."""
 
 MAX_IDS = 10_000
 """Candidates, or excluded items, of one request: each is looked up while others wait."""
@@ -41,10 +50,19 @@ def item_within(item: Item) -> Item:
     return item
 
 
+def event_words_within(found: Mapping[str, str]) -> None:
+    """``found``: an event's texts by field. Raises InvalidField."""
+    _chars("query", found.get("query", ""), MAX_QUERY_CHARS)
+    _chars("reply_log", found.get("reply_log", ""), MAX_REPLY_LOG_CHARS)
+
+
 def request_within(request: Request) -> Request:
     """The request; its query may be of any length, as only its beginning is read. Raises
     InvalidField."""
     filters = request.filters
+    _count("context", request.context, MAX_TURNS)
+    for turn in request.context:
+        _chars("an entry of context", turn, MAX_TURN_CHARS)
     _count("candidates", request.candidates, MAX_IDS)
     _count("filters.exclude_items", filters.exclude_items, MAX_IDS)
     _labels("filters.categories", filters.categories)

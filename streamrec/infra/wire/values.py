@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 from streamrec.core import topics
 from streamrec.core.events import (
+    WITH_ITEM,
+    WITH_REPLY,
     DeadLetter,
     Filters,
     Interaction,
@@ -52,7 +54,7 @@ from streamrec.infra.wire.checks import (
     variants,
     whole,
 )
-from streamrec.infra.wire.limits import item_within, request_within
+from streamrec.infra.wire.limits import event_words_within, item_within, request_within
 
 MAX_UNKNOWN, MAX_SHOWN = 10, 60
 """Unknown fields that are told, and characters of each."""
@@ -60,6 +62,8 @@ MAX_UNKNOWN, MAX_SHOWN = 10, 60
 _FILTERS = {one.name for one in dataclass_fields(Filters)}
 _REQUEST = {one.name for one in dataclass_fields(Request)} - {"unknown"}
 _REQUEST |= {"requested_at"}
+_TEXTS, _IDS = ("query", "reply_log"), ("reply_id", "conversation_id")
+_WORDS = frozenset({*_TEXTS, *_IDS})
 _KINDS = {kind.value: kind for kind in Kind}
 
 
@@ -70,17 +74,31 @@ def event_from(fields: Fields) -> Interaction:
     """An interaction. Raises InvalidField."""
     get = fields.get
     kind = _kind(get("kind"))
+    words = _words(fields, kind) if kind not in WITH_ITEM or _WORDS & fields.keys() else {}
     return Interaction(
         identifier(fields, "event_id"),
         identifier(fields, "user_id"),
-        text(fields, "item_id") if kind == Kind.FORGET else identifier(fields, "item_id"),
+        identifier(fields, "item_id") if kind in WITH_ITEM else text(fields, "item_id"),
         kind,
         time_ms(fields, "occurred_at"),
         None if (value := get("value")) is None else finite("value", value),
         None if get("impression_id") is None else identifier(fields, "impression_id"),
         None if (position := get("position")) is None else whole("position", position, 0, MAX_INT),
         None if get("recommendation_id") is None else identifier(fields, "recommendation_id"),
+        **words,
     )
+
+
+def _words(fields: Fields, kind: Kind) -> dict[str, str]:
+    """Queries and replies: most events have none."""
+    found = {name: text(fields, name) for name in _TEXTS if fields.get(name) is not None}
+    found |= {name: identifier(fields, name) for name in _IDS if fields.get(name) is not None}
+    if kind is Kind.SEARCH and not found.get("query", "").strip():
+        raise invalid("query", fields.get("query"), "the words of the search")
+    if kind in WITH_REPLY and "reply_id" not in found:
+        raise invalid("reply_id", None, "the reply that it is about")
+    event_words_within(found)
+    return found
 
 
 def _kind(found: object) -> Kind:
@@ -148,9 +166,21 @@ def _request(fields: Fields) -> Request:
         filters=_filters(filters or {}),
         candidates=texts(fields, "candidates", id_text),
         reply=flag(fields, "reply", False),
+        context=texts(fields, "context"),
+        conversation_id=(
+            None if fields.get("conversation_id") is None else identifier(fields, "conversation_id")
+        ),
+        reasons=_reasons(fields),
         unknown=(*_unknown(fields, _REQUEST), *_unknown(filters or {}, _FILTERS, "filters.")),
     )
     return request_within(request)
+
+
+def _reasons(fields: Fields) -> str:
+    found = text(fields, "reasons")
+    if found in ("", "text"):
+        return found
+    raise invalid("reasons", found, "text, or nothing")
 
 
 def _unknown(fields: Fields, known: Set[str], at: str = "") -> tuple[str, ...]:
@@ -181,6 +211,10 @@ def _event_to(value: Interaction) -> Fields:
         "impression_id": value.impression_id,
         "position": value.position,
         "recommendation_id": value.recommendation_id,
+        "query": value.query,
+        "reply_id": value.reply_id,
+        "conversation_id": value.conversation_id,
+        "reply_log": value.reply_log,
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from streamrec.core import topics
-from streamrec.core.events import Interaction, Item, Kind, Request
+from streamrec.core.events import WITH_REPLY, Interaction, Item, Kind, Request
 from streamrec.infra.wire.kafka import partition_for
 from streamrec.ports import Codec
 
@@ -80,6 +80,12 @@ class DrillStream:
             sort = rng.random()
             if sort < 0.005:
                 yield self._event(user, "", Kind.FORGET)
+            elif sort < 0.02:
+                yield self._event(user, "", Kind.SEARCH)
+            elif sort < 0.03:
+                kinds = [Kind.REPLY, rng.choice((Kind.ACCEPT, Kind.REJECT))]
+                for kind in rng.sample(kinds, 2):  # which of them comes first nobody promises
+                    yield self._event(user, "", kind)
             elif sort < 0.45:
                 yield from self._impression(user)
             elif sort < 0.70:
@@ -122,6 +128,8 @@ class DrillStream:
             occurred_at_ms=self._now_ms - late_ms,
             value=round(rng.random(), 2) if kind is Kind.PLAY else None,
             impression_id=impression,
+            query="something new" if kind is Kind.SEARCH else None,
+            reply_id=f"w{self._now_ms}" if kind in WITH_REPLY else None,
         )
         return Message(topics.EVENTS, user.encode(), self._codec.encode(topics.EVENTS, event))
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from streamrec.core import topics
-from streamrec.core.events import Interaction, Item
-from streamrec.errors import Malformed
+from streamrec.core.events import Interaction, Item, Kind
+from streamrec.errors import InvalidField, Malformed
 from streamrec.loop.ingesting.admissible import FUTURE_TOLERANCE_MS, located
 from streamrec.loop.ingesting.raw import RawRecord
 from streamrec.loop.ingesting.send import KEYS, named
@@ -49,6 +49,8 @@ def ready(
             raise Malformed("a deletion that names no item_id")
         return ReadyLine(value.item_id, value.item_id.encode(), codec.encode(topic, value))
     event: Interaction = value
+    if event.kind is Kind.REPLY:
+        raise InvalidField("kind is 'reply'; only streamrec's own workers write these", "kind")
     check_user(event.user_id)
     located(RawRecord(0, now_ms, None, None), event, now_ms, FUTURE_TOLERANCE_MS)
     event = replace(event, user_id=known_as(event.user_id))

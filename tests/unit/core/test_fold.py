@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamrec.core.events import Interaction, Item, Kind, Source
+from streamrec.core.events import WITH_ITEM, Interaction, Item, Kind, Source
 from streamrec.core.state.attribution import OPEN_IMPRESSIONS
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import FoldResult, Located
@@ -205,6 +205,20 @@ def test_an_unknown_item_is_folded_and_counted_but_no_example_comes_of_it() -> N
     partition.catalogue.put([Item("nowhere", "Here now")])
     row = partition.catalogue.row("nowhere")
     assert partition.statistics.counts().accepts_ND[row, 0] == 1.0
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - WITH_ITEM - {Kind.FORGET}))
+def test_words_count_for_no_item_and_leave_their_user_seen(kind: Kind) -> None:
+    partition, other = Partition(), Partition()
+    for one in (partition, other):
+        one.feed(click("u", "i1", 100))
+    result = partition.feed(event(kind, "u", "i2", 200), event(kind, "v", "", 300))
+    assert not result.updates and not result.examples and not result.unknown_items
+    assert not [name for name in result.rows if name != "c"], "nothing but the clock has moved"
+    assert partition.fold.user("v").last_seen_ms == 300
+    expected = replace(other.fold.user("u"), last_seen_ms=200)
+    assert partition.fold.user("u").to_record() == expected.to_record()
+    assert not partition.feed(event(kind, "u", "i2", 200)).users, "it counts once"
 
 
 def test_updates_come_for_what_changes_recommendations() -> None:

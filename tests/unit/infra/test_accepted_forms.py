@@ -318,6 +318,39 @@ def test_a_request_is_refused_by_the_path_of_what_is_wrong(fields, message):
         decoded("requests", {**REQUEST, **fields})
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "search"}, "query is missing"),
+        ({"kind": "search", "query": "  "}, "query is '  '"),
+        ({"kind": "accept"}, "reply_id is missing"),
+        ({"kind": "reject"}, "reply_id is missing"),
+        ({"kind": "click"}, "item_id is missing"),
+        ({"kind": "search", "query": "x" * 2_001}, "query has 2,001 characters"),
+        ({"kind": "reply", "reply_id": "w", "reply_log": "x" * 100_001}, "reply_log has 100,001"),
+    ],
+)
+def test_words_lack_nothing_and_have_an_end(fields, message):
+    with pytest.raises(InvalidField, match=message):
+        decoded("events", {**EVENT, "item_id": None, **fields})
+
+
+def test_words_need_no_item():
+    asked = decoded("events", {**EVENT, "item_id": None, "kind": "SEARCH", "query": 1984})
+    assert (asked.kind, asked.item_id, asked.query) == (Kind.SEARCH, "", "1984")
+    thought = {**EVENT, "kind": "accept", "reply_id": 7, "conversation_id": "c"}
+    assert decoded("events", thought).reply_id == "7"
+
+
+def test_a_request_has_turns_before_it():
+    asked = decoded("requests", {**REQUEST, "context": ["films", None, 3], "reasons": "text"})
+    assert (asked.context, asked.reasons) == (("films", "3"), "text")
+    with pytest.raises(InvalidField, match="reasons is 'yes'"):
+        decoded("requests", {**REQUEST, "reasons": "yes"})
+    with pytest.raises(InvalidField, match="context has 21 entries"):
+        decoded("requests", {**REQUEST, "context": ["a"] * 21})
+
+
 def test_the_command_line_takes_and_refuses_the_same():
     publisher, bad = FakePublisher(), []
     lines = [
