@@ -213,7 +213,7 @@ def test_words_count_for_no_item_and_leave_their_user_seen(kind: Kind) -> None:
     for one in (partition, other):
         one.feed(click("u", "i1", 100))
     result = partition.feed(event(kind, "u", "i2", 200), event(kind, "v", "", 300))
-    assert not result.updates and not result.examples and not result.unknown_items
+    assert (list(result.updates), result.examples, result.unknown_items) == ([], [], 0)
     assert not [name for name in result.rows if name != "c"], "nothing but the clock has moved"
     assert partition.fold.user("v").last_seen_ms == 300
     expected = replace(other.fold.user("u"), last_seen_ms=200)
