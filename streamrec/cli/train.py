@@ -1,4 +1,5 @@
-"""``train``: learn offline from a recorded stream, and write a generation to start from."""
+"""``train``: learn offline from a recorded stream, and write a generation to start from; or learn
+labelled texts, and write an adapter (``train_labels``)."""
 
 from __future__ import annotations
 
@@ -7,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamrec.cli import train_labels
 from streamrec.cli.console import JsonOption, out, print_json, progress_bar, say, table, write_json
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
     from streamrec.lab.replay.offline import OfflineProgress
+
+STREAM = train_labels.STREAM_PANEL
 
 ROWS = (
     ("next_click", ("hr@10", "ndcg@10", "mrr")),
@@ -27,39 +31,75 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
+    context: typer.Context,
     *,
     items: Annotated[
-        Path | None, typer.Option(help="JSON lines: item_id, title, text?, categories?")
+        Path | None,
+        typer.Option(help="JSON lines: item_id, title, text?, categories?", rich_help_panel=STREAM),
     ] = None,
     events: Annotated[
-        Path | None, typer.Option(help="JSON lines in time order, as `events send` takes them.")
+        Path | None,
+        typer.Option(
+            help="JSON lines in time order, as `events send` takes them.", rich_help_panel=STREAM
+        ),
     ] = None,
     dataset: Annotated[
-        str, typer.Option(help="movielens-100k instead of files; fetched at first use.")
+        str,
+        typer.Option(
+            help="movielens-100k instead of files; fetched at first use.", rich_help_panel=STREAM
+        ),
     ] = "",
     split: Annotated[
-        str, typer.Option(help="Shares of the stream, in time: train, validation, test.")
+        str,
+        typer.Option(help="Shares: train, validation, test. A stream is cut in time."),
     ] = "0.8,0.1,0.1",
     epochs: Annotated[int, typer.Option(min=1, help="Passes at most.")] = 5,
     patience: Annotated[
         int, typer.Option(min=1, help="Passes without a better validation before it stops.")
     ] = 2,
-    first: Annotated[int, typer.Option(min=0, help="Only so many events; 0: all.")] = 0,
+    first: Annotated[
+        int, typer.Option(min=0, help="Only so many events; 0: all.", rich_help_panel=STREAM)
+    ] = 0,
     head_only: Annotated[
-        bool, typer.Option("--head-only", "--fast-only", help="Leave the language model as it is.")
+        bool,
+        typer.Option(
+            "--head-only",
+            "--fast-only",
+            help="Leave the language model as it is.",
+            rich_help_panel=STREAM,
+        ),
     ] = False,
     recipe: Annotated[
         list[str] | None,
-        typer.Option(help="Learn otherwise, once or more: a recipe's name; `list` shows them."),
+        typer.Option(
+            help="Learn otherwise, once or more: a recipe's name; `list` shows them.",
+            rich_help_panel=STREAM,
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initialisation, replay memory.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of everything that is drawn: order, memory, split of texts.")
+    ] = 0,
     registry: Annotated[
-        str, typer.Option(help="Where the generation goes; default: the registry of the loop.")
+        str,
+        typer.Option(
+            help="Where the generation goes; default: the registry of the loop.",
+            rich_help_panel=STREAM,
+        ),
     ] = "",
+    labels: train_labels.LabelsOption = "",
+    model: train_labels.ModelOption = "",
+    out_directory: train_labels.OutOption = None,
+    rank: train_labels.RankOption = 8,
+    layers: train_labels.LayersOption = 2,
+    batch: train_labels.BatchOption = 16,
+    rate: train_labels.RateOption = 5e-4,
+    max_tokens: train_labels.MaxTokensOption = 128,
+    resume: train_labels.ResumeOption = False,
     report: Annotated[Path | None, typer.Option(help="Write the whole report here.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn from a recorded stream, and write a generation that the loop can start from.
+    """Learn from a recorded stream, and write a generation that the loop can start from; or,
+    with --labels, from texts somebody has labelled, and write an adapter that plain PEFT reads.
 
     The stream is cut in time. Statistics and features come from the same fold as in the loop,
     and the same learner reads the training part again and again until the validation part is
@@ -70,10 +110,35 @@ def train(
 
     Then: STREAMREC_TRAINER_START_FROM=<generation> streamrec up
 
+    --labels is apart from the loop: texts of your own, each labelled 0 or 1, and a BERT-style or
+    GPT-style model. The table shows what the adapter adds to the frozen model, on texts that
+    nothing else has seen. Killed, it goes on with --resume and ends in the same bits.
+
     \b
     streamrec train --items films.jsonl --events clicks.jsonl --split 0.8,0.1,0.1
     streamrec train --dataset movielens-100k --first 20000 --epochs 3 --report report.json
+    streamrec train --labels reviews.jsonl --model HuggingFaceTB/SmolLM2-135M-Instruct --out liked
     """
+    train_labels.check_options(context)
+    if labels:
+        train_labels.learn(
+            labels,
+            out_directory,
+            report,
+            as_json,
+            model=model,
+            shares=_shares(split),
+            epochs=epochs,
+            patience=patience,
+            batch=batch,
+            rate=rate,
+            seed=seed,
+            rank=rank,
+            layers=layers,
+            max_tokens=max_tokens,
+            resume=resume,
+        )
+        return
     from streamrec import settings as reader
     from streamrec.lab.replay.offline import Schedule
     from streamrec.lab.replay.offline_main import TrainPlan, run_training

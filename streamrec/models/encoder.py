@@ -141,6 +141,11 @@ class TextEncoder:
         return self._base.digest
 
     @property
+    def pooling(self) -> Pooling:
+        """How token vectors become one; never ``AUTO``."""
+        return self._base.pooling
+
+    @property
     def frozen_dtype(self) -> torch.dtype:
         """What the frozen layers compute in; trainable tensors are float32."""
         return _dtype_of(self._base.lower or self.adapted.transformer)
