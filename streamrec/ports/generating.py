@@ -33,6 +33,10 @@ class Grammar:
     most: int = 3
     forbidden: str = FORBIDDEN
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.least <= self.most or self.max_tokens < 1:
+            raise ValueError(f"{self} can be met by no reply")
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

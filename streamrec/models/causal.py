@@ -1,0 +1,310 @@
+"""A frozen language model that writes, with a small trainable adapter: what it would write, and how
+likely what was written is.
+
+Knows prompts as tokens, replies as tokens and their probabilities under a grammar. Does not know
+how a reply is drawn (``writing``), what it is about or what it was worth.
+
+Several ``CausalModel`` objects can stand on one frozen base (``with_adapter``): the one in
+training, the one it started from, the champion's. They share every frozen weight.
+
+Shapes: B replies, T tokens of a reply (padded on the right), P of a prompt (padded on the left),
+V tokens of the vocabulary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import peft
+import torch
+import transformers
+from jinja2 import TemplateError
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from streamrec.errors import EncoderUnavailable, SettingsError
+from streamrec.models.adapted_model import AdaptedModel
+from streamrec.models.constraint import Constraint, Vocabulary
+from streamrec.models.loading import device_of, dtype_for, quietly
+from streamrec.models.lora import Adapted, layer_list, low_rank, put_on, state_digest
+from streamrec.models.weights import find_weights
+from streamrec.ports import Grammar
+from streamrec.settings import Adapter, EncoderSettings
+
+LAYERS, RANK = 10, 8
+"""Of the adapter: so many of the last layers, at this rank."""
+
+SETTING = "STREAMREC_REPLIES_MODEL"
+
+MAX_PROMPT = 1_024
+"""Tokens of a prompt that are read; the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class CausalBase:
+    """What all models over one frozen base share. Nothing in it depends on an adapter."""
+
+    name: str
+    digest: str
+    dim: int
+    device: torch.device
+    tokenizer: Any
+    vocabulary: Vocabulary
+    tokenizer_lock: threading.Lock = field(default_factory=threading.Lock)
+    constraints: dict[Grammar, Constraint] = field(default_factory=dict)
+
+    def prompt_ids(self, fixed: str, rest: str) -> tuple[int, ...]:
+        """The tokens of a prompt, up to where the reply begins.
+
+        By the model's own chat template, where it has one: ``fixed`` as the system's message,
+        ``rest`` as the user's. Marks of the template within them are taken out.
+        """
+        fixed, rest = self._unmarked(fixed), self._unmarked(rest)
+        with self.tokenizer_lock:
+            text = f"{fixed}\n\n{rest}\n"
+            if self.tokenizer.chat_template:
+                messages = [
+                    {"role": "system", "content": fixed},
+                    {"role": "user", "content": rest},
+                ]
+                text = self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True
+                )
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tuple(ids[-MAX_PROMPT:])
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """What a reply's tokens say, without its end."""
+        said = [token for token in tokens if token not in self.vocabulary.ends]
+        with self.tokenizer_lock:
+            return str(self.tokenizer.decode(said))
+
+    def reply_ids(self, text: str, grammar: Grammar) -> tuple[int, ...]:
+        """The tokens that a model writes this reply with, and its end: to learn from a text.
+
+        Raises ValueError where the text is not of the grammar.
+        """
+        constraint = self.constraint(grammar)
+        with self.tokenizer_lock:
+            return constraint.tokens(text)
+
+    def constraint(self, grammar: Grammar) -> Constraint:
+        """Raises SettingsError where the tokenizer cannot write the grammar's slots."""
+        with self.tokenizer_lock:
+            if grammar not in self.constraints:
+                if len(self.constraints) >= KEPT_GRAMMARS:
+                    self.constraints.clear()
+                self.constraints[grammar] = Constraint(self.vocabulary, grammar)
+            return self.constraints[grammar]
+
+    def _unmarked(self, text: str) -> str:
+        """Without the tokenizer's special marks, nor any that appear when one is taken out."""
+        marks = sorted(self.tokenizer.get_added_vocab(), key=len, reverse=True)
+        if not marks:
+            return text
+        pattern, before = re.compile("|".join(map(re.escape, marks))), ""
+        while before != text:
+            before, text = text, pattern.sub("", text)
+        return text
+
+
+KEPT_GRAMMARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was written, to be scored: ``temperature``, above 0, is what it was drawn with."""
+
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    grammar: Grammar
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredReplies:
+    """In nats, 0 where a reply has ended. ``kl_BT``: of this model to the reference."""
+
+    log_probabilities_BT: Tensor
+    kl_BT: Tensor
+
+
+class CausalModel(AdaptedModel):
+    """Replies and their probabilities, with one adapter's weights."""
+
+    _base: CausalBase
+
+    @property
+    def base(self) -> CausalBase:
+        return self._base
+
+    @property
+    def encoder_version(self) -> str:
+        """Two models with the same version write the same (up to rounding)."""
+        parts = [self._base.digest, self.adapted.signature, state_digest(self.adapter_state())]
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+    def score(
+        self, replies: Sequence[Reply], reference: CausalModel | None = None
+    ) -> ScoredReplies:
+        """How likely each token was among those that its grammar allowed; with gradients.
+
+        ``reference``: what the divergence is measured to, without gradients: exact, summed over
+        the vocabulary. Without one it is 0. One batch: the caller chooses its size.
+
+        Raises ValueError for a token that the grammar does not allow.
+        """
+        mine_BTV, real_BT = self._distribution(replies)
+        ids_BT = pad_sequence([torch.tensor(r.token_ids) for r in replies], batch_first=True)
+        ids_BT = ids_BT.to(mine_BTV.device)
+        said_BT = mine_BTV.gather(-1, ids_BT.unsqueeze(-1)).squeeze(-1)
+        kl_BT = torch.zeros_like(said_BT)
+        if reference is not None:
+            with torch.no_grad():
+                theirs_BTV, _ = reference._distribution(replies)
+            kl_BT = (mine_BTV.exp() * (mine_BTV - theirs_BTV)).sum(dim=-1)
+        return ScoredReplies(said_BT * real_BT, kl_BT * real_BT)
+
+    def _distribution(self, replies: Sequence[Reply]) -> tuple[Tensor, Tensor]:
+        """log p (B, T, V) and where there is a token (B, T), 1 or 0."""
+        device = self.device
+        logits_BTV = self._logits(replies)
+        longest = logits_BTV.shape[1]
+        real_BT = torch.zeros(len(replies), longest, device=device)
+        allowed_BTV = torch.ones(logits_BTV.shape, dtype=torch.bool)
+        warmth_B = torch.tensor([reply.temperature for reply in replies], device=device)
+        for row, reply in enumerate(replies):
+            length = len(reply.token_ids)
+            real_BT[row, :length] = 1.0
+            masks_TV = self._base.constraint(reply.grammar).masks(reply.token_ids)
+            allowed_BTV[row, :length] = masks_TV
+        warm_BTV = logits_BTV.float() / warmth_B[:, None, None]
+        return warm_BTV.masked_fill(~allowed_BTV.to(device), LOWEST).log_softmax(-1), real_BT
+
+    def _logits(self, replies: Sequence[Reply]) -> Tensor:
+        """(B, T, V): prompts end and replies begin in one column, so only those are computed."""
+        prompts = [torch.tensor(reply.prompt_ids) for reply in replies]
+        said = [torch.tensor(reply.token_ids) for reply in replies]
+        P, T = max(map(len, prompts)), max(map(len, said))
+        ids_BS = torch.zeros(len(replies), P + T, dtype=torch.long)
+        mask_BS = torch.zeros_like(ids_BS)
+        for row, (prompt, reply) in enumerate(zip(prompts, said, strict=True)):
+            ids_BS[row, P - len(prompt) : P + len(reply)] = torch.cat([prompt, reply])
+            mask_BS[row, P - len(prompt) : P + len(reply)] = 1
+        positions_BS = (mask_BS.cumsum(dim=1) - 1).clamp(min=0)
+        device = self.device
+        out = self.adapted.root(
+            input_ids=ids_BS[:, :-1].to(device),
+            attention_mask=mask_BS[:, :-1].to(device),
+            position_ids=positions_BS[:, :-1].to(device),
+            logits_to_keep=T,
+            use_cache=False,
+        )
+        logits_BTV: Tensor = out.logits
+        return logits_BTV
+
+
+LOWEST = -1e30
+"""Of what is not allowed: no probability, and still a number to compute with."""
+
+
+def reply_model(encoder: EncoderSettings, model: str) -> EncoderSettings:
+    """Settings of the model that writes: on the encoder's machine, with an adapter of its own."""
+    return EncoderSettings(
+        model=model,
+        device=encoder.device,
+        dtype=encoder.dtype,
+        threads=encoder.threads,
+        adapter=Adapter.LORA,
+        layers=LAYERS,
+        rank=RANK,
+    )
+
+
+def load_causal(settings: EncoderSettings) -> CausalModel:
+    """The language model of the settings with a fresh adapter, ready to write.
+
+    Raises:
+        EncoderUnavailable: the weights cannot be found or read; says how to get them.
+        SettingsError: it cannot be adapted, or cannot write.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    quietly()
+    device = device_of(settings.device)
+    weights = find_weights(settings.model, setting=SETTING)
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            weights.directory,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=dtype_for(settings.dtype, device),
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            weights.directory, local_files_only=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise EncoderUnavailable(f"{settings.model} cannot be read: {error}") from error
+    return build_causal(
+        model, tokenizer, settings, name=weights.name, digest=weights.digest, device=device
+    )
+
+
+def build_causal(
+    model: Any,
+    tokenizer: Any,
+    settings: EncoderSettings,
+    *,
+    name: str,
+    digest: str,
+    device: torch.device | None = None,
+) -> CausalModel:
+    """Around a loaded transformer with a language model's head, which it takes over.
+
+    Raises SettingsError: it cannot be adapted, or does not say how a reply ends.
+    """
+    device = device or torch.device("cpu")
+    ends = _ends(model, tokenizer)
+    if not ends:
+        raise SettingsError([f"{name} does not say how a reply ends: no eos_token_id"])
+    adapted = _adapted(model.eval().to(device), settings)
+    adapted.root.eval()
+    base = CausalBase(
+        name=name,
+        digest=digest,
+        dim=int(model.config.hidden_size),
+        device=device,
+        tokenizer=tokenizer,
+        vocabulary=Vocabulary(tokenizer, int(model.config.vocab_size), ends),
+    )
+    try:
+        base.prompt_ids("system", "user")
+    except TemplateError as error:
+        raise SettingsError([f"{name}'s chat template refuses our prompt: {error}"]) from error
+    return CausalModel(base, adapted)
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """What ends a reply. A tokenizer out of a GGUF file may name another token as its end."""
+    said = getattr(model.generation_config, "eos_token_id", None)
+    if said is None:
+        said = tokenizer.eos_token_id
+    return frozenset([said] if isinstance(said, int) else said or ())
+
+
+def _adapted(model: Any, settings: EncoderSettings) -> Adapted:
+    """LoRA on the last layers; fewer than the settings say where the model has fewer."""
+    model.requires_grad_(False)
+    name, layers = layer_list(model)
+    settings = replace(settings, layers=min(settings.layers, len(layers)))
+    config = peft.LoraConfig(
+        **{**low_rank(settings, model, name, layers), "task_type": peft.TaskType.CAUSAL_LM}
+    )
+    first = len(layers) - settings.layers
+    return put_on(model, config, settings, Adapter.LORA, first)
