@@ -10,8 +10,9 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from safetensors import SafetensorError
@@ -22,20 +23,14 @@ from streamrec.errors import GenerationRefused
 from streamrec.models.lora import WEIGHTS_FILE, Adapted
 
 
-class FrozenBase(Protocol):
-    """What is known of a frozen model, whoever adapts it."""
+@dataclass(frozen=True, slots=True)
+class FrozenBase:
+    """What is known of a frozen model, whoever adapts it. ``digest``: sha256 of its weights."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def digest(self) -> str: ...
-
-    @property
-    def dim(self) -> int: ...
-
-    @property
-    def device(self) -> torch.device: ...
+    name: str
+    digest: str
+    dim: int
+    device: torch.device
 
 
 class AdaptedModel(ABC):

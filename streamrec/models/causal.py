@@ -29,8 +29,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from streamrec.errors import EncoderUnavailable, SettingsError
-from streamrec.models.adapted_model import AdaptedModel
-from streamrec.models.constraint import Constraint, Vocabulary
+from streamrec.models.adapted_model import AdaptedModel, FrozenBase
+from streamrec.models.constraint import Constraint, TokenVocabulary
 from streamrec.models.loading import device_of, dtype_for, quietly
 from streamrec.models.lora import Adapted, layer_list, low_rank, put_on, state_digest
 from streamrec.models.weights import find_weights
@@ -47,15 +47,11 @@ MAX_PROMPT = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class CausalBase:
+class CausalBase(FrozenBase):
     """What all models over one frozen base share. Nothing in it depends on an adapter."""
 
-    name: str
-    digest: str
-    dim: int
-    device: torch.device
     tokenizer: Any
-    vocabulary: Vocabulary
+    vocabulary: TokenVocabulary
     tokenizer_lock: threading.Lock = field(default_factory=threading.Lock)
     constraints: dict[Grammar, Constraint] = field(default_factory=dict)
 
@@ -281,7 +277,7 @@ def build_causal(
         dim=int(model.config.hidden_size),
         device=device,
         tokenizer=tokenizer,
-        vocabulary=Vocabulary(tokenizer, int(model.config.vocab_size), ends),
+        vocabulary=TokenVocabulary(tokenizer, int(model.config.vocab_size), ends),
     )
     try:
         base.prompt_ids("system", "user")

@@ -31,7 +31,7 @@ SPARE = 6
 KEPT_MASKS = 512
 
 
-class Vocabulary:
+class TokenVocabulary:
     """The tokens of a tokenizer by what they may be used for. Safe to share between threads."""
 
     def __init__(self, tokenizer: Any, size: int, ends: Iterable[int]) -> None:
@@ -83,7 +83,7 @@ def _is_plain(text: str, forbidden: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlaceInReply:
     """Where in a reply one is. ``path``: the tokens of a slot that is open."""
 
     written: int = 0
@@ -91,14 +91,14 @@ class Place:
     path: tuple[int, ...] = ()
 
 
-START = Place()
+START = PlaceInReply()
 
 
 @dataclass(slots=True)
 class Constraint:
     """A grammar over a vocabulary. Safe to share between threads."""
 
-    vocabulary: Vocabulary
+    vocabulary: TokenVocabulary
     grammar: Grammar
     _slots: list[tuple[str, tuple[int, ...]]] = field(init=False)
     _masks: dict[Any, Tensor] = field(init=False, default_factory=dict)
@@ -110,7 +110,7 @@ class Constraint:
             for tokens in self.vocabulary.slot(label)
         ]
 
-    def allowed(self, place: Place) -> Tensor:
+    def allowed(self, place: PlaceInReply) -> Tensor:
         """(V,) bool: what may come next; never nothing. Shared, so not to be written to."""
         key = (place.path, place.used, self._plain_may(place), self._room(place))
         mask_V = self._masks.get(key)
@@ -120,7 +120,7 @@ class Constraint:
             mask_V = self._masks[key] = self._allowed(place)
         return mask_V
 
-    def after(self, place: Place, token: int) -> Place:
+    def after(self, place: PlaceInReply, token: int) -> PlaceInReply:
         """Where one is when ``token`` has been written, which was allowed."""
         written = place.written + 1
         if not place.path and all(token != tokens[0] for _, tokens in self._slots):
@@ -128,8 +128,8 @@ class Constraint:
         path = (*place.path, token)
         for label, tokens in self._open(replace(place, path=path)):
             if tokens == path:
-                return Place(written, place.used | {label})
-        return Place(written, place.used, path)
+                return PlaceInReply(written, place.used | {label})
+        return PlaceInReply(written, place.used, path)
 
     def masks(self, tokens: Sequence[int]) -> Tensor:
         """(T, V) bool: what was allowed at each token of a reply.
@@ -158,7 +158,7 @@ class Constraint:
         self.masks([*ids, end := min(self.vocabulary.ends)])
         return (*ids, end)
 
-    def _allowed(self, place: Place) -> Tensor:
+    def _allowed(self, place: PlaceInReply) -> Tensor:
         mask_V = torch.zeros(self.vocabulary.size, dtype=torch.bool)
         if self._plain_may(place):
             mask_V |= self.vocabulary.plain(self.grammar.forbidden)
@@ -168,7 +168,7 @@ class Constraint:
             mask_V[[tokens[len(place.path)] for _, tokens in self._open(place)]] = True
         return mask_V
 
-    def _open(self, place: Place) -> list[tuple[str, tuple[int, ...]]]:
+    def _open(self, place: PlaceInReply) -> list[tuple[str, tuple[int, ...]]]:
         """Slots that may be written on from here."""
         depth = len(place.path)
         return [
@@ -177,19 +177,19 @@ class Constraint:
             if label not in place.used and tokens[:depth] == place.path
         ]
 
-    def _owed(self, place: Place) -> int:
+    def _owed(self, place: PlaceInReply) -> int:
         grammar = self.grammar
         return max(0, min(grammar.least, len(grammar.slots)) - len(place.used))
 
-    def _left(self, place: Place) -> int:
+    def _left(self, place: PlaceInReply) -> int:
         return self.grammar.max_tokens - place.written
 
-    def _plain_may(self, place: Place) -> bool:
+    def _plain_may(self, place: PlaceInReply) -> bool:
         """Whether plain text may go on: outside slots, while what is owed fits after it."""
         owed = self._owed(place)
         return not place.path and (owed == 0 or self._left(place) > owed * self._longest + SPARE)
 
-    def _room(self, place: Place) -> bool:
+    def _room(self, place: PlaceInReply) -> bool:
         """Whether one more slot may be opened."""
         fits = self._left(place) >= self._longest or self._owed(place) > 0
         return bool(self._open(place)) and fits and len(place.used) < self.grammar.most

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from streamrec.models.adapted_model import AdaptedModel, dtype_of
+from streamrec.models.adapted_model import AdaptedModel, FrozenBase, dtype_of
 from streamrec.models.cached_layers import ActivationCache, cut, padded
 from streamrec.models.lora import Adapted, state_digest
 from streamrec.models.pooling import pooled
@@ -39,16 +39,12 @@ whole of a text of a million characters takes seconds, in which nobody is answer
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class Base(FrozenBase):
     """What all encoders over one frozen model share. Nothing in it depends on an adapter."""
 
-    name: str
-    digest: str
-    dim: int
     pooling: Pooling
     max_tokens: int
     prompt: str  # before every text; part of its tokens
-    device: torch.device
     tokenizer: Any
     tokenizer_lock: threading.Lock
     lower: nn.Module | None  # None: the model runs whole

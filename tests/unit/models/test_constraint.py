@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamrec.errors import SettingsError
-from streamrec.models.constraint import START, Constraint, Vocabulary
+from streamrec.models.constraint import START, Constraint, TokenVocabulary
 from streamrec.ports import Grammar
 from tests.fakes.causal_models import END, tokenizer
 
 TOKENIZER = tokenizer()
 SIZE = len(TOKENIZER) + 3
-VOCABULARY = Vocabulary(TOKENIZER, SIZE, {2})
+VOCABULARY = TokenVocabulary(TOKENIZER, SIZE, {2})
 SLOT = re.compile(r"\[\[(\w+)\]\]")
 GRAMMARS = st.builds(
     Grammar,
@@ -83,7 +83,7 @@ def test_a_reply_needs_room_and_a_tokenizer_with_brackets() -> None:
     with pytest.raises(ValueError, match="met by no reply"):
         Grammar(("1",), least=3, most=2)
     with pytest.raises(SettingsError, match="cannot write"):
-        Constraint(Vocabulary(_Deaf(), 4, {0}), Grammar(("1",)))
+        Constraint(TokenVocabulary(_Deaf(), 4, {0}), Grammar(("1",)))
 
 
 class _Deaf:
