@@ -24,7 +24,8 @@ FormatOption = Annotated[
     str,
     typer.Option(
         "--format",
-        help="jsonl, json, csv, tsv or parquet; default: by the suffix, else JSON.",
+        help="jsonl, json, csv, tsv, parquet, or ubi (User Behavior Insights: searches and what "
+        "came of them); default: by the suffix, else JSON.",
         rich_help_panel=_FILE,
     ),
 ]

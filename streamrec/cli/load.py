@@ -78,7 +78,7 @@ def load(plan: LoadPlan) -> None:
         seconds = time.monotonic() - started
     result = view.LoadResult(
         plan.topic, source.name, read.told, check.report, plan.dry_run, seconds, plan.sort,
-        [*fields.ignored], fields.unseen,
+        [*fields.ignored], fields.unseen, read.notes(),
     )  # fmt: skip
     if plan.as_json:
         print_json(view.as_fields(result, shown, bad.listed))

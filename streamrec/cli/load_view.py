@@ -43,6 +43,7 @@ class LoadResult:
     sorted: bool
     ignored: Sequence[str]
     unseen: Sequence[str]
+    told_of: Sequence[str] = ()  # by whoever read it
 
 
 def rate(at: HowFar) -> str:
@@ -89,7 +90,7 @@ def show(result: LoadResult, shown: Sequence[GoodRow]) -> None:
 
 def notes(result: LoadResult) -> list[str]:
     """What nobody refuses, and somebody may not have meant."""
-    found = []
+    found = [*result.told_of]
     report = result.report
     if result.ignored:
         found.append(f"columns that are no field: {', '.join(result.ignored)} (--map FIELD=COLUMN)")

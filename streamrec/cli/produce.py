@@ -87,6 +87,7 @@ def send_events(
       --map occurred_at=ts --set kind=click --dry-run
     streamrec events send s3://exports/clicks.parquet --kind add_to_cart=like
     tail -f clicks.jsonl | streamrec events send -
+    cat queries.ndjson events.ndjson | streamrec events send - --format ubi --sort
     """
     from streamrec.cli.load import LoadPlan, load
     from streamrec.infra.files.cells import TimeForm

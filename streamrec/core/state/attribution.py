@@ -21,7 +21,14 @@ from typing import NamedTuple
 
 from streamrec.core.events import Interaction
 from streamrec.core.state.event_clock import STEP_MS
-from streamrec.core.state.user_state import DECIDED, Decided, Pending, Shown, UserState
+from streamrec.core.state.user_state import (
+    DECIDED,
+    Decided,
+    Pending,
+    Shown,
+    UserState,
+    words,
+)
 
 OPEN_IMPRESSIONS = 4
 OPEN_VIEWS = 32
@@ -95,7 +102,13 @@ def unasked(
         user_U=user_U,
         shown=(shown,),
         accepted=(event.item_id,) if event.accepted else (),
+        query=led_by(state, event),
     )
+
+
+def led_by(state: UserState, event: Interaction) -> str:
+    """The words that led to an event: its own, or those of a search shortly before; "" else."""
+    return words(event.query) or state.asked(event.occurred_at_ms)
 
 
 def _new(
@@ -116,6 +129,7 @@ def _new(
         shown=shown,
         early=early,
         clock_ms=watermark_ms if at_ms > watermark_ms + STEP_MS else 0,
+        query=led_by(state, event),
     )
 
 
@@ -152,7 +166,11 @@ def attribute(state: UserState, event: Interaction) -> tuple[UserState, bool, Pe
             return state, False, None
         if not event.accepted or event.item_id in pending.accepted:
             return state, True, None
-        labelled = replace(pending, accepted=(*pending.accepted, event.item_id))
+        labelled = replace(
+            pending,
+            accepted=(*pending.accepted, event.item_id),
+            query=pending.query or words(event.query),
+        )
         return _swap(state, pending, labelled), True, None
     pending = find(state, "v" + event.item_id)
     if pending is None:

@@ -1,6 +1,6 @@
 """What is known of one user: a pure function of the user's events.
 
-The history, what was consumed, activity, what was shown and still waits for its outcome
+The history, searches, what was consumed, activity, what was shown and still waits for its outcome
 (``Pending``), which impressions no longer do, what was done with items lately (``Decided``), and
 what declared counters have counted.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,17 @@ HISTORY = 50
 CONSUMED = 2_000
 CLOSED = 32
 DECIDED = 32
+SEARCHES, SEARCH_CHARS = 8, 1_000
+"""Searches of a user that are remembered, and how much of each: its end."""
+LEADS_MS = 10 * 60_000
+"""What a user does so soon after a search is taken to come of it."""
+
+
+class Search(NamedTuple):
+    """What a user asked in words."""
+
+    at_ms: int
+    query: str
 
 
 class Shown:
@@ -42,7 +53,8 @@ class Pending:
 
     History and user features are those before the first of them was shown. ``early``: items of
     the impression that were accepted before anybody said that they were shown. ``clock_ms``: what
-    the partition's clock said then, where that was far behind ``opened_at_ms``; else 0.
+    the partition's clock said then, where that was far behind ``opened_at_ms``; else 0. ``query``:
+    the words that led to it; "" without any.
     """
 
     impression_id: str | None  # None: one item, viewed outside any impression
@@ -53,6 +65,7 @@ class Pending:
     accepted: tuple[str, ...] = ()
     early: tuple[Shown, ...] = ()
     clock_ms: int = 0
+    query: str = ""
 
     @property
     def key(self) -> str:
@@ -72,6 +85,7 @@ class Pending:
             "a": list(self.accepted),
             **_shown_record("e", "ef", self.early),
             **({"w": self.clock_ms} if self.clock_ms else {}),
+            **({"q": self.query} if self.query else {}),
         }
 
     @classmethod
@@ -85,6 +99,7 @@ class Pending:
             accepted=tuple(record["a"]),
             early=_shown_from(record.get("e", ()), record.get("ef", "")),
             clock_ms=record.get("w", 0),
+            query=record.get("q", ""),
         )
 
 
@@ -120,6 +135,7 @@ class UserState:
     closed: tuple[str, ...] = ()  # impressions whose clicks come too late, newest last
     decided: tuple[Decided, ...] = ()  # within the attribution window, newest last
     counted: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by declared counter
+    searches: tuple[Search, ...] = ()  # newest last
 
     def after(self, event: Interaction) -> UserState:
         """The state once ``event`` has happened, ``pending`` aside (``core.state.attribution``)."""
@@ -143,7 +159,13 @@ class UserState:
             self,
             first_seen_ms=self.first_seen_ms or event.occurred_at_ms,
             last_seen_ms=max(self.last_seen_ms, event.occurred_at_ms),
+            searches=self._searches_after(event),
         )
+
+    def asked(self, at_ms: int) -> str:
+        """The words of the last search, if that was shortly before; else ""."""
+        last = next((one for one in reversed(self.searches) if one.at_ms <= at_ms), None)
+        return "" if last is None or last.at_ms < at_ms - LEADS_MS else last.query
 
     @property
     def last_active_ms(self) -> int:
@@ -167,6 +189,14 @@ class UserState:
             return self.consumed
         return (*self.consumed, event.item_id)[-CONSUMED:]
 
+    def _searches_after(self, event: Interaction) -> tuple[Search, ...]:
+        """In their order of time; asked again, it is the last one."""
+        if event.kind is not Kind.SEARCH or not event.query:
+            return self.searches
+        made = Search(event.occurred_at_ms, words(event.query))
+        kept = [one for one in self.searches if one.query != made.query]
+        return tuple(sorted([*kept, made], key=lambda one: one.at_ms)[-SEARCHES:])
+
     def to_record(self) -> dict[str, Any]:
         counted = {name: list(numbers) for name, numbers in self.counted.items()}
         return {
@@ -181,6 +211,7 @@ class UserState:
             "x": list(self.closed),
             **_decided_record(self.decided),
             **({"k": counted} if counted else {}),
+            **({"q": [list(one) for one in self.searches]} if self.searches else {}),
         }
 
     @classmethod
@@ -201,10 +232,16 @@ class UserState:
             closed=tuple(record.get("x", ())),  # older records do not say
             decided=_decided_from(record),
             counted={name: tuple(numbers) for name, numbers in record.get("k", {}).items()},
+            searches=tuple(Search(at_ms, query) for at_ms, query in record.get("q", ())),
         )
 
 
 NEW_USER = UserState()
+
+
+def words(query: str | None) -> str:
+    """What is kept of a query: its end, where a conversation says what is wanted now."""
+    return (query or "").strip()[-SEARCH_CHARS:]
 
 
 def consumes(event: Interaction) -> bool:

@@ -65,6 +65,15 @@ class FieldMap:
         """Whether objects of JSON are sent as they are."""
         return self._plan == FieldPlan()
 
+    def of_ubi(self) -> tuple[dict[str, str], TimeForm]:
+        """What is said of User Behavior Insights, whose fields are known. Raises UserError."""
+        plan = self._plan
+        if self._topic != topics.EVENTS:
+            raise UserError("--format ubi holds events: load the catalogue from its own file")
+        if plan.columns or plan.constants or plan.separators or plan.nulls:
+            raise UserError("--format ubi knows its fields: only --kind and --time-… can be given")
+        return self._kinds, plan.time
+
     @property
     def unseen(self) -> list[str]:
         """Columns that were named and that no row has had."""

@@ -5,7 +5,7 @@ By its suffix, or as somebody says; without either JSON, a line or an array at a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -16,9 +16,12 @@ from streamrec.infra.files.json_rows import array_rows, line_rows
 from streamrec.infra.files.lines import lines, utf_8
 from streamrec.infra.files.opened import SourceFile
 from streamrec.infra.files.parquet_rows import ParquetTable
+from streamrec.infra.files.ubi_rows import UbiRows
 from streamrec.loop.ingesting.send import InputRow
 
-JSON_LINES, JSON, CSV, TSV, PARQUET = FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
+JSON_LINES, JSON, CSV, TSV, PARQUET, UBI = FORMATS = (
+    "jsonl", "json", "csv", "tsv", "parquet", "ubi",
+)  # fmt: skip
 SUFFIXES = {
     ".jsonl": JSON_LINES, ".ndjson": JSON_LINES, ".json": JSON, ".csv": CSV, ".tsv": TSV,
     ".tab": TSV, ".parquet": PARQUET, ".pq": PARQUET,
@@ -43,12 +46,13 @@ class FileForm:
 @dataclass(frozen=True, slots=True)
 class FileRows:
     """``told``: the format in words. ``header``: what corrected rows need above them. ``count``:
-    of rows, where it is known."""
+    of rows, where it is known. ``notes``: once they are read, what somebody may not have meant."""
 
     rows: Iterable[InputRow]
     told: str
     header: bytes = b""
     count: int | None = None
+    notes: Callable[[], list[str]] = list
 
 
 def file_rows(source: SourceFile, form: FileForm, fields: FieldMap) -> FileRows:
@@ -58,6 +62,8 @@ def file_rows(source: SourceFile, form: FileForm, fields: FieldMap) -> FileRows:
     wanted = form.format or SUFFIXES.get(source.suffix, JSON)
     if wanted == PARQUET:
         return _parquet(source, fields)
+    if wanted == UBI:
+        return _ubi(source, form, fields)
     if wanted in (CSV, TSV):
         return _table(source, form, fields, wanted)
     if form.delimiter or form.columns:
@@ -70,6 +76,16 @@ def file_rows(source: SourceFile, form: FileForm, fields: FieldMap) -> FileRows:
     if start.startswith(b"PAR1"):
         raise UserError(f"{source.name} is Parquet: --format parquet")
     return FileRows(fields.mapped(line_rows(lines(source.name, text))), "JSON lines")
+
+
+def _ubi(source: SourceFile, form: FileForm, fields: FieldMap) -> FileRows:
+    if form.delimiter or form.columns:
+        raise UserError("--format ubi is JSON: no --delimiter and no --header")
+    found = UbiRows(*fields.of_ubi())
+    start, text = _begun(utf_8(source.name, source.chunks(), form.encoding))
+    is_array = start.startswith(b"[")
+    rows = array_rows(source.name, text) if is_array else line_rows(lines(source.name, text))
+    return FileRows(found.mapped(rows), "User Behavior Insights", notes=found.notes)
 
 
 def _begun(text: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -175,6 +175,7 @@ class RankingExamples(ExampleMaker):
             labels_C=candidates.labels_C,
             stats_CF=candidates.stats_CF,
             log_q_C=candidates.log_q_C,
+            query=closed.pending.query,
         )
 
 

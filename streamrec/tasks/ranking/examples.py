@@ -51,6 +51,7 @@ class RankingExample(Example):
     labels_C: FloatArray  # 1 accepted, 0 not
     stats_CF: FloatArray  # live statistics before the event
     log_q_C: FloatArray  # log P(it is in this list); 0 where that is certain
+    query: str = ""  # the words that led to it, if any
 
 
 def check(batch: TrainingBatch) -> None:
@@ -94,6 +95,7 @@ def to_fields(example: Example) -> dict[str, Any]:
         "labels_C": _floats_to(example.labels_C),
         "stats_CF": _floats_to(example.stats_CF),
         "log_q_C": _floats_to(example.log_q_C),
+        "query": example.query or None,
     }
 
 
@@ -119,6 +121,7 @@ def from_fields(fields: Mapping[str, Any]) -> Example:
         labels_C=labels_C,
         stats_CF=stats_CF,
         log_q_C=log_q_C,
+        query=fields.get("query") or "",
     )
 
 
