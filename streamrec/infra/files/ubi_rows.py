@@ -40,7 +40,7 @@ HITS_KEPT = 100
 """Of what a query returned: nobody has looked further."""
 
 
-class _Search(NamedTuple):
+class _UbiQuery(NamedTuple):
     user_id: str
     query: str
 
@@ -52,7 +52,7 @@ class UbiRows:
         """``kinds``: what an action is, beside ``ACTIONS``; ``LEFT_OUT``: nothing."""
         self._kinds = {name: kind.value for name, kind in ACTIONS.items()} | dict(kinds)
         self._time = time
-        self._searches: dict[str, _Search] = {}
+        self._searches: dict[str, _UbiQuery] = {}
         self._alone = 0  # events of a query that the file did not have before them
 
     def notes(self) -> list[str]:
@@ -86,7 +86,7 @@ class UbiRows:
         query_id = identity("query_id", said.get("query_id"))
         user_id, at_ms = _user(said), self._time.ms("timestamp", said.get("timestamp"))
         query = _words(said)
-        self._remember(query_id, _Search(user_id, query))
+        self._remember(query_id, _UbiQuery(user_id, query))
         common = {"user_id": user_id, "occurred_at_ms": at_ms} | ({"query": query} if query else {})
         if query:
             yield {"event_id": f"{query_id}/search", "kind": Kind.SEARCH.value, **common}
@@ -138,7 +138,7 @@ class UbiRows:
         position = _position(attributes)
         yield event if position is None else event | {"position": position}
 
-    def _remember(self, query_id: str, search: _Search) -> None:
+    def _remember(self, query_id: str, search: _UbiQuery) -> None:
         self._searches[query_id] = search
         if len(self._searches) > QUERIES_KEPT:
             del self._searches[next(iter(self._searches))]
