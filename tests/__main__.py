@@ -7,7 +7,8 @@ another's. Tests with servers kill, wait and measure time, so nothing computes b
 2. Tests with servers.
 3. Those of 2 that failed, once more, one at a time, aloud: a crowded machine fails what an idle one
    does not. Whatever fails then has failed.
-4. Exit code 1 unless every test passed; a run without tests has failed, too.
+4. Those marked ``alone``: they measure what others beside them would hide.
+5. Exit code 1 unless every test passed; a run without tests has failed, too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import sys
 import tempfile
 
 HERMETIC = ("tests/unit", "tests/property", "-n", "logical", "--dist", "worksteal")
-WITH_SERVERS = ("tests/contract", "tests/integration", "-n", "2", "--dist", "loadgroup")
+SERVERS = ("tests/contract", "tests/integration")
+BESIDE_OTHERS = (*SERVERS, "-m", "not alone", "-n", "2", "--dist", "loadgroup")
+ALONE = (*SERVERS, "-m", "alone")
 INTERRUPTED = 130
 SOME_FAILED = 1
 
@@ -30,19 +33,19 @@ def main(options: list[str]) -> int:
     """``options``: of pytest, for all runs. 130 after Ctrl-C."""
     try:
         hermetic = pytest(*HERMETIC, *options)
-        return int(any((hermetic, _with_servers(options))))
+        return int(any((hermetic, _beside_others(options), pytest(*ALONE, *options))))
     except KeyboardInterrupt:  # the terminal has sent it to pytest as well
         return INTERRUPTED
 
 
-def _with_servers(options: list[str]) -> int:
+def _beside_others(options: list[str]) -> int:
     with tempfile.TemporaryDirectory() as cache:
         remembered = ["-o", f"cache_dir={cache}"]
-        code = pytest(*WITH_SERVERS, *remembered, *options)
+        code = pytest(*BESIDE_OTHERS, *remembered, *options)
         if code != SOME_FAILED:
             return code
         print("\nonce more, alone: what failed beside other tests", flush=True)  # noqa: T201
-        return pytest(*WITH_SERVERS[:2], "--last-failed", *remembered, *options)
+        return pytest(*SERVERS, "--last-failed", *remembered, *options)
 
 
 if __name__ == "__main__":

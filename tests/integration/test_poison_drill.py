@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.command_line import CommandLine
 
-pytestmark = [pytest.mark.slow, pytest.mark.encoder, pytest.mark.embedded]
+pytestmark = [pytest.mark.slow, pytest.mark.encoder, pytest.mark.embedded, pytest.mark.alone]
 
 PATIENCE_S = 600.0
 
