@@ -25,6 +25,7 @@
     ├── GroupBroken              a process that learns along has died
     ├── GenerationRefused        a generation directory failed a check; nothing was changed
     ├── GenerationFailed         a generation that passed every check cannot rank; names it
+    ├── ReplyRefused             what a model wrote may not be said; carries a code for counting
     ├── AccessRefused            a caller of the gateway is not known, or may not do this
     ├── CallRefused              of the client: a gateway said no; carries its problem document
     │   └── LinesRefused         some events or items were refused; carries every verdict
@@ -187,6 +188,14 @@ class GenerationFailed(StreamrecError):
     def __init__(self, generation: str, error: Exception) -> None:
         super().__init__(f"{generation} cannot rank: {type(error).__name__}: {error}")
         self.generation = generation
+
+
+class ReplyRefused(StreamrecError):
+    """``code`` is a short stable name, one of ``core.replies.refusals``."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class AccessRefused(StreamrecError):

@@ -56,9 +56,9 @@ def _any_script(title: str) -> Iterator[str]:
     form: Literal["NFC", "NFKC"] = "NFKC" if _WIDTHS.search(title) else "NFC"
     text = unicodedata.normalize(form, title).casefold()
     for run in _runs(text):
-        for blankless, group in groupby(run, _blankless):
+        for alone, group in groupby(run, blankless):
             letters = list(group)
-            yield from _pairs(letters) if blankless else ["".join(letters)]
+            yield from _pairs(letters) if alone else ["".join(letters)]
 
 
 def _runs(text: str) -> Iterator[list[str]]:
@@ -76,7 +76,8 @@ def _runs(text: str) -> Iterator[list[str]]:
         yield run
 
 
-def _blankless(letter: str) -> bool:
+def blankless(letter: str) -> bool:
+    """Whether it is of a script that puts no blanks between words; marks behind it do not count."""
     code = ord(letter[0])
     return any(first <= code <= last for first, last in _BLANKLESS)
 

@@ -35,7 +35,7 @@ class WordingRules:
                     f"{self.max_chars} are allowed (STREAMREC_COPY_MAX_CHARS)"
                 )
             for words in self.blocked:
-                if _has(f"{variant.title} {variant.text}", words):
+                if has_words(f"{variant.title} {variant.text}", words):
                     raise InvalidField(
                         f"{where} has {words!r}, which STREAMREC_COPY_BLOCKED_FILE blocks"
                     )
@@ -52,7 +52,7 @@ class WordingRules:
                 )
 
 
-def _has(text: str, words: str) -> bool:
+def has_words(text: str, words: str) -> bool:
     """Whole words, whatever their case; anywhere, where a script puts no blanks between them."""
     wanted = _plain(words)
     if not wanted:
