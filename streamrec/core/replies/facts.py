@@ -23,6 +23,9 @@ Words = tuple[str, ...]
 LONGEST_FACT = 4
 """Words of a category or a value that are looked for; longer ones are not checked."""
 
+_READ = 4_000
+"""Characters of a text that count."""
+
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _COUNTED = {
     "en": "two three four five six seven eight nine ten eleven twelve",
@@ -50,9 +53,10 @@ def _number(digits: str) -> str:
 
 
 def told_of(item: Item) -> str:
-    """All that an item says of itself."""
+    """All that an item says of itself, of a very long text the start."""
     pairs = (f"{name} {value}" for name, value in item.attributes.items())
-    return "\n".join([item.title, item.text, *item.categories, *pairs])
+    said = [item.title, item.text, *item.categories, *pairs]
+    return "\n".join(one[:_READ] for one in said)
 
 
 def facts_in(text: str, catalogue: Names) -> set[Words]:

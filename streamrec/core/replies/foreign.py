@@ -18,6 +18,9 @@ LINK = "(link)"
 _MARKS = 2
 """Of a letter, at most that many are kept."""
 
+_READ = 10
+"""So many times the characters that are kept are looked at; what comes behind is cut unread."""
+
 _DOMAINS = (
     "com|org|net|edu|gov|io|ai|app|dev|info|biz|me|tv|co|uk|de|fr|es|it|nl|pl|ru|cn|jp|br|in|eu|us"
     "|ch|at|xyz|shop|online|site|link|ly"
@@ -68,7 +71,7 @@ def shown(text: str, limit: int = 120) -> str:
     """A title as a reply says it: itself, for nearly every title. Links are taken out, personal
     data is hidden, marks of a chat are gone, and ``[[`` can be no slot. At most ``limit``
     characters."""
-    line = _LINK.sub(LINK, _CHAT.sub(" ", plain(text)))
+    line = _LINK.sub(LINK, _CHAT.sub(" ", plain(text[: _READ * limit])))
     line = masked(line).translate(_SHOWN)
     while "[[" in line or "]]" in line:
         line = line.replace("[[", "[").replace("]]", "]")
@@ -78,8 +81,8 @@ def shown(text: str, limit: int = 120) -> str:
 def as_data(text: str, limit: int) -> str:
     """As a line of a prompt holds it: at most ``limit`` characters (NFKC), and none of
     ``<>[]{}|#"``` nor one that looks like it."""
-    wide = unicodedata.normalize("NFKC", plain(text[: 20 * limit]))
-    line = shown(wide, 20 * limit).translate(_DATA)
+    wide = unicodedata.normalize("NFKC", plain(text[: _READ * limit]))
+    line = shown(wide, _READ * limit).translate(_DATA)
     return _cut(_BLANK.sub(" ", line).strip(), limit)
 
 

@@ -35,6 +35,9 @@ from streamrec.core.state.words import blankless
 LONGEST = 16
 """Words of a title that are looked for: its first ones."""
 
+LONGEST_TITLE = 400
+"""Characters of it that are read."""
+
 _TOKEN = re.compile(r"&|[^\W_]+")
 _YEAR = re.compile(r"\s*[(\[]((?:18|19|20)\d\d)[)\]]\s*$")
 _ADDED = re.compile(r"\s*[(\[（][^()\[\]（）]*[)\]）]\s*$")
@@ -98,7 +101,7 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def forms(title: str) -> set[tuple[str, ...]]:
     """The ways in which a title may be said, each as its words."""
-    title = unicodedata.normalize("NFC", title).strip()
+    title = unicodedata.normalize("NFC", title[:LONGEST_TITLE]).strip()
     bare = _stripped(title)
     inverted = _INVERTED.sub(r"\2 \1", bare)
     said = {title, bare, inverted, _YEAR.sub("", title)}
