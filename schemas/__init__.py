@@ -19,6 +19,7 @@ NAMES = (
     "training_batch",
     "adapter",
     "recommendation",
+    "reply",
     "dead_letter",
 )
 

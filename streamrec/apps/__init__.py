@@ -33,6 +33,8 @@ built_in.py         the tasks that this version carries, by name. Another one is
                     here
 ranking.py          the task ranking, put together: what each process that carries it is given
 copy_task.py        the task copy, put together: which words an item is shown with
+replies_task.py     the task replies, put together: what is said about a list
+replies.py          the replies worker: a serving worker of that task
 identities.py       whose the state at each place is: compared before anything is changed, and
                     told to a place that does not know (``core.identity``)
 state.py            state and logs that no longer fit together: found, and continued past what is

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from streamrec.apps.copy_task import CopyTask
 from streamrec.apps.ranking import RankingTask
+from streamrec.apps.replies_task import RepliesTask
 from streamrec.apps.worker_context import WorkerContext
-from streamrec.core.tasks import COPY, RANKING
+from streamrec.core.tasks import COPY, RANKING, REPLIES
 from streamrec.errors import UserError
 from streamrec.ports import Task
 from streamrec.settings import Settings
@@ -15,6 +16,7 @@ from streamrec.settings import Settings
 TASKS: Mapping[str, Callable[[], Task[WorkerContext, Settings]]] = {
     RANKING: RankingTask,
     COPY: CopyTask,
+    REPLIES: RepliesTask,
 }
 
 

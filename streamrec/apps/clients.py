@@ -24,7 +24,7 @@ from streamrec.core.release import weight_shape
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.registry import ControlRecord
 from streamrec.core.state.catalogue import items_of
-from streamrec.core.tasks import COPY, RANKING
+from streamrec.core.tasks import COPY, RANKING, REPLIES
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes import servers_file
@@ -35,23 +35,29 @@ from streamrec.infra.stores.live_board import RedisLiveBoard
 from streamrec.infra.stores.redis_client import connect_redis
 from streamrec.infra.stores.redis_store import RedisPartitionStore
 from streamrec.infra.stores.registry_store import open_registry
+from streamrec.infra.stores.reply_store import RedisConversations, RedisReplies
 from streamrec.infra.tracking.tracing import open_tracer
-from streamrec.infra.wire.codec import WireCodec
+from streamrec.infra.wire.codec import ANSWERS, WireCodec
 from streamrec.infra.wire.kafka import KafkaPublisher, client_config, full_name
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.infra.wire.output import Encode, as_framed, as_json
 from streamrec.infra.wire.schema_registry import SchemaRegistry
 from streamrec.infra.wire.schema_wait import SchemaWait
+from streamrec.infra.wire.values import SHAPES
 from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import ExampleFormat, RegistryStore, Tracer
 from streamrec.settings import OutputFormat, Settings
 from streamrec.tasks.copy import examples as copy_examples
 from streamrec.tasks.ranking import examples as ranking_examples
 from streamrec.tasks.ranking.lists.explanation import Explanation, packed, unpacked
+from streamrec.tasks.replies import examples as reply_examples
+from streamrec.tasks.replies import made
+from streamrec.tasks.replies.made import MadeReply
 
 FORMATS: Mapping[str, ExampleFormat] = {
     RANKING: ranking_examples.FORMAT,
     COPY: copy_examples.FORMAT,
+    REPLIES: reply_examples.FORMAT,
 }
 """How the examples of every task of this installation travel."""
 
@@ -109,18 +115,26 @@ def codec(settings: Settings, more: Mapping[str, ExampleFormat] | None = None) -
     )
 
 
-def _output(settings: Settings, registry: SchemaRegistry | None) -> Encode | None:
-    """How recommendations are written: their subject is the topic's name and ``-value``."""
+def _output(settings: Settings, registry: SchemaRegistry | None) -> dict[str, Encode]:
+    """How answers are written, by topic: their subject is its name and ``-value``."""
     if settings.serving.output is OutputFormat.AVRO:
-        return None
+        return {}
     if settings.serving.output is OutputFormat.JSON:
-        return as_json
+        return dict.fromkeys(ANSWERS, as_json)
     if registry is None:
         raise UserError(
             "STREAMREC_SERVING_OUTPUT=confluent needs STREAMREC_KAFKA_SCHEMA_REGISTRY_URL"
         )
-    subject = f"{full_name(settings.kafka, topics.RECOMMENDATIONS)}-value"
-    return as_framed(partial(registry.register, subject, schemas.load("recommendation")))
+    return {
+        topic: as_framed(
+            partial(
+                registry.register,
+                f"{full_name(settings.kafka, topic)}-value",
+                schemas.load(SHAPES[topic].schema),
+            )
+        )
+        for topic in ANSWERS
+    }
 
 
 def publisher(settings: Settings, client_id: str) -> KafkaPublisher:
@@ -196,6 +210,16 @@ def explanations(settings: Settings, client: Redis) -> RedisExplanations[Explana
     """What is kept of answers."""
     redis_settings, ttl_s = settings.redis, settings.serving.explain_s
     return RedisExplanations(client, redis_settings.key_prefix, ttl_s, packed, unpacked)
+
+
+def replies(settings: Settings, client: Redis) -> RedisReplies[MadeReply]:
+    """What was said lately, and what waits for a reviewer."""
+    return RedisReplies(client, settings.redis.key_prefix, made.packed, made.unpacked)
+
+
+def conversations(settings: Settings, client: Redis) -> RedisConversations:
+    """What was said before."""
+    return RedisConversations(client, settings.redis.key_prefix)
 
 
 def partition_store(settings: Settings, client: Redis) -> RedisPartitionStore:

@@ -33,11 +33,12 @@ from streamrec.ports import LAG, ExampleSource
 from streamrec.settings import Settings
 from streamrec.tasks.copy.example_maker import example_source as copy_source
 from streamrec.tasks.ranking.example_maker import example_source as ranking_source
+from streamrec.tasks.replies.example_maker import example_source as replies_source
 
 log = logging.getLogger(__name__)
 
 FEATURES = "features"
-SOURCES = (ranking_source(), copy_source())
+SOURCES = (ranking_source(), copy_source(), replies_source())
 """Who makes the examples of the tasks that are built in; ranking's comes first."""
 BEAT_S = 1.0
 RUN_EVENTS = 500  # folded and committed at once, at most

@@ -130,7 +130,7 @@ class _Mover:
         states = {user: UserState.from_record(record) for user, record in records.items()}
         waiting = Deadlines(self._window_ms)
         for user, state in states.items():
-            waiting.set(user, state.pending, times["t"] if times else 0)
+            waiting.set(user, state.waiting, times["t"] if times else 0)
         seen_ms = {user: state.last_active_ms for user, state in states.items()}
         return Writes(users=records, own=waiting.take_rows(), seen_ms=seen_ms)
 

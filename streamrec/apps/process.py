@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from streamrec.apps.rights import ROLES, not_granted
+from streamrec.apps.rights import needs, not_granted
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Unavailable
 from streamrec.infra.wire.kafka import full_name
@@ -54,7 +54,7 @@ def partitions_of(settings: Settings, role: str, task: str = RANKING) -> dict[st
     if rights := not_granted(settings, role, task):
         raise not_allowed(kafka.sasl_username, ", ".join(rights))
     counts = partition_counts(kafka)
-    missing = [name for name in ROLES[role].operations if name not in counts]
+    missing = [name for name in needs(role, task).operations if name not in counts]
     if missing:
         names = ", ".join(full_name(kafka, name) for name in missing)
         raise Unavailable(f"no topic {names}: `streamrec topics create` makes them", RETRY_S)

@@ -20,6 +20,7 @@ from streamrec.core.topics import (
     EVENTS,
     ITEMS,
     RECOMMENDATIONS,
+    REPLIES,
     REQUESTS,
     TRAINING_BATCHES,
     USER_UPDATES,
@@ -70,7 +71,7 @@ ROLES = {
         group="serving",
     ),
     GATEWAY: Needs(
-        reads=(EVENTS, RECOMMENDATIONS, ADAPTERS, DEAD_LETTER),
+        reads=(EVENTS, RECOMMENDATIONS, REPLIES, ADAPTERS, DEAD_LETTER),
         writes=(EVENTS, ITEMS, REQUESTS, ADAPTERS),
     ),
 }
@@ -98,6 +99,8 @@ REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
         "{items-*}:*": "read",
         "{fleet}:*": "read, write",
         "why:*": "read, write",
+        "replies*": "read, write",
+        "conversations:*": "read, write",
         "layout": "read",
         "installation": "read, write",
     },
@@ -107,6 +110,8 @@ REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
         "{fleet}:*": "read, write",
         "live*": "read",
         "why:*": "read",
+        "replies*": "read",
+        "conversations:*": "read",
         "dead-letters:*": "read, write",
         "api-keys": "write",
         "layout": "read",
@@ -114,8 +119,20 @@ REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Keys without their prefix, as a Redis ACL names them, and what is done with them."""
+REPLYING = Needs(
+    reads=(RECOMMENDATIONS, ADAPTERS),
+    writes=(REPLIES, EVENTS, DEAD_LETTER),
+    describes=(ITEMS,),
+    group="serving",
+)
+"""A serving worker's of the task replies, instead."""
 WATCHER = Needs(reads=(RECOMMENDATIONS, EVENTS), writes=())
 """A trainer's, in addition, where it watches what users do (``apps.live``)."""
+
+
+def needs(role: str, task: str = RANKING) -> Needs:
+    """What a worker of ``role`` does in Kafka."""
+    return REPLYING if (role, task) == (SERVING, tasks.REPLIES) else ROLES[role]
 
 
 def watches_outcomes(settings: Settings) -> bool:
@@ -125,7 +142,7 @@ def watches_outcomes(settings: Settings) -> bool:
 
 def not_granted(settings: Settings, role: str, task: str = RANKING) -> list[str]:
     """Rights that ``role`` needs and we lack, in words. Raises Unavailable."""
-    found = _lacking(settings.kafka, ROLES[role], task)
+    found = _lacking(settings.kafka, needs(role, task), task)
     if role == TRAINER and watches_outcomes(settings):
         found += _lacking(settings.kafka, WATCHER, task)
     return found

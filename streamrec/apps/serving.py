@@ -84,7 +84,9 @@ def _follow(
 
 def _worker(context: WorkerContext, given: Serving) -> ServingWorker:
     settings = context.settings
-    feed = KafkaTriggerFeed(settings.kafka, context.codec(), context.worker_id, context.task)
+    feed = KafkaTriggerFeed(
+        settings.kafka, context.codec(), context.worker_id, context.task, topics=given.triggers
+    )
     context.stack.callback(feed.close)
     attested = AttestedStore(context.registry_store())
     catalogue = given.answerer.catalogue
@@ -103,6 +105,6 @@ def _worker(context: WorkerContext, given: Serving) -> ServingWorker:
         parts,
         context.identity(),
         context.stop,
-        batch_users=USERS_AT_ONCE,
+        batch_users=given.at_once or USERS_AT_ONCE,
         refresh_s=STATISTICS_REFRESH_S,
     )

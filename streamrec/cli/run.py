@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     worker.command("features")(worker_features)
     worker.command("trainer")(worker_trainer)
     worker.command("serving")(worker_serving)
+    worker.command("replies")(worker_replies)
     worker.command("gateway")(worker_gateway)
     app.add_typer(worker, name="worker", rich_help_panel=RUN)
 
@@ -147,6 +148,20 @@ def worker_serving(*, task: BuiltInOption = RANKING, id: IdOption = "") -> None:
     answered = built_in(task)
     name = id or clients.default_worker_id(tasks.key("serving", task))
     serving.run(clients.located(), name, answered)
+
+
+def worker_replies(*, id: IdOption = "") -> None:
+    """Say in words what is in a list, where that is asked for.
+
+    As many as the topic `recommendations` has partitions, at most. Without a generation of the
+    task replies, templates answer.
+
+    \b
+    streamrec worker replies
+    """
+    from streamrec.apps import clients, replies
+
+    replies.run(clients.located(), id or clients.default_worker_id("replies"))
 
 
 def worker_gateway(*, id: IdOption = "") -> None:

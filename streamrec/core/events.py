@@ -188,6 +188,38 @@ class Recommendation:
     served_at_ms: int
     worker_id: str
     reply: str | None = None
+    query: str | None = None  # of the request, where a reply is wanted
+    conversation_id: str | None = None
+    wants_reply: bool = False  # words about it follow on the topic ``replies``
+    understood: str | None = None  # what the query was read as, JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is said about a list. Topic ``replies``, key user_id.
+
+    ``reply_id`` is made from the recommendation_id, so a repeated delivery carries the same. Each
+    message replaces those of its ``reply_id`` with a smaller ``sequence``: it has the whole text
+    so far.
+    """
+
+    reply_id: str
+    user_id: str
+    recommendation_id: str
+    trigger_id: str  # the request_id
+    conversation_id: str | None
+    sequence: int
+    final: bool
+    text: str
+    items: tuple[str, ...]  # of the list, those that the text names
+    history_items: tuple[str, ...]  # of the user's history, likewise
+    triggered_at_ms: int  # Kafka timestamp of the request
+    written_at_ms: int
+    worker_id: str
+    generation: str | None = None  # who wrote it; None: a template
+    fallback: str | None = None  # why a template speaks
+    plan: str | None = None  # how it was to be said
+    understood: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ REQUESTS = "requests"
 TRAINING_BATCHES = "training-batches"
 ADAPTERS = "adapters"
 RECOMMENDATIONS = "recommendations"
+REPLIES = "replies"
 DEAD_LETTER = "dead-letter"
 
 
@@ -36,6 +37,7 @@ TOPICS = (
     Topic(TRAINING_BATCHES, one_partition=True),
     Topic(ADAPTERS, compacted=True, one_partition=True),
     Topic(RECOMMENDATIONS),
+    Topic(REPLIES),
     Topic(DEAD_LETTER, one_partition=True),
 )
 

@@ -47,6 +47,7 @@ from streamrec.ports.serving import HotSwap, ServingModel
 from streamrec.ports.state import Changes, OutboxEntry, PartitionStore, Record, Writes
 from streamrec.ports.task import (
     MODEL_FAULTS,
+    TRIGGERS,
     Answer,
     Answered,
     Answerer,
@@ -92,6 +93,7 @@ __all__ = [
     "MODEL_FAULTS",
     "NO_SPAN",
     "NO_TRACER",
+    "TRIGGERS",
     "Answer",
     "Answered",
     "Answerer",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from streamrec.core.events import Request, UserUpdate
+from streamrec.core.events import Recommendation, Request, UserUpdate
 from streamrec.core.examples import TrainingBatch
 from streamrec.core.tasks import RANKING
 from streamrec.errors import Refused
@@ -62,7 +62,7 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """One message of ``user-updates`` or ``requests``; Refused where it could not be read."""
+    """One message of what asks for answers; Refused where it could not be read."""
 
     topic: str
     partition: int
@@ -70,7 +70,7 @@ class Delivered:
     timestamp_ms: int
     key: bytes | None
     data: bytes
-    value: UserUpdate | Request | Refused
+    value: UserUpdate | Request | Recommendation | Refused
     traceparent: str = ""
 
 

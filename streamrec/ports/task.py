@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from streamrec.core import topics
 from streamrec.core.examples import TrainingBatch
 from streamrec.core.release.gate import Verdict
 from streamrec.core.release.manifest import Manifest
@@ -41,6 +42,9 @@ class Judge(Protocol):
         ...
 
 
+TRIGGERS = (topics.USER_UPDATES, topics.REQUESTS)
+"""Topics that ask for lists."""
+
 MODEL_FAULTS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 """What broken weights or code make a model raise."""
 
@@ -58,7 +62,8 @@ class Answer:
     """One message to be published, and what of it is measured.
 
     ``empty``: it says nothing though there was something to say. ``unmet``: there was nothing,
-    whoever answers; it counts neither for nor against a generation.
+    whoever answers; it counts neither for nor against a generation. ``beside``: what is published
+    with it, by topic.
     """
 
     asked: Asked
@@ -68,6 +73,7 @@ class Answer:
     triggered_at_ms: int
     empty: bool = False
     unmet: bool = False
+    beside: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +183,15 @@ class Training:
 class Serving:
     """What a serving worker answers a task with.
 
-    ``beside``: by task, those of others whose champions the answers use.
+    ``beside``: by task, those of others whose champions the answers use. ``triggers``: topics that
+    ask for answers. ``at_once``: messages of a micro-batch; None: as many as of lists.
     """
 
     answerer: Answerer
     swap: HotSwap
     beside: Mapping[str, HotSwap] = field(default_factory=dict)
+    triggers: Sequence[str] = TRIGGERS
+    at_once: int | None = None
 
 
 Context_contra = TypeVar("Context_contra", contravariant=True)

@@ -71,7 +71,9 @@ class RedisSettings:
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
     attribution_window_s: float = setting(
-        300.0, "event time a view waits for its click; nearly all should come within it", least=0
+        300.0,
+        "event time a view or reply waits for its click; nearly all should come in it",
+        least=0,
     )
 
 
@@ -233,6 +235,31 @@ class CopySettings:
     blocked_file: str = setting("", "words, one a line: a variant that has one is refused")
 
 
+class Review(StrEnum):
+    """Which replies wait for a person before they are said."""
+
+    NONE = "none"
+    FLAGGED = "flagged"  # those that a rule refuses; the others are said at once
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class RepliesSettings:
+    """What is said about a list (`streamrec worker replies`)."""
+
+    model: str = setting(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "hub id or path of the language model, or http:// of a server that runs it",
+    )
+    max_wait_s: float = setting(5.0, "what is not written by then, a template says", least=0)
+    review: Review = setting(Review.NONE, "replies that wait for a person: none, flagged or all")
+    rules_file: str = setting("", "words and patterns, one a line: a reply that has one is refused")
+    implicit_weight: float = setting(
+        0.5, "a click, a question asked again and silence say this part of a thumb; 0: nothing",
+        least=0, most=1,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class CanarySettings:
     """Trying a generation that passed its gate on some of the users first."""
@@ -334,6 +361,7 @@ class Settings:
     trainer: TrainerSettings = TrainerSettings()
     serving: ServingSettings = ServingSettings()
     copy: CopySettings = CopySettings()
+    replies: RepliesSettings = RepliesSettings()
     canary: CanarySettings = CanarySettings()
     guard: GuardSettings = GuardSettings()
     alarm: AlarmSettings = AlarmSettings()

@@ -20,7 +20,7 @@ from streamrec.infra.processes.warm_start import WarmStart, possible
 from streamrec.settings import Settings, child_environment
 from tests.harness.waiting import PATIENCE_S, eventually
 
-ROLES = ("features", "trainer", "serving", "gateway")
+ROLES = ("features", "trainer", "serving", "replies", "gateway")
 Found = TypeVar("Found")
 
 

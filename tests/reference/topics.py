@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import schemas
-from streamrec.apps.rights import ROLES
+from streamrec.apps.rights import REPLYING, ROLES
 from streamrec.core import topics
 from streamrec.core.topics import TOPICS, Topic
 from streamrec.settings import load
@@ -13,7 +13,7 @@ from tests.reference.markdown import code, page, table
 
 SCHEMAS: Mapping[str, str] = {
     topic.name: topic.name.replace("-", "_").removesuffix("s") for topic in TOPICS
-} | {topics.TRAINING_BATCHES: "training_batch"}
+} | {topics.TRAINING_BATCHES: "training_batch", topics.REPLIES: "reply"}
 
 OUTSIDE: Mapping[str, tuple[str, str]] = {
     topics.ITEMS: ("your catalogue", ""),
@@ -21,6 +21,7 @@ OUTSIDE: Mapping[str, tuple[str, str]] = {
     topics.REQUESTS: ("your service", ""),
     topics.ADAPTERS: ("`streamrec adapters`", "operators"),
     topics.RECOMMENDATIONS: ("", "your service, a trainer that watches outcomes"),
+    topics.REPLIES: ("", "your service, a gateway"),
     topics.DEAD_LETTER: ("", "`streamrec dead-letter`"),
 }
 """Who else writes and reads than the workers, whose rights are in ``apps.rights``."""
@@ -36,6 +37,7 @@ KEEP: Mapping[str, str] = {
     topics.ADAPTERS: "compacted: the last record of a slot holds the registry's whole state. "
     "`adapters log` shows what compaction has left",
     topics.RECOMMENDATIONS: "longer than your consumers may be away",
+    topics.REPLIES: "the same",
     topics.DEAD_LETTER: "as long as somebody may take to look at it",
 }
 
@@ -80,6 +82,7 @@ def key(schema: str) -> str:
 
 
 def roles(topic: Topic, operation: str) -> list[str]:
+    every = {**ROLES, "replies": REPLYING}
     return [
-        role for role, needs in ROLES.items() if operation in needs.operations.get(topic.name, ())
+        role for role, needs in every.items() if operation in needs.operations.get(topic.name, ())
     ]

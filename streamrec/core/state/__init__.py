@@ -13,6 +13,7 @@ words.py               words of the items' titles: which items share one, and ho
 columns.py             a growing numpy column, addressed by row
 event_clock.py         what time it is in a partition, by its events alone: no few producers move it
 attribution.py         which accepted event belongs to which view
+replies.py             which outcome belongs to which reply
 batching.py            when a mini-batch is cut, and which source offsets it covers
 partial_aggregate.py   one partition's part of the item statistics, counted event by event
 example_makers.py      every task's example maker of one partition, told together

@@ -1,4 +1,4 @@
-"""When something a user was shown closes next, for every user of a partition.
+"""When something a user was shown or told closes next, for every user of a partition.
 
 Knows one time for each user who waits for an outcome, which is all that is stored of it: the
 views themselves are in the user's record. What costs is what changes: a time that moves is one
@@ -12,14 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from streamrec.core.state.event_clock import FUTURE_MS, STEP_MS
+from streamrec.core.state.replies import OpenReply
 from streamrec.core.state.user_state import Pending
 
 OWN = "w/"
 """Prefix of the keys of its own rows; version 0.1 kept rows of others' deadlines under it."""
 
+Waiting = Pending | OpenReply
+
 
 class Deadlines:
-    """Mutable: the fold owns it. A view closes ``window_ms`` after it was opened."""
+    """Mutable: the fold owns it. A view closes ``window_ms`` after it was opened, a reply after it
+    was said."""
 
     def __init__(self, window_ms: int) -> None:
         self._window_ms = max(1, window_ms)  # a deadline lies strictly ahead of the watermark
@@ -27,7 +31,7 @@ class Deadlines:
         self._heap: list[tuple[int, str]] = []  # those of ``_next``, and some that no longer hold
         self._touched: dict[str, None] = {}  # ordered set
 
-    def deadline_ms(self, pending: Pending, watermark_ms: int) -> int:
+    def deadline_ms(self, pending: Waiting, watermark_ms: int) -> int:
         """When it closes, as far as is known when the clock says ``watermark_ms``.
 
         One that was opened far ahead of the clock waits for the window by the clock; should the
@@ -41,7 +45,7 @@ class Deadlines:
             since_ms = pending.opened_at_ms
         return since_ms + self._window_ms
 
-    def set(self, user_id: str, pending: Sequence[Pending], watermark_ms: int) -> None:
+    def set(self, user_id: str, pending: Sequence[Waiting], watermark_ms: int) -> None:
         """What a user waits for now."""
         deadlines = (self.deadline_ms(one, watermark_ms) for one in pending)
         self._set(user_id, min(deadlines, default=None))

@@ -12,7 +12,7 @@ Likewise it goes back, when what follows says that it stands in the future.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from streamrec.core.examples import user_hash
@@ -68,6 +68,15 @@ class EventClock:
     def farthest_ms(self) -> int:
         """The latest time the votes so far might make it."""
         return max((at_ms for _, at_ms in self._votes_ahead), default=self.now_ms)
+
+    def may_go_back(self, run: Sequence[Located]) -> bool:
+        """Whether this run could bring it back."""
+        early_ms = self.now_ms - BACK_MS
+        return any(
+            at.produced_at_ms < early_ms
+            and (at.stamped_by_broker or at.event.occurred_at_ms < early_ms)
+            for at in run
+        )
 
     def read(self, at: Located, seen_ms: int) -> int:
         """Take in an event; returns the time it is to count at, and may have moved.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamrec.core.examples import Example
+from streamrec.core.state.replies import ReplyClosed
 from streamrec.core.state.user_state import Pending, Shown, UserState
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class ExampleMaker:
 
     def closed(self, closed: Closed) -> None:
         """The outcome of something shown is known."""
+
+    def replied(self, at: Located, user_id: str, closed: ReplyClosed) -> None:
+        """What became of a reply is known, by the event ``at``."""
 
     def finish(self) -> list[Example]:
         """The examples of what was told since the last call, by place."""

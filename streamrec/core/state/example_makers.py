@@ -6,13 +6,15 @@ Knows what of a user is told to them when something closes. Does not know when i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from streamrec.core.examples import Example
 from streamrec.core.state import attribution
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.example_maker import Closed, ExampleMaker
+from streamrec.core.state.replies import ReplyClosed
 from streamrec.core.state.run import Located
 from streamrec.core.state.user_state import Pending, Shown, UserState
 
@@ -37,6 +39,17 @@ class ExampleMakers:
     def shown(self, pending: Pending, shown: Shown) -> None:
         for maker in self._makers.values():
             maker.shown(pending, shown)
+
+    def readable(self, record: Mapping[str, Any]) -> UserState:
+        """A stored user, without pendings that a version before logged otherwise."""
+        state = UserState.from_record(record)
+        fitting = tuple(pending for pending in state.pending if self.fits(pending))
+        return state if len(fitting) == len(state.pending) else replace(state, pending=fitting)
+
+    def replied(self, at: Located, user_id: str, closed: Sequence[ReplyClosed]) -> None:
+        for maker in self._makers.values():
+            for one in closed:
+                maker.replied(at, user_id, one)
 
     def close(
         self, at: Located, user_id: str, pending: Pending, consumed: tuple[str, ...] = ()

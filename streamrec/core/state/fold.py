@@ -4,8 +4,8 @@ Knows one events partition, in memory, at one position. Does not know where reco
 kept: the caller reads them, commits what ``apply`` returns, and throws the fold away when
 the commit fails. Nor how an event is counted (``core.state.partial_aggregate``), which view an
 outcome
-belongs to (``core.state.attribution``) or how an example is put together
-(``tasks.ranking.example_maker``).
+belongs to (``core.state.attribution``; of a reply ``core.state.replies``) or how an example is put
+together (``tasks.ranking.example_maker``).
 
 User state (logged features aside) and rows are a pure function of the partition's log: how
 it is cut into runs changes no bit of them. Features are computed once per run, from the
@@ -27,8 +27,8 @@ What one event does, in order (one that says ``forget`` does something else, bel
 6. the user's state;
 7. a few users and items of whom nothing has been heard for too long are let go.
 
-An event without an item (a search, a reply and what is thought of it) passes 1, 2, 6 and 7; makers
-of examples hear of it.
+An event without an item (a search, a reply and what is thought of it) passes 1, 2, 6 and 7; the
+user's replies and makers of examples hear of it.
 
 ``forget`` empties the user's state, pendings and deadlines included, and marks the place among
 the examples. Time and statistics stay as they are: they are counts of many.
@@ -43,11 +43,11 @@ from typing import Any
 
 from streamrec.core.events import Interaction, Kind, Source
 from streamrec.core.examples import ForgetMark
-from streamrec.core.state import attribution
+from streamrec.core.state import attribution, replies
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.counters import Counter, count_of_user
 from streamrec.core.state.deadlines import Deadlines
-from streamrec.core.state.event_clock import BACK_MS, DAY_MS, EventClock
+from streamrec.core.state.event_clock import DAY_MS, EventClock
 from streamrec.core.state.example_maker import ExampleMaker
 from streamrec.core.state.example_makers import ExampleMakers
 from streamrec.core.state.known_ids import KnownIds, digest
@@ -131,7 +131,7 @@ class PartitionFold:
 
     def missing_users(self, run: Sequence[Located]) -> list[str]:
         """Users whose records ``put_users`` must bring before ``apply`` can fold this run."""
-        watermark = NEVER_MS if self._may_go_back(run) else self._latest(run)
+        watermark = NEVER_MS if self.clock.may_go_back(run) else self._latest(run)
         needed = dict.fromkeys(at.event.user_id for at in run)
         needed |= dict.fromkeys(sorted(set(self._deadlines.users_due(watermark))))
         return [user for user in needed if user not in self._users]
@@ -144,15 +144,6 @@ class PartitionFold:
         times = [at.event.occurred_at_ms for at in run if at.event.kind is not Kind.FORGET]
         return max([self.watermark_ms, self.clock.farthest_ms, *times])
 
-    def _may_go_back(self, run: Sequence[Located]) -> bool:
-        """Whether the clock may, and all deadlines with it."""
-        early_ms = self.watermark_ms - BACK_MS
-        return any(
-            at.produced_at_ms < early_ms
-            and (at.stamped_by_broker or at.event.occurred_at_ms < early_ms)
-            for at in run
-        )
-
     def put_users(self, records: Mapping[str, Record | None]) -> None:
         """Users as stored at this position; None for one never seen.
 
@@ -160,7 +151,7 @@ class PartitionFold:
         become no example: it is dropped, and its outcome counts as one outside any view.
         """
         for user_id, record in records.items():
-            self._users[user_id] = NEW_USER if record is None else self._readable(record)
+            self._users[user_id] = NEW_USER if record is None else self._makers.readable(record)
 
     def user(self, user_id: str) -> UserState:
         """A user in memory; a new one when never put."""
@@ -254,6 +245,7 @@ class PartitionFold:
         before = self._current(self._users.pop(event.user_id), at, run)
         self._makers.event(at, before)
         state = self._with_item(at, before, run) if event.with_item else before.heard(event)
+        state = self._replies(at, state, before)
         if state.last_seen_ms > self.watermark_ms + DAY_MS:  # stored before such times were refused
             state = replace(state, last_seen_ms=event.occurred_at_ms)
         self._users[event.user_id] = state  # put back last: the most recent one
@@ -272,6 +264,15 @@ class PartitionFold:
             self._makers.counted(at)
         return count_of_user(state.after(event), event, self._counters)
 
+    def _replies(self, at: Located, state: UserState, before: UserState) -> UserState:
+        """The state once its replies have heard of an event."""
+        if at.event.with_item and not state.replies.open:
+            return state
+        now_ms = self.watermark_ms
+        found = replies.heard(state.replies, at.event, now_ms, before.accepted_at_ms)
+        self._makers.replied(at, at.event.user_id, found.closed)
+        return replace(state, replies=found.replies)
+
     def _current(self, stored: UserState, at: Located, run: Gathered) -> UserState:
         """A user as of the watermark: new again after a long silence."""
         if self._over(stored.last_active_ms) and stored is not NEW_USER:
@@ -287,7 +288,7 @@ class PartitionFold:
         """A user's state is another one: it is to be written, and what is due of it to be noted."""
         state = self._users[user_id]
         run.users[user_id] = None
-        self._deadlines.set(user_id, state.pending, self.watermark_ms)
+        self._deadlines.set(user_id, state.waiting, self.watermark_ms)
         self._silence.heard_of(user_id, state)
 
     def _forget(self, at: Located, run: Gathered) -> None:
@@ -323,10 +324,14 @@ class PartitionFold:
             by_time = sorted((self._deadlines.deadline_ms(p, now_ms), p.key) for p in state.pending)
             keys = [key for deadline_ms, key in by_time if deadline_ms <= due_ms]
             closing = [p for key in keys for p in state.pending if p.key == key]
-            self._deadlines.set(user_id, state.pending, now_ms)
-            if closing:
-                self._users[user_id] = state.without(closing)
+            told = state.replies.open
+            silent = [r for r in told if self._deadlines.deadline_ms(r, now_ms) <= due_ms]
+            self._deadlines.set(user_id, state.waiting, now_ms)
+            if closing or silent:
+                heard = replies.ignored(state.replies, silent)
+                self._users[user_id] = replace(state.without(closing), replies=heard.replies)
                 self._touched(user_id, run)
+                self._makers.replied(at, user_id, heard.closed)
             for pending in closing:
                 self._makers.close(at, user_id, pending, state.consumed)
 
@@ -387,11 +392,6 @@ class PartitionFold:
         for old in change.pushed:
             self._makers.close(at, at.event.user_id, old, change.state.consumed)
         return change.state
-
-    def _readable(self, record: Record) -> UserState:
-        state = UserState.from_record(record)
-        fitting = tuple(pending for pending in state.pending if self._makers.fits(pending))
-        return state if len(fitting) == len(state.pending) else replace(state, pending=fitting)
 
 
 def _record(state: UserState) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """What is known of one user: a pure function of the user's events.
 
 The history, searches, what was consumed, activity, what was shown and still waits for its outcome
-(``Pending``), which impressions no longer do, what was done with items lately (``Decided``), and
-what declared counters have counted.
+(``Pending``), which impressions no longer do, what was done with items lately (``Decided``), what
+declared counters have counted, and replies (``core.state.replies``).
 
 Sizes are bounded, so a record stays readable and writable in one piece however long a
 user has been around.
@@ -19,6 +19,7 @@ import numpy as np
 
 from streamrec.core.events import Interaction, Kind
 from streamrec.core.examples import FloatArray
+from streamrec.core.state.replies import NO_REPLIES, OpenReply, Replies
 
 HISTORY = 50
 CONSUMED = 2_000
@@ -136,6 +137,7 @@ class UserState:
     decided: tuple[Decided, ...] = ()  # within the attribution window, newest last
     counted: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by declared counter
     searches: tuple[Search, ...] = ()  # newest last
+    replies: Replies = NO_REPLIES
 
     def after(self, event: Interaction) -> UserState:
         """The state once ``event`` has happened, ``pending`` aside (``core.state.attribution``)."""
@@ -169,8 +171,18 @@ class UserState:
 
     @property
     def last_active_ms(self) -> int:
-        """When it was last seen, or last opened a view that still waits."""
-        return max(self.last_seen_ms, *(p.opened_at_ms for p in self.pending), 0)
+        """When it was last seen, or last opened what still waits."""
+        return max(self.last_seen_ms, *(one.opened_at_ms for one in self.waiting), 0)
+
+    def accepted_at_ms(self, item_id: str) -> int:
+        """When it was last accepted, as far as the history goes; 0: not at all."""
+        pairs = zip(self.history, self.history_ms, strict=False)  # version 0.1 kept no times
+        return max((at_ms for item, at_ms in pairs if item == item_id), default=0)
+
+    @property
+    def waiting(self) -> tuple[Pending | OpenReply, ...]:
+        """What waits for an outcome."""
+        return (*self.pending, *self.replies.open)
 
     def remembered(self, watermark_ms: int, horizon_ms: int) -> UserState:
         """With the marks that tell which of its events ``core.state.known_ids`` may not know."""
@@ -212,6 +224,7 @@ class UserState:
             **_decided_record(self.decided),
             **({"k": counted} if counted else {}),
             **({"q": [list(one) for one in self.searches]} if self.searches else {}),
+            **self.replies.to_record(),
         }
 
     @classmethod
@@ -233,6 +246,7 @@ class UserState:
             decided=_decided_from(record),
             counted={name: tuple(numbers) for name, numbers in record.get("k", {}).items()},
             searches=tuple(Search(at_ms, query) for at_ms, query in record.get("q", ())),
+            replies=Replies.from_record(record),
         )
 
 

@@ -1,4 +1,4 @@
-"""``user-updates`` and ``requests`` as one serving worker's share of them.
+"""What asks for answers (``user-updates`` and ``requests``) as one serving worker's share of it.
 
 Knows the consumer group, what was handed out, and that a commit covers exactly that.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -22,13 +22,12 @@ from kafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgre
 from kafka.structs import OffsetAndMetadata
 
 from streamrec.core import tasks
-from streamrec.core.events import Request, UserUpdate
+from streamrec.core.events import Recommendation, Request, UserUpdate
 from streamrec.core.tasks import RANKING
-from streamrec.core.topics import REQUESTS, USER_UPDATES
 from streamrec.errors import Malformed, Refused, Unavailable
 from streamrec.infra.wire.kafka import kafka_errors, make_consumer
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
-from streamrec.ports import Codec, Delivered, carried
+from streamrec.ports import TRIGGERS, Codec, Delivered, carried
 from streamrec.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -49,9 +48,11 @@ class KafkaTriggerFeed:
         client_id: str,
         task: str = RANKING,
         *,
+        topics: Sequence[str] = TRIGGERS,
         connect: Callable[..., KafkaConsumer] = make_consumer,
     ) -> None:
-        """``task``: whose serving workers share the triggers out; every task gets all of them."""
+        """``task``: whose serving workers share ``topics`` out; every task gets all of them."""
+        self._topics = topics
         self._group = tasks.key(GROUP, task)
         self._connect = connect
         self._settings = settings
@@ -137,7 +138,7 @@ class KafkaTriggerFeed:
                 self._measured_s = time.monotonic()
         if measure:
             self._pass_over(places)
-        behind = Counter({USER_UPDATES: 0, REQUESTS: 0})
+        behind = Counter(dict.fromkeys(self._topics, 0))
         behind.update(self._short(message.topic) for message in self._held)
         for p, place in places.items():
             behind[self._short(p.topic)] += max(0, int(self._ends[p]) - place)
@@ -180,12 +181,12 @@ class KafkaTriggerFeed:
             traceparent=carried(message.headers or ()),
         )
 
-    def _decoded(self, topic: str, data: bytes) -> UserUpdate | Request | Refused:
+    def _decoded(self, topic: str, data: bytes) -> UserUpdate | Request | Recommendation | Refused:
         try:
             value = self._codec.decode(topic, data)
         except Refused as refused:
             return refused
-        if isinstance(value, UserUpdate | Request):
+        if isinstance(value, UserUpdate | Request | Recommendation):
             return value
         return Malformed(f"not a trigger but {type(value).__name__}")
 
@@ -194,7 +195,7 @@ class KafkaTriggerFeed:
         self._held, self._stuck, self._next = [], set(), {}
         return self._connect(
             self._settings,
-            (USER_UPDATES, REQUESTS),
+            self._topics,
             group=self._group,
             client_id=self._client_id,
             session_timeout_ms=SESSION_TIMEOUT_MS,

@@ -12,6 +12,8 @@ fleet.py            who is alive and what they serve, in Redis keys that expire
 lease.py            one trainer at a time: a lease in Redis that its holder keeps renewing
 explanations.py     ``tasks.ranking.lists.explanations_port.Explanations`` in Redis: one small
                     value a list, gone after a while
+reply_store.py      replies that were made, those that wait for a reviewer, and conversations, in
+                    Redis
 live_board.py       the trainer's report of live outcomes, in one Redis key that expires
 resend_ledger.py    ``ports.dead_letters.ResendLedger`` in Redis: one hash, dead letter -> what is
                     remembered of it

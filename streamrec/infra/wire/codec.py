@@ -4,8 +4,8 @@ Knows the framings and the schemas. Does not know what makes a field acceptable
 (``infra.wire.values``).
 
 Written: Avro single-object encoding, ``C3 01`` + CRC-64-AVRO fingerprint of the schema
-(little-endian) + body; recommendations also as ``infra.wire.output`` has it. Read: the same, of any
-schema in ``schemas/`` or its history, and on the topics that strangers produce whatever
+(little-endian) + body; lists and replies also as ``infra.wire.output`` has it. Read: the same, of
+any schema in ``schemas/`` or its history, and on the topics that strangers produce whatever
 ``infra.wire.strangers`` reads.
 
 ``avro`` parses the schemas and takes their fingerprints; ``fastavro`` does the bodies.
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import avro.schema
 import fastavro
 
 import schemas
-from streamrec.core.topics import RECOMMENDATIONS
+from streamrec.core.topics import RECOMMENDATIONS, REPLIES
 from streamrec.errors import Malformed, Refused, TooLarge, UnknownSchema
 from streamrec.infra.wire.batches import BatchShape, ExampleShape, batch_shapes
 from streamrec.infra.wire.envelopes import row
@@ -33,6 +34,9 @@ from streamrec.infra.wire.values import SHAPES, Shape, removed
 from streamrec.ports import EXAMPLE, ExampleFormat
 
 AnyShape = Shape | BatchShape | ExampleShape
+
+ANSWERS = (RECOMMENDATIONS, REPLIES)
+"""Topics that others read: they may want another form."""
 
 SINGLE_OBJECT = b"\xc3\x01"
 HEADER_BYTES = 10
@@ -56,11 +60,11 @@ class WireCodec:
         foreign: Callable[[int], RegisteredSchema] | None = None,
         history: Callable[[str], list[Any]] = schemas.history,
         formats: Mapping[str, ExampleFormat] | None = None,
-        output: Encode | None = None,
+        output: Mapping[str, Encode] = MappingProxyType({}),
     ) -> None:
         """``foreign``: a stranger's schema by its id, as ``SchemaRegistry.schema`` finds it;
         ``history``: the older versions of one of ours; ``formats``: of every task's examples;
-        ``output``: how recommendations are written, where not like the rest."""
+        ``output``: how ``ANSWERS`` are written, where not like the rest."""
         self.max_message_bytes = max_message_bytes
         self._strangers = Strangers(foreign)
         self._output = output
@@ -74,8 +78,8 @@ class WireCodec:
         raises."""
         wire = self._wires[topic]
         fields = wire.shape.to_fields(value)
-        if topic == RECOMMENDATIONS and self._output is not None:
-            data = self._output(wire.writer, fields)
+        if topic in self._output:
+            data = self._output[topic](wire.writer, fields)
         else:
             data = avro_bytes(wire.header, wire.writer, fields)
         self._check_size(topic, data)
@@ -97,7 +101,7 @@ class WireCodec:
             return wire.shape.from_fields(avro_body(data, HEADER_BYTES, wire.writer, None))
         if header[:2] == SINGLE_OBJECT:
             return wire.shape.from_fields(_older(wire, data))
-        if topic == RECOMMENDATIONS:
+        if topic in ANSWERS:
             return wire.shape.from_fields(conformed(wire.writer, self._strangers.read(data)))
         if not wire.shape.json:
             raise _not_ours(topic, data)

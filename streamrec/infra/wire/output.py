@@ -1,4 +1,4 @@
-"""Recommendations as whoever reads them wants them: JSON, or Avro behind a schema registry's id.
+"""Lists and replies as whoever reads them wants them: JSON, or Avro behind a schema registry's id.
 
 Knows how fields are written, and read back by our own tools. Does not know what they mean
 (``infra.wire.values``).

@@ -136,8 +136,9 @@ class Server:
             asked = answer.asked
             try:
                 with spans.answered(answer) as span:
-                    data, key = self._encoded(answer), asked.user_id.encode()
-                    self._publisher.publish(answer.topic, key, data, span.headers)
+                    messages = self._encoded(answer)
+                    for topic, data in messages.items():
+                        self._publisher.publish(topic, asked.user_id.encode(), data, span.headers)
                 sent.append(answer)
             except TooLarge as error:
                 too_large.append((asked.message, error))
@@ -145,8 +146,9 @@ class Server:
             self._publisher.flush()
         return sent, too_large
 
-    def _encoded(self, answer: Answer) -> bytes:
-        """A task with a topic of its own may bring bytes. Raises TooLarge."""
-        if isinstance(answer.value, bytes):
-            return answer.value
-        return self._codec.encode(answer.topic, answer.value)
+    def _encoded(self, answer: Answer) -> dict[str, bytes]:
+        """By topic. A task with a topic of its own may bring bytes. Raises TooLarge."""
+        return {
+            topic: value if isinstance(value, bytes) else self._codec.encode(topic, value)
+            for topic, value in {answer.topic: answer.value, **answer.beside}.items()
+        }

@@ -2,4 +2,8 @@
 
 examples.py   replies' examples: what one reply was written from, with which chance, and what came
               of it
+example_maker.py  from replies whose outcome is known to examples
+made.py       a reply that was made, as it is kept
+reply_model.py  what writes replies: a generation's plans and words, or templates alone
+answerer.py   from lists whose asker wants words to replies
 """

@@ -33,6 +33,8 @@ class ListRequest(Asked):
     query: str | None = None
     told: str | None = None  # with the answer: what of the request was not looked at
     refused: str | None = None  # why there is nothing in the answer
+    wants_reply: bool = False
+    conversation_id: str | None = None
 
     @property
     def recommendation_id(self) -> str:
@@ -83,6 +85,8 @@ def _of_request(message: Delivered, request: Request) -> ListRequest:
         candidates=request.candidates,
         query=(request.query or "")[:MAX_QUERY_CHARS] or None,
         told=_told(request),
+        wants_reply=request.reply,
+        conversation_id=request.conversation_id,
     )
 
 

@@ -185,6 +185,9 @@ class ListAnswerer:
             state_position=position,
             served_at_ms=served_at_ms,
             worker_id=self._worker_id,
+            query=request.query if request.wants_reply else None,
+            conversation_id=request.conversation_id,
+            wants_reply=request.wants_reply,
         )
 
 

@@ -1,0 +1,75 @@
+"""The task replies, put together: what is said about a list.
+
+It is asked by lists (topic ``recommendations``) and answers on a topic of its own.
+"""
+
+from __future__ import annotations
+
+from streamrec.apps import clients
+from streamrec.apps.worker_context import WorkerContext
+from streamrec.core import topics
+from streamrec.core.release.manifest import Manifest
+from streamrec.errors import GenerationRefused, UserError
+from streamrec.loop.training.training_worker import CatalogueMirror
+from streamrec.models.hotswap import Loaded, WarmGenerations
+from streamrec.ports import ExampleSource, Serving, Training
+from streamrec.settings import Review, Settings
+from streamrec.tasks.replies.answerer import ReplyAnswerer, ReplyShelf, SayingRules
+from streamrec.tasks.replies.example_maker import example_source
+from streamrec.tasks.replies.reply_model import ReplyModel, TemplatesFirst
+
+AT_ONCE = 8
+"""Messages of a micro-batch: nobody waits for the words of many others."""
+
+
+class RepliesTask:
+    """``ports.Task``: what is said about a list."""
+
+    @property
+    def examples(self) -> ExampleSource:
+        return example_source()
+
+    def training(self, context: WorkerContext) -> Training:
+        """Raises UserError."""
+        raise UserError(f"{context.worker_id}: replies cannot be learned by this version")
+
+    def again(self, settings: Settings, manifest: Manifest) -> Training:
+        """Raises UserError."""
+        del settings
+        raise UserError(f"{manifest.generation}: replies cannot be learned by this version")
+
+    def serving(self, context: WorkerContext) -> Serving:
+        answerer = reply_answerer(context)
+        swap = TemplatesFirst(generations(), lambda: answerer.mirrored)
+        return Serving(answerer, swap, triggers=(topics.RECOMMENDATIONS,), at_once=AT_ONCE)
+
+
+def generations() -> WarmGenerations[ReplyModel]:
+    """Its generations; this version can load none."""
+
+    def load(generation: str, *_: object) -> Loaded[ReplyModel]:
+        raise GenerationRefused(f"{generation}: this version cannot write with it")
+
+    return WarmGenerations(load)
+
+
+def reply_answerer(context: WorkerContext) -> ReplyAnswerer:
+    """What makes replies, by the settings."""
+    settings = context.settings
+    kept = clients.replies(settings, context.redis)
+    conversations = clients.conversations(settings, context.redis)
+    return ReplyAnswerer(
+        context.edges(),
+        ReplyShelf(kept.keep, conversations.turns, conversations.add),
+        CatalogueMirror(context.store, context.partitions[topics.ITEMS]).refresh,
+        worker_id=context.worker_id,
+        rules=SayingRules(
+            int(settings.replies.max_wait_s * 1000), lambda code: waits(settings, code)
+        ),
+    )
+
+
+def waits(settings: Settings, code: str) -> bool:
+    """Whether a reply waits for a person. ``code``: of what is wrong with it; "" of nothing."""
+    review = settings.replies.review
+    return review is Review.ALL or (review is Review.FLAGGED and bool(code))

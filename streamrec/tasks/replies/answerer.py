@@ -1,0 +1,352 @@
+"""From lists whose asker wants words to replies, each by one generation; an answer always.
+
+Knows the order of things and why a template speaks. Does not know how a text is written
+(``reply_model``), what may be said (``core.replies``) or where replies are kept.
+
+1. Of each list: the items, the user's history, what was said before; a plan for the reply.
+2. The model writes, in a thread of its own. What has not come in time, is refused, or was asked too
+   long ago, a template says; ``fallback`` says why.
+3. What was made is kept before anybody sees it: made again, it is the same.
+4. Published with the event that it was said, from which the task learns.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TookTooLong
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from streamrec.core import topics
+from streamrec.core.events import Item, Recommendation, Reply, Source
+from streamrec.core.replies.brief import Brief
+from streamrec.core.replies.context import context_of
+from streamrec.core.replies.language import ENGLISH, language_of
+from streamrec.core.replies.plan import PLANS
+from streamrec.core.replies.rendering import Rendered, rendered
+from streamrec.core.replies.templates import template
+from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.user_state import NEW_USER, UserState
+from streamrec.errors import GenerationRefused, ReplyRefused, Unavailable
+from streamrec.ports import MODEL_FAULTS, Answer, Answered, Asked, Counted, Delivered
+from streamrec.ports.edges import Edges
+from streamrec.ports.generating import Wanted, Written
+from streamrec.tasks.replies.made import MadeReply, reply_id_of
+from streamrec.tasks.replies.reply_model import ChosenPlan, ReplyModel, wanted
+
+log = logging.getLogger(__name__)
+
+LISTED, HISTORY = 5, 3
+"""Items that a reply may name."""
+NO_MODEL, LATE, AWAY, NOTHING_LISTED, HELD = "no-model", "late", "away", "nothing-listed", "held"
+"""Why a template speaks; else the code of a refusal (``core.replies.refusals``)."""
+OURS = frozenset({NO_MODEL, LATE, AWAY, NOTHING_LISTED, HELD})
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRequest(Asked):
+    """One reply that has to be made."""
+
+    about: Recommendation
+
+
+@dataclass(frozen=True, slots=True)
+class SayingRules:
+    """``max_wait_ms``: a model that has not answered by then is late. ``review``: which replies
+    wait for a person, by the code of what is wrong with them; "" where nothing is."""
+
+    max_wait_ms: int = 5_000
+    review: Callable[[str], bool] = lambda _: False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyShelf:
+    """What is remembered. ``keep``: what stands of replies just made, and of when; ``turns``: of a
+    user's conversation, oldest first; ``add``: one more turn of it. All raise Unavailable."""
+
+    keep: Callable[[Sequence[MadeReply], int], Sequence[MadeReply]]
+    turns: Callable[[str, str], Sequence[Mapping[str, Any]]]
+    add: Callable[[str, str, Mapping[str, Any]], None]
+
+
+Check = Callable[[Brief, Rendered], None]
+"""Raises ReplyRefused for what may not be said."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A reply in the making."""
+
+    asked: ReplyRequest
+    brief: Brief
+    chosen: ChosenPlan
+    context: list[float]
+    seed: int
+    wanted: Wanted | None = None
+    said: Rendered | None = None
+    written: Written | None = None
+    fallback: str | None = None
+    refused: Rendered | None = None  # what the model wanted to say
+
+    @property
+    def about(self) -> Recommendation:
+        return self.asked.about
+
+    @property
+    def speaks(self) -> bool:
+        return self.fallback is None and self.said is None
+
+
+class ReplyAnswerer:
+    """``ports.Answerer``: replies to lists, one micro-batch at a time."""
+
+    def __init__(
+        self,
+        edges: Edges,
+        shelf: ReplyShelf,
+        items: Callable[[], Iterable[Item]],
+        *,
+        worker_id: str,
+        check: Callable[[Catalogue], Check] = lambda _: lambda *_: None,
+        rules: SayingRules | None = None,
+    ) -> None:
+        """``items``: new and changed ones since the last call, raises Unavailable. ``check``: of a
+        catalogue, what its titles make of a reply."""
+        self._store, self._clock, self._meter = edges.store, edges.clock, edges.meter
+        self._partition_of, self._shelf, self._items = edges.partition_of, shelf, items
+        self._worker_id, self._rules = worker_id, rules or SayingRules()
+        self._catalogue = Catalogue(reclaims=True)
+        self._check = check(self._catalogue)
+        self._writing: Executor = ThreadPoolExecutor(1, "writing")
+        self.mirrored = False
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._catalogue
+
+    def refresh(self) -> int:
+        before = self._catalogue.version
+        self._catalogue.put(list(self._items()))
+        self.mirrored = True
+        return self._catalogue.version - before
+
+    def asked(self, batch: Sequence[Delivered]) -> tuple[list[ReplyRequest], int]:
+        found = [(message, message.value) for message in batch]
+        return [
+            ReplyRequest(message, about.user_id, about)
+            for message, about in found
+            if isinstance(about, Recommendation) and about.wants_reply
+        ], 0
+
+    def sound(self, model: ReplyModel) -> bool:
+        """Whether it can choose a plan for somebody of whom nothing is known."""
+        try:
+            return 0 <= model.choose(context_of("", ()), 0).plan < len(PLANS)
+        except MODEL_FAULTS:
+            return False
+
+    def answer(self, asked: Sequence[ReplyRequest], model: ReplyModel) -> Answered:
+        """See the module. Raises Unavailable, and MODEL_FAULTS when the model is broken."""
+        users = self._users({one.user_id for one in asked})
+        drafts = [self._draft(one, users[one.user_id], model) for one in asked]
+        self._write(drafts, model)
+        now_ms = self._clock.now_ms()
+        made = [self._made(draft, model, now_ms) for draft in drafts]
+        stand = self._shelf.keep(made, now_ms)
+        for one in stand:
+            self._remember(one)
+        answers = [_answer(draft, one, model) for draft, one in zip(drafts, stand, strict=True)]
+        return Answered(answers, sum(answer.empty for answer in answers))
+
+    # -- what is asked ----------------------------------------------------------------
+
+    def _users(self, user_ids: Iterable[str]) -> dict[str, UserState]:
+        by_partition: dict[int, list[str]] = defaultdict(list)
+        for user_id in sorted(user_ids):
+            by_partition[self._partition_of(user_id)].append(user_id)
+        users: dict[str, UserState] = {}
+        for partition, ids in by_partition.items():
+            _, records = self._store.read_users(Source(topics.EVENTS, partition), ids)
+            for user_id, record in zip(ids, records, strict=True):
+                users[user_id] = NEW_USER if record is None else UserState.from_record(record)
+        return users
+
+    def _draft(self, asked: ReplyRequest, user: UserState, model: ReplyModel) -> _Draft:
+        about, query = asked.about, asked.about.query or ""
+        history = self._known(reversed(user.history), HISTORY)
+        turns: Sequence[object] = ()
+        if about.conversation_id is not None:
+            turns = self._shelf.turns(asked.user_id, about.conversation_id)
+        context_C = context_of(query, history, len(turns), len(user.history))
+        seed = _seed(about)
+        chosen = model.choose(context_C, seed)
+        listed = self._known((item.item_id for item in about.items), LISTED)
+        language = language_of(query) or ENGLISH
+        brief = Brief(query, listed, history, PLANS[chosen.plan], language)
+        draft = _Draft(asked, brief, chosen, context_C.tolist(), seed)
+        draft.fallback = self._why_not(draft, model)
+        return draft
+
+    def _known(self, ids: Iterable[str], most: int) -> tuple[Item, ...]:
+        """Items that have words to be named by."""
+        rows = (self._catalogue.row(item_id) for item_id in dict.fromkeys(ids))
+        items = (self._catalogue.item(row) for row in rows if row is not None)
+        return tuple(item for item in items if item.available)[:most]
+
+    def _why_not(self, draft: _Draft, model: ReplyModel) -> str | None:
+        """Why the model is not asked."""
+        if not draft.brief.listed:
+            return NOTHING_LISTED
+        if model.write is None:
+            return NO_MODEL
+        return LATE if self._left_ms(draft) <= 0 else None
+
+    def _left_ms(self, draft: _Draft) -> int:
+        message = draft.asked.message
+        return self._rules.max_wait_ms - (self._clock.now_ms() - message.timestamp_ms)
+
+    # -- what is said -----------------------------------------------------------------
+
+    def _write(self, drafts: Sequence[_Draft], model: ReplyModel) -> None:
+        speaking = [draft for draft in drafts if draft.speaks]
+        if speaking and model.write is not None:
+            for draft in speaking:
+                draft.wanted = wanted(draft.brief, model.generation, draft.seed)
+            asked = [draft.wanted for draft in speaking if draft.wanted is not None]
+            self._take(speaking, self._writing.submit(model.write, asked, None))
+        for draft in drafts:
+            if draft.said is None:
+                draft.said = template(draft.brief)
+
+    def _take(self, drafts: Sequence[_Draft], writing: Future[Sequence[Written]]) -> None:
+        """What was written in time; a thread that is late finishes for nobody."""
+        try:
+            texts = writing.result(max(0.0, min(map(self._left_ms, drafts)) / 1000))
+        except TookTooLong:
+            writing.cancel()
+            return _fall_back(drafts, LATE)
+        except (Unavailable, GenerationRefused) as error:
+            log.warning("templates answer: %s", error)
+            return _fall_back(drafts, AWAY)
+        for draft, written in zip(drafts, texts, strict=True):
+            self._judge(draft, written)
+        return None
+
+    def _judge(self, draft: _Draft, written: Written) -> None:
+        draft.written = written
+        try:
+            found = draft.refused = rendered(draft.brief, written.text)
+            self._check(draft.brief, found)
+        except ReplyRefused as refused:
+            draft.fallback = refused.code
+            return
+        if self._rules.review(""):
+            draft.fallback = HELD
+            return
+        draft.said = found
+
+    # -- what becomes of it -----------------------------------------------------------
+
+    def _made(self, draft: _Draft, model: ReplyModel, now_ms: int) -> MadeReply:
+        assert draft.said is not None  # noqa: S101 - ``_write`` has seen to it
+        self._meter.count(Counted.REPLIES, fallback=draft.fallback or "none")
+        query, code = draft.about.query or "", draft.fallback
+        if code is None:
+            said = self._reply(draft, draft.said, model.generation, None, now_ms)
+            return MadeReply(said, _log(draft, draft.said, model.generation), query)
+        said = self._reply(draft, draft.said, None, code, now_ms)
+        log_ = _log(draft, draft.said, "")
+        meant = draft.refused
+        if meant is None or code in OURS - {HELD} or not self._rules.review(code):
+            return MadeReply(said, log_, query)
+        held = self._reply(draft, meant, model.generation, None, now_ms)
+        return MadeReply(said, log_, query, held, _log(draft, meant, model.generation), code)
+
+    def _reply(
+        self, draft: _Draft, said: Rendered, generation: str | None, why: str | None, now_ms: int
+    ) -> Reply:
+        about, plan = draft.about, draft.brief.plan
+        return Reply(
+            reply_id=reply_id_of(about),
+            user_id=about.user_id,
+            recommendation_id=about.recommendation_id,
+            trigger_id=about.trigger_id,
+            conversation_id=about.conversation_id,
+            sequence=0,
+            final=True,
+            text=said.text,
+            items=said.items,
+            history_items=said.from_history,
+            triggered_at_ms=about.triggered_at_ms,
+            written_at_ms=now_ms,
+            worker_id=self._worker_id,
+            generation=generation,
+            fallback=why,
+            plan=plan.phrase,
+            understood=about.understood,
+        )
+
+    def _remember(self, made: MadeReply) -> None:
+        said = made.said
+        if said.conversation_id is None:
+            return
+        turn = {
+            "query": made.query,
+            "text": said.text,
+            "reply_id": said.reply_id,
+            "recommendation_id": said.recommendation_id,
+        }
+        self._shelf.add(said.user_id, said.conversation_id, turn)
+
+
+def _fall_back(drafts: Sequence[_Draft], why: str) -> None:
+    for draft in drafts:
+        draft.fallback = why
+
+
+def _answer(draft: _Draft, made: MadeReply, model: ReplyModel) -> Answer:
+    event = made.event
+    return Answer(
+        draft.asked,
+        topics.REPLIES,
+        made.said,
+        model.generation,
+        draft.about.triggered_at_ms,
+        empty=bool(draft.fallback) and draft.fallback not in OURS,
+        beside={} if event is None else {topics.EVENTS: event},
+    )
+
+
+def _log(draft: _Draft, said: Rendered, generation: str) -> str:
+    """What an example of it is made from (``example_maker``)."""
+    asked, written = draft.wanted, draft.written
+    noted: dict[str, Any] = {
+        "items": list(said.items),
+        "generation": generation,
+        "plan": draft.chosen.plan,
+        "plan_propensity": draft.chosen.propensity,
+        "context": draft.context,
+    }
+    if generation and asked is not None and written is not None:
+        grammar = asked.grammar
+        noted |= {
+            "prompt_ids": list(written.prompt_ids),
+            "token_ids": list(written.token_ids),
+            "log_probability": written.log_probability,
+            "temperature": asked.temperature,
+            "slots": list(grammar.slots),
+            "max_tokens": grammar.max_tokens,
+            "least": grammar.least,
+            "most": grammar.most,
+        }
+    return json.dumps(noted, separators=(",", ":"))
+
+
+def _seed(about: Recommendation) -> int:
+    """The same for a reply that is made again."""
+    return int.from_bytes(blake2b(reply_id_of(about).encode(), digest_size=4).digest())

@@ -1,0 +1,169 @@
+"""Replies in the loop, on Apache Kafka and a real Redis: asked, answered once, joined once.
+
+A replies worker is killed in the middle; what people think of its replies becomes examples.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from streamrec.apps import clients
+from streamrec.core import topics
+from streamrec.core.events import (
+    Interaction,
+    Item,
+    Kind,
+    Recommendation,
+    RecommendedItem,
+    Reply,
+    Trigger,
+)
+from streamrec.core.tasks import REPLIES
+from streamrec.infra.clock import SystemClock
+from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.kafka_topics import create_topics
+from streamrec.settings import KafkaSettings, RedisSettings, Settings
+from tests.harness.waiting import eventually
+from tests.harness.worker_process import WorkerProcess
+
+pytestmark = [pytest.mark.apache_kafka, pytest.mark.redis_server, pytest.mark.slow]
+
+ASKED = 48
+FOLLOWED = (topics.REPLIES, topics.EVENTS, topics.TRAINING_BATCHES, topics.DEAD_LETTER)
+
+
+class Replying:
+    """An installation whose lists are asked for words, and what it says."""
+
+    def __init__(self, settings: Settings, root: Path) -> None:
+        self.settings, self.root = settings, root
+        self.codec, self.clock = clients.codec(settings), SystemClock()
+        self.publisher = clients.publisher(settings, "test")
+        self.log = Follower(settings.kafka, self.codec, FOLLOWED, "test", from_start=True)
+        self.seen = defaultdict(list)
+
+    def worker(self, role: str, name: str) -> WorkerProcess:
+        worker = WorkerProcess(role, name, self.settings, self.root / f"{name}.log")
+        worker.start()
+        return worker
+
+    def send(self, topic: str, key: str, value: object) -> None:
+        self.publisher.publish(topic, key.encode(), self.codec.encode(topic, value))
+
+    def ask(self, number: int) -> None:
+        user = f"u{number % 7}"
+        about = Recommendation(
+            recommendation_id=f"request:q{number}",
+            user_id=user,
+            items=tuple(RecommendedItem(f"i{(number + n) % 9}", 0.5) for n in range(5)),
+            generation="g000001-11111111",
+            trained_through={},
+            trigger=Trigger.REQUEST,
+            trigger_id=f"q{number}",
+            triggered_at_ms=self.clock.now_ms(),
+            state_position=0,
+            served_at_ms=self.clock.now_ms(),
+            worker_id="test",
+            query=f"words{number} and more{number}",
+            conversation_id=f"c{number}",
+            wants_reply=number % 4 != 3,
+        )
+        self.send(topics.RECOMMENDATIONS, user, about)
+
+    def judge(self, reply: Reply, number: int) -> None:
+        kind = Kind.ACCEPT if number % 3 else Kind.REJECT
+        event = Interaction(
+            f"thumb-{reply.reply_id}", reply.user_id, "", kind, self.clock.now_ms(),
+            reply_id=reply.reply_id,
+        )  # fmt: skip
+        self.send(topics.EVENTS, reply.user_id, event)
+
+    def look(self) -> None:
+        for found in self.log.poll(0.2):
+            self.seen[found.topic].append(found.value)
+
+    def replies(self) -> dict[str, list[Reply]]:
+        self.look()
+        found = defaultdict(list)
+        for reply in self.seen[topics.REPLIES]:
+            found[reply.recommendation_id].append(reply)
+        return found
+
+    def examples(self) -> list[object]:
+        self.look()
+        batches = self.seen[topics.TRAINING_BATCHES]
+        return [e for batch in batches for e in batch.examples if hasattr(e, "reply_id")]
+
+
+@pytest.fixture
+def world(apache_kafka, redis_url, fresh_prefix, tmp_path: Path) -> Iterator[Replying]:
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        kafka=KafkaSettings(apache_kafka, fresh_prefix.topic, partitions=2),
+        redis=RedisSettings(url=redis_url, key_prefix=fresh_prefix.redis),
+    )
+    create_topics(settings.kafka)
+    world = Replying(settings, tmp_path)
+    with ExitStack() as stack:
+        stack.callback(world.publisher.close)
+        stack.enter_context(world.log)
+        stack.callback(world.worker("features", "features-1").end)
+        for n in range(9):
+            world.send(topics.ITEMS, f"i{n}", Item(f"i{n}", f"The Film of {n} Stones"))
+        world.publisher.flush()
+        yield world
+
+
+def answered(world: Replying, wanted: set[str]) -> bool:
+    return wanted <= world.replies().keys()
+
+
+@pytest.mark.timeout(240)
+def test_every_question_is_answered_once_though_the_worker_is_killed(world: Replying) -> None:
+    eventually(lambda: len(clients.catalogue_items(world.settings)) == 9, 60, "the catalogue")
+    wanted = {f"request:q{n}" for n in range(ASKED) if n % 4 != 3}
+    first = world.worker("replies", "replies-1")
+    for number in range(ASKED):
+        world.ask(number)
+        if number == ASKED // 3:
+            world.publisher.flush()
+            eventually(world.replies, 60, "a first reply")
+            first.kill()
+    world.publisher.flush()
+    second = world.worker("replies", "replies-2")
+    eventually(lambda: answered(world, wanted), 60, "a reply to every question")
+    time.sleep(1.0)
+    found = world.replies()
+    assert found.keys() == wanted, "no list is answered that nobody wanted words about"
+    for replies in found.values():
+        assert len(set(replies)) == 1, "made again, it is the same"
+        (reply,) = set(replies)
+        assert reply.final
+        assert reply.fallback == "no-model"
+        assert reply.items
+        assert all(f"The Film of {item[1:]} Stones" in reply.text for item in reply.items)
+
+    for number, replies in enumerate(found.values()):
+        world.judge(replies[0], number)
+        world.judge(replies[0], number)
+    world.publisher.flush()
+    eventually(lambda: len(world.examples()) >= len(wanted), 60, "an example of every reply")
+    time.sleep(1.0)
+    joined = Counter(example.reply_id for example in world.examples())
+    assert joined == Counter(replies[0].reply_id for replies in found.values())
+    assert {example.reward for example in world.examples()} == {0.0, 1.0}
+    assert not world.seen[topics.DEAD_LETTER]
+    with clients.redis(world.settings) as redis:
+        (worker,) = [
+            w
+            for w in clients.fleet(world.settings, redis, REPLIES).workers()
+            if w.worker_id == "replies-2"
+        ]
+    assert worker.active == "template"
+    second.end()
