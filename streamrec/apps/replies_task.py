@@ -5,15 +5,18 @@ It is asked by lists (topic ``recommendations``) and answers on a topic of its o
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from streamrec.apps import clients
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core import topics
 from streamrec.core.release.manifest import Manifest
+from streamrec.core.replies.rules import ReplyRules, read_rules
 from streamrec.errors import GenerationRefused, UserError
 from streamrec.loop.training.training_worker import CatalogueMirror
 from streamrec.models.hotswap import Loaded, WarmGenerations
 from streamrec.ports import ExampleSource, Serving, Training
-from streamrec.settings import Review, Settings
+from streamrec.settings import RepliesSettings, Review, Settings
 from streamrec.tasks.replies.answerer import ReplyAnswerer, ReplyShelf, SayingRules
 from streamrec.tasks.replies.example_maker import example_source
 from streamrec.tasks.replies.reply_model import ReplyModel, TemplatesFirst
@@ -63,13 +66,25 @@ def reply_answerer(context: WorkerContext) -> ReplyAnswerer:
         ReplyShelf(kept.keep, conversations.turns, conversations.add),
         CatalogueMirror(context.store, context.partitions[topics.ITEMS]).refresh,
         worker_id=context.worker_id,
-        rules=SayingRules(
-            int(settings.replies.max_wait_s * 1000), lambda code: waits(settings, code)
-        ),
+        rules=saying_rules(settings.replies),
     )
 
 
-def waits(settings: Settings, code: str) -> bool:
-    """Whether a reply waits for a person. ``code``: of what is wrong with it; "" of nothing."""
-    review = settings.replies.review
-    return review is Review.ALL or (review is Review.FLAGGED and bool(code))
+def saying_rules(settings: RepliesSettings) -> SayingRules:
+    """Raises UserError when the file of rules cannot be read."""
+    return SayingRules(
+        int(settings.max_wait_s * 1000),
+        blocks(settings.rules_file),
+        review_all=settings.review is Review.ALL,
+        review_flagged=settings.review is Review.FLAGGED,
+    )
+
+
+def blocks(file: str) -> ReplyRules:
+    """Of a file of rules; empty: none. Raises UserError."""
+    if not file:
+        return ReplyRules()
+    try:
+        return read_rules(Path(file).read_text(encoding="utf-8").splitlines(), file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"STREAMREC_REPLIES_RULES_FILE={file} cannot be read: {error}") from None

@@ -14,21 +14,26 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
 from streamrec.core import topics
 from streamrec.core.events import Item, Recommendation, Reply, Source
 from streamrec.core.replies.brief import Brief
+from streamrec.core.replies.checks import checked
 from streamrec.core.replies.context import context_of
 from streamrec.core.replies.language import ENGLISH, language_of
+from streamrec.core.replies.names import Names
 from streamrec.core.replies.plan import PLANS
+from streamrec.core.replies.plan_bandit import ChosenPlan
 from streamrec.core.replies.rendering import Rendered, rendered
+from streamrec.core.replies.rules import ReplyRules, admissible
 from streamrec.core.replies.templates import template
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import NEW_USER, UserState
@@ -37,7 +42,7 @@ from streamrec.ports import MODEL_FAULTS, Answer, Answered, Asked, Counted, Deli
 from streamrec.ports.edges import Edges
 from streamrec.ports.generating import Wanted, Written
 from streamrec.tasks.replies.made import MadeReply, reply_id_of
-from streamrec.tasks.replies.reply_model import ChosenPlan, ReplyModel, wanted
+from streamrec.tasks.replies.reply_model import ReplyModel, wanted
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +50,7 @@ LISTED, HISTORY = 5, 3
 """Items that a reply may name."""
 NO_MODEL, LATE, AWAY, NOTHING_LISTED, HELD = "no-model", "late", "away", "nothing-listed", "held"
 """Why a template speaks; else the code of a refusal (``core.replies.refusals``)."""
+EVERY_ONE = "every reply is looked at"
 OURS = frozenset({NO_MODEL, LATE, AWAY, NOTHING_LISTED, HELD})
 
 
@@ -57,11 +63,15 @@ class ReplyRequest(Asked):
 
 @dataclass(frozen=True, slots=True)
 class SayingRules:
-    """``max_wait_ms``: a model that has not answered by then is late. ``review``: which replies
-    wait for a person, by the code of what is wrong with them; "" where nothing is."""
+    """``max_wait_ms``: a model that has not answered by then is late. ``blocks``: what nobody is
+    told. Which replies wait for a person: all (``review_all``), or those of which a rule says so
+    (``review_flagged``); of what may not be said, none.
+    """
 
     max_wait_ms: int = 5_000
-    review: Callable[[str], bool] = lambda _: False
+    blocks: ReplyRules = ReplyRules()
+    review_all: bool = False
+    review_flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +82,6 @@ class ReplyShelf:
     keep: Callable[[Sequence[MadeReply], int], Sequence[MadeReply]]
     turns: Callable[[str, str], Sequence[Mapping[str, Any]]]
     add: Callable[[str, str, Mapping[str, Any]], None]
-
-
-Check = Callable[[Brief, Rendered], None]
-"""Raises ReplyRefused for what may not be said."""
 
 
 @dataclass(slots=True)
@@ -91,7 +97,8 @@ class _Draft:
     said: Rendered | None = None
     written: Written | None = None
     fallback: str | None = None
-    refused: Rendered | None = None  # what the model wanted to say
+    held: Rendered | None = None
+    why_held: str = ""
 
     @property
     def about(self) -> Recommendation:
@@ -112,17 +119,15 @@ class ReplyAnswerer:
         items: Callable[[], Iterable[Item]],
         *,
         worker_id: str,
-        check: Callable[[Catalogue], Check] = lambda _: lambda *_: None,
         rules: SayingRules | None = None,
     ) -> None:
-        """``items``: new and changed ones since the last call, raises Unavailable. ``check``: of a
-        catalogue, what its titles make of a reply."""
+        """``items``: new and changed ones since the last call, raises Unavailable."""
         self._store, self._clock, self._meter = edges.store, edges.clock, edges.meter
         self._partition_of, self._shelf, self._items = edges.partition_of, shelf, items
         self._worker_id, self._rules = worker_id, rules or SayingRules()
-        self._catalogue = Catalogue(reclaims=True)
-        self._check = check(self._catalogue)
+        self._catalogue, self._names = Catalogue(reclaims=True), Names()
         self._writing: Executor = ThreadPoolExecutor(1, "writing")
+        self._lock = threading.Lock()  # guards the catalogue and its names
         self.mirrored = False
 
     @property
@@ -130,8 +135,11 @@ class ReplyAnswerer:
         return self._catalogue
 
     def refresh(self) -> int:
-        before = self._catalogue.version
-        self._catalogue.put(list(self._items()))
+        before, items = self._catalogue.version, list(self._items())
+        with self._lock:
+            self._catalogue.put(items)
+            for item in items:
+                self._names.put(item) if item.title else self._names.remove(item.item_id)
         self.mirrored = True
         return self._catalogue.version - before
 
@@ -146,7 +154,7 @@ class ReplyAnswerer:
     def sound(self, model: ReplyModel) -> bool:
         """Whether it can choose a plan for somebody of whom nothing is known."""
         try:
-            return 0 <= model.choose(context_of("", ()), 0).plan < len(PLANS)
+            return 0 <= model.choose(context_of("", ()), 0).index < len(PLANS)
         except MODEL_FAULTS:
             return False
 
@@ -187,16 +195,18 @@ class ReplyAnswerer:
         chosen = model.choose(context_C, seed)
         listed = self._known((item.item_id for item in about.items), LISTED)
         language = language_of(query) or ENGLISH
-        brief = Brief(query, listed, history, PLANS[chosen.plan], language)
+        brief = Brief(query, listed, history, PLANS[chosen.index], language)
+        brief = admissible(brief, self._rules.blocks)
         draft = _Draft(asked, brief, chosen, context_C.tolist(), seed)
         draft.fallback = self._why_not(draft, model)
         return draft
 
     def _known(self, ids: Iterable[str], most: int) -> tuple[Item, ...]:
         """Items that have words to be named by."""
-        rows = (self._catalogue.row(item_id) for item_id in dict.fromkeys(ids))
-        items = (self._catalogue.item(row) for row in rows if row is not None)
-        return tuple(item for item in items if item.available)[:most]
+        with self._lock:
+            rows = (self._catalogue.row(item_id) for item_id in dict.fromkeys(ids))
+            items = (self._catalogue.item(row) for row in rows if row is not None)
+            return tuple(item for item in items if item.available)[:most]
 
     def _why_not(self, draft: _Draft, model: ReplyModel) -> str | None:
         """Why the model is not asked."""
@@ -240,15 +250,25 @@ class ReplyAnswerer:
     def _judge(self, draft: _Draft, written: Written) -> None:
         draft.written = written
         try:
-            found = draft.refused = rendered(draft.brief, written.text)
-            self._check(draft.brief, found)
+            found = rendered(draft.brief, written.text)
+            with self._lock:
+                checked(draft.brief, found, self._names, self._rules.blocks)
         except ReplyRefused as refused:
             draft.fallback = refused.code
             return
-        if self._rules.review(""):
-            draft.fallback = HELD
-            return
-        draft.said = found
+        draft.why_held = self._why_held(found)
+        if draft.why_held:
+            draft.fallback, draft.held = HELD, found
+        else:
+            draft.said = found
+
+    def _why_held(self, found: Rendered) -> str:
+        """Empty where nobody has to look at it."""
+        rules = self._rules
+        if not (rules.review_all or rules.review_flagged):
+            return ""
+        flags = (rule.line for rule in rules.blocks.flagged if rule.found_in(found.text))
+        return next(flags, EVERY_ONE if rules.review_all else "")
 
     # -- what becomes of it -----------------------------------------------------------
 
@@ -260,12 +280,12 @@ class ReplyAnswerer:
             said = self._reply(draft, draft.said, model.generation, None, now_ms)
             return MadeReply(said, _log(draft, draft.said, model.generation), query)
         said = self._reply(draft, draft.said, None, code, now_ms)
-        log_ = _log(draft, draft.said, "")
-        meant = draft.refused
-        if meant is None or code in OURS - {HELD} or not self._rules.review(code):
-            return MadeReply(said, log_, query)
-        held = self._reply(draft, meant, model.generation, None, now_ms)
-        return MadeReply(said, log_, query, held, _log(draft, meant, model.generation), code)
+        made = MadeReply(said, _log(draft, draft.said, ""), query)
+        if draft.held is None:
+            return made
+        held = self._reply(draft, draft.held, model.generation, None, now_ms)
+        log_ = _log(draft, draft.held, model.generation)
+        return replace(made, held=held, held_log=log_, why=draft.why_held)
 
     def _reply(
         self, draft: _Draft, said: Rendered, generation: str | None, why: str | None, now_ms: int
@@ -328,7 +348,7 @@ def _log(draft: _Draft, said: Rendered, generation: str) -> str:
     noted: dict[str, Any] = {
         "items": list(said.items),
         "generation": generation,
-        "plan": draft.chosen.plan,
+        "plan": draft.chosen.index,
         "plan_propensity": draft.chosen.propensity,
         "context": draft.context,
     }

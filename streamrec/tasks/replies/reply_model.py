@@ -7,15 +7,14 @@ Legend: C numbers of a context (``core.replies.context``).
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.replies.brief import Brief, prompt, slots
-from streamrec.core.replies.plan import PLANS, Length
+from streamrec.core.replies.plan import Length
+from streamrec.core.replies.plan_bandit import ChosenPlan, PlanBandit
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.ports import HotSwap, ServingModel
 from streamrec.ports.generating import Grammar, OnText, Wanted, Written
@@ -25,23 +24,10 @@ TEMPLATES = "template"
 TOKENS = {Length.SHORT: 30, Length.LONG: 45}
 
 
-class ChosenPlan(NamedTuple):
-    """Its place in ``PLANS``, and with which probability it was chosen."""
-
-    plan: int
-    propensity: float
-
-
 Choose = Callable[[FloatArray, int], ChosenPlan]
 """For a context (C,), by a seed."""
 Write = Callable[[Sequence[Wanted], OnText | None], Sequence[Written]]
 """As ``ports.Generator.generate``. Raises Unavailable, GenerationRefused, MODEL_FAULTS."""
-
-
-def any_plan(context_C: FloatArray, seed: int) -> ChosenPlan:
-    """Each is as likely as any other: nothing is known yet."""
-    del context_C
-    return ChosenPlan(random.Random(seed).randrange(len(PLANS)), 1 / len(PLANS))  # noqa: S311
 
 
 def wanted(brief: Brief, generation: str, seed: int) -> Wanted:
@@ -58,7 +44,7 @@ class ReplyModel:
 
     generation: str = TEMPLATES
     trained_through: Mapping[str, int] = field(default_factory=dict)
-    choose: Choose = any_plan
+    choose: Choose = field(default_factory=lambda: PlanBandit().choose)
     write: Write | None = None
 
 
