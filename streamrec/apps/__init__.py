@@ -35,6 +35,8 @@ ranking.py          the task ranking, put together: what each process that carri
 copy_task.py        the task copy, put together: which words an item is shown with
 replies_task.py     the task replies, put together: what is said about a list
 replies.py          the replies worker: a serving worker of that task
+reviews.py          replies looked at and decided on by a person
+conversation.py     a conversation over the topics: asked, listed, answered in words
 identities.py       whose the state at each place is: compared before anything is changed, and
                     told to a place that does not know (``core.identity``)
 state.py            state and logs that no longer fit together: found, and continued past what is

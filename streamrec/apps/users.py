@@ -102,6 +102,8 @@ def forget(settings: Settings, person: Held, wait_s: float) -> bool:
                 return False
             time.sleep(0.1)
         clients.explanations(settings, redis).forget(person.known_as)
+        clients.replies(settings, redis).forget(person.known_as)
+        clients.conversations(settings, redis).forget(person.known_as)
     return True
 
 

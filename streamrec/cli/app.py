@@ -11,6 +11,7 @@ import typer
 from streamrec import __version__
 from streamrec.cli import (
     adapters,
+    chat,
     copy,
     dead_letter,
     demo,
@@ -19,6 +20,7 @@ from streamrec.cli import (
     keys,
     produce,
     replay,
+    replies,
     run,
     show_settings,
     state,
@@ -83,6 +85,8 @@ for group in (
     train,
     produce,
     talk,
+    chat,
+    replies,
     dead_letter,
     status,
     state,
