@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 from streamrec.apps import clients
 from streamrec.core import topics
-from streamrec.core.events import Interaction, Kind, Recommendation, Reply, Request
+from streamrec.core.events import Interaction, Kind, Recommendation, ReplyMessage, Request
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.follower import Follower
 from streamrec.settings import Settings
@@ -37,7 +37,7 @@ class Conversation:
         self._codec, self._clock = clients.codec(settings), SystemClock()
         self._asked: list[str] = []
         self._stack = ExitStack()
-        self._said: dict[str, Reply] = {}  # the newest by list
+        self._said: dict[str, ReplyMessage] = {}  # the newest by list
         self._lists: dict[str, Recommendation] = {}  # by request
 
     def __enter__(self) -> Self:
@@ -79,18 +79,18 @@ class Conversation:
         self._publisher.flush()
         return next(filter(None, self._until(wait_s, self._lists, request.request_id)), None)
 
-    def reply(self, about: Recommendation, wait_s: float) -> Reply | None:
+    def reply(self, about: Recommendation, wait_s: float) -> ReplyMessage | None:
         """The last word on a list; None when it did not come in time."""
         found = self._until(wait_s, self._said, about.recommendation_id)
         return next((reply for reply in found if reply is not None and reply.final), None)
 
-    def judge(self, reply: Reply, kind: Kind) -> None:
+    def judge(self, reply: ReplyMessage, kind: Kind) -> None:
         """``kind``: accept or reject."""
         event_id = f"{kind.value}-{reply.reply_id}"
         self._event(event_id, kind, reply_id=reply.reply_id)
         self._publisher.flush()
 
-    def take(self, item_id: str, about: Recommendation, reply: Reply | None) -> None:
+    def take(self, item_id: str, about: Recommendation, reply: ReplyMessage | None) -> None:
         """A click on an item of the list."""
         self._event(
             f"click-{uuid.uuid4().hex[:12]}",
@@ -127,7 +127,9 @@ class Conversation:
     def _send(self, topic: str, value: object) -> None:
         self._publisher.publish(topic, self._user.encode(), self._codec.encode(topic, value))
 
-    def _until(self, wait_s: float, known: Mapping[str, Found], name: str) -> Iterator[Found | None]:
+    def _until(
+        self, wait_s: float, known: Mapping[str, Found], name: str
+    ) -> Iterator[Found | None]:
         """What is known under a name, again and again while there is time."""
         deadline = time.monotonic() + wait_s
         while True:
@@ -141,7 +143,7 @@ class Conversation:
     def _take_in(self, found: object) -> None:
         if isinstance(found, Recommendation):
             self._lists[found.trigger_id] = found
-        elif isinstance(found, Reply):
+        elif isinstance(found, ReplyMessage):
             before = self._said.get(found.recommendation_id)
             if before is None or before.sequence < found.sequence:
                 self._said[found.recommendation_id] = found

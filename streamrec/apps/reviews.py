@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from streamrec.apps import clients
 from streamrec.core import topics
-from streamrec.core.events import Interaction, Kind, Reply
+from streamrec.core.events import Interaction, Kind, ReplyMessage
 from streamrec.errors import UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.settings import Settings
@@ -30,17 +30,17 @@ def of(settings: Settings, reply_id: str) -> MadeReply:
     return found
 
 
-def approve(settings: Settings, reply_id: str) -> Reply:
+def approve(settings: Settings, reply_id: str) -> ReplyMessage:
     """It is said now. Raises UserError when it does not wait, Unavailable."""
     return _decide(settings, reply_id, Kind.ACCEPT)
 
 
-def reject(settings: Settings, reply_id: str) -> Reply:
+def reject(settings: Settings, reply_id: str) -> ReplyMessage:
     """It is never said. Raises UserError when it does not wait, Unavailable."""
     return _decide(settings, reply_id, Kind.REJECT)
 
 
-def _decide(settings: Settings, reply_id: str, kind: Kind) -> Reply:
+def _decide(settings: Settings, reply_id: str, kind: Kind) -> ReplyMessage:
     made, now_ms = of(settings, reply_id), SystemClock().now_ms()
     if made.held is None:
         raise UserError(f"{reply_id} does not wait for anybody")
@@ -52,9 +52,11 @@ def _decide(settings: Settings, reply_id: str, kind: Kind) -> Reply:
     return decided.said
 
 
-def _publish(settings: Settings, reply: Reply | None, events: list[Interaction]) -> None:
+def _publish(settings: Settings, reply: ReplyMessage | None, events: list[Interaction]) -> None:
     codec, publisher = clients.codec(settings), clients.publisher(settings, "streamrec-cli")
-    values: list[tuple[str, Reply | Interaction]] = [(topics.EVENTS, event) for event in events]
+    values: list[tuple[str, ReplyMessage | Interaction]] = [
+        (topics.EVENTS, event) for event in events
+    ]
     if reply is not None:
         values.append((topics.REPLIES, reply))
     try:

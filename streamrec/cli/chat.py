@@ -12,7 +12,7 @@ from streamrec.cli.console import out, say, table, words
 
 if TYPE_CHECKING:
     from streamrec.apps.conversation import Conversation
-    from streamrec.core.events import Item, Recommendation, Reply
+    from streamrec.core.events import Item, Recommendation, ReplyMessage
 
 QUIT, YES, NO = "/quit", "+", "-"
 HELP = f"{YES} accepts the reply, {NO} rejects it, a number takes that item, {QUIT} ends it"
@@ -73,7 +73,7 @@ class _Chat:
     ) -> None:
         self._conversation, self._items, self._k, self._wait_s = conversation, items, k, wait_s
         self._list: Recommendation | None = None
-        self._reply: Reply | None = None
+        self._reply: ReplyMessage | None = None
 
     def hear(self, line: str) -> None:
         if line in (YES, NO):

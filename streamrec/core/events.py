@@ -195,7 +195,7 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReplyMessage:
     """What is said about a list. Topic ``replies``, key user_id.
 
     ``reply_id`` is made from the recommendation_id, so a repeated delivery carries the same. Each

@@ -21,7 +21,7 @@ from streamrec.core.events import (
     Kind,
     Recommendation,
     RecommendedItem,
-    Reply,
+    ReplyMessage,
     Trigger,
 )
 from streamrec.core.tasks import REPLIES
@@ -76,7 +76,7 @@ class Replying:
         )
         self.send(topics.RECOMMENDATIONS, user, about)
 
-    def judge(self, reply: Reply, number: int) -> None:
+    def judge(self, reply: ReplyMessage, number: int) -> None:
         kind = Kind.ACCEPT if number % 3 else Kind.REJECT
         event = Interaction(
             f"thumb-{reply.reply_id}", reply.user_id, "", kind, self.clock.now_ms(),
@@ -88,7 +88,7 @@ class Replying:
         for found in self.log.poll(0.2):
             self.seen[found.topic].append(found.value)
 
-    def replies(self) -> dict[str, list[Reply]]:
+    def replies(self) -> dict[str, list[ReplyMessage]]:
         self.look()
         found = defaultdict(list)
         for reply in self.seen[topics.REPLIES]:

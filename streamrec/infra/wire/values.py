@@ -29,7 +29,7 @@ from streamrec.core.events import (
     Kind,
     Recommendation,
     RecommendedItem,
-    Reply,
+    ReplyMessage,
     Request,
     Trigger,
     UserUpdate,
@@ -264,9 +264,9 @@ def _recommendation_from(fields: Fields) -> Recommendation:
     )
 
 
-def _reply_from(fields: Fields) -> Reply:
+def _reply_from(fields: Fields) -> ReplyMessage:
     named = {name: tuple(fields[name]) for name in ("items", "history_items")}
-    return Reply(**{**fields, **named})
+    return ReplyMessage(**{**fields, **named})
 
 
 def _plain_to(value: Any) -> Fields:
@@ -292,7 +292,7 @@ SHAPES: Mapping[str, Shape] = {
     topics.RECOMMENDATIONS: Shape(
         "recommendation", Recommendation, _plain_to, _recommendation_from
     ),
-    topics.REPLIES: Shape("reply", Reply, _plain_to, _reply_from),
+    topics.REPLIES: Shape("reply", ReplyMessage, _plain_to, _reply_from),
     topics.DEAD_LETTER: Shape("dead_letter", DeadLetter, _plain_to, lambda f: DeadLetter(**f)),
 }
 """By topic short name. Mini-batches are each task's own (``infra.wire.batches``)."""

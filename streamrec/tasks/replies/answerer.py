@@ -24,7 +24,7 @@ from hashlib import blake2b
 from typing import Any
 
 from streamrec.core import topics
-from streamrec.core.events import Item, Recommendation, Reply, Source
+from streamrec.core.events import Item, Recommendation, ReplyMessage, Source
 from streamrec.core.replies.brief import Brief
 from streamrec.core.replies.checks import checked
 from streamrec.core.replies.context import context_of
@@ -289,9 +289,9 @@ class ReplyAnswerer:
 
     def _reply(
         self, draft: _Draft, said: Rendered, generation: str | None, why: str | None, now_ms: int
-    ) -> Reply:
+    ) -> ReplyMessage:
         about, plan = draft.about, draft.brief.plan
-        return Reply(
+        return ReplyMessage(
             reply_id=reply_id_of(about),
             user_id=about.user_id,
             recommendation_id=about.recommendation_id,

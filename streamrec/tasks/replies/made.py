@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from streamrec.core.events import Interaction, Kind, Recommendation, Reply
+from streamrec.core.events import Interaction, Kind, Recommendation, ReplyMessage
 from streamrec.errors import Malformed
 
 
@@ -24,10 +24,10 @@ class MadeReply:
     in for it meanwhile, and teaches nothing.
     """
 
-    said: Reply
+    said: ReplyMessage
     log: str
     query: str
-    held: Reply | None = None
+    held: ReplyMessage | None = None
     held_log: str = ""
     why: str = ""
 
@@ -56,7 +56,7 @@ class MadeReply:
         event = self._event(self.held, self.held_log)
         return replace(self, held=None, held_log="", why=""), event
 
-    def _event(self, reply: Reply, log: str) -> Interaction:
+    def _event(self, reply: ReplyMessage, log: str) -> Interaction:
         return Interaction(
             event_id=reply.reply_id,
             user_id=reply.user_id,
@@ -107,6 +107,6 @@ def unpacked(data: bytes) -> MadeReply:
         raise Malformed(f"a reply kept by another version: {error!r}") from None
 
 
-def _reply(found: Mapping[str, Any]) -> Reply:
+def _reply(found: Mapping[str, Any]) -> ReplyMessage:
     named = {name: tuple(found[name]) for name in ("items", "history_items")}
-    return Reply(**{**found, **named})
+    return ReplyMessage(**{**found, **named})
