@@ -32,7 +32,7 @@ from streamrec.lab.measures.leaderboard import FEW, Prediction, ScoredSpan, gain
 from streamrec.lab.measures.significance import paired_bootstrap
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
-from streamrec.lab.replay.replay_main import frozen_config, strongest_statistics
+from streamrec.lab.replay.rivals import frozen_config, strongest_statistics
 from streamrec.models.item_index import item_text
 from streamrec.models.loading import load_encoder
 from streamrec.settings import load

@@ -94,9 +94,35 @@ class Vectors(ABC):
     @abstractmethod
     def vectors(self) -> Tensor: ...
 
+    @property
+    @abstractmethod
+    def dots(self) -> DotRows:
+        """Of the vectors; it remembers."""
+
     @abstractmethod
     def ensure(self, catalogue: Catalogue) -> int:
         """Encode rows that are missing or whose text changed; returns how many."""
+
+
+class FixedVectors(Vectors):
+    """Those that another process has made of all items there will be."""
+
+    def __init__(self, vectors_ND: Tensor) -> None:
+        self._dots = DotRows(vectors_ND)
+
+    @property
+    def vectors(self) -> Tensor:
+        return self._dots.vectors_ND
+
+    @property
+    def dots(self) -> DotRows:
+        return self._dots
+
+    def ensure(self, catalogue: Catalogue) -> int:
+        """None ever. Raises ValueError for a catalogue of more rows."""
+        if len(catalogue) > len(self.vectors):
+            raise ValueError(f"{len(catalogue)} items, and vectors of {len(self.vectors)}")
+        return 0
 
 
 class ItemIndex(Vectors):

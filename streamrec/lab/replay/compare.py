@@ -6,6 +6,7 @@ Knows how a scorer becomes a ``ReplayLearner`` and how the strongest of several 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.lab.measures.leaderboard import Metrics
@@ -48,23 +49,79 @@ class LearnsUntil:
         return self._learner.snapshot()
 
 
+class LearnerWithStatic:
+    """A learner, and ``LearnsUntil`` of the same learner beside it: until then they are one."""
+
+    def __init__(self, learner: ReplayLearner, stop: int) -> None:
+        """``stop``: of the other one; see ``LearnsUntil``."""
+        self._learner, self._stop = learner, stop
+        self._scorer = learner.snapshot()
+        self.static = _Static(self._scorer)
+
+    def learn(self, examples: Sequence[RankingExample]) -> LearnReport:
+        """Events come in order: what the other learns comes first."""
+        early = [example for example in examples if example.offset < self._stop]
+        late = [example for example in examples if example.offset >= self._stop]
+        before = self._learn(early)
+        self.static.follow(before, self._scorer)
+        after = self._learn(late)
+        return replace(after, steps=before.steps + after.steps)
+
+    def _learn(self, examples: Sequence[RankingExample]) -> LearnReport:
+        if not examples:
+            return LearnReport(0, 0, 0, {})
+        report = self._learner.learn(examples)
+        if report.steps:
+            self._scorer = self._learner.snapshot()
+        return report
+
+    def snapshot(self) -> ReplayScorer:
+        return self._scorer
+
+
+class _Static:
+    """What another has learned of the same examples just before."""
+
+    def __init__(self, scorer: ReplayScorer) -> None:
+        self._scorer, self._report = scorer, LearnReport(0, 0, 0, {})
+
+    def follow(self, report: LearnReport, scorer: ReplayScorer) -> None:
+        """``scorer``: by what has been learned in time."""
+        self._report = report
+        if report.steps:
+            self._scorer = scorer
+
+    def learn(self, _examples: Sequence[RankingExample]) -> LearnReport:
+        return self._report
+
+    def snapshot(self) -> ReplayScorer:
+        return self._scorer
+
+
 def strongest(
     stream: RecordedStream,
     catalogue: Catalogue,
     options: ReplayOptions,
-    of: Mapping[str, ReplayScorer],
-) -> str:
-    """The name of the scorer that did best on a stream (the first of them in a tie).
+    families: Mapping[str, Mapping[str, ReplayScorer]],
+) -> dict[str, str]:
+    """By family, the name of the scorer that did best on a stream (the first of them in a tie).
 
     A baseline must not lose for want of the right half-life: it is chosen on the part of
     the stream that *static* learns from.
     """
-    learners = {name: Unlearned(scorer) for name, scorer in of.items()}
-    first, *_ = learners
-    others = {name: learner for name, learner in learners.items() if name != first}
-    played = Replay(stream, catalogue, learners[first], options, others).play()
-    quality = [_quality(contestant.running) for contestant in played]
-    return list(learners)[quality.index(max(quality))]
+    learners = {
+        (family, name): Unlearned(scorer)
+        for family, scorers in families.items()
+        for name, scorer in scorers.items()
+    }
+    first, *others = learners
+    rest = {"/".join(at): learners[at] for at in others}
+    played = Replay(stream, catalogue, learners[first], options, rest).play()
+    quality = dict(zip(learners, map(_quality, (one.running for one in played)), strict=True))
+    return {
+        family: max(scorers, key=lambda name, of=family: quality[of, name])
+        for family, scorers in families.items()
+    }
 
 
 def _quality(metrics: Metrics) -> float:

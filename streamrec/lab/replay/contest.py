@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -65,14 +65,14 @@ class Outside:
     catalogue: Catalogue
     statistics: Statistics
     features: FeatureMaker
+    made: dict[int, list[Prediction]] = field(default_factory=dict)
+    """By the id of the scorer: those who share one predict the same."""
 
 
-@dataclass(slots=True)
-class Contestant:
-    """One model in the race."""
+@dataclass(slots=True, kw_only=True)
+class RaceRecord:
+    """What a model in the race has predicted and learned; light enough for another process."""
 
-    learner: ReplayLearner
-    scorer: ReplayScorer
     running: Metrics = field(default_factory=Metrics)
     predictions: list[Prediction] = field(default_factory=list)
     lists: list[SampledList] = field(default_factory=list)
@@ -81,15 +81,43 @@ class Contestant:
     generations: int = 0
     seconds: float = 0.0
 
+    def report(self, span: ScoredSpan) -> dict[str, Any]:
+        return report_of(self.predictions, span, self.lists) | {
+            "slices": slices_of(self.predictions, span),
+            "curve": curve(self.predictions, span),
+            "learning": {
+                "examples": self.examples,
+                "steps": self.steps,
+                "generations": self.generations,
+                "seconds": round(self.seconds, 3),
+            },
+        }
+
+
+@dataclass(slots=True)
+class Contestant(RaceRecord):
+    """One model in the race."""
+
+    learner: ReplayLearner
+    scorer: ReplayScorer
+
+    @property
+    def record(self) -> RaceRecord:
+        """Without the model."""
+        return RaceRecord(**{f.name: getattr(self, f.name) for f in fields(RaceRecord)})
+
     def predict(
         self, wanted: Sequence[NextClick], shown: Sequence[ShownList], outside: Outside
     ) -> None:
         began = time.perf_counter()
-        made = [
-            *_rank_shown(shown, self.scorer, outside),
-            *_rank_wanted(wanted, self.scorer, outside),
-        ]
-        made.sort(key=lambda prediction: prediction.number)
+        made = outside.made.get(id(self.scorer))
+        if made is None:
+            made = [
+                *_rank_shown(shown, self.scorer, outside),
+                *_rank_wanted(wanted, self.scorer, outside),
+            ]
+            made.sort(key=lambda prediction: prediction.number)
+            outside.made[id(self.scorer)] = made
         self.predictions += made
         for prediction in made:
             self.running.add(prediction)
@@ -110,18 +138,6 @@ class Contestant:
             self.scorer = self.learner.snapshot()
             self.generations += 1
         self.seconds += time.perf_counter() - began
-
-    def report(self, span: ScoredSpan) -> dict[str, Any]:
-        return report_of(self.predictions, span, self.lists) | {
-            "slices": slices_of(self.predictions, span),
-            "curve": curve(self.predictions, span),
-            "learning": {
-                "examples": self.examples,
-                "steps": self.steps,
-                "generations": self.generations,
-                "seconds": round(self.seconds, 3),
-            },
-        }
 
 
 def _is_checked(example: RankingExample) -> bool:

@@ -25,7 +25,7 @@ from streamrec.infra.stores.registry_store import open_registry
 from streamrec.lab.recipes.names import Chosen, chosen
 from streamrec.lab.replay.offline import Fitted, Offline, OfflineProgress, Schedule
 from streamrec.lab.replay.recorded import RecordedStream
-from streamrec.lab.replay.recorded_main import fold_rules, read_events, read_items
+from streamrec.lab.replay.recorded_main import fold_rules, read_events, read_items, roomy
 from streamrec.lab.replay.time_split import TimeSplit, time_split
 from streamrec.ports import Provenance, RegistryStore
 from streamrec.settings import Settings
@@ -67,7 +67,7 @@ def run_training(
         EncoderUnavailable, SettingsError: the language model cannot be made.
     """
     recipes = chosen(plan.recipes)
-    settings = replace(settings, encoder=recipes.encoder(settings.encoder))
+    settings = replace(settings, encoder=roomy(recipes.encoder(settings.encoder)))
     name, stream = _stream(settings, plan, say)
     try:
         split = time_split([event.occurred_at_ms for event in stream.events], plan.shares)

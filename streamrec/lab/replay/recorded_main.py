@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Item
 from streamrec.errors import BadFile, Refused
 from streamrec.ports import Codec
-from streamrec.settings import Settings
+from streamrec.settings import EncoderSettings, Settings
 from streamrec.tasks.ranking.example_maker import RankingRules
 
 
@@ -31,6 +34,16 @@ def fold_rules(settings: Settings) -> RankingRules:
         partitions=1,
         attribution_window_ms=int(ingest.attribution_window_s * 1_000),
     )
+
+
+def roomy(settings: EncoderSettings) -> EncoderSettings:
+    """With room for what the layers below the adapter make of a whole catalogue.
+
+    It is read from end to end for every version of the encoder. Up to a quarter of the memory that
+    is free: it is taken as texts come, and given up at random beyond.
+    """
+    free_mb = psutil.virtual_memory().available >> 20
+    return replace(settings, cache_mb=max(settings.cache_mb, free_mb // 4))
 
 
 def _in_time_order(path: Path, codec: Codec) -> Iterator[Interaction]:

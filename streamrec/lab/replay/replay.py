@@ -32,7 +32,7 @@ from streamrec.lab.measures.leaderboard import (
     second_half,
     slice_differences,
 )
-from streamrec.lab.replay.contest import Contestant, Outside, ReplayLearner
+from streamrec.lab.replay.contest import Contestant, Outside, RaceRecord, ReplayLearner
 from streamrec.lab.replay.recorded import RecordedStream, Walk
 from streamrec.tasks.ranking.example_maker import RankingExamples, RankingRules, ranking_examples
 from streamrec.tasks.ranking.examples import RankingExample
@@ -101,7 +101,7 @@ class Replay:
     def run(self, on_progress: Callable[[ReplayProgress], None] | None = None) -> dict[str, Any]:
         """``play``, then the report."""
         self.play(on_progress)
-        return self._report()
+        return self.report(self._others)
 
     def play(self, on_progress: Callable[[ReplayProgress], None] | None = None) -> list[Contestant]:
         """Go through the stream; the main contestant comes first, others in their order.
@@ -138,13 +138,14 @@ class Replay:
     def _contestants(self) -> list[Contestant]:
         return [self._main, *self._others.values()]
 
-    def _report(self) -> dict[str, Any]:
+    def report(self, others: Mapping[str, RaceRecord]) -> dict[str, Any]:
+        """Of what has been played; ``others`` may have raced elsewhere, on the same stream."""
         report = self._main.report(self.span)
-        if self._others:
+        if others:
             ours = self._main.predictions
             report["compare"] = {
                 name: other.report(self.span) | self._against(ours, other.predictions)
-                for name, other in self._others.items()
+                for name, other in others.items()
             }
         return report
 

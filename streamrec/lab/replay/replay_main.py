@@ -1,11 +1,13 @@
 """The replay, put together: files, the language model, the learner, what it is compared to.
 
-Loads torch and the language model.
+Loads torch and the language model. The model, and *static*, which is the model until it stands
+still, race here; the other baselines beside it, in processes of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,44 +15,18 @@ from typing import Any
 from streamrec.apps import clients
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import UserError
-from streamrec.lab.baselines.sasrec_learner import DEFAULTS as SASREC_DEFAULTS
-from streamrec.lab.baselines.sasrec_learner import SasrecLearner
-from streamrec.lab.baselines.statistics import (
-    CLICK_RATE,
-    HALF_LIVES,
-    ITEM_KNN,
-    POPULARITY,
-    WEIGHTS,
-    StatisticRanker,
-)
 from streamrec.lab.measures.leaderboard import ScoredSpan
-from streamrec.lab.replay.compare import LearnsUntil, Unlearned, strongest
-from streamrec.lab.replay.contest import ReplayLearner
+from streamrec.lab.replay.beside import Beside, beside, packed
+from streamrec.lab.replay.compare import LearnerWithStatic
 from streamrec.lab.replay.recorded import RecordedStream
-from streamrec.lab.replay.recorded_main import fold_rules, read_events, read_items
+from streamrec.lab.replay.recorded_main import fold_rules, read_events, read_items, roomy
 from streamrec.lab.replay.replay import Replay, ReplayOptions, ReplayProgress
-from streamrec.models.encoder import TextEncoder
+from streamrec.lab.replay.rivals import BASELINES, STATIC, STATIC_PART, Race
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.model.config import learner_config
-from streamrec.tasks.ranking.model.head_trainer import HeadConfig
-from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
-
-FROZEN, STATIC, SASREC = "frozen", "static", "sasrec"
-BASELINES = (*WEIGHTS, FROZEN, STATIC, SASREC)
-STATIC_PART = 0.3
-"""*static* learns from this part of the scored stream and stands still from then on; the
-half-lives of popularity and click rate are chosen on it."""
-
-
-def frozen_config(statistics: Mapping[str, str]) -> LearnerConfig:
-    """*frozen*: the frozen encoder's cosine, live popularity and click rate, a linear head.
-
-    ``statistics``: the feature that each of the last two is read from.
-    """
-    inputs = ("sim_decayed", "sim_mean", statistics[POPULARITY], statistics[CLICK_RATE])
-    return LearnerConfig(head=HeadConfig(inputs=inputs, hidden=False), adapter=None)
+from streamrec.tasks.ranking.model.learner import OnlineLearner
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +42,13 @@ class ReplayPlan:
     compare: tuple[str, ...] = ()
 
 
+Tell = Callable[[ReplayProgress], None]
+
+
 def run_replay(
     settings: Settings,
     plan: ReplayPlan,
-    on_progress: Callable[[ReplayProgress], None] | None = None,
+    on_progress: Tell = lambda _: None,
     new_learner: Callable[..., OnlineLearner] = OnlineLearner,
 ) -> dict[str, Any]:
     """The report of one pass over the stream.
@@ -77,82 +56,79 @@ def run_replay(
     Raises:
         UserError: a file or a line in it cannot be used, an unknown baseline.
         EncoderUnavailable, SettingsError: the language model cannot be made.
+        GroupBroken: a baseline's process has died.
     """
     unknown = sorted(set(plan.compare) - set(BASELINES))
     if unknown:
         raise UserError(f"no baseline {', '.join(unknown)}; there are {', '.join(BASELINES)}")
     codec = clients.codec(settings)
-    items = read_items(plan.items, codec)
-    events = read_events(plan.events, codec)
+    stream = RecordedStream(read_items(plan.items, codec), read_events(plan.events, codec))
     options = ReplayOptions(
         warmup_until_ms=plan.warmup_until_ms,
         learn=plan.learn,
         rules=fold_rules(settings),
         seed=plan.seed,
     )
-    stream = RecordedStream(items, events)
+    with beside(_races(stream, options, plan)) as rivals:
+        replay = _prepared(settings, plan, stream, options, new_learner=new_learner, rivals=rivals)
+        return _raced(replay, plan, rivals, on_progress)
+
+
+def _races(stream: RecordedStream, options: ReplayOptions, plan: ReplayPlan) -> list[Race]:
+    """What does not race here, for one process fewer than there are cores."""
+    names, until = [name for name in plan.compare if name != STATIC], _static_until(stream, plan)
+    dealt = packed(names, max(1, (os.cpu_count() or 2) - 1))
+    return [Race(n, stream.items, stream.events, options, until, plan.seed) for n in dealt]
+
+
+def _prepared(
+    settings: Settings,
+    plan: ReplayPlan,
+    stream: RecordedStream,
+    options: ReplayOptions,
+    *,
+    new_learner: Callable[..., OnlineLearner],
+    rivals: Beside,
+) -> Replay:
     catalogue = Catalogue()
-    catalogue.put(items)
-    encoder = load_encoder(settings.encoder)
+    catalogue.put(stream.items)
+    encoder = load_encoder(roomy(settings.encoder))
     index = ItemIndex(encoder)
     index.ensure(catalogue)
-    static_until = _static_until(stream, plan)
+    rivals.send_vectors(index.vectors.numpy())
+    seeded = replace(settings, trainer=replace(settings.trainer, seed=plan.seed))
+    config = learner_config(seeded, encoder)
+    if not plan.train_adapter:
+        config = replace(config, adapter=None)
+    learner = new_learner(catalogue, index, plan.seed, config, encoder)
+    if STATIC not in plan.compare:
+        return Replay(stream, catalogue, learner, options)
+    both = LearnerWithStatic(learner, _static_until(stream, plan))
+    return Replay(stream, catalogue, both, options, {STATIC: both.static})
+
+
+def _raced(replay: Replay, plan: ReplayPlan, rivals: Beside, on_progress: Tell) -> dict[str, Any]:
+    last: ReplayProgress | None = None
+
+    def tell(at: ReplayProgress) -> None:
+        nonlocal last
+        last = at
+        elsewhere = rivals.events
+        on_progress(at if elsewhere is None else replace(at, events=min(at.events, elsewhere)))
+
+    def catch_up(events: int) -> None:
+        if last is not None:
+            on_progress(replace(last, events=events))
+
+    _, *others = replay.play(tell)
+    records = dict(zip([STATIC], (static.record for static in others), strict=False))
     statistics: dict[str, str] = {}
-    if set(plan.compare) & {*HALF_LIVES, FROZEN}:
-        statistics = strongest_statistics(stream, catalogue, options, static_until)
-    config = learner_config(_seeded(settings, plan.seed), encoder)
-    make = _Makers(catalogue, encoder, index, plan, config, statistics, new_learner)
-    compare = {name: make.baseline(name, static_until) for name in plan.compare}
-    replay = Replay(stream, catalogue, make.learner(), options, compare)
-    return replay.run(on_progress) | {"baselines": {"statistics": statistics}}
-
-
-@dataclass(frozen=True, slots=True)
-class _Makers:
-    """Learners over one catalogue and one frozen base."""
-
-    catalogue: Catalogue
-    encoder: TextEncoder
-    index: ItemIndex
-    plan: ReplayPlan
-    config: LearnerConfig
-    statistics: Mapping[str, str]  # by baseline: the feature it reads
-    new_learner: Callable[..., OnlineLearner]
-
-    def learner(self, config: LearnerConfig | None = None) -> OnlineLearner:
-        config = config or self.config
-        if not self.plan.train_adapter:
-            config = replace(config, adapter=None)
-        return self.new_learner(self.catalogue, self.index, self.plan.seed, config, self.encoder)
-
-    def baseline(self, name: str, static_until: int) -> ReplayLearner:
-        if name == FROZEN:
-            return self.learner(frozen_config(self.statistics))
-        if name == STATIC:
-            return LearnsUntil(self.learner(), static_until)
-        if name == SASREC:
-            return SasrecLearner(self.catalogue, replace(SASREC_DEFAULTS, seed=self.plan.seed))
-        weights = WEIGHTS[ITEM_KNN] if name == ITEM_KNN else {self.statistics[name]: 1.0}
-        return Unlearned(StatisticRanker(weights))
-
-
-def _seeded(settings: Settings, seed: int) -> Settings:
-    return replace(settings, trainer=replace(settings.trainer, seed=seed))
+    for raced in rivals.finish(catch_up):
+        records |= raced.records
+        statistics |= raced.statistics
+    report = replay.report({name: records[name] for name in plan.compare})
+    return report | {"baselines": {"statistics": statistics}}
 
 
 def _static_until(stream: RecordedStream, plan: ReplayPlan) -> int:
     return ScoredSpan(stream.first_at(plan.warmup_until_ms), len(stream.events)).part(STATIC_PART)
-
-
-def strongest_statistics(
-    stream: RecordedStream, catalogue: Catalogue, options: ReplayOptions, until: int
-) -> dict[str, str]:
-    """Which half-life serves popularity and click rate best, before event ``until``."""
-    early = RecordedStream(stream.items, stream.events[:until])
-    options = replace(options, learn=False)
-    return {
-        name: strongest(
-            early, catalogue, options, {at: StatisticRanker({at: 1.0}) for at in columns}
-        )
-        for name, columns in HALF_LIVES.items()
-    }

@@ -173,10 +173,16 @@ def test_the_strongest_scorer_of_a_stream_is_found() -> None:
     catalogue = Catalogue()
     stream = RecordedStream(ITEMS, [act(0, Kind.CLICK, "i0"), act(1, Kind.CLICK, "i1")])
     of = {"last first": ByRow(catalogue), "first first": Backwards(catalogue)}
-    assert strongest(stream, catalogue, ReplayOptions(), of) == "first first"
-    assert strongest(stream, catalogue, ReplayOptions(), dict(reversed(of.items()))) == (
-        "first first"
-    )
+    families = {
+        "as given": of,
+        "turned": dict(reversed(of.items())),
+        "one": {"last": ByRow(catalogue)},
+    }
+    assert strongest(stream, catalogue, ReplayOptions(), families) == {
+        "as given": "first first",
+        "turned": "first first",
+        "one": "last",
+    }
 
 
 def test_every_fourth_sampled_list_checks_probabilities_before_it_is_learned() -> None:

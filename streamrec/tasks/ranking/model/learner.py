@@ -23,7 +23,6 @@ from streamrec.core.examples import FloatArray, user_hash
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
 from streamrec.models.data_parallel import Ranks
-from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.generation import Generation, with_adapter_of, write_weights
 from streamrec.models.item_index import ItemIndex, Vectors
@@ -71,8 +70,7 @@ class LearnerSnapshot(Ranker):
     def __init__(
         self, head: Head, index: Vectors, catalogue: Catalogue, encoder: TextEncoder | None
     ) -> None:
-        dots = index.dots if isinstance(index, ItemIndex) else DotRows(index.vectors)
-        super().__init__(head, dots, catalogue)
+        super().__init__(head, index.dots, catalogue)
         self.encoder = encoder
         self.centre_D = _centre_of(index)
         self._index = index

@@ -16,6 +16,8 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import Located
 from streamrec.core.state.statistics import Statistics
 from streamrec.errors import GenerationRefused
+from streamrec.models.dot_rows import DotRows
+from streamrec.models.item_index import Vectors
 from streamrec.tasks.ranking.example_maker import RankingRules, ranking_examples, ranking_fold
 from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURES, FeatureMaker, candidate_features
@@ -25,7 +27,7 @@ from streamrec.tasks.ranking.quota import QuotaRules
 ITEMS = [Item(f"i{n}", f"Item {n}", categories=(f"c{n % 3}",)) for n in range(40)]
 
 
-class RandomVectors:
+class RandomVectors(Vectors):
     """Stands for an index: fixed unit vectors by row; ``indexed`` rows of the catalogue."""
 
     def __init__(self, indexed: int = len(ITEMS)) -> None:
@@ -37,6 +39,10 @@ class RandomVectors:
     @property
     def vectors(self) -> Tensor:
         return self._vectors
+
+    @property
+    def dots(self) -> DotRows:
+        return DotRows(self._vectors)
 
     def ensure(self, catalogue: Catalogue) -> int:
         return 0
