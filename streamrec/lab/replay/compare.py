@@ -117,11 +117,12 @@ def strongest(
     first, *others = learners
     rest = {"/".join(at): learners[at] for at in others}
     played = Replay(stream, catalogue, learners[first], options, rest).play()
-    quality = dict(zip(learners, map(_quality, (one.running for one in played)), strict=True))
-    return {
-        family: max(scorers, key=lambda name, of=family: quality[of, name])
-        for family, scorers in families.items()
-    }
+    best: dict[str, tuple[float, str]] = {}
+    for (family, name), contestant in zip(learners, played, strict=True):
+        quality = _quality(contestant.running)
+        if family not in best or quality > best[family][0]:
+            best[family] = (quality, name)
+    return {family: name for family, (_, name) in best.items()}
 
 
 def _quality(metrics: Metrics) -> float:
