@@ -4,11 +4,12 @@
 
 Both read the same messages from the same broker in the same run: the configured Kafka and
 Redis, or the embedded ones. Rates are from the first message seen to the last, so start-up
-does not count. Prints the ratio, and where a run's time goes (decode, fold, encode, commit,
-publish), measured in this process on the same messages.
+does not count. Prints the ratio of rates, that of processor time (the worker's alone, not the
+servers', and no neighbour's), and where a run's time goes (decode, fold, encode, commit, publish),
+measured in this process on the same messages.
 
 Mixes: ``impressions`` shows five items and sometimes gets a click; ``clicks`` are clicks
-outside any impression, each of which samples 100 negatives and logs their features.
+outside any impression, each of which samples negatives and logs their features.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import psutil
 
 from streamrec import settings as reader
 from streamrec.apps import clients
@@ -55,17 +58,17 @@ topic, bootstrap, total, data = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.
 app = faust.App("bare-" + topic, broker="aiokafka://" + bootstrap, datadir=data,
                 topic_disable_leader=True, topic_allow_declare=False, web_enabled=False,
                 table_standby_replicas=0, consumer_auto_offset_reset="earliest")
-seen, first = 0, 0.0
+seen, first, used = 0, 0.0, 0.0
 @app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"))
 async def count(stream):
-    global seen, first
+    global seen, first, used
     async for _ in stream:
         seen += 1
         if seen == 1:
-            first = time.perf_counter()
+            first, used = time.perf_counter(), time.process_time()
         if seen == total:
-            took = time.perf_counter() - first
-            open(data + ".rate", "w").write(str((total - 1) / took))
+            took, used = time.perf_counter() - first, time.process_time() - used
+            open(data + ".rate", "w").write(f"{(total - 1) / took} {used / (total - 1)}")
             os._exit(0)
 sys.argv = ["bare", "worker", "--without-web", "-l", "error"]
 app.main()
@@ -110,18 +113,23 @@ def produce(settings: Settings, count: int, mix: str, items: int) -> int:
     return sent
 
 
-def bare_agent(settings: Settings, total: int, directory: Path) -> float:
-    """Events per second of an agent that only counts."""
+class Speed(NamedTuple):
+    rate: float  # events a second
+    used_s: float  # processor time of an event
+
+
+def bare_agent(settings: Settings, total: int, directory: Path) -> Speed:
+    """Of an agent that only counts."""
     topic = full_name(settings.kafka, "events")
     command = [sys.executable, "-c", BARE_AGENT, topic, settings.kafka.bootstrap, str(total)]
     subprocess.run(
         [*command, str(directory / "bare")], check=True, capture_output=True, timeout=DEADLINE_S
     )
-    return float((directory / "bare.rate").read_text())
+    return Speed(*map(float, (directory / "bare.rate").read_text().split()))
 
 
-def our_worker(settings: Settings, total: int) -> float:
-    """Events per second of ``workers.features``, everything committed and published."""
+def our_worker(settings: Settings, total: int) -> Speed:
+    """Of ``workers.features``, everything committed and published."""
     store = clients.partition_store(settings, clients.redis(settings))
     sources = [Source("events", number) for number in range(settings.kafka.partitions)]
 
@@ -134,12 +142,19 @@ def our_worker(settings: Settings, total: int) -> float:
     )
     try:
         wait(lambda: applied() > 0, process)
-        before, started = applied(), time.perf_counter()
+        before, started, used = applied(), time.perf_counter(), used_s(process)
         wait(lambda: applied() >= total, process)
-        return (total - before) / (time.perf_counter() - started)
+        took, used = time.perf_counter() - started, used_s(process) - used
+        return Speed((total - before) / took, used / (total - before))
     finally:
         process.terminate()
         process.wait(60)
+
+
+def used_s(process: subprocess.Popen[Any]) -> float:
+    """Processor time so far."""
+    times = psutil.Process(process.pid).cpu_times()
+    return times.user + times.system
 
 
 def wait(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
@@ -181,7 +196,7 @@ def split(settings: Settings, total: int) -> dict[str, float]:
     ingest = Ingest(
         Edges(store, publisher, codec, SystemClock(), owner),
         ingest_rules(settings, counts),
-        [example_source(settings.ingest.sampled_negatives)],
+        [example_source()],
     )
     for source in records:
         ingest.take_over(source)
@@ -245,9 +260,11 @@ def main() -> None:
         total = produce(settings, options.events, options.mix, options.items)
         print(f"{total} events ({options.mix}), {options.items} items, {os.cpu_count()} cores")
         bare = bare_agent(settings, total, directory)
-        print(f"bare faust agent   {bare:10,.0f} events/s")
         ours = our_worker(settings, total)
-        print(f"feature worker     {ours:10,.0f} events/s   ratio {ours / bare:.2f}")
+        for name, at in (("bare faust agent", bare), ("feature worker", ours)):
+            print(f"{name:18} {at.rate:10,.0f} events/s {1e6 * at.used_s:10,.0f} us of a core")
+        used = bare.used_s / ours.used_s
+        print(f"ratio              {ours.rate / bare.rate:10.2f}          {used:10.2f}")
         aside = replace(settings, redis=replace(settings.redis, key_prefix=f"split{token}"))
         print("in one process, microseconds an event:")
         for name, value in sorted(split(aside, total).items(), key=lambda pair: -pair[1]):
