@@ -2,7 +2,9 @@
 
 replay.py           strict predict-then-learn evaluation of a recorded stream, without Kafka
 compare.py          baselines for the replay: learners that learn nothing, or stop learning
+beside.py           races in processes of their own, beside the one that is run here
 contest.py          one model in a replay: what it predicted, how that went, how it learned
+rivals.py           what a replay compares to, made where it races
 recorded.py         a recorded stream, and what there is to predict in it
 offline.py          learning from a recorded stream offline: many passes, and the best of them is
                     kept
