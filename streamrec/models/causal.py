@@ -8,7 +8,7 @@ Several ``CausalModel`` objects can stand on one frozen base (``with_adapter``):
 training, the one it started from, the champion's. They share every frozen weight.
 
 Shapes: B replies, T tokens of a reply (padded on the right), P of a prompt (padded on the left),
-V tokens of the vocabulary.
+N tokens of all replies of a batch, V tokens of the vocabulary.
 """
 
 from __future__ import annotations
@@ -156,36 +156,35 @@ class CausalModel(AdaptedModel):
 
         Raises ValueError for a token that the grammar does not allow.
         """
-        mine_BTV, real_BT = self._distribution(replies)
-        ids_BT = pad_sequence([torch.tensor(r.token_ids) for r in replies], batch_first=True)
-        ids_BT = ids_BT.to(mine_BTV.device)
-        said_BT = mine_BTV.gather(-1, ids_BT.unsqueeze(-1)).squeeze(-1)
-        kl_BT = torch.zeros_like(said_BT)
+        mine_NV = self._distribution(replies)
+        ids_N = torch.tensor([token for reply in replies for token in reply.token_ids])
+        said_N = mine_NV.gather(-1, ids_N.to(mine_NV.device).unsqueeze(-1)).squeeze(-1)
+        kl_N = torch.zeros_like(said_N)
         if reference is not None:
             with torch.no_grad():
-                theirs_BTV, _ = reference._distribution(replies)
-            kl_BT = (mine_BTV.exp() * (mine_BTV - theirs_BTV)).sum(dim=-1)
-        return ScoredReplies(said_BT * real_BT, kl_BT * real_BT)
+                theirs_NV = reference._distribution(replies)
+            kl_N = (mine_NV.exp() * (mine_NV - theirs_NV)).sum(dim=-1)
+        lengths = [len(reply.token_ids) for reply in replies]
+        said_BT, kl_BT = (
+            pad_sequence(list(torch.split(values_N, lengths)), batch_first=True)
+            for values_N in (said_N, kl_N)
+        )
+        return ScoredReplies(said_BT, kl_BT)
 
-    def _distribution(self, replies: Sequence[Reply]) -> tuple[Tensor, Tensor]:
-        """log p (B, T, V) and where there is a token (B, T), 1 or 0."""
-        device = self.device
-        logits_BTV = self._logits(replies)
-        longest = logits_BTV.shape[1]
-        real_BT = torch.zeros(len(replies), longest, device=device)
-        allowed_BTV = torch.ones(logits_BTV.shape, dtype=torch.bool)
-        warmth_B = torch.tensor([reply.temperature for reply in replies], device=device)
-        for row, reply in enumerate(replies):
-            length = len(reply.token_ids)
-            real_BT[row, :length] = 1.0
-            masks_TV = self._base.constraint(reply.grammar).masks(reply.token_ids)
-            allowed_BTV[row, :length] = masks_TV
-        warm_BTV = logits_BTV.float() / warmth_B[:, None, None]
-        return warm_BTV.masked_fill(~allowed_BTV.to(device), LOWEST).log_softmax(-1), real_BT
+    def _distribution(self, replies: Sequence[Reply]) -> Tensor:
+        """log p (N, V) of all tokens of the replies, one reply after the other."""
+        logits_NV = self._logits(replies).float()
+        rows = [(self._base.constraint(r.grammar).masks(r.token_ids), r) for r in replies]
+        warmth_N = torch.tensor([r.temperature for masks_TV, r in rows for _ in masks_TV])
+        allowed_NV = torch.cat([masks_TV for masks_TV, _ in rows])
+        warm_NV = logits_NV / warmth_N.to(logits_NV.device).unsqueeze(-1)
+        return warm_NV.masked_fill(~allowed_NV.to(logits_NV.device), LOWEST).log_softmax(-1)
 
     def _logits(self, replies: Sequence[Reply]) -> Tensor:
-        """(B, T, V): prompts end and replies begin in one column, so only those are computed."""
-        prompts = [torch.tensor(reply.prompt_ids) for reply in replies]
+        """(N, V). What all prompts begin with is read once, with gradients like the rest; prompts
+        end and replies begin in one column, so the head sees no more than those tokens."""
+        begun, device = _common([reply.prompt_ids for reply in replies]), self.device
+        prompts = [torch.tensor(reply.prompt_ids[begun:]) for reply in replies]
         said = [torch.tensor(reply.token_ids) for reply in replies]
         P, T = max(map(len, prompts)), max(map(len, said))
         ids_BS = torch.zeros(len(replies), P + T, dtype=torch.long)
@@ -193,18 +192,37 @@ class CausalModel(AdaptedModel):
         for row, (prompt, reply) in enumerate(zip(prompts, said, strict=True)):
             ids_BS[row, P - len(prompt) : P + len(reply)] = torch.cat([prompt, reply])
             mask_BS[row, P - len(prompt) : P + len(reply)] = 1
-        positions_BS = (mask_BS.cumsum(dim=1) - 1).clamp(min=0)
-        device = self.device
+        read = None
+        if begun:
+            ids = torch.tensor([replies[0].prompt_ids[:begun]], device=device)
+            read = self.adapted.root(input_ids=ids, use_cache=True, logits_to_keep=1)
+            read.past_key_values.batch_repeat_interleave(len(replies))
+        positions_BS = (mask_BS.cumsum(dim=1) - 1).clamp(min=0) + begun
+        whole_BS = torch.cat([torch.ones(len(replies), begun, dtype=torch.long), mask_BS], dim=1)
         out = self.adapted.root(
             input_ids=ids_BS[:, :-1].to(device),
-            attention_mask=mask_BS[:, :-1].to(device),
+            attention_mask=whole_BS[:, :-1].to(device),
             position_ids=positions_BS[:, :-1].to(device),
-            logits_to_keep=T,
-            use_cache=False,
+            past_key_values=None if read is None else read.past_key_values,
+            logits_to_keep=torch.arange(P - 1, P + T - 1, device=device),
+            use_cache=read is not None,
         )
-        logits_BTV: Tensor = out.logits
-        return logits_BTV
+        logits_NV: Tensor = out.logits[mask_BS[:, P:].bool().to(device)]
+        return logits_NV
 
+
+def _common(prompts: Sequence[Sequence[int]]) -> int:
+    """With how many tokens all of them begin; of each, one is left."""
+    shortest = min(map(len, prompts)) - 1
+    for place in range(shortest):
+        if any(prompt[place] != prompts[0][place] for prompt in prompts):
+            return place
+    return shortest
+
+
+PLAIN = "eager"
+"""Attention on a CPU: for some hundred tokens, torch's fused one takes twice as long to learn by
+(docs/adr/0041)."""
 
 LOWEST = -1e30
 """Of what is not allowed: no probability, and still a number to compute with."""
@@ -241,6 +259,7 @@ def load_causal(settings: EncoderSettings) -> CausalModel:
             local_files_only=True,
             use_safetensors=True,
             dtype=dtype_for(settings.dtype, device),
+            attn_implementation=PLAIN if device.type == "cpu" else None,
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             weights.directory, local_files_only=True

@@ -38,6 +38,7 @@ from streamrec.core.replies.context import CONTEXT
 from streamrec.core.replies.plan import PLANS, Length, Plan, Tone
 
 Floats = NDArray[np.float64]
+Seed = int | Sequence[int]
 
 TRAITS = ("warm", "long", "history", "question")
 DRAWS = 200
@@ -96,14 +97,14 @@ class PlanBandit:
         self._rewarded_F += weight * (reward - 0.5) * values_F
         self.answers += 1
 
-    def choose(self, context_C: NDArray[np.floating[Any]], seed: int) -> ChosenPlan:
+    def choose(self, context_C: NDArray[np.floating[Any]], seed: Seed) -> ChosenPlan:
         """For somebody; equal seeds and beliefs choose equally."""
         drawn = np.random.default_rng(seed)
         chances_K = self._chances(context_C, drawn)
         index = int(drawn.choice(len(PLANS), p=chances_K))
         return ChosenPlan(index, float(chances_K[index]))
 
-    def chances(self, context_C: NDArray[np.floating[Any]], seed: int) -> Floats:
+    def chances(self, context_C: NDArray[np.floating[Any]], seed: Seed) -> Floats:
         """(K,): with which probability ``choose`` takes each plan, with this seed's draws."""
         return self._chances(context_C, np.random.default_rng(seed))
 

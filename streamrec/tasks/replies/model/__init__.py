@@ -1,0 +1,9 @@
+"""Replies' weights: an adapter that writes, and a bandit that plans.
+
+learner.py         what replies learn: plans at once (a bandit), words more slowly (an adapter)
+learner_files.py   a learner's files: its tensors by name, and the replies that it holds
+scorer.py          what frozen weights say: how likely they are to write what was written, and to
+                   plan it
+"""
+
+import streamrec.models  # noqa: F401 - sizes torch's caches, which has to be before torch
