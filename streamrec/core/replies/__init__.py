@@ -4,7 +4,9 @@ brief.py         what a reply is asked for; the prompt; the slots in which items
 checks.py        whether a reply may be said
 common_words.py  words that say nothing about which title is meant
 context.py       what is known of somebody when a plan is chosen for them: a few numbers
+distinct.py      how much variety there is in what is said: distinct pairs of words
 facts.py         numbers, categories and attributes that a text claims
+first_words.py   what replies say before anybody was asked: for each plan several ways to put it
 foreign.py       titles, texts and queries as data: one line, nothing that steers
 language.py      which language a short text is in
 names.py         where a text names items of a catalogue
