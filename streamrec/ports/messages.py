@@ -27,6 +27,10 @@ class Codec(Protocol):
 
     def encode(self, topic: str, value: object) -> bytes: ...
 
+    def encode_batch(self, topic: str, batch: TrainingBatch, encoded: Sequence[bytes]) -> bytes:
+        """The same of a mini-batch whose examples are encoded already, each as an ``EXAMPLE``."""
+        ...
+
     def decode(self, topic: str, data: bytes) -> Any:
         """The value. Raises Refused, and nothing else, whatever the bytes."""
         ...

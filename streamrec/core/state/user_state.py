@@ -153,16 +153,19 @@ class UserState:
             consumed=self._consumed_after(event) if consumes(event) else self.consumed,
             views=self.views + (event.kind is Kind.VIEW),
             accepts=self.accepts + accepted,
-        ).heard(event)
+            **self._heard(event),
+        )
 
     def heard(self, event: Interaction) -> UserState:
         """The state once its user is known to have been there."""
-        return replace(
-            self,
-            first_seen_ms=self.first_seen_ms or event.occurred_at_ms,
-            last_seen_ms=max(self.last_seen_ms, event.occurred_at_ms),
-            searches=self._searches_after(event),
-        )
+        return replace(self, **self._heard(event))
+
+    def _heard(self, event: Interaction) -> dict[str, Any]:
+        return {
+            "first_seen_ms": self.first_seen_ms or event.occurred_at_ms,
+            "last_seen_ms": max(self.last_seen_ms, event.occurred_at_ms),
+            "searches": self._searches_after(event),
+        }
 
     def asked(self, at_ms: int) -> str:
         """The words of the last search, if that was shortly before; else ""."""
@@ -299,8 +302,8 @@ def _decided_from(record: Mapping[str, Any]) -> tuple[Decided, ...]:
 def _pack(stats: Sequence[FloatArray | None]) -> str:
     if not stats or stats[0] is None:
         return ""
-    rows = [s for s in stats if s is not None]
-    return base64.b64encode(np.stack(rows).astype("<f4").tobytes()).decode()
+    rows = (s.astype("<f4", copy=False).tobytes() for s in stats if s is not None)
+    return base64.b64encode(b"".join(rows)).decode()
 
 
 def _unpack(text: str, rows: int) -> list[FloatArray | None]:

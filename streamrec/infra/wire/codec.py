@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ import avro.schema
 import fastavro
 
 import schemas
+from streamrec.core.examples import TrainingBatch
 from streamrec.core.topics import RECOMMENDATIONS, REPLIES
 from streamrec.errors import Malformed, Refused, TooLarge, UnknownSchema
 from streamrec.infra.wire.batches import BatchShape, ExampleShape, batch_shapes
@@ -85,6 +87,20 @@ class WireCodec:
         self._check_size(topic, data)
         return data
 
+    def encode_batch(self, topic: str, batch: TrainingBatch, encoded: Sequence[bytes]) -> bytes:
+        """As ``encode`` of a mini-batch whose examples are encoded already, each by itself.
+
+        Avro writes a list as a count, its members, and a count of 0; it is the last field.
+        """
+        wire = self._wires[topic]
+        empty = avro_bytes(
+            wire.header, wire.writer, wire.shape.to_fields(replace(batch, examples=()))
+        )
+        bodies = [example[HEADER_BYTES:] for example in encoded]
+        data = b"".join([empty[:-1], _long(len(bodies)), *bodies, b"\0"]) if bodies else empty
+        self._check_size(topic, data)
+        return data
+
     def decode(self, topic: str, data: bytes) -> Any:
         """The value in ``data``.
 
@@ -117,6 +133,15 @@ class WireCodec:
     def _check_size(self, topic: str, data: bytes) -> None:
         if len(data) > self.max_message_bytes and not topic.startswith(EXAMPLE):  # no message
             raise TooLarge(f"{len(data)} bytes; at most {self.max_message_bytes} are accepted")
+
+
+def _long(number: int) -> bytes:
+    """A count as Avro writes it: zig-zag, seven bits a byte."""
+    number, out = number << 1, bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
 
 
 def _older(wire: _Wire, data: bytes) -> Any:

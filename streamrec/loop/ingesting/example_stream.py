@@ -40,6 +40,7 @@ class ExampleStream:
         self._codec, self._publisher, self._clock = edges.codec, edges.publisher, edges.clock
         self._counts, self._meter, self._traces = counts, edges.meter, traces
         self._batcher = Batcher(source.partition, of.format.feature_set, rules)
+        self._encoded: dict[tuple[int, int], bytes] = {}  # by place, of those that wait
 
     @property
     def oldest(self) -> int | None:
@@ -58,6 +59,7 @@ class ExampleStream:
     def add(self, examples: Sequence[Example], entries: Sequence[OutboxEntry], now_ms: int) -> None:
         """They are committed; the next batches hold them."""
         for example, entry in zip(examples, entries, strict=True):
+            self._encoded[example.offset, example.index] = entry.payload
             self._batcher.add(example, len(entry.payload), now_ms)
 
     def publish(self, now_ms: int, position: int) -> None:
@@ -81,7 +83,7 @@ class ExampleStream:
 
     def _publish(self, batch: TrainingBatch) -> None:
         try:
-            data = self._codec.encode(self._topic, batch)
+            data = self._encode(batch)
             with self._traces.batch(batch) as span:
                 self._publisher.publish(topics.TRAINING_BATCHES, self._key, data, span.headers)
         except TooLarge as error:
@@ -92,6 +94,16 @@ class ExampleStream:
             self._give_up(batch, error)  # one example, wider than a message: nobody could read it
         self._counts.batches += 1
         self._counts.examples += len(batch.examples)
+        for example in batch.examples:
+            self._encoded.pop((example.offset, example.index), None)
+
+    def _encode(self, batch: TrainingBatch) -> bytes:
+        """Of what its entries hold; one that was taken over may be of an older version."""
+        encoded = [self._encoded.get((e.offset, e.index)) for e in batch.examples]
+        known = [payload for payload in encoded if payload is not None]
+        if len(known) < len(encoded):
+            return self._codec.encode(self._topic, batch)
+        return self._codec.encode_batch(self._topic, batch, known)
 
     def _give_up(self, batch: TrainingBatch, error: TooLarge) -> None:
         places = ", ".join(str(example.offset) for example in batch.examples)

@@ -40,8 +40,8 @@ from streamrec.tasks.ranking.negatives import NegativeSampler
 
 Rows = NDArray[np.int64]
 
-SAMPLED_NEGATIVES = 100
-"""Beside an item that was accepted unasked."""
+SAMPLED_NEGATIVES = 64
+"""Drawn beside an item that was accepted unasked: the learner keeps no more (docs/adr/0157)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class RankingExamples(ExampleMaker):
         """Log the features of what was shown; then one example for each that closed, in order."""
         shown, closed = self._shown, self._closed
         self._shown, self._closed = [], []
-        drawn = {one: self._draw(one) for one in closed if one.consumed is not None}
+        drawn = self._draw([one for one in closed if one.consumed is not None])
         asked = [(pending, self._catalogue.rows([item.item_id])) for pending, item in shown]
         logged = self._features([*asked, *((one.pending, rows) for one, rows in drawn.items())])
         for (_, item), stats_CF in zip(shown, logged[: len(asked)], strict=True):
@@ -121,13 +121,22 @@ class RankingExamples(ExampleMaker):
             self._prepared = (key, maker, sampler)
         return self._prepared[1:]
 
-    def _draw(self, closed: Closed) -> Rows:
-        """Catalogue rows: the accepted item, and negatives beside it. Shape (C,)."""
-        target = self._catalogue.rows([closed.pending.shown[0].item_id]).astype(np.int64)
+    def _draw(self, closed: Sequence[Closed]) -> dict[Closed, Rows]:
+        """Catalogue rows of each: the accepted item, and negatives beside it. Shape (C,)."""
+        if not closed:
+            return {}
         _, sampler = self._prepare()
-        consumed = closed.consumed or ()
-        drawn = sampler.sample(self._partition, closed.offset, int(target[0]), consumed)
-        return np.concatenate([target, drawn])
+        targets_K = self._catalogue.rows([one.pending.shown[0].item_id for one in closed])
+        drawn = sampler.sample(
+            self._partition,
+            [one.offset for one in closed],
+            targets_K.tolist(),
+            [one.consumed or () for one in closed],
+        )
+        return {
+            one: np.concatenate([targets_K[k : k + 1], rows]).astype(np.int64)
+            for k, (one, rows) in enumerate(zip(closed, drawn, strict=True))
+        }
 
     def _features(
         self, asked: Sequence[tuple[Pending, NDArray[np.integer[Any]]]]

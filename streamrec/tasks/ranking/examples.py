@@ -25,7 +25,11 @@ from streamrec.core.examples import (
 )
 from streamrec.errors import InvalidField
 from streamrec.ports import ExampleFormat
-from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
+from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES, USER_FEATURES
+
+USER = len(USER_FEATURES)
+"""So many features, the last, are the user's."""
+LARGEST_HALF = float(np.finfo(np.float16).max)
 
 FORGET = "forget"
 """The wire's kind of a mark. It has one candidate without an id and features of 0, so that it
@@ -93,9 +97,9 @@ def to_fields(example: Example) -> dict[str, Any]:
         "history": example.history,
         "candidates": example.candidates,
         "labels_C": _floats_to(example.labels_C),
-        "stats_CF": _floats_to(example.stats_CF),
         "log_q_C": _floats_to(example.log_q_C),
         "query": example.query or None,
+        **_stats_to(example.stats_CF),
     }
 
 
@@ -106,7 +110,7 @@ def from_fields(fields: Mapping[str, Any]) -> Example:
     if not count:
         raise InvalidField("candidates is []; expected at least one item")
     labels_C = _floats_from(fields, "labels_C", count, exactly=True)
-    stats_CF = _floats_from(fields, "stats_CF", count).reshape(count, -1)
+    stats_CF = _stats_from(fields, count)
     log_q_C = _floats_from(fields, "log_q_C", count, exactly=True)
     names = ("partition", "offset", "index", "user_id", "produced_at_ms")
     place = {name: fields[name] for name in names}
@@ -152,6 +156,35 @@ def _kind(name: str) -> ExampleKind:
     except ValueError:
         known = ", ".join([*ExampleKind, FORGET])
         raise InvalidField(f"kind is {name!r}; expected one of {known}") from None
+
+
+def _stats_to(stats_CF: FloatArray) -> dict[str, bytes | None]:
+    """In half the bytes, as replay memory keeps them, and the user's once; unless candidates were
+    logged at different moments of the user."""
+    shared_CI, user_CU = stats_CF[:, :-USER], stats_CF[:, -USER:]
+    if (user_CU != user_CU[0]).any():
+        return {"stats_CF": _floats_to(stats_CF), "user_U": None}
+    half_CI = np.clip(shared_CI, -LARGEST_HALF, LARGEST_HALF).astype("<f2")
+    return {"stats_CF": half_CI.tobytes(), "user_U": _floats_to(user_CU[0])}
+
+
+def _stats_from(fields: Mapping[str, Any], count: int) -> FloatArray:
+    """(C, F)"""
+    user = fields.get("user_U")
+    if user is None:
+        return _floats_from(fields, "stats_CF", count).reshape(count, -1)
+    data = fields["stats_CF"]
+    if len(data) % (2 * count) or len(user) % 4:
+        raise InvalidField(
+            f"stats_CF is {len(data)} bytes and user_U {len(user)}; expected 2 for each of {count} "
+            "items' features, and 4 for each of the user's"
+        )
+    user_U = np.frombuffer(user, "<f4")
+    shared_CI = np.frombuffer(data, "<f2").reshape(count, -1)
+    stats_CF = np.empty((count, shared_CI.shape[1] + len(user_U)), np.float32)
+    stats_CF[:, : shared_CI.shape[1]] = shared_CI
+    stats_CF[:, shared_CI.shape[1] :] = user_U
+    return stats_CF
 
 
 def _floats_to(values: FloatArray) -> bytes:

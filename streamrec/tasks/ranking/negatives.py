@@ -19,6 +19,8 @@ POPULARITY_POWER = 0.75
 POPULAR_PART = 0.5
 POPULARITY_DECAY = "5000ev"
 
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
 
 class NegativeSampler:
     """Draws from statistics that stand still; make a new one when they have moved."""
@@ -37,19 +39,55 @@ class NegativeSampler:
         self._cumulative_N = np.cumsum(self._q_N)
 
     def sample(
-        self, partition: int, offset: int, target: int, consumed: Sequence[str]
-    ) -> NDArray[np.int64]:
-        """Distinct rows, ascending: at most ``negatives``, without the target and consumed."""
+        self,
+        partition: int,
+        offsets: Sequence[int],
+        targets: Sequence[int],
+        consumed: Sequence[Sequence[str]],
+    ) -> list[NDArray[np.int64]]:
+        """For each of K events distinct rows, ascending: at most ``negatives``, without its
+        target and consumed items."""
         if not len(self._cumulative_N) or self._cumulative_N[-1] <= 0:
-            return np.zeros(0, np.int64)
-        generator = np.random.default_rng([partition, offset])
-        points = generator.random(self._negatives) * self._cumulative_N[-1]
-        rows = np.unique(np.searchsorted(self._cumulative_N, points, side="right"))
-        forbidden = {target, *(self._catalogue.row(i) for i in consumed)}
-        kept = [r for r in rows.tolist() if r not in forbidden and r < len(self._q_N)]
-        return np.array(kept, np.int64)
+            return [np.zeros(0, np.int64) for _ in offsets]
+        points_KM = uniform(partition, offsets, self._negatives) * self._cumulative_N[-1]
+        rows_KM = np.searchsorted(self._cumulative_N, points_KM, side="right")
+        rows_KM.sort(axis=1)
+        fresh_KM = rows_KM < len(self._q_N)
+        fresh_KM[:, 1:] &= rows_KM[:, 1:] != rows_KM[:, :-1]
+        return [
+            self._without(rows_M[fresh_M], target, items)
+            for rows_M, fresh_M, target, items in zip(
+                rows_KM, fresh_KM, targets, consumed, strict=True
+            )
+        ]
+
+    def _without(
+        self, rows: NDArray[np.int64], target: int, consumed: Sequence[str]
+    ) -> NDArray[np.int64]:
+        forbidden = {target, *map(self._catalogue.row, consumed)}
+        kept = [row for row in rows.tolist() if row not in forbidden]
+        return rows if len(kept) == len(rows) else np.array(kept, np.int64)
 
     def log_q(self, rows: NDArray[np.int64]) -> FloatArray:
         """log P(row is among the draws) = log(1 - (1 - q)^negatives)."""
         q = np.clip(self._q_N[rows], 1e-9, 1.0 - 1e-9)
         return np.asarray(np.log(-np.expm1(self._negatives * np.log1p(-q))), np.float32)
+
+
+def uniform(partition: int, offsets: Sequence[int], count: int) -> NDArray[np.float64]:
+    """Numbers in [0, 1) that follow from partition, offset and place alone: (len(offsets), count).
+
+    SplitMix64 (Steele, Lea & Flood 2014), each offset a stream of its own.
+    """
+    seeds_K = np.asarray(offsets, np.uint64) + _mixed(np.array([partition], np.uint64))
+    steps_M = np.arange(1, count + 1, dtype=np.uint64) * _GAMMA
+    mixed_KM = _mixed(_mixed(seeds_K)[:, None] + steps_M)
+    return np.asarray((mixed_KM >> np.uint64(11)) * 2.0**-53, np.float64)
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64: every bit of a value moves half of all bits."""
+    values = values + _GAMMA
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

@@ -155,10 +155,13 @@ def test_negatives_are_repeatable_open_and_new_to_the_user() -> None:
     world = World(busy())
     world.catalogue.put([Item("i9", "Item 9", available=False)])
     sampler = NegativeSampler(world.statistics, world.catalogue, 20)
-    drawn = sampler.sample(3, 77, target=5, consumed=["i1", "i2"])
-    assert drawn.tolist() == sampler.sample(3, 77, target=5, consumed=["i1", "i2"]).tolist()
-    assert drawn.tolist() != sampler.sample(3, 78, target=5, consumed=["i1", "i2"]).tolist()
-    assert not {5, 1, 2, 9} & set(drawn.tolist())
+    drawn, other = (
+        rows.tolist() for rows in sampler.sample(3, [77, 78], [5, 5], [["i1", "i2"], ["i1", "i2"]])
+    )
+    (again,) = sampler.sample(3, [77], [5], [["i1", "i2"]])
+    assert drawn == again.tolist()
+    assert drawn != other
+    assert not {5, 1, 2, 9} & set(drawn)
 
 
 def test_log_q_is_how_often_an_item_is_drawn() -> None:
@@ -166,6 +169,6 @@ def test_log_q_is_how_often_an_item_is_drawn() -> None:
     sampler = NegativeSampler(world.statistics, world.catalogue, 6)
     rows = np.arange(len(world.catalogue))
     drawn = np.zeros(len(rows))
-    for offset in range(4_000):
-        drawn[sampler.sample(0, offset, target=-1, consumed=())] += 1
+    for sampled in sampler.sample(0, range(4_000), [-1] * 4_000, [()] * 4_000):
+        drawn[sampled] += 1
     np.testing.assert_allclose(np.exp(sampler.log_q(rows)), drawn / 4_000, atol=0.03)
