@@ -26,6 +26,7 @@ from typing import Self
 from kafka.errors import KafkaError
 
 from streamrec import settings as reader
+from streamrec.core import tasks
 from streamrec.errors import Unavailable, UserError
 from streamrec.infra.http.server import bound
 from streamrec.infra.metrics.server import check_free
@@ -43,6 +44,8 @@ from streamrec.infra.wire.kafka_topics import create_topics
 from streamrec.settings import MetricsSettings, Settings
 
 FEATURES, TRAINER, SERVING, GATEWAY = "features", "trainer", "serving", "gateway"
+REPLIES = "replies"
+"""A serving worker of the task of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class ProcessCounts:
     trainer: int = 1
     serving: int = 1
     gateway: int = 0  # one at most: they would want the same port
+    replies: int = 0
 
     def names(self) -> list[tuple[str, str]]:
         """(role, worker id) of each."""
@@ -60,6 +64,7 @@ class ProcessCounts:
             (FEATURES, self.features),
             (TRAINER, self.trainer),
             (SERVING, self.serving),
+            (REPLIES, self.replies),
             (GATEWAY, self.gateway),
         )
         return [(role, f"{role}-{n}") for role, count in counts for n in range(1, count + 1)]
@@ -231,7 +236,8 @@ class LocalLoop:
                 with connect_redis(redis) as client:
                     break_lease(client, redis.key_prefix, TRAINER, name)
             elif role != GATEWAY:
-                evict_members(kafka, full_name(kafka, role), [name])
+                group = tasks.key(SERVING, REPLIES) if role == REPLIES else role
+                evict_members(kafka, full_name(kafka, group), [name])
         except (KafkaError, Unavailable) as error:
             self._say(f"{name} is missed only after its time-out: {error!r}")
 

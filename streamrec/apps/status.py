@@ -24,7 +24,7 @@ from streamrec.settings import KafkaSettings, Settings
 SERVING_GROUP = "serving"
 FOLDED = (topics.EVENTS, topics.ITEMS)
 ANSWERED = (topics.USER_UPDATES, topics.REQUESTS)
-WRITTEN = (topics.TRAINING_BATCHES, topics.RECOMMENDATIONS, topics.DEAD_LETTER)
+WRITTEN = (topics.TRAINING_BATCHES, topics.RECOMMENDATIONS, topics.REPLIES, topics.DEAD_LETTER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ def up(
     *,
     features: Annotated[int, typer.Option(min=0, help="Feature workers.")] = 1,
     serving: Annotated[int, typer.Option(min=0, help="Serving workers.")] = 1,
+    replies: Annotated[int, typer.Option(min=0, help="Replies workers.")] = 1,
     trainer: Annotated[bool, typer.Option(help="Whether to learn.")] = True,
     gateway: Annotated[bool, typer.Option(help="Whether to answer over HTTP.")] = True,
     open_page: Annotated[
@@ -64,7 +65,7 @@ def up(
     from streamrec.apps.local_loop import LocalLoop, ProcessCounts
     from streamrec.settings import load
 
-    processes = ProcessCounts(features, int(trainer), serving, int(gateway))
+    processes = ProcessCounts(features, int(trainer), serving, int(gateway), replies)
     settings = load()
     with stopped_by_signals():
         with LocalLoop(settings, processes, say) as loop:

@@ -42,7 +42,14 @@ from streamrec.ports.messages import (
     TriggerFeed,
 )
 from streamrec.ports.meter import Counted, Meter, Timed
-from streamrec.ports.releases import LAG, ControlLog, Fleet, RegistryStore, WorkerStatus
+from streamrec.ports.releases import (
+    FALLBACK,
+    LAG,
+    ControlLog,
+    Fleet,
+    RegistryStore,
+    WorkerStatus,
+)
 from streamrec.ports.serving import HotSwap, ServingModel
 from streamrec.ports.state import Changes, OutboxEntry, PartitionStore, Record, Writes
 from streamrec.ports.task import (
@@ -88,6 +95,7 @@ from streamrec.ports.training import (
 
 __all__ = [
     "EXAMPLE",
+    "FALLBACK",
     "LAG",
     "LINKS",
     "MODEL_FAULTS",

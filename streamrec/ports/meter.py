@@ -18,7 +18,6 @@ class Counted(StrEnum):
     DEAD_LETTERS = "dead letters"  # topic, code
     LISTS = "lists"  # trigger
     EMPTY_LISTS = "empty lists"
-    REPLIES = "replies"  # fallback
     FAULTS = "faults"
     VERDICTS = "verdicts"  # verdict, reason
     RELEASES = "releases"  # outcome

@@ -62,6 +62,8 @@ class RegistryStore(Protocol):
 
 LAG = "lag/"
 """Gauges of what a worker has not read yet begin so; then the topic."""
+FALLBACK = "fallback_"
+"""Gauges of replies that a template made begin so; then why."""
 
 
 @dataclass(frozen=True, slots=True)

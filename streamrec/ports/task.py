@@ -83,6 +83,7 @@ class Answered:
     answers: Sequence[Answer]
     empty: int = 0  # without anything in them, published or not, though there was something
     unmet: Mapping[str, int] = field(default_factory=dict)  # why there was nothing -> how often
+    fallbacks: Mapping[str, int] = field(default_factory=dict)  # why no model answered -> how often
 
 
 class Answerer(Protocol):

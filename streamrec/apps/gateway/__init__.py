@@ -12,6 +12,7 @@ schemas.py           what is asked and answered, as OpenAPI has it
 metrics.py           ``/metrics`` on the gateway's own port
 health.py            ``/healthz`` and ``/readyz``
 recommendations.py   asking for a list, over the topics
+replies.py           a reply in words, as soon as it is there
 ingest.py            events and items in, with a verdict for each
 users.py             what is known of a user, the last list, and lists as they are made
 fallbacks.py         similar, popular, latest: lists that need nobody else

@@ -14,6 +14,7 @@ from streamrec.apps.gateway import (
     metrics,
     overview,
     recommendations,
+    replies,
     users,
 )
 from streamrec.apps.gateway.context import GatewayContext
@@ -23,10 +24,10 @@ from streamrec.infra.http.limits import Allowances, Limits
 from streamrec.infra.http.measured import MeasuredRequests
 from streamrec.infra.http.request_ids import RequestIds
 
-ROUTERS = tuple(
-    part.router
-    for part in (recommendations, ingest, users, fallbacks, overview, admin, health, metrics)
-)
+PARTS = (
+    recommendations, replies, ingest, users, fallbacks, overview, admin, health, metrics
+)  # fmt: skip
+ROUTERS = tuple(part.router for part in PARTS)
 ABOUT = """Recommendations of a loop that learns while it serves: ask for lists, send events and
 items, listen to what is recommended, and operate what is released."""
 

@@ -21,9 +21,12 @@ from streamrec.core.access import check_unbound, check_user
 from streamrec.core.events import Recommendation
 from streamrec.errors import Refused, Unavailable
 from streamrec.infra.http.problems import Problem, responses
+from streamrec.infra.stores.reply_store import Turn
 from streamrec.infra.wire.async_publisher import TopicMessage
 from streamrec.infra.wire.checks import MAX_ID_BYTES
+from streamrec.infra.wire.limits import MAX_TURN_CHARS
 from streamrec.ports import Spans
+from streamrec.tasks.replies.made import reply_id_of
 
 REFUSED = "refused: "
 
@@ -72,13 +75,15 @@ def shown(context: GatewayContext, found: Recommendation, user: str) -> Answered
     fields = as_fields(found)
     titles = context.shelf.titles(item["item_id"] for item in fields["items"])
     fields["items"] = [{**item, "title": titles[item["item_id"]]} for item in fields["items"]]
-    return AnsweredList(**fields | {"user_id": user})
+    reply_id = reply_id_of(found) if found.wants_reply else None
+    return AnsweredList(**fields | {"user_id": user, "reply_id": reply_id})
 
 
 async def _answer(context: GatewayContext, asked: AskedList, trace: str) -> Recommendation:
     """Raises Refused, Unavailable, and Problem (504) when it did not come in time."""
     request_id, user = f"http-{uuid.uuid4().hex[:20]}", context.known_as(asked.user_id)
-    data = _encoded(context, asked, request_id, user)
+    before = await _asked_before(context, user, asked.conversation_id)
+    data = _encoded(context, asked, request_id, user, before)
     if not context.answers.ready:
         raise Unavailable(context.publisher.away or "recommendations are not followed yet")
     deadline_s = asyncio.get_running_loop().time() + asked.wait_s
@@ -107,9 +112,26 @@ ACKNOWLEDGED_S = 2.0
 """Kafka has this long to take a request, however short its answer is waited for."""
 
 
-def _encoded(context: GatewayContext, asked: AskedList, request_id: str, user: str) -> bytes:
+async def _asked_before(
+    context: GatewayContext, user: str, conversation_id: str | None
+) -> list[str]:
+    """In the conversation, oldest first."""
+    if conversation_id is None:
+        return []
+    turns = await context.from_redis(_turns, context, user, conversation_id)
+    return [turn["query"][:MAX_TURN_CHARS] for turn in turns if turn["query"]]
+
+
+def _turns(context: GatewayContext, user: str, conversation_id: str) -> list[Turn]:
+    return clients.conversations(context.settings, context.redis).turns(user, conversation_id)
+
+
+def _encoded(
+    context: GatewayContext, asked: AskedList, request_id: str, user: str, before: list[str]
+) -> bytes:
     """The message, after the checks that whoever reads it makes. Raises Refused."""
     fields = asked.model_dump(exclude={"wait_s"}) | {
+        "context": before,
         "request_id": request_id,
         "user_id": user,
         "requested_at_ms": context.clock.now_ms(),

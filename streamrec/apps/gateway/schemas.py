@@ -47,6 +47,8 @@ class AskedList(_Body):
     query: str | None = Field(None, description="text the items should match")
     filters: AskedFilters = AskedFilters()
     candidates: list[Id] = Field([], description="rank only these, when given")
+    reply: bool = Field(False, description="whether words about the list are wanted, too")
+    conversation_id: Id | None = Field(None, description="what was asked before in it is known")
     wait_s: float = Field(2.0, ge=0, le=MAX_WAIT_S, description="seconds to wait for the answer")
 
 
@@ -75,6 +77,32 @@ class AnsweredList(BaseModel):
     served_at_ms: int
     worker_id: str
     reply: str | None
+    conversation_id: str | None
+    understood: str | None
+    reply_id: str | None = Field(None, description="of /v1/replies, where words were asked for")
+
+
+class AnsweredReply(BaseModel):
+    """What is said about a list."""
+
+    reply_id: str
+    user_id: str
+    recommendation_id: str
+    trigger_id: str
+    conversation_id: str | None
+    sequence: int
+    final: bool
+    text: str
+    items: list[str] = Field(description="of the list, those that the text names")
+    history_items: list[str] = Field(description="of the user's history, likewise")
+    generation: str | None = Field(description="who wrote it; null: a template")
+    fallback: str | None = Field(description="why a template speaks")
+    plan: str | None
+    understood: str | None
+    triggered_at_ms: int
+    written_at_ms: int
+    worker_id: str
+    held: bool = Field(description="whether other words wait for a person to look at them")
 
 
 class Health(BaseModel):

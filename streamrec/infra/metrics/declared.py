@@ -88,14 +88,6 @@ COUNTED: Mapping[Counted, Declared] = {
         (),
         _each(SERVING),
     ),
-    Counted.REPLIES: Declared(
-        "streamrec_replies",
-        "counter",
-        "Replies made, by why a template speaks (none: the model does)",
-        (SERVING,),
-        ("fallback",),
-        {},
-    ),
     Counted.FAULTS: Declared(
         "streamrec_list_faults",
         "counter",

@@ -15,7 +15,7 @@ from streamrec.infra.metrics.declared import (
     TRAINER,
     Declared,
 )
-from streamrec.ports import LAG
+from streamrec.ports import FALLBACK, LAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,10 @@ TOLD: Sequence[Told] = (
                 "lists_unmet{reason}",
                 "Lists of which nothing could be in them, whatever the model: why (refused: the "
                 "request was)",
+            ),
+            FALLBACK: (
+                "reply_fallbacks{reason}",
+                "Replies that a template made, by why the model did not",
             ),
             "swaps": ("swaps", "Changes of the generation that answers"),
         },

@@ -4,7 +4,8 @@ Knows counts, rates and percentiles over the last while. Does not know who reads
 Names: ``published``, ``per_second``, ``latency_p50_ms``/``latency_p95_ms`` (Kafka timestamp
 of the trigger to the answer acknowledged), ``swaps``, ``swap_pause_ms`` (the last) and
 ``swap_pause_max_ms``, ``coalesced``, ``skipped``, ``dead_letters``; ``unmet_`` and a reason:
-lists asked for of which nothing could be in them, whatever the model.
+lists asked for of which nothing could be in them, whatever the model; ``fallback_`` and a reason:
+replies that a template made.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from streamrec.core import topics
 from streamrec.loop.serving.serve import Served
-from streamrec.ports import Counted, Meter, Timed
+from streamrec.ports import FALLBACK, Counted, Meter, Timed
 
 TRIGGERS = {topics.USER_UPDATES: "update", topics.REQUESTS: "request"}
 WINDOW_MS = 10_000
@@ -42,6 +43,8 @@ class ServingGauges:
         self._counts["skipped"] += served.skipped
         self._counts["dead_letters"] += served.dead_letters
         self._unmet.update({f"unmet_{why}": times for why, times in served.unmet.items()})
+        told = {f"{FALLBACK}{why}": times for why, times in served.fallbacks.items()}
+        self._unmet.update(told)
         self._recent.append((now_ms, count))
         self._latencies_ms.extend(now_ms - r.triggered_at_ms for r in served.answers)
         self._measure(served, now_ms)

@@ -117,4 +117,5 @@ def _both(one: Served, other: Served) -> Served:
         Counter(one.empty) + Counter(other.empty),
         Counter(one.faults) + Counter(other.faults),
         Counter(one.unmet) + Counter(other.unmet),
+        Counter(one.fallbacks) + Counter(other.fallbacks),
     )

@@ -49,6 +49,7 @@ class Served:
     )  # generation -> answers without anything in them
     faults: Mapping[str, int] = field(default_factory=dict)  # generation -> answers it failed at
     unmet: Mapping[str, int] = field(default_factory=dict)  # asked for what is not there: why
+    fallbacks: Mapping[str, int] = field(default_factory=dict)  # why no model answered
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class _Tally:
     empty: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     unmet: Counter[str] = field(default_factory=Counter)
+    fallbacks: Counter[str] = field(default_factory=Counter)
 
 
 class Server:
@@ -91,6 +93,7 @@ class Server:
             empty=tally.empty,
             faults=tally.faults,
             unmet=tally.unmet,
+            fallbacks=tally.fallbacks,
         )
 
     def sound(self, model: ServingModel) -> bool:
@@ -124,6 +127,7 @@ class Server:
             return self._answers(asked, champion, champion, tally)
         tally.empty[model.generation] += answered.empty
         tally.unmet.update(answered.unmet)
+        tally.fallbacks.update(answered.fallbacks)
         return list(answered.answers)
 
     def _publish(

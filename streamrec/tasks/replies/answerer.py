@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
@@ -38,7 +38,7 @@ from streamrec.core.replies.templates import template
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import NEW_USER, UserState
 from streamrec.errors import GenerationRefused, ReplyRefused, Unavailable
-from streamrec.ports import MODEL_FAULTS, Answer, Answered, Asked, Counted, Delivered
+from streamrec.ports import MODEL_FAULTS, Answer, Answered, Asked, Delivered
 from streamrec.ports.edges import Edges
 from streamrec.ports.generating import Wanted, Written
 from streamrec.tasks.replies.made import MadeReply, reply_id_of
@@ -122,7 +122,7 @@ class ReplyAnswerer:
         rules: SayingRules | None = None,
     ) -> None:
         """``items``: new and changed ones since the last call, raises Unavailable."""
-        self._store, self._clock, self._meter = edges.store, edges.clock, edges.meter
+        self._store, self._clock = edges.store, edges.clock
         self._partition_of, self._shelf, self._items = edges.partition_of, shelf, items
         self._worker_id, self._rules = worker_id, rules or SayingRules()
         self._catalogue, self._names = Catalogue(reclaims=True), Names()
@@ -169,7 +169,8 @@ class ReplyAnswerer:
         for one in stand:
             self._remember(one)
         answers = [_answer(draft, one, model) for draft, one in zip(drafts, stand, strict=True)]
-        return Answered(answers, sum(answer.empty for answer in answers))
+        fallbacks = Counter(draft.fallback for draft in drafts if draft.fallback)
+        return Answered(answers, sum(one.empty for one in answers), fallbacks=fallbacks)
 
     # -- what is asked ----------------------------------------------------------------
 
@@ -274,7 +275,6 @@ class ReplyAnswerer:
 
     def _made(self, draft: _Draft, model: ReplyModel, now_ms: int) -> MadeReply:
         assert draft.said is not None  # noqa: S101 - ``_write`` has seen to it
-        self._meter.count(Counted.REPLIES, fallback=draft.fallback or "none")
         query, code = draft.about.query or "", draft.fallback
         if code is None:
             said = self._reply(draft, draft.said, model.generation, None, now_ms)

@@ -1,0 +1,123 @@
+"""A conversation with the loop: asked in a pipe and over HTTP, reviewed, and forgotten.
+
+Features, trainer, serving and replies workers, over a broker and Redis.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from streamrec import settings as reader
+from streamrec.apps import clients
+from streamrec.settings import (
+    EncoderSettings,
+    GatewaySettings,
+    KafkaSettings,
+    RedisSettings,
+    Settings,
+    TrainerSettings,
+)
+from tests.fakes.language_models import save_tiny_model
+from tests.harness.command_line import CommandLine
+from tests.harness.gateway import gateway
+from tests.harness.waiting import eventually
+from tests.harness.worker_process import WorkerProcess
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+TITLES = [f"The Film of {n} Stones" for n in range(12)]
+
+
+class Chatting:
+    def __init__(self, settings: Settings, root: Path) -> None:
+        self.settings = settings
+        self.shell = CommandLine(reader.environment(settings), root)
+
+    def say(self, user: str, *lines: str) -> str:
+        """What a conversation printed, results and all."""
+        spoken = "".join(f"{line}\n" for line in (*lines, "/quit"))
+        done = self.shell.run("chat", user, "--wait", "60", stdin=spoken)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+
+
+def post(http: httpx.Client, path: str, body: Any) -> Any:
+    found = http.post(path, json=body)
+    assert found.status_code == 200, found.text
+    return found.json()
+
+
+@pytest.fixture
+def world(embedded_kafka, embedded_redis, fresh_prefix, tmp_path: Path) -> Iterator[Chatting]:
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        kafka=KafkaSettings(embedded_kafka, fresh_prefix.topic, partitions=1),
+        redis=RedisSettings(url=embedded_redis, key_prefix=fresh_prefix.redis),
+        encoder=EncoderSettings(
+            model=str(save_tiny_model("bert", tmp_path / "model")),
+            device="cpu", dtype="float32", threads=1,
+        ),
+        trainer=TrainerSettings(swap_timeout_s=5.0),
+        gateway=GatewaySettings(port=0),
+    )  # fmt: skip
+    world = Chatting(settings, tmp_path)
+    assert world.shell.run_here("topics", "create").returncode == 0
+    items = [{"item_id": f"i{n}", "title": title} for n, title in enumerate(TITLES)]
+    lines = "".join(json.dumps(item) + "\n" for item in items)
+    assert world.shell.run("items", "load", "-", stdin=lines).returncode == 0
+    with ExitStack() as stack:
+        for role in ("features", "trainer", "serving", "replies"):
+            worker = WorkerProcess(role, f"{role}-1", settings, tmp_path / f"{role}.log")
+            worker.start()
+            stack.callback(worker.end)
+        yield world
+
+
+@pytest.mark.timeout(300)
+def test_a_conversation_is_answered_learned_from_and_forgotten(world: Chatting) -> None:
+    said = world.say("ann", "a film with stones", "+", "7", "2", "-")
+    assert "accepts the reply" in said
+    assert any(title in said.split("why")[-1] for title in TITLES)
+    assert "said by a template (no-model)" in said
+    assert "accepted" in said
+    assert "there is no item 7" in said
+    assert "took i" in said
+    assert "rejected" in said
+
+    # over HTTP, in a conversation
+    body = {"user_id": "ann", "query": "more stones", "reply": True, "conversation_id": "c"}
+    with gateway(world.settings) as http:
+        listed = post(http, "/v1/recommendations", body | {"wait_s": 20})
+        path = f"/v1/replies/{listed['reply_id']}"
+        reply = http.get(path, params={"wait_s": 20}).json()
+        assert reply["recommendation_id"] == listed["recommendation_id"]
+        assert {item["item_id"] for item in listed["items"]} >= set(reply["items"]) != set()
+        with http.stream("GET", f"{path}/stream") as stream:
+            told = [line for line in stream.iter_lines() if line.startswith("data:")]
+        assert json.loads(told[-1].removeprefix("data:"))["text"] == reply["text"]
+        assert http.get("/v1/replies/rp-none").status_code == 404
+        thumb = {
+            "user_id": "ann", "kind": "accept", "reply_id": reply["reply_id"],
+            "occurred_at": reply["written_at_ms"] + 1,
+        }  # fmt: skip
+        assert post(http, "/v1/events", thumb)["accepted"] == 1
+
+    # what was said is shown, and gone with its user
+    shown = world.shell.json("replies", "show", reply["reply_id"], here=True)
+    assert shown["text"] == reply["text"]
+    assert shown["query"] == "more stones"
+    findings = world.shell.run_here("doctor").stdout
+    assert "100% by templates (no-model" in findings
+    done = world.shell.run_here("users", "forget", "ann")
+    assert done.returncode == 0, done.stderr
+    gone = world.shell.run_here("replies", "show", reply["reply_id"])
+    assert gone.returncode == 1
+    with clients.redis(world.settings) as redis:
+        assert clients.conversations(world.settings, redis).turns("ann", "c") == []
