@@ -27,7 +27,6 @@ from streamrec.settings import (
 from tests.fakes.language_models import save_tiny_model
 from tests.harness.command_line import CommandLine
 from tests.harness.gateway import gateway
-from tests.harness.waiting import eventually
 from tests.harness.worker_process import WorkerProcess
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
@@ -45,7 +44,6 @@ class Chatting:
         done = self.shell.run("chat", user, "--wait", "60", stdin=spoken)
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
-
 
 
 def post(http: httpx.Client, path: str, body: Any) -> Any:
