@@ -18,12 +18,15 @@ loading.py          from settings to a ``TextEncoder``: weights found, read, cut
 lora.py             what of the language model is trained: lora, dora, full or none, and how it is
                     put on a model
 packaged.py         language models that come in Python packages, for machines that reach no hub
+pinned_lora.py      several adapters on one frozen model, each row of a batch pinned to one
 pooling.py          token vectors to one vector, in the way the model was trained for
 signing.py          who made a generation: an Ed25519 signature of ``manifest.json``, beside it
 state_dicts.py      states within states: tensors of a part by name, under the part's own name
 tokenizer_fit.py    whether a model's tokenizer knows the words of a catalogue, or only spells them
 weight_changes.py   how far the weights of one generation are from another's, group by group
 weights.py          where a base language model's weights come from, and their digest
+writer.py           the language model that writes: which generations are loaded and writing
+writing.py          replies drawn, those of several generations in one batch
 encoder_shapes.py   the encoders that generations belong on: ours, and those of settings that were
                     other once
 

@@ -42,8 +42,8 @@ LAYERS, RANK = 10, 8
 
 SETTING = "STREAMREC_REPLIES_MODEL"
 
-MAX_PROMPT = 1_024
-"""Tokens of a prompt that are read; the last ones."""
+MAX_REST = 4_000
+"""Characters of what follows the fixed part of a prompt; more are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class CausalBase(FrozenBase):
         By the model's own chat template, where it has one: ``fixed`` as the system's message,
         ``rest`` as the user's. Marks of the template within them are taken out.
         """
-        fixed, rest = self._unmarked(fixed), self._unmarked(rest)
+        fixed, rest = self._unmarked(fixed), self._unmarked(rest[:MAX_REST])
         with self.tokenizer_lock:
             text = f"{fixed}\n\n{rest}\n"
             if self.tokenizer.chat_template:
@@ -73,7 +73,7 @@ class CausalBase(FrozenBase):
                     messages, tokenize=False, add_generation_prompt=True
                 )
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return tuple(ids[-MAX_PROMPT:])
+        return tuple(ids)
 
     def text(self, tokens: Sequence[int]) -> str:
         """What a reply's tokens say, without its end."""
@@ -258,7 +258,7 @@ def load_causal(settings: EncoderSettings) -> CausalModel:
             weights.directory,
             local_files_only=True,
             use_safetensors=True,
-            dtype=dtype_for(settings.dtype, device),
+            dtype=_dtype(settings.dtype, device),
             attn_implementation=PLAIN if device.type == "cpu" else None,
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -303,6 +303,12 @@ def build_causal(
     except TemplateError as error:
         raise SettingsError([f"{name}'s chat template refuses our prompt: {error}"]) from error
     return CausalModel(base, adapted)
+
+
+def _dtype(wish: str, device: torch.device) -> torch.dtype:
+    """float32 on a CPU unless asked for otherwise: one token at a time, bfloat16 is no faster
+    there, and what was likely when it was written is then as likely when it is learned."""
+    return dtype_for("float32" if (wish, device.type) == ("auto", "cpu") else wish, device)
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:

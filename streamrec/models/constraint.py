@@ -110,6 +110,14 @@ class Constraint:
             for tokens in self.vocabulary.slot(label)
         ]
 
+    @property
+    def max_tokens(self) -> int:
+        return self.grammar.max_tokens
+
+    def ends(self, token: int) -> bool:
+        """Whether this token ends a reply."""
+        return token in self.vocabulary.ends
+
     def allowed(self, place: PlaceInReply) -> Tensor:
         """(V,) bool: what may come next; never nothing. Shared, so not to be written to."""
         key = (place.path, place.used, self._plain_may(place), self._room(place))
