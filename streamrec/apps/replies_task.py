@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamrec.apps import clients
+from streamrec.apps import clients, trust
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core import topics
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.replies.rules import ReplyRules, read_rules
-from streamrec.errors import GenerationRefused, UserError
+from streamrec.errors import UserError
 from streamrec.loop.training.training_worker import CatalogueMirror
-from streamrec.models.hotswap import Loaded, WarmGenerations
+from streamrec.models.causal import load_causal, reply_model
+from streamrec.models.hotswap import WarmGenerations
 from streamrec.ports import ExampleSource, Serving, Training
 from streamrec.settings import RepliesSettings, Review, Settings
 from streamrec.tasks.replies.answerer import ReplyAnswerer, ReplyShelf, SayingRules
 from streamrec.tasks.replies.example_maker import example_source
+from streamrec.tasks.replies.model.served import served_replies
 from streamrec.tasks.replies.reply_model import ReplyModel, TemplatesFirst
 
 AT_ONCE = 8
@@ -43,17 +45,14 @@ class RepliesTask:
 
     def serving(self, context: WorkerContext) -> Serving:
         answerer = reply_answerer(context)
-        swap = TemplatesFirst(generations(), lambda: answerer.mirrored)
+        swap = TemplatesFirst(generations(context.settings), lambda: answerer.mirrored)
         return Serving(answerer, swap, triggers=(topics.RECOMMENDATIONS,), at_once=AT_ONCE)
 
 
-def generations() -> WarmGenerations[ReplyModel]:
-    """Its generations; this version can load none."""
-
-    def load(generation: str, *_: object) -> Loaded[ReplyModel]:
-        raise GenerationRefused(f"{generation}: this version cannot write with it")
-
-    return WarmGenerations(load)
+def generations(settings: Settings) -> WarmGenerations[ReplyModel]:
+    """Its generations; the language model comes with the first of them."""
+    wanted = reply_model(settings.encoder, settings.replies.model)
+    return served_replies(lambda: load_causal(wanted), trust.signers(settings))
 
 
 def reply_answerer(context: WorkerContext) -> ReplyAnswerer:

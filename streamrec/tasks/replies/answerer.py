@@ -352,7 +352,10 @@ def _log(draft: _Draft, said: Rendered, generation: str) -> str:
         "plan_propensity": draft.chosen.propensity,
         "context": draft.context,
     }
-    if generation and asked is not None and written is not None:
+    known = asked is not None and written is not None and written.log_probability is not None
+    if generation and not known:
+        noted["generation"] = ""  # a server that says no tokens: the plan alone is learned from
+    if generation and known and asked is not None and written is not None:
         grammar = asked.grammar
         noted |= {
             "prompt_ids": list(written.prompt_ids),
