@@ -179,9 +179,12 @@ def manifest(settings: Settings, generation: str, task: str = RANKING) -> Manife
         return None
 
 
-def changed_since(settings: Settings, manifest: Manifest) -> list[str]:
+def changed_since(settings: Settings, manifest: Manifest, task: str = RANKING) -> list[str]:
     """What of the settings that shape weights is other now. Loads no model; of a base model only
     its name is compared."""
+    if task == REPLIES:
+        wanted, model = settings.replies.model, manifest.settings.get("encoder", {}).get("model")
+        return [] if model in (None, wanted) else [f"{weight_shape.MODEL} {model}, now {wanted}"]
     now = weight_shape.shape(asdict(settings.encoder), manifest.base_digest, manifest.feature_set)
     changed = weight_shape.changes(weight_shape.shape_of(manifest), now)
     if manifest.settings.get("encoder", {}).get("model", settings.encoder.model) != (

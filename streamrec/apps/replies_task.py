@@ -5,26 +5,36 @@ It is asked by lists (topic ``recommendations``) and answers on a topic of its o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from streamrec.apps import clients, trust
+from streamrec.apps.model import recorded, settings_then
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core import topics
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.replies.rules import ReplyRules, read_rules
 from streamrec.errors import UserError
 from streamrec.loop.training.training_worker import CatalogueMirror
-from streamrec.models.causal import load_causal, reply_model
+from streamrec.models.causal import CausalModel, load_causal, reply_model
+from streamrec.models.generation import made_with
 from streamrec.models.hotswap import WarmGenerations
+from streamrec.models.weight_changes import changes
 from streamrec.ports import ExampleSource, Serving, Training
 from streamrec.settings import RepliesSettings, Review, Settings
 from streamrec.tasks.replies.answerer import ReplyAnswerer, ReplyShelf, SayingRules
 from streamrec.tasks.replies.example_maker import example_source
+from streamrec.tasks.replies.examples import check
+from streamrec.tasks.replies.gate_metrics import RepliesJudge
+from streamrec.tasks.replies.model.generations import RepliesGenerations, start_of
+from streamrec.tasks.replies.model.learner import RepliesConfig, RepliesLearner
 from streamrec.tasks.replies.model.served import served_replies
 from streamrec.tasks.replies.reply_model import ReplyModel, TemplatesFirst
 
 AT_ONCE = 8
 """Messages of a micro-batch: nobody waits for the words of many others."""
+KEPT = ("encoder", "trainer")
+"""Of the settings, what every manifest keeps."""
 
 
 class RepliesTask:
@@ -35,13 +45,31 @@ class RepliesTask:
         return example_source()
 
     def training(self, context: WorkerContext) -> Training:
-        """Raises UserError."""
-        raise UserError(f"{context.worker_id}: replies cannot be learned by this version")
+        """From the generation that the settings name, where it is one of replies.
+
+        Raises EncoderUnavailable, SettingsError when the language model cannot be made;
+        GenerationRefused.
+        """
+        settings = writing_settings(context.settings)
+        model, start_from = load_causal(settings.encoder), settings.trainer.start_from
+        if not start_from:
+            return trained(settings, model)
+        directory = context.registry_store().get(start_from)
+        read = replies_generations(settings, model).read(directory)
+        learner = RepliesLearner(model, RepliesConfig(), settings.trainer.seed)
+        learner.begin_from(read.adapter, start_of(read))
+        return replace(trained(settings, model), learner=learner, start_from=start_from)
 
     def again(self, settings: Settings, manifest: Manifest) -> Training:
-        """Raises UserError."""
-        del settings
-        raise UserError(f"{manifest.generation}: replies cannot be learned by this version")
+        then = settings_then(writing_settings(settings), manifest)
+        model = load_causal(then.encoder)
+        if model.base_digest != manifest.base_digest:
+            found, wanted = model.base_digest[:12], manifest.base_digest[:12]
+            raise UserError(
+                f"{then.encoder.model} is not the model that {manifest.generation} was trained on "
+                f"({found}, then {wanted})"
+            )
+        return trained(then, model)
 
     def serving(self, context: WorkerContext) -> Serving:
         answerer = reply_answerer(context)
@@ -49,10 +77,34 @@ class RepliesTask:
         return Serving(answerer, swap, triggers=(topics.RECOMMENDATIONS,), at_once=AT_ONCE)
 
 
+def writing_settings(settings: Settings) -> Settings:
+    """With the model that writes in the place of the encoder."""
+    return replace(settings, encoder=reply_model(settings.encoder, settings.replies.model))
+
+
+def trained(settings: Settings, model: CausalModel) -> Training:
+    """What a trainer asks of it, untrained."""
+    return Training(
+        learner=RepliesLearner(model, RepliesConfig(), settings.trainer.seed),
+        generations=replies_generations(settings, model),
+        judge=RepliesJudge(),
+        check=check,
+        made_with=made_with(model),
+        distance=changes,
+    )
+
+
+def replies_generations(settings: Settings, model: CausalModel) -> RepliesGenerations:
+    """``settings``: as ``writing_settings`` has them."""
+    kept = {name: of for name, of in recorded(settings).items() if name in KEPT}
+    signers = trust.signers(settings)
+    return RepliesGenerations(model, kept, signer=trust.signer(settings), signers=signers)
+
+
 def generations(settings: Settings) -> WarmGenerations[ReplyModel]:
-    """Its generations; the language model comes with the first of them."""
-    wanted = reply_model(settings.encoder, settings.replies.model)
-    return served_replies(lambda: load_causal(wanted), trust.signers(settings))
+    """Where replies are written; the language model comes with the first of them."""
+    encoder = writing_settings(settings).encoder
+    return served_replies(lambda: load_causal(encoder), trust.signers(settings))
 
 
 def reply_answerer(context: WorkerContext) -> ReplyAnswerer:

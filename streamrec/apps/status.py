@@ -158,7 +158,7 @@ class Observer:
         missing = sum(
             max(0, at - learned.get(str(partition), 0)) for partition, at in applied.items()
         )
-        changed = clients.changed_since(self._settings, manifest)
+        changed = clients.changed_since(self._settings, manifest, task)
         return ChampionStatus(record, manifest.created_at_ms, missing, tuple(changed))
 
 
