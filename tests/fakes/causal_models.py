@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,6 +47,18 @@ def tokenizer() -> Any:
 
 def tiny_writer(seed: int = 0, **settings: Any) -> CausalModel:
     """A Llama of four layers that writes noise."""
+    asked = reply_model(EncoderSettings(**settings), "tiny")
+    return build_causal(_llama(seed), tokenizer(), asked, name="tiny", digest=f"{seed:064d}")
+
+
+def save_tiny_writer(directory: Path, seed: int = 0) -> Path:
+    """The same, as a hub snapshot would hold it."""
+    _llama(seed).save_pretrained(directory)
+    tokenizer().save_pretrained(directory)
+    return directory
+
+
+def _llama(seed: int) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         config = transformers.LlamaConfig(
@@ -59,9 +72,7 @@ def tiny_writer(seed: int = 0, **settings: Any) -> CausalModel:
             tie_word_embeddings=True,
             initializer_range=0.2,
         )
-        model = transformers.LlamaForCausalLM(config)
-    asked = reply_model(EncoderSettings(**settings), "tiny")
-    return build_causal(model, tokenizer(), asked, name="tiny", digest=f"{seed:064d}")
+        return transformers.LlamaForCausalLM(config)
 
 
 def stirred(model: CausalModel, seed: int = 1, size: float = 0.3) -> dict[str, torch.Tensor]:

@@ -5,15 +5,18 @@ A replies worker is killed in the middle; what people think of its replies becom
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
 
 from streamrec.apps import clients
+from streamrec.apps.replies_task import replies_generations, writing_settings
 from streamrec.core import topics
 from streamrec.core.events import (
     Interaction,
@@ -24,11 +27,23 @@ from streamrec.core.events import (
     ReplyMessage,
     Trigger,
 )
+from streamrec.core.replies.refusals import Refusal
 from streamrec.core.tasks import REPLIES
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka_topics import create_topics
-from streamrec.settings import KafkaSettings, RedisSettings, Settings
+from streamrec.models.causal import load_causal
+from streamrec.settings import (
+    EncoderSettings,
+    KafkaSettings,
+    RedisSettings,
+    RepliesSettings,
+    Settings,
+    TrainerSettings,
+    child_environment,
+)
+from tests.fakes.causal_models import save_tiny_writer
+from tests.harness.command_line import COMMAND, CommandLine
 from tests.harness.waiting import eventually
 from tests.harness.worker_process import WorkerProcess
 
@@ -100,6 +115,29 @@ class Replying:
         batches = self.seen[topics.TRAINING_BATCHES]
         return [e for batch in batches for e in batch.examples if hasattr(e, "reply_id")]
 
+    def champion(self) -> str:
+        with clients.control_log(self.settings, task=REPLIES) as control:
+            latest = control.latest()
+        return (latest.state.champion if latest else None) or ""
+
+    def active(self) -> str | None:
+        """Of the replies worker that is alive."""
+        with clients.redis(self.settings) as redis:
+            workers = clients.fleet(self.settings, redis, REPLIES).workers()
+        return next((one.active for one in workers if one.role == "serving"), None)
+
+    @contextmanager
+    def trainer(self) -> Iterator[None]:
+        command = [*COMMAND, "worker", "trainer", "--task", REPLIES]
+        environment = child_environment(self.settings) | {"OMP_NUM_THREADS": "1"}
+        with (self.root / "trainer.log").open("ab") as log:
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
 
 @pytest.fixture
 def world(apache_kafka, redis_url, fresh_prefix, tmp_path: Path) -> Iterator[Replying]:
@@ -107,7 +145,13 @@ def world(apache_kafka, redis_url, fresh_prefix, tmp_path: Path) -> Iterator[Rep
         state_dir=tmp_path / "state",
         kafka=KafkaSettings(apache_kafka, fresh_prefix.topic, partitions=2),
         redis=RedisSettings(url=redis_url, key_prefix=fresh_prefix.redis),
-    )
+        encoder=EncoderSettings(device="cpu", dtype="float32", threads=1),
+        trainer=TrainerSettings(
+            release_examples=16, release_s=2.0, gate_examples=8, gate_s=2.0,
+            swap_timeout_s=5.0, checkpoint_s=1.0,
+        ),
+        replies=RepliesSettings(model=str(save_tiny_writer(tmp_path / "model")), max_wait_s=60.0),
+    )  # fmt: skip
     create_topics(settings.kafka)
     world = Replying(settings, tmp_path)
     with ExitStack() as stack:
@@ -167,3 +211,48 @@ def test_every_question_is_answered_once_though_the_worker_is_killed(world: Repl
         ]
     assert worker.active == "template"
     second.end()
+
+
+@pytest.mark.timeout(400)
+def test_what_people_say_of_replies_makes_the_next_champion(world: Replying) -> None:
+    eventually(lambda: len(clients.catalogue_items(world.settings)) == 9, 60, "the catalogue")
+    worker, numbers, judged = world.worker("replies", "replies-1"), count(), set()
+
+    def people_judge() -> None:
+        for number in islice(numbers, 12):
+            world.ask(number)
+        world.publisher.flush()
+        for replies in world.replies().values():
+            if replies[0].reply_id not in judged:
+                judged.add(replies[0].reply_id)
+                world.judge(replies[0], len(judged))
+        world.publisher.flush()
+
+    with world.trainer():
+        eventually(world.champion, 120, "an untrained champion")
+        first = world.champion()
+        eventually(lambda: world.active() == first, 60, "a worker that writes with it")
+
+        def trained() -> bool:
+            people_judge()
+            return world.champion() > first
+
+        eventually(trained, 180, "a champion that has learned", every_s=1.0)
+        champion = world.champion()
+        eventually(lambda: world.active() >= champion, 60, "the swap")
+    people_judge()
+    found = [reply for replies in world.replies().values() for reply in replies]
+    by_model = [reply for reply in found if reply.fallback != "no-model"]
+    assert by_model, "the model wrote, whatever became of its noise"
+    assert {reply.fallback for reply in by_model} & {None, *Refusal}
+    model = load_causal(writing_settings(world.settings).encoder)
+    generations = replies_generations(writing_settings(world.settings), model)
+    store = clients.registry_store(world.settings, REPLIES)
+    assert generations.scorer(store.get(champion)).bandit.answers > 0
+
+    shell = CommandLine(child_environment(world.settings), world.root)
+    before = world.champion()
+    done = shell.run_here("adapters", "rollback", "--task", REPLIES, "-m", "odd words since noon")
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: world.active() == world.champion() != before, 60, "the one before")
+    worker.end()

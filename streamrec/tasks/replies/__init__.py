@@ -7,4 +7,5 @@ made.py           a reply that was made, as it is kept
 reply_model.py    what writes replies: a generation's plans and words, or templates alone
 answerer.py       from lists whose asker wants words to replies
 model/            replies' weights: an adapter that writes, and a bandit that plans
+gate_metrics.py  whether a candidate may replace the champion
 """

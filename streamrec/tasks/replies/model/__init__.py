@@ -8,4 +8,6 @@ scorer.py          what frozen weights say: how likely they are to write what wa
                    plan it
 """
 
-import streamrec.models  # noqa: F401 - sizes torch's caches, which has to be before torch
+import streamrec.models  # noqa: F401 - sizes torch's caches, which has to be before to
+served.py        generations in memory, ready to choose plans and to write
+"""
