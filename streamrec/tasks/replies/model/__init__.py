@@ -6,8 +6,7 @@ learner.py         what replies learn: plans at once (a bandit), words more slow
 learner_files.py   a learner's files: its tensors by name, and the replies that it holds
 scorer.py          what frozen weights say: how likely they are to write what was written, and to
                    plan it
+served.py          generations in memory, ready to choose plans and to write
 """
 
-import streamrec.models  # noqa: F401 - sizes torch's caches, which has to be before to
-served.py        generations in memory, ready to choose plans and to write
-"""
+import streamrec.models  # noqa: F401 - sizes torch's caches, which has to be before torch

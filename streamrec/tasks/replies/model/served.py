@@ -55,7 +55,7 @@ class WriterPlaces:
             self._placed.move_to_end(generation)
 
 
-class _Base(NamedTuple):
+class _Writing(NamedTuple):
     model: CausalModel
     generations: RepliesGenerations
     places: WriterPlaces
@@ -67,11 +67,11 @@ def served_replies(
     """The language model is loaded with the first generation: until then templates speak."""
 
     @cache
-    def base() -> _Base:
+    def base() -> _Writing:
         model = load_model()
         generations = RepliesGenerations(model, {}, signers=signers)
         writer = CausalWriter(model, lambda directory: generations.read(directory).adapter)
-        return _Base(model, generations, WriterPlaces(writer))
+        return _Writing(model, generations, WriterPlaces(writer))
 
     def load(
         generation: str, directory: Path, _: Catalogue, warm: Sequence[Loaded[Any]]
