@@ -290,6 +290,9 @@ def _workers(settings: Settings) -> Iterator[Finding]:
     for said, remedy in clock_troubles(workers, SystemClock().now_ms()):
         yield Finding("clocks", CheckResult.NOTE, said, remedy)
     for worker in workers:
+        if stale := sum(n for name, n in worker.gauges.items() if name.startswith("stale_")):
+            detail = f"{worker.worker_id} was behind: {stale:,.0f} triggers too old to be answered"
+            yield Finding("workers", CheckResult.NOTE, detail, "docs/operating.md, Overload")
         for generation, why in worker.refused.items():
             yield Finding(
                 "workers", CheckResult.PROBLEM, f"{worker.worker_id} refuses {generation}: {why}"

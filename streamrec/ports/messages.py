@@ -97,8 +97,14 @@ class FollowedRecord(NamedTuple):
 class TriggerFeed(Protocol):
     """What asks for recommendations, shared out among the serving workers.
 
+    Requests come before updates. ``superseded``: updates passed over so far, because a later one of
+    their user was waiting too.
+
     Raises (every method): Unavailable when Kafka does not answer.
     """
+
+    @property
+    def superseded(self) -> int: ...
 
     def poll(self, timeout_s: float, limit: int) -> list[Delivered]:
         """The next messages, at most ``limit``; none if nothing came in time."""

@@ -222,6 +222,12 @@ class ServingSettings:
         "`streamrec why` can explain a list for so long (about 3 KB in Redis); 0: not at all",
         least=0,
     )
+    max_age_s: float = setting(
+        30.0,
+        "a worker that is behind does not answer what has waited for so long, and counts it; "
+        "0: it answers everything",
+        least=0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ class KafkaTopic:
         stack.callback(self._publisher.close)
         self._stack = stack
 
-    def send(self, topic: str, value: bytes) -> None:
-        self._publisher.publish(topic, b"ana", value)
+    def send(self, topic: str, value: bytes, key: str = "ana") -> None:
+        self._publisher.publish(topic, key.encode(), value)
         self._publisher.flush()
 
     def member(self, task: str = RANKING) -> TriggerFeed:
@@ -178,3 +178,30 @@ def test_each_task_gets_every_trigger_and_commits_for_itself(topic) -> None:
     assert names(take(copy, 2)) == ["a", "b"]
     send_requests(topic, "c")
     assert names(take(copy, 1)) == names(take(ranking, 1)) == ["c"]
+
+
+def send_updates(topic: KafkaTopic, *users: str) -> None:
+    for offset, user in enumerate(users):
+        update = replace(UPDATE, user_id=user, offset=offset)
+        topic.send("user-updates", CODEC.encode("user-updates", update), user)
+
+
+@pytest.mark.parametrize("topic", KAFKAS, indirect=True)
+def test_an_update_that_a_later_one_stands_for_is_passed_over(topic) -> None:
+    send_updates(topic, "ana", "ben", "ana", "cem", "ana")
+    feed = topic.member()
+    assert [m.value.user_id for m in take(feed, 3, limit=2)] == ["ben", "cem", "ana"]
+    assert feed.superseded == 2
+    feed.commit()
+    assert not any(feed.lag().values())
+
+
+@pytest.mark.parametrize("topic", KAFKAS, indirect=True)
+def test_what_was_passed_over_is_another_members_later_one(topic) -> None:
+    send_updates(topic, "ana", "ben", "ana")
+    first = topic.member()
+    assert [m.value.user_id for m in take(first, 1, limit=1)] == ["ben"]
+    first.commit()
+    topic.dies()
+    (last,) = take(topic.member(), 1)
+    assert (last.value.user_id, last.offset) == ("ana", 2)

@@ -127,6 +127,7 @@ class FakeTriggerFeed:
         self.position = 0
         self.committed = 0
         self.closed = False
+        self.superseded = 0
         self._news = threading.Condition()
 
     def send(self, *messages: Delivered) -> None:

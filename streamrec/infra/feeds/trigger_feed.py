@@ -6,6 +6,10 @@ Offsets are committed only after the answers are acknowledged, so a worker that 
 followed by one that answers again. Losing a partition to another worker in between means
 the same: its triggers are answered twice, never not at all. So does an answer of the broker
 that cannot be decoded: the consumer is made anew and begins where the group has committed.
+
+Reads ahead of what is asked for, up to ``AHEAD`` messages of a topic: requests are handed out
+first, and an update that a later one of the same user stands for is passed over, if that one is
+here too. It is committed with the next ones; whoever follows finds the later one.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from kafka.structs import OffsetAndMetadata
 from streamrec.core import tasks
 from streamrec.core.events import Recommendation, Request, UserUpdate
 from streamrec.core.tasks import RANKING
+from streamrec.core.topics import USER_UPDATES
 from streamrec.errors import Malformed, Refused, Unavailable
 from streamrec.infra.wire.kafka import kafka_errors, make_consumer
 from streamrec.infra.wire.lazy_consumer import LazyConsumer
@@ -34,6 +39,7 @@ log = logging.getLogger(__name__)
 
 GROUP = "serving"
 MEASURE_S = 1.0
+AHEAD = 1_024
 SESSION_TIMEOUT_MS = 6_000
 """How long a worker that was killed holds its partitions: the least that brokers allow."""
 
@@ -65,6 +71,7 @@ class KafkaTriggerFeed:
         self._held: list[Any] = []  # came in while we stayed, or are stuck
         self._stuck: set[TopicPartition] = set()  # their next message waits for its schema
         self._next: dict[TopicPartition, int] = {}  # behind the last message handed out
+        self.superseded = 0
 
     def poll(self, timeout_s: float, limit: int) -> list[Delivered]:
         """The next messages, at most ``limit``; none if nothing came in time.
@@ -72,27 +79,47 @@ class KafkaTriggerFeed:
         Of a partition whose next message waits for its schema, none; the others go on.
         """
         with self._asked("reading triggers") as consumer:
-            if all(_partition(message) in self._stuck for message in self._held):
-                consumer.resume(*(consumer.paused() - self._stuck))
-                consumer.pause(*(consumer.assignment() & self._stuck))
-                self._held += self._fetch(consumer, timeout_s, limit)
-        arrived, self._held = self._held, []
+            assigned = consumer.assignment()
+            self._held = [m for m in self._held if _partition(m) in assigned]  # else: another's now
+            waiting = any(_partition(message) not in self._stuck for message in self._held)
+            stopped = self._stuck | self._full(assigned)
+            consumer.resume(*(consumer.paused() - stopped))
+            consumer.pause(*(assigned & stopped))
+            fetched = self._fetch(consumer, 0.0 if waiting else timeout_s, AHEAD)
+        self._held = _once(self._held, fetched)
+        arrived, self._held = sorted(self._held, key=self._is_update), []
         known, self._stuck = self._stuck, set()
         handed: list[Delivered] = []
+        latest = {_owner(message): message.offset for message in arrived}
         for message in arrived:
             place = _partition(message)
             if len(handed) == limit or place in self._stuck:
                 self._held.append(message)
                 continue
             try:
-                handed.append(self._delivered(message))
+                delivered = self._delivered(message)
                 self._next[place] = message.offset + 1
             except Unavailable as error:
                 if place not in known:
                     log.warning("%s-%d waits: %s", *place, error)
                 self._stuck.add(place)
                 self._held.append(message)
+                continue
+            if latest[_owner(message)] != message.offset and isinstance(
+                delivered.value, UserUpdate
+            ):
+                self.superseded += 1
+            else:
+                handed.append(delivered)
         return handed
+
+    def _is_update(self, message: Any) -> bool:
+        return self._short(message.topic) == USER_UPDATES
+
+    def _full(self, assigned: Collection[TopicPartition]) -> set[TopicPartition]:
+        """Partitions of topics of which enough is held."""
+        held = Counter(message.topic for message in self._held)
+        return {place for place in assigned if held[place.topic] >= AHEAD}
 
     def stay(self, timeout_s: float) -> None:
         """Wait, staying a member of the group, without taking messages.
@@ -202,6 +229,20 @@ class KafkaTriggerFeed:
             heartbeat_interval_ms=SESSION_TIMEOUT_MS // 4,
             fetch_max_wait_ms=100,
         )
+
+
+def _owner(message: Any) -> tuple[TopicPartition, bytes | int]:
+    """Whose it is; without a key, its own."""
+    return _partition(message), message.offset if message.key is None else message.key
+
+
+def _once(held: Sequence[Any], fetched: Sequence[Any]) -> list[Any]:
+    """Without what was held and comes again: after a rebalance it begins where we committed."""
+    first: dict[TopicPartition, int] = {}
+    for message in fetched:
+        first.setdefault(_partition(message), message.offset)
+    kept = [m for m in held if m.offset < first.get(_partition(m), m.offset + 1)]
+    return [*kept, *fetched]
 
 
 def _partition(message: Any) -> TopicPartition:

@@ -117,6 +117,8 @@ TOLD: Sequence[Told] = (
         "counter",
         {
             "coalesced": ("updates_coalesced", "Updates answered by a later one of the same user"),
+            "superseded": ("updates_superseded", "Updates passed over: a later one was waiting"),
+            "stale_": ("triggers_stale{trigger}", "Triggers that were too old to be answered"),
             "skipped": ("updates_skipped", "Updates without a list: there was nothing to say"),
             "unmet_": (
                 "lists_unmet{reason}",

@@ -9,6 +9,8 @@ gauges.py                what a serving worker measures of itself
 generation_follower.py   following the control log in one serving worker
 poison_pill.py           a message that brings out a fault of ours goes to the dead-letter topic;
                          the others are answered
+staleness.py             triggers that have waited too long to be worth an answer, while there is
+                         more to do than time
 task_follower.py         another task's generations, followed in a worker whose answers use its
                          champion
 traffic_split.py         who answers a micro-batch: the champion, and the canary for its share of

@@ -3,9 +3,9 @@
 Knows counts, rates and percentiles over the last while. Does not know who reads them.
 Names: ``published``, ``per_second``, ``latency_p50_ms``/``latency_p95_ms`` (Kafka timestamp
 of the trigger to the answer acknowledged), ``swaps``, ``swap_pause_ms`` (the last) and
-``swap_pause_max_ms``, ``coalesced``, ``skipped``, ``dead_letters``; ``unmet_`` and a reason:
-lists asked for of which nothing could be in them, whatever the model; ``fallback_`` and a reason:
-replies that a template made.
+``swap_pause_max_ms``, ``coalesced``, ``skipped``, ``dead_letters``; ``stale_`` and a trigger: too
+old to be answered; ``unmet_`` and a reason: lists asked for of which nothing could be in them,
+whatever the model; ``fallback_`` and a reason: replies that a template made.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class ServingGauges:
         self._started_ms, self._meter = started_ms, meter or Meter()
         self._counts = {"published": 0, "coalesced": 0, "skipped": 0, "dead_letters": 0}
         self._unmet: Counter[str] = Counter()
+        self._stale: Counter[str] = Counter()
         self._recent: deque[tuple[int, int]] = deque()  # (at_ms, published)
         self._latencies_ms: deque[int] = deque(maxlen=LATENCIES)
         self._swaps: dict[str, float] = {"swaps": 0}
@@ -48,6 +49,10 @@ class ServingGauges:
         self._recent.append((now_ms, count))
         self._latencies_ms.extend(now_ms - r.triggered_at_ms for r in served.answers)
         self._measure(served, now_ms)
+
+    def too_old(self, stale: Mapping[str, int]) -> None:
+        """By topic, messages that are not answered any more."""
+        self._stale.update({f"stale_{TRIGGERS.get(at, at)}": count for at, count in stale.items()})
 
     def _measure(self, served: Served, now_ms: int) -> None:
         waited_s: dict[str, list[float]] = defaultdict(list)  # by what asked for it
@@ -74,6 +79,7 @@ class ServingGauges:
         gauges = {
             **self._counts,
             **self._unmet,
+            **self._stale,
             **self._swaps,
             "per_second": self._per_second(now_ms),
         }

@@ -13,6 +13,10 @@ Until there is a catalogue mirror and a first generation, nothing is polled and 
 can be lost. A micro-batch that fails because Kafka or Redis is away is answered again. So is one
 that the champion fails at, whoever asks: that counts against its service level, and is retried
 until the guard or a person has taken the champion back. After ``MAX_FAILURE_S`` the worker ends.
+
+With more to do than time, requests come before updates, an update that a later one of its user
+stands for is passed over, and what is older than ``max_age_s`` is counted and not answered
+(docs/adr/0159).
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from streamrec.loop.serving.gauges import ServingGauges
 from streamrec.loop.serving.generation_follower import GenerationFollower
 from streamrec.loop.serving.poison_pill import PoisonMessageIsolation
 from streamrec.loop.serving.serve import Server
+from streamrec.loop.serving.staleness import StaleTriggers
 from streamrec.ports import (
     LAG,
     Answerer,
@@ -82,6 +87,7 @@ class ServingWorker:
         *,
         batch_users: int,
         refresh_s: float,
+        max_age_s: float = 0.0,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._feed, self._control, self._fleet = parts.feed, parts.control, parts.fleet
@@ -91,6 +97,7 @@ class ServingWorker:
         self._stop = stop
         self._isolation = PoisonMessageIsolation(parts.server)
         self._batch_users = batch_users
+        self._stale = StaleTriggers(max_age_s, batch_users)
         self._timer = timer
         self._meter = parts.meter
         self._gauges = ServingGauges(identity.started_at_ms, parts.meter)
@@ -133,7 +140,9 @@ class ServingWorker:
             self._stop.wait(error.retry_after_s)
             return
         if batch:  # from here on it is ours to answer, whatever else fails
-            self._answer(batch)
+            fresh, stale = self._stale.split(batch, self._clock.now_ms())
+            self._gauges.too_old(stale)
+            self._answer(fresh)
         self._measure_lag()
 
     def _answer(self, batch: list[Delivered]) -> None:
@@ -238,6 +247,7 @@ class ServingWorker:
             **self._gauges.read(now_ms),
             "lag": sum(self._lag.values()),
             **{f"{LAG}{topic}": behind for topic, behind in self._lag.items()},
+            "superseded": self._feed.superseded,
             "items": self._answerer.catalogue.live,
             "statistics_age_ms": now_ms - self._refreshed_ms,
         }

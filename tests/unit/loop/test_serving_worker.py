@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -75,9 +76,9 @@ class World(Counter):
         return ServingWorker(parts, identity, self.stop, batch_users=64, refresh_s=0.02, **how)
 
     @contextmanager
-    def worker(self) -> Iterator[threading.Thread]:
+    def worker(self, **how) -> Iterator[threading.Thread]:
         self.stop.clear()
-        thread = threading.Thread(target=self.make().run)
+        thread = threading.Thread(target=self.make(**how).run)
         thread.start()
         try:
             yield thread
@@ -216,6 +217,21 @@ def test_what_is_away_is_waited_for_and_nothing_is_lost(world, what, caplog) -> 
     assert {a.trigger_id for a in world.published} == {"r0", "r1", "r2", "0-5"}
     warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert all(record.exc_info is None for record in warnings)
+
+
+def test_with_more_to_do_than_time_everything_is_answered_or_counted(world) -> None:
+    world.activate("g1")
+    old = [request(f"u{n}", f"old{n}", offset=n) for n in range(100)]
+    world.clock.at_ms = old[0].timestamp_ms + 60_000
+    late = [replace(request("u1", f"new{n}"), timestamp_ms=world.clock.at_ms) for n in range(28)]
+    world.feed.send(*old, *late)
+    with world.worker(max_age_s=30.0):
+        eventually(lambda: world.feed.committed == 128)
+        eventually(lambda: world.status() and "stale_request" in world.status().gauges)
+        gauges = world.status().gauges
+    assert {a.trigger_id for a in world.published} == {f"new{n}" for n in range(28)}
+    assert gauges["stale_request"] == 100
+    assert gauges["published"] == 28
 
 
 def test_a_lag_that_cannot_be_measured_costs_no_answer(world) -> None:
