@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,27 @@ def test_a_conversation_is_answered_learned_from_and_forgotten(world: Chatting) 
             "occurred_at": reply["written_at_ms"] + 1,
         }  # fmt: skip
         assert post(http, "/v1/events", thumb)["accepted"] == 1
+
+    # what waits is said when somebody approves of it
+    with clients.redis(world.settings) as redis:
+        replies = clients.replies(world.settings, redis)
+        made = replies.of(reply["reply_id"])
+        waits = replace(made.said, text="Take The Film of 3 Stones.", generation="g000001-11111111")
+        for name in ("rp-yes", "rp-no"):
+            held = replace(
+                made, said=replace(made.said, reply_id=name), held=replace(waits, reply_id=name),
+                held_log=made.log, why="stones",
+            )  # fmt: skip
+            assert replies.keep([held], now_ms=1) == [held]
+    listed = world.shell.json("replies", "review", "list", here=True)
+    assert [one["reply_id"] for one in listed] == ["rp-no", "rp-yes"]
+    assert world.shell.run_here("replies", "review", "approve", "rp-yes").returncode == 0
+    assert world.shell.run_here("replies", "review", "reject", "rp-no").returncode == 0
+    assert world.shell.run_here("replies", "review", "reject", "rp-no").returncode == 1
+    said = world.shell.json("replies", "show", "rp-yes", here=True)
+    assert (said["text"], said["sequence"]) == ("Take The Film of 3 Stones.", 1)
+    assert world.shell.json("replies", "show", "rp-no", here=True)["text"] == reply["text"]
+    assert world.shell.json("replies", "review", "list", here=True) == []
 
     # what was said is shown, and gone with its user
     shown = world.shell.json("replies", "show", reply["reply_id"], here=True)
