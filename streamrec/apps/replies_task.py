@@ -74,7 +74,9 @@ class RepliesTask:
     def serving(self, context: WorkerContext) -> Serving:
         answerer = reply_answerer(context)
         swap = TemplatesFirst(generations(context.settings), lambda: answerer.mirrored)
-        return Serving(answerer, swap, triggers=(topics.RECOMMENDATIONS,), at_once=AT_ONCE)
+        return Serving(
+            answerer, swap, triggers=(topics.RECOMMENDATIONS,), at_once=AT_ONCE, always=True
+        )
 
 
 def writing_settings(settings: Settings) -> Settings:

@@ -107,5 +107,5 @@ def _worker(context: WorkerContext, given: Serving) -> ServingWorker:
         context.stop,
         batch_users=given.at_once or USERS_AT_ONCE,
         refresh_s=STATISTICS_REFRESH_S,
-        max_age_s=settings.serving.max_age_s,
+        max_age_s=0.0 if given.always else settings.serving.max_age_s,
     )

@@ -185,7 +185,8 @@ class Serving:
     """What a serving worker answers a task with.
 
     ``beside``: by task, those of others whose champions the answers use. ``triggers``: topics that
-    ask for answers. ``at_once``: messages of a micro-batch; None: as many as of lists.
+    ask for answers. ``at_once``: messages of a micro-batch; None: as many as of lists. ``always``:
+    also what is old is answered.
     """
 
     answerer: Answerer
@@ -193,6 +194,7 @@ class Serving:
     beside: Mapping[str, HotSwap] = field(default_factory=dict)
     triggers: Sequence[str] = TRIGGERS
     at_once: int | None = None
+    always: bool = False
 
 
 Context_contra = TypeVar("Context_contra", contravariant=True)
