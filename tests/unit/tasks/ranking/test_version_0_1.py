@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamrec.core import topics
 from streamrec.models.generation import read_generation
 from streamrec.models.item_index import ItemIndex
 from streamrec.tasks.ranking.model.adapter_trainer import AdapterConfig
@@ -19,6 +20,7 @@ from streamrec.tasks.ranking.model.generations import ModelGenerations
 from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.model.served import head_expectations
 from tests.fakes.language_models import tiny_encoder
+from tests.harness.codec import wire_codec
 from tests.unit.tasks.ranking.test_learner import Loop
 
 WRITTEN = Path(__file__).parents[3] / "fixtures" / "version_0_1"
@@ -42,7 +44,12 @@ def told() -> dict[str, Any]:
 
 @pytest.fixture
 def loop() -> Loop:
-    return Loop(events=200)
+    """With the examples that were made then: other negatives are drawn now."""
+    made = Loop(events=0)
+    packed = (WRITTEN / "examples.avro.xz").read_bytes()
+    batch = wire_codec().decode(topics.TRAINING_BATCHES, lzma.decompress(packed))
+    made.examples = list(batch.examples)
+    return made
 
 
 def new_learner(loop: Loop, seed: int = 0) -> OnlineLearner:
