@@ -101,8 +101,24 @@ def picture(before: LoopSnapshot, after: LoopSnapshot) -> RenderableType:
         *clocks_view.clocks_table(after.workers, now_ms),
         _workers(after.workers, now_ms, several=several),
         Text(),
+        *_fresh_lines(after.workers),
         *(line for one in after.tasks for line in _task_lines(one, now_ms, several=several)),
     )
+
+
+def _fresh_lines(workers: Sequence[WorkerStatus]) -> list[Text]:
+    """What an event's way to the generation that answers was made of, at the last activation."""
+    from streamrec.core.measures.freshness import PARTS, parts_in_words
+    from streamrec.ports import FRESH
+
+    lines = []
+    for worker in workers:
+        told = ((part, worker.gauges.get(FRESH + part)) for part in PARTS)
+        if parts := [(part, took_s) for part, took_s in told if took_s is not None]:
+            whole_s = sum(took_s for _, took_s in parts)
+            said = f"{worker.worker_id}: event to active generation {whole_s:.1f} s"
+            lines.append(words(f"{said}: {parts_in_words(parts)}"))
+    return lines
 
 
 def _memory_lines(look: LoopSnapshot) -> list[Text]:

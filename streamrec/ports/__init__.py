@@ -44,6 +44,7 @@ from streamrec.ports.messages import (
 from streamrec.ports.meter import Counted, Meter, Timed
 from streamrec.ports.releases import (
     FALLBACK,
+    FRESH,
     LAG,
     ControlLog,
     Fleet,
@@ -96,6 +97,7 @@ from streamrec.ports.training import (
 __all__ = [
     "EXAMPLE",
     "FALLBACK",
+    "FRESH",
     "LAG",
     "LINKS",
     "MODEL_FAULTS",

@@ -132,6 +132,7 @@ class DeliveredBatch:
     data: bytes
     batch: TrainingBatch | Refused
     traceparent: str = ""
+    timestamp_ms: int = 0  # Kafka's; 0: it is not told
 
 
 class BatchFeed(Protocol):

@@ -60,6 +60,8 @@ class RegistryStore(Protocol):
     def generations(self) -> list[str]: ...
 
 
+FRESH = "fresh/"
+"""Gauges of the parts of an event's way to the last activation begin so; in seconds."""
 LAG = "lag/"
 """Gauges of what a worker has not read yet begin so; then the topic."""
 FALLBACK = "fallback_"

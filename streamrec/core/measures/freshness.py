@@ -6,7 +6,10 @@ Knows clicks by their place in the topic ``events``, and what a champion was tra
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+PARTS = ("batch", "learn", "wait", "judge", "stage", "activate")
+"""Of the way, in order; see ``loop.training.freshness``."""
 
 
 class ClickFreshness:
@@ -36,3 +39,7 @@ class ClickFreshness:
     def waiting(self) -> int:
         """Clicks that no champion has been trained on so far."""
         return sum(map(len, self._untrained.values()))
+
+
+def parts_in_words(parts_s: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{part} {took_s:.1f}" for part, took_s in parts_s)

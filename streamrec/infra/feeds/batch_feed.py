@@ -166,6 +166,7 @@ class KafkaBatchFeed:
             data,
             self._decoded(data),
             carried(message.headers or ()),
+            message.timestamp,
         )
 
     def _decoded(self, data: bytes) -> TrainingBatch | Refused:

@@ -137,6 +137,11 @@ TOLD: Sequence[Told] = (
         "gauge",
         {
             "loss_": ("training_loss{loss}", "Mean loss of the last mini-batch, nats an example"),
+            "fresh/": (
+                "freshness_part_seconds{part}",
+                "Mean parts of an event's way to the last activation: batch, learn, wait, judge, "
+                "stage, activate",
+            ),
             "events_behind": ("champion_events_behind", "Events applied, and not learned by it"),
             "champion_created_ms": (
                 "champion_created_timestamp_seconds",

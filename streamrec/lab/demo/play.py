@@ -173,6 +173,7 @@ class Play:
         self._watcher.release(self._clock.now_ms())
         self._facts.worker_restarts = self._loop.deaths
         self._facts.swap_pauses_ms = self._pauses.pauses_ms
+        self._facts.freshness_parts_s = self._pauses.parts_s
         first_ms = self._watcher.loop.first_recommendation_ms
         if first_ms is not None:
             self._facts.first_recommendation_after_s = (first_ms - self._started_ms) / 1000

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from streamrec.core.measures.freshness import parts_in_words
 from streamrec.core.measures.list_quality import Quality, quality
 from streamrec.core.measures.percentiles import percentiles
 from streamrec.lab.demo.memory import PeakMemory
@@ -32,6 +33,7 @@ class DemoFacts:
     forward_ms: int | None = None
     rolled_back_from: str = ""
     swap_pauses_ms: list[float] = field(default_factory=list)
+    freshness_parts_s: Mapping[str, float] = field(default_factory=dict)  # mean over activations
     worker_restarts: int = 0
     interrupted: bool = False
     page: str = ""  # where it was
@@ -57,6 +59,7 @@ def summarize(loop: LoopWatch, memory: PeakMemory, facts: DemoFacts) -> dict[str
                 **percentiles(loop.freshness_s, 50, 95),
                 "n": len(loop.freshness_s),
                 "not_yet": loop.clicks_not_yet_trained,
+                "parts_mean": dict(facts.freshness_parts_s),
             }
         },
         "generations": {
@@ -75,7 +78,7 @@ def summarize(loop: LoopWatch, memory: PeakMemory, facts: DemoFacts) -> dict[str
         "run": {
             key: value
             for key, value in asdict(facts).items()
-            if key not in {"rollback_ms", "forward_ms", "swap_pauses_ms"}
+            if key not in {"rollback_ms", "forward_ms", "swap_pauses_ms", "freshness_parts_s"}
         },
     }
 
@@ -140,12 +143,17 @@ def _lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"click to active generation: median {_number(fresh['p50'])} s, "
             f"95 % {_number(fresh['p95'])} s",
         ),
+        *_parts(fresh["parts_mean"]),
         ("rollback", _rollback(swap, run)),
         ("hit rate@10", _quality(summary["quality"], "hr@10")),
         ("NDCG@10", _quality(summary["quality"], "ndcg@10")),
         ("memory", f"{summary['peak_memory_total_mb']:,} MB at most at one time ({memory})"),
         *_only_then(run),
     ]
+
+
+def _parts(parts_s: Mapping[str, float]) -> list[tuple[str, str]]:
+    return [("of which", f"{parts_in_words(parts_s.items())} s")] if parts_s else []
 
 
 def _only_then(run: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from streamrec.errors import GenerationRefused, Unavailable
 from streamrec.loop.releasing.release import Outcome
 from streamrec.loop.releasing.release_queue import PendingRelease, Released
 from streamrec.loop.training.dependencies import TrainerDependencies, TrainerSchedule
-from streamrec.loop.training.freshness import Freshness
+from streamrec.loop.training.freshness import Freshness, ReleaseTimes
 from streamrec.loop.training.generation_traces import GenerationTraces
 from streamrec.loop.training.save_points import SavePoints
 from streamrec.loop.training.training_progress import TrainingCounts, TrainingProgress
@@ -61,6 +61,7 @@ class Candidates:
         self._traces = traces
         self._trial: Trial | None = None
         self._since_ms = 0  # when the last one was frozen
+        self._judged_ms = 0  # when the one that is out was
 
     @property
     def on_trial(self) -> Candidate | None:
@@ -146,6 +147,7 @@ class Candidates:
         reason = gate.reason(verdict)
         with within(self._traces.out):
             self._tell(candidate, sealed, verdict, progress.ledger.trained)
+        self._judged_ms = self._clock.now_ms()
         self._traces.judge(sealed.generation, reason, accepted=accepted)
         self._trial = None
         self._send(candidate, directory, sealed, reason, accepted=accepted)
@@ -260,8 +262,12 @@ class Candidates:
         self._meter.observe(Timed.STAGE, [report.staging.took_ms / 1000], stage="stage")
         if report.swap is not None:
             self._meter.observe(Timed.STAGE, [report.swap.took_ms / 1000], stage="activate")
-            next_batch, now_ms = released.candidate.next_batch, self._clock.now_ms()
-            self._meter.observe(Timed.FRESHNESS, self._freshness.ages_s(next_batch, now_ms))
+            candidate, now_ms = released.candidate, self._clock.now_ms()
+            judged_ms = self._judged_ms or candidate.made_at_ms
+            times = ReleaseTimes(candidate.made_at_ms, judged_ms, report.swap.took_ms, now_ms)
+            ages_s = self._freshness.released(candidate.next_batch, times)
+            self._meter.observe(Timed.FRESHNESS, ages_s)
+            self._counts.fresh_s = self._freshness.parts_s
 
 
 def provenance(candidate: Candidate, progress: TrainingProgress, report: Record) -> Provenance:

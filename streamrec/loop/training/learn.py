@@ -99,7 +99,9 @@ class Learning:
         self._count_intake(delivered, taken)
         fresh = taken.intake.fresh
         steps = self._learn(fresh, progress.ledger.trained, watch)
-        self.freshness.learned(delivered.offset, fresh)
+        self.freshness.learned(
+            delivered.offset, fresh, delivered.timestamp_ms, self._clock.now_ms()
+        )
         after = replace(progress, ledger=taken.ledger, next_batch=delivered.offset + 1)
         if steps is None:
             return BatchOutcome(self._give_up(after), diverged=True)

@@ -48,6 +48,7 @@ class TrainingCounts:
     relearned: int = 0
     lag: int = 0
     losses: Mapping[str, float] = field(default_factory=dict)
+    fresh_s: Mapping[str, float] = field(default_factory=dict)  # parts: loop.training.freshness
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from streamrec.core.state.catalogue import items_of, removed
 from streamrec.errors import Unavailable
 from streamrec.loop.background import Background, running
 from streamrec.loop.training.train import Trainer
-from streamrec.ports import Fleet, PartitionStore, WorkerStatus
+from streamrec.ports import FRESH, Fleet, PartitionStore, WorkerStatus
 
 log = logging.getLogger(__name__)
 
@@ -278,4 +278,5 @@ class TrainingWorker:
             "tracker_failures": self._tracker.failures,
             "memory_mb": self._memory_mb(),
             **{f"loss_{name}": loss for name, loss in counts.losses.items()},
+            **{f"{FRESH}{part}": took_s for part, took_s in counts.fresh_s.items()},
         }
