@@ -5,8 +5,10 @@ It is asked by lists (topic ``recommendations``) and answers on a topic of its o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from streamrec.apps import clients, trust
 from streamrec.apps.model import recorded, settings_then
@@ -20,7 +22,7 @@ from streamrec.models.causal import CausalModel, load_causal, reply_model
 from streamrec.models.generation import made_with
 from streamrec.models.hotswap import WarmGenerations
 from streamrec.models.weight_changes import changes
-from streamrec.ports import ExampleSource, Serving, Training
+from streamrec.ports import ExampleSource, NewStart, Serving, Training
 from streamrec.settings import RepliesSettings, Review, Settings
 from streamrec.tasks.replies.answerer import ReplyAnswerer, ReplyShelf, SayingRules
 from streamrec.tasks.replies.example_maker import example_source
@@ -54,11 +56,10 @@ class RepliesTask:
         model, start_from = load_causal(settings.encoder), settings.trainer.start_from
         if not start_from:
             return trained(settings, model)
-        directory = context.registry_store().get(start_from)
-        read = replies_generations(settings, model).read(directory)
-        learner = RepliesLearner(model, RepliesConfig(), settings.trainer.seed)
-        learner.begin_from(read.adapter, start_of(read))
-        return replace(trained(settings, model), learner=learner, start_from=start_from)
+        found = trained(settings, model)
+        if found.new_start.begin_from is not None:
+            found.new_start.begin_from(context.registry_store().get(start_from))
+        return replace(found, start_from=start_from)
 
     def again(self, settings: Settings, manifest: Manifest) -> Training:
         then = settings_then(writing_settings(settings), manifest)
@@ -86,19 +87,29 @@ def writing_settings(settings: Settings) -> Settings:
 
 def trained(settings: Settings, model: CausalModel) -> Training:
     """What a trainer asks of it, untrained."""
+    learner = RepliesLearner(model, RepliesConfig(), settings.trainer.seed)
+    made = replies_generations(settings, model)
+
+    def begin_from(directory: Path) -> None:
+        read = made.read(directory)
+        learner.begin_from(read.adapter, start_of(read))
+
     return Training(
-        learner=RepliesLearner(model, RepliesConfig(), settings.trainer.seed),
-        generations=replies_generations(settings, model),
+        learner=learner,
+        generations=made,
         judge=RepliesJudge(),
         check=check,
         made_with=made_with(model),
         distance=changes,
+        new_start=NewStart(begin_from=begin_from),
     )
 
 
-def replies_generations(settings: Settings, model: CausalModel) -> RepliesGenerations:
-    """``settings``: as ``writing_settings`` has them."""
-    kept = {name: of for name, of in recorded(settings).items() if name in KEPT}
+def replies_generations(
+    settings: Settings, model: CausalModel, more: Mapping[str, Any] | None = None
+) -> RepliesGenerations:
+    """``settings``: as ``writing_settings`` has them; ``more`` is kept beside them."""
+    kept = {name: of for name, of in recorded(settings).items() if name in KEPT} | dict(more or {})
     signers = trust.signers(settings)
     return RepliesGenerations(model, kept, signer=trust.signer(settings), signers=signers)
 

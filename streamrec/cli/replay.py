@@ -19,7 +19,8 @@ from streamrec.cli.console import (
     write_json,
 )
 from streamrec.cli.replay_copy import show_copy
-from streamrec.core.tasks import COPY, RANKING
+from streamrec.cli.replay_replies import replies_plan, show_replies
+from streamrec.core.tasks import COPY, RANKING, REPLIES
 from streamrec.errors import UserError
 from streamrec.lab.measures.chart import line_chart, sparkline
 from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
@@ -51,9 +52,13 @@ def replay(
     events: Annotated[
         Path | None, typer.Option(help="JSON lines in time order, as `events send` takes them.")
     ] = None,
-    task: Annotated[str, typer.Option(help="ranking, or copy: recorded tests of wordings.")] = (
-        RANKING
-    ),
+    task: Annotated[
+        str,
+        typer.Option(
+            help="ranking; copy: recorded tests of wordings; replies: simulated people are told "
+            "something."
+        ),
+    ] = RANKING,
     tests: Annotated[
         Path | None, typer.Option(help="copy: JSON lines in order of opening (docs/copy.md).")
     ] = None,
@@ -62,6 +67,13 @@ def replay(
     ] = "",
     rows: Annotated[
         Path | None, typer.Option(help="copy: write each test's own numbers here, a line a test.")
+    ] = None,
+    questions: Annotated[
+        int, typer.Option(min=5, help="replies: how many are asked, by each way to learn.")
+    ] = 500,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="replies: directory of the adapter to start from; else one is trained."),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the whole report here.")] = None,
     warmup_until: Annotated[
@@ -98,6 +110,7 @@ def replay(
     streamrec replay --items films.jsonl --events clicks.jsonl --compare popularity,static
     streamrec replay --items films.jsonl --events clicks.jsonl --compare frozen --plot curve.svg
     streamrec replay --task copy --tests tests.jsonl --compare length,tfidf,frozen
+    streamrec replay --task replies --items films.jsonl --events clicks.jsonl --seed 1
     """
     from streamrec import settings as reader
     from streamrec.lab.replay.replay_main import ReplayPlan, run_replay
@@ -117,9 +130,25 @@ def replay(
         )
         show_copy(_copy_plan(tests, names, score_from, seed, rows), report, as_json=as_json)
         return
+    if task == REPLIES:
+        _only(
+            {
+                "--tests": tests,
+                "--score-from": score_from,
+                "--rows": rows,
+                "--plot": plot,
+                "--no-learn": no_learn,
+                "--head-only": head_only,
+                "--warmup-until": warmup_until,
+                "--compare": compare,
+            },
+            task,
+        )
+        show_replies(replies_plan(items, events, questions, start, seed), report, as_json=as_json)
+        return
     if task != RANKING:
-        raise UserError(f"--task {task}: there is a replay of {RANKING} and of {COPY}")
-    _only({"--tests": tests, "--score-from": score_from, "--rows": rows}, task)
+        raise UserError(f"--task {task}: there is a replay of {RANKING}, {COPY} and {REPLIES}")
+    _only({"--tests": tests, "--score-from": score_from, "--rows": rows, "--start": start}, task)
     if items is None or events is None:
         raise UserError("--items and --events are needed: the stream, as files of JSON lines")
     plan = ReplayPlan(

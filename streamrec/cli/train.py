@@ -10,6 +10,8 @@ import typer
 
 from streamrec.cli import train_labels
 from streamrec.cli.console import JsonOption, out, print_json, progress_bar, say, table, write_json
+from streamrec.cli.replay_replies import first_words
+from streamrec.core.tasks import RANKING, REPLIES
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ def register(app: typer.Typer) -> None:
 def train(
     context: typer.Context,
     *,
+    task: Annotated[
+        str, typer.Option(help="ranking; or replies: their first words, over --items.")
+    ] = RANKING,
     items: Annotated[
         Path | None,
         typer.Option(help="JSON lines: item_id, title, text?, categories?", rich_help_panel=STREAM),
@@ -114,12 +119,21 @@ def train(
     GPT-style model. The table shows what the adapter adds to the frozen model, on texts that
     nothing else has seen. Killed, it goes on with --resume and ends in the same bits.
 
+    --task replies teaches the words that replies start from, on sentences about your own catalogue
+    that code can write: for every plan several.
+
     \b
     streamrec train --items films.jsonl --events clicks.jsonl --split 0.8,0.1,0.1
     streamrec train --dataset movielens-100k --first 20000 --epochs 3 --report report.json
+    streamrec train --task replies --items films.jsonl
     streamrec train --labels reviews.jsonl --model HuggingFaceTB/SmolLM2-135M-Instruct --out liked
     """
     train_labels.check_options(context)
+    if task == REPLIES:
+        first_words(context, items, registry, report, seed=seed, as_json=as_json)
+        return
+    if task != RANKING:
+        raise UserError(f"--task {task}: {RANKING} learns from a stream, {REPLIES} its first words")
     if labels:
         train_labels.learn(
             labels,

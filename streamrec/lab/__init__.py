@@ -6,6 +6,7 @@ drill/       breaking the loop on purpose, and counting what it cost
 labels/      texts that somebody has labelled 0 or 1, learned by an adapter
 measures/    (to be said)
 replay/      the same fold and the same learner over a recorded stream
+replies/     replies: the first words, and simulated people who are told things
 recipes/     what the evidence took out of the loop, still reachable: ``streamrec train --recipe
              NAME``
 """

@@ -56,10 +56,10 @@ class RepliesConfig:
     ``chunk``: replies whose probabilities are in memory at once; it changes no more than rounding.
     """
 
-    rate: float = 5e-4
+    rate: float = 2e-3
     batch: int = 16
     replays: int = 1
-    price: float = 0.02
+    price: float = 0.08
     ratio: float = 2.0
     memory: int = 512
     clip_norm: float = 1.0

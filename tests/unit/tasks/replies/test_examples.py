@@ -32,7 +32,7 @@ GOOD = ReplyExample(
     plan_propensity=0.25,
     context_C=np.full(len(CONTEXT), 0.5, np.float32),
     reward=1.0,
-    weight=0.5,
+    weight=1.0,
 )
 
 
