@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Self, TypeVar
 
@@ -79,10 +79,22 @@ class Conversation:
         self._publisher.flush()
         return next(filter(None, self._until(wait_s, self._lists, request.request_id)), None)
 
-    def reply(self, about: Recommendation, wait_s: float) -> ReplyMessage | None:
-        """The last word on a list; None when it did not come in time."""
-        found = self._until(wait_s, self._said, about.recommendation_id)
-        return next((reply for reply in found if reply is not None and reply.final), None)
+    def reply(
+        self,
+        about: Recommendation,
+        wait_s: float,
+        hear: Callable[[str], object] = lambda _: None,
+    ) -> ReplyMessage | None:
+        """The last word on a list; None when it did not come in time. ``hear``: is told the text so
+        far, whenever there is another one."""
+        text = ""
+        for found in self._until(wait_s, self._said, about.recommendation_id):
+            if found is not None and found.text != text:
+                text = found.text
+                hear(text)
+            if found is not None and found.final:
+                return found
+        return None
 
     def judge(self, reply: ReplyMessage, kind: Kind) -> None:
         """``kind``: accept or reject."""

@@ -6,6 +6,7 @@ It is asked by lists (topic ``recommendations``) and answers on a topic of its o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from streamrec.apps import clients, trust
 from streamrec.apps.model import recorded, settings_then
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core import topics
+from streamrec.core.events import ReplyMessage
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.replies.rules import ReplyRules, read_rules
-from streamrec.errors import UserError
+from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.loop.training.training_worker import CatalogueMirror
 from streamrec.models.causal import CausalModel, load_causal, reply_model
 from streamrec.models.generation import made_with
@@ -125,12 +127,22 @@ def reply_answerer(context: WorkerContext) -> ReplyAnswerer:
     settings = context.settings
     kept = clients.replies(settings, context.redis)
     conversations = clients.conversations(settings, context.redis)
+    parts, codec = clients.publisher(settings, f"{context.worker_id}-parts"), context.codec()
+    context.stack.callback(parts.close)
+
+    def say(part: ReplyMessage) -> None:
+        """Nobody misses a part: the whole reply comes."""
+        with suppress(Unavailable, TooLarge):
+            data = codec.encode(topics.REPLIES, part)
+            parts.publish(topics.REPLIES, part.user_id.encode(), data)
+
     return ReplyAnswerer(
         context.edges(),
         ReplyShelf(kept.keep, conversations.turns, conversations.add),
         CatalogueMirror(context.store, context.partitions[topics.ITEMS]).refresh,
         worker_id=context.worker_id,
         rules=saying_rules(settings.replies),
+        say=say,
     )
 
 

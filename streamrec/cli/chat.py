@@ -90,11 +90,10 @@ class _Chat:
             say(f"no list within {self._wait_s:g} s; is a serving worker up? `streamrec status`")
             return
         _show(self._list, self._items())
-        self._reply = self._conversation.reply(self._list, self._wait_s)
+        self._reply = self._conversation.reply(self._list, self._wait_s, _Spoken().hear)
         if self._reply is None:
             say("no reply in words; is a replies worker up? `streamrec worker replies`")
             return
-        out.print(words(self._reply.text), soft_wrap=True)
         said_by = self._reply.generation or f"a template ({self._reply.fallback})"
         say(f"said by {said_by}")
 
@@ -116,6 +115,18 @@ class _Chat:
         item_id = listed[number - 1].item_id
         self._conversation.take(item_id, self._list, self._reply)
         say(f"took {item_id}")
+
+
+class _Spoken:
+    """What was said so far: a text that goes on is gone on with."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def hear(self, text: str) -> None:
+        more = text.removeprefix(self._text) if self._text else text
+        out.print(words(more), soft_wrap=True)
+        self._text = text
 
 
 def _show(found: Recommendation, items: dict[str, Item]) -> None:

@@ -48,9 +48,8 @@ def demo(
     from streamrec.lab.demo.summary import in_words
     from streamrec.settings import load
 
-    options = DemoOptions(
-        seconds, rate, ProcessCounts(features, 1, serving, int(gateway)), open_page
-    )
+    processes = ProcessCounts(features, 1, serving, int(gateway), replies=1)
+    options = DemoOptions(seconds, rate, processes, open_page)
     with stopped_by_signals():
         found = run_demo(load(), options, Screen(err))
     out.print(in_words(found))

@@ -125,7 +125,7 @@ def test_a_conversation_is_answered_learned_from_and_forgotten(world: Chatting) 
     assert world.shell.run_here("replies", "review", "reject", "rp-no").returncode == 0
     assert world.shell.run_here("replies", "review", "reject", "rp-no").returncode == 1
     said = world.shell.json("replies", "show", "rp-yes", here=True)
-    assert (said["text"], said["sequence"]) == ("Take The Film of 3 Stones.", 1)
+    assert (said["text"], said["sequence"]) == ("Take The Film of 3 Stones.", 1_001)
     assert world.shell.json("replies", "show", "rp-no", here=True)["text"] == reply["text"]
     assert world.shell.json("replies", "review", "list", here=True) == []
 

@@ -73,6 +73,8 @@ def test_plays_learns_and_sums_up(shell: CommandLine) -> None:
     assert {"demo", "trainer-1", "serving-1", "features-1"} <= summary["peak_memory_mb"].keys()
     assert summary["peak_memory_total_mb"] < 4096
     assert "hit rate@10" in done.stdout
+    assert summary["run"]["asked"]["reply"]
+    assert "Film " in done.stdout.split("answered")[1]
     assert re.search(r"rolled back to g\d+|no rollback is shown", done.stderr)
 
 

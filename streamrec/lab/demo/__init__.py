@@ -11,6 +11,7 @@ swaps.py      pauses that swaps cost, as the workers measured them
 cleaning.py   configured servers left as they were
 screen.py     a live panel in a terminal, plain lines elsewhere
 panel.py      what is seen while it runs
+asking.py     one question, answered in words
 summary.py    what is left when it ends
 
 The watcher reads the same topics as anybody else; no worker knows that it is in a demo.

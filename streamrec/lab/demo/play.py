@@ -5,7 +5,8 @@
 3. Play the stream at a steady rate while the loop learns.
 4. Three quarters through, roll the champion back and bring it forward again, the way an
    operator does it from the command line.
-5. Let the workers finish what is on the topics, write the summary, stop everything.
+5. Let the workers finish what is on the topics; ask one question, and be answered in words.
+6. Write the summary, stop everything.
 
 On configured servers the demo keeps to topics and keys of its own and removes them at the
 end.
@@ -30,6 +31,7 @@ from streamrec.infra.clock import SystemClock
 from streamrec.infra.http.server import free_port
 from streamrec.infra.stores.datasets import ClickStream, movielens_100k
 from streamrec.infra.wire.follower import Follower
+from streamrec.lab.demo.asking import asked
 from streamrec.lab.demo.cleaning import remove_traces
 from streamrec.lab.demo.memory import PeakMemory
 from streamrec.lab.demo.panel import Panels
@@ -167,6 +169,8 @@ class Play:
             with self._screen:
                 self._play()
                 self._drain()
+            if self._options.processes.replies:
+                self._facts.asked = asked(self._settings, self._player_of_last())
         except KeyboardInterrupt:
             self._facts.interrupted = True
             self._screen.say("interrupted; stopping …")
@@ -215,6 +219,11 @@ class Play:
             self._look()
         if rollback is not None:
             self._note(rollback.result())
+
+    def _player_of_last(self) -> str:
+        """Somebody whom the loop knows."""
+        played = int(self._facts.played_s * self._options.rate)
+        return self._stream.interactions[max(0, played // 2)].user_id
 
     def _note(self, times: RollbackTimes) -> None:
         self._facts.rollback_ms = times.back_ms

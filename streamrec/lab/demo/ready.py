@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import SERVING, ProcessCounts
+from streamrec.apps.local_loop import REPLIES, SERVING, ProcessCounts
 from streamrec.core import topics
 from streamrec.core.events import Item, Source
 from streamrec.infra.wire.kafka_topics import partition_counts
@@ -35,7 +35,8 @@ class Readiness:
         with clients.redis(self._settings) as redis:
             workers = list(clients.fleet(self._settings, redis).workers())
             applied = self._applied(clients.partition_store(self._settings, redis))
-        wanted = Counter(role for role, _ in self._processes.names())
+        roles = (role for role, _ in self._processes.names())
+        wanted = Counter(SERVING if role == REPLIES else role for role in roles)
         if absent := wanted - Counter(worker.role for worker in workers):
             return "no beat yet from " + ", ".join(f"{n} {role}" for role, n in absent.items())
         if any(worker.role == SERVING and worker.active is None for worker in workers):

@@ -37,6 +37,7 @@ class DemoFacts:
     worker_restarts: int = 0
     interrupted: bool = False
     page: str = ""  # where it was
+    asked: dict[str, str] = field(default_factory=dict)  # ``lab.demo.asking``
 
 
 def summarize(loop: LoopWatch, memory: PeakMemory, facts: DemoFacts) -> dict[str, Any]:
@@ -159,6 +160,9 @@ def _parts(parts_s: Mapping[str, float]) -> list[tuple[str, str]]:
 def _only_then(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     restarts, page = run["worker_restarts"], run["page"]
     told = [("restarts", f"{restarts} workers")] if restarts else []
+    if one := run.get("asked"):
+        told.append(("asked", f"user {one['user']}: {one['question']}"))
+        told.append(("answered", f"{one['reply']} ({one['by']})"))
     return told + ([("page", f"it was at {page}")] if page else [])
 
 

@@ -6,6 +6,7 @@ Knows the order of things and why a template speaks. Does not know how a text is
 1. Of each list: the items, the user's history, what was said before; a plan for the reply.
 2. The model writes, in a thread of its own. What has not come in time, is refused, or was asked too
    long ago, a template says; ``fallback`` says why.
+   Sentences that may be said are said as they come, as parts, where nobody reviews them.
 3. What was made is kept before anybody sees it: made again, it is the same.
 4. Published with the event that it was said, from which the task learns.
 """
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -41,7 +43,7 @@ from streamrec.errors import GenerationRefused, ReplyRefused, Unavailable
 from streamrec.ports import MODEL_FAULTS, Answer, Answered, Asked, Delivered
 from streamrec.ports.edges import Edges
 from streamrec.ports.generating import Wanted, Written
-from streamrec.tasks.replies.made import MadeReply, reply_id_of
+from streamrec.tasks.replies.made import FINAL, MadeReply, reply_id_of
 from streamrec.tasks.replies.reply_model import ReplyModel, wanted
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ LISTED, HISTORY = 5, 3
 """Items that a reply may name."""
 NO_MODEL, LATE, AWAY, NOTHING_LISTED, HELD = "no-model", "late", "away", "nothing-listed", "held"
 """Why a template speaks; else the code of a refusal (``core.replies.refusals``)."""
+ENDS = (".", "!", "?", "…", "。", "！", "？")
 EVERY_ONE = "every reply is looked at"
 OURS = frozenset({NO_MODEL, LATE, AWAY, NOTHING_LISTED, HELD})
 
@@ -99,6 +102,9 @@ class _Draft:
     fallback: str | None = None
     held: Rendered | None = None
     why_held: str = ""
+    heard: str = ""  # of what is being written
+    parts: int = 0
+    over: bool = False  # nobody waits for it any more
 
     @property
     def about(self) -> Recommendation:
@@ -120,8 +126,12 @@ class ReplyAnswerer:
         *,
         worker_id: str,
         rules: SayingRules | None = None,
+        say: Callable[[ReplyMessage], object] | None = None,
     ) -> None:
-        """``items``: new and changed ones since the last call, raises Unavailable."""
+        """``items``: new and changed ones since the last call, raises Unavailable. ``say``: told
+        the parts of a reply, in the thread that writes; None: nobody wants them.
+        """
+        self._say = say
         self._store, self._clock = edges.store, edges.clock
         self._partition_of, self._shelf, self._items = edges.partition_of, shelf, items
         self._worker_id, self._rules = worker_id, rules or SayingRules()
@@ -229,10 +239,31 @@ class ReplyAnswerer:
             for draft in speaking:
                 draft.wanted = wanted(draft.brief, model.generation, draft.seed)
             asked = [draft.wanted for draft in speaking if draft.wanted is not None]
-            self._take(speaking, self._writing.submit(model.write, asked, None))
+            hear = partial(self._hear, speaking, model.generation) if self._streams else None
+            self._take(speaking, self._writing.submit(model.write, asked, hear))
         for draft in drafts:
             if draft.said is None:
                 draft.said = template(draft.brief)
+
+    @property
+    def _streams(self) -> bool:
+        return not (self._say is None or self._rules.review_all or self._rules.review_flagged)
+
+    def _hear(self, drafts: Sequence[_Draft], generation: str, place: int, text: str) -> None:
+        """In the thread that writes: what goes on with ``text`` has a sentence that can be said."""
+        draft = drafts[place]
+        draft.heard += text
+        if draft.over or self._say is None or not text.rstrip().endswith(ENDS):
+            return
+        try:
+            found = rendered(draft.brief, draft.heard)
+            with self._lock:
+                checked(draft.brief, found, self._names, self._rules.blocks)
+        except ReplyRefused:
+            return  # more words may make it better; in the end the whole is judged
+        part = self._reply(draft, found, generation, None, self._clock.now_ms())
+        self._say(replace(part, sequence=draft.parts, final=False))
+        draft.parts += 1
 
     def _take(self, drafts: Sequence[_Draft], writing: Future[Sequence[Written]]) -> None:
         """What was written in time; a thread that is late finishes for nobody."""
@@ -240,6 +271,8 @@ class ReplyAnswerer:
             texts = writing.result(max(0.0, min(map(self._left_ms, drafts)) / 1000))
         except TookTooLong:
             writing.cancel()
+            for draft in drafts:
+                draft.over = True
             return _fall_back(drafts, LATE)
         except (Unavailable, GenerationRefused) as error:
             log.warning("templates answer: %s", error)
@@ -297,7 +330,7 @@ class ReplyAnswerer:
             recommendation_id=about.recommendation_id,
             trigger_id=about.trigger_id,
             conversation_id=about.conversation_id,
-            sequence=0,
+            sequence=FINAL,
             final=True,
             text=said.text,
             items=said.items,

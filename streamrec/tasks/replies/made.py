@@ -15,6 +15,9 @@ from typing import Any
 from streamrec.core.events import Interaction, Kind, Recommendation, ReplyMessage
 from streamrec.errors import Malformed
 
+FINAL = 1_000
+"""Sequence of a whole reply: beyond any part of one, whoever wrote that."""
+
 
 @dataclass(frozen=True, slots=True)
 class MadeReply:

@@ -16,7 +16,7 @@ from streamrec.ports import Delivered, Writes
 from streamrec.ports.edges import Edges
 from streamrec.ports.generating import Written
 from streamrec.tasks.replies.answerer import EVERY_ONE, ReplyAnswerer, ReplyShelf, SayingRules
-from streamrec.tasks.replies.made import MadeReply, packed, reply_id_of, unpacked
+from streamrec.tasks.replies.made import FINAL, MadeReply, packed, reply_id_of, unpacked
 from streamrec.tasks.replies.reply_model import ONLY_TEMPLATES, ReplyModel
 from tests.fakes.clock import FakeClock
 from tests.fakes.publisher import FakePublisher
@@ -49,6 +49,7 @@ class Shelf:
 class World:
     def __init__(self, **rules) -> None:
         self.clock, self.store, self.shelf = FakeClock(), FakePartitionStore(), Shelf()
+        self.said = []
         history = UserState(history=("i7", "i8"), history_ms=(1, 2))
         writes = Writes(users={"ann": history.to_record()})
         self.store.commit(Source(topics.EVENTS, 0), 0, 1, writes)
@@ -60,6 +61,7 @@ class World:
             lambda: next(items, []),
             worker_id="replies-1",
             rules=SayingRules(**rules),
+            say=self.said.append,
         )
         self.answerer.refresh()
 
@@ -155,7 +157,7 @@ def test_a_reviewer_says_yes_or_no():
     (made,) = world.shelf.kept.values()
     assert made.why == EVERY_ONE
     said, event = made.approved(99)
-    assert (said.said.text, said.said.sequence, said.held) == (made.held.text, 1, None)
+    assert (said.said.text, said.said.sequence, said.held) == (made.held.text, FINAL + 1, None)
     assert json.loads(event.reply_log)["generation"] == "g000007-77777777"
     kept, event = made.rejected()
     assert kept.said == made.said
@@ -224,3 +226,37 @@ def test_a_model_that_chooses_no_plan_is_not_sound():
 
     assert World().answerer.sound(writer())
     assert not World().answerer.sound(ReplyModel("g1", {}, choose=broken))
+
+
+def aloud(*pieces: str) -> ReplyModel:
+    """A model that is heard while it writes."""
+
+    def write(wanted, on_text):
+        for place, _ in enumerate(wanted):
+            for piece in pieces if on_text else ():
+                on_text(place, piece)
+        return [Written("".join(pieces), (1,), (2,), -1.0, finished=True) for _ in wanted]
+
+    return ReplyModel("g1", {}, write=write)
+
+
+def test_sentences_that_may_be_said_are_said_as_they_come():
+    world = World()
+    reply = only(world.answer(aloud("Take ", "[[1]].", " Or", " [[2]]."), about())).value
+    assert [part.text for part in world.said] == [
+        "Take The Film of 1 Stones.",
+        "Take The Film of 1 Stones. Or The Film of 2 Stones.",
+    ]
+    assert [part.sequence for part in world.said] == [0, 1]
+    assert not any(part.final for part in world.said)
+    assert {part.reply_id for part in world.said} == {reply.reply_id}
+    assert (reply.final, reply.sequence) == (True, FINAL)
+
+
+def test_nothing_that_is_refused_or_reviewed_is_said_in_parts():
+    world = World(blocks=read_rules(["might"], "rules"))
+    world.answer(aloud("You might like ", "[[1]]."), about())
+    assert world.said == []
+    world = World(review_flagged=True)
+    world.answer(aloud("Take ", "[[1]]."), about())
+    assert world.said == []
