@@ -169,7 +169,8 @@ class Play:
             with self._screen:
                 self._play()
                 self._drain()
-            if self._options.processes.replies:
+            processes = self._options.processes
+            if processes.replies:
                 self._facts.asked = asked(self._settings, self._player_of_last())
         except KeyboardInterrupt:
             self._facts.interrupted = True
