@@ -30,6 +30,7 @@ from streamrec.tasks.replies.answerer import ReplyAnswerer, ReplyShelf, SayingRu
 from streamrec.tasks.replies.example_maker import example_source
 from streamrec.tasks.replies.examples import check
 from streamrec.tasks.replies.gate_metrics import RepliesJudge
+from streamrec.tasks.replies.made import MadeReply
 from streamrec.tasks.replies.model.generations import RepliesGenerations, start_of
 from streamrec.tasks.replies.model.learner import RepliesConfig, RepliesLearner
 from streamrec.tasks.replies.model.served import served_replies
@@ -135,6 +136,7 @@ def reply_answerer(context: WorkerContext) -> ReplyAnswerer:
         with suppress(Unavailable, TooLarge):
             data = codec.encode(topics.REPLIES, part)
             parts.publish(topics.REPLIES, part.user_id.encode(), data)
+            kept.put_part(MadeReply(part, "", ""))
 
     return ReplyAnswerer(
         context.edges(),

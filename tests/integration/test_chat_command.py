@@ -53,6 +53,23 @@ def post(http: httpx.Client, path: str, body: Any) -> Any:
     return found.json()
 
 
+def hear_parts(http: httpx.Client, world: Chatting, reply_id: str) -> None:
+    """A stream tells what is written as it is written."""
+    with clients.redis(world.settings) as redis:
+        kept = clients.replies(world.settings, redis)
+        made = kept.of(reply_id)
+        said = replace(made.said, reply_id="rp-part")
+        kept.put_part(replace(made, said=replace(said, text="First.", sequence=0, final=False)))
+        assert http.get("/v1/replies/rp-part").status_code == 404, "it is not whole"
+        texts = []
+        with http.stream("GET", "/v1/replies/rp-part/stream") as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data:"):
+                    texts.append(json.loads(line.removeprefix("data:"))["text"])
+                    kept.keep([replace(made, said=said)], now_ms=1)
+        assert texts == ["First.", said.text]
+
+
 @pytest.fixture
 def world(embedded_kafka, embedded_redis, fresh_prefix, tmp_path: Path) -> Iterator[Chatting]:
     settings = Settings(
@@ -102,6 +119,7 @@ def test_a_conversation_is_answered_learned_from_and_forgotten(world: Chatting) 
             told = [line for line in stream.iter_lines() if line.startswith("data:")]
         assert json.loads(told[-1].removeprefix("data:"))["text"] == reply["text"]
         assert http.get("/v1/replies/rp-none").status_code == 404
+        hear_parts(http, world, reply["reply_id"])
         thumb = {
             "user_id": "ann", "kind": "accept", "reply_id": reply["reply_id"],
             "occurred_at": reply["written_at_ms"] + 1,

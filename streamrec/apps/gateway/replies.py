@@ -23,8 +23,8 @@ from streamrec.infra.wire.checks import MAX_ID_BYTES
 from streamrec.tasks.replies.made import MadeReply
 
 LOOK_S = 0.1
-FIRST_S = 60.0
-"""A stream waits so long for something."""
+LONGEST_S = 600.0
+"""Of a stream: whoever waits for a reviewer asks again."""
 
 router = APIRouter(prefix="/v1/replies", tags=["replies"])
 
@@ -63,21 +63,21 @@ async def stream(reply_id: ReplyId, context: Context, caller: Reader) -> Streami
 async def _said(
     context: GatewayContext, caller: ApiKey, reply_id: str
 ) -> AsyncIterator[tuple[str, str, bytes]]:
-    told: int | None = None
-    found = await _found(context, reply_id, FIRST_S)
-    while found is not None and not context.stop.is_set():
+    told, deadline = -1, asyncio.get_running_loop().time() + LONGEST_S
+    while asyncio.get_running_loop().time() < deadline and not context.stop.is_set():
+        found = await context.from_redis(_so_far, context, reply_id)
+        if found is None or found.said.sequence <= told:
+            await asyncio.sleep(LOOK_S)
+            continue
         try:
             shown = _shown(context, caller, found)
         except AccessRefused as refused:
             yield "refused", reply_id, orjson.dumps({"detail": str(refused)})
             return
-        if shown.sequence != told:
-            told = shown.sequence
-            yield "reply", reply_id, orjson.dumps(shown.model_dump(mode="json"))
+        told = shown.sequence
+        yield "reply", reply_id, orjson.dumps(shown.model_dump(mode="json"))
         if shown.final and not shown.held:
             return
-        await asyncio.sleep(LOOK_S * 5)
-        found = await context.from_redis(_kept, context, reply_id)
 
 
 async def _found(context: GatewayContext, reply_id: str, wait_s: float) -> MadeReply | None:
@@ -93,6 +93,12 @@ async def _found(context: GatewayContext, reply_id: str, wait_s: float) -> MadeR
 def _kept(context: GatewayContext, reply_id: str) -> MadeReply | None:
     """Raises Refused: it was kept by another version."""
     return clients.replies(context.settings, context.redis).of(reply_id)
+
+
+def _so_far(context: GatewayContext, reply_id: str) -> MadeReply | None:
+    """The same, or as much as has been written of it."""
+    kept = clients.replies(context.settings, context.redis)
+    return kept.of(reply_id) or kept.part_of(reply_id)
 
 
 def _shown(context: GatewayContext, caller: ApiKey, found: MadeReply) -> AnsweredReply:

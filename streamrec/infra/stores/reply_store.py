@@ -1,6 +1,7 @@
 """Replies that were made, those that wait for a reviewer, and conversations, in Redis.
 
     <prefix>:replies:<reply_id>          a string with a time to live; its bytes are the task's
+    <prefix>:replies:<reply_id>:part     the same of what is being written, gone after a minute
     <prefix>:replies-held                sorted set: reply_id by when it was made
     <prefix>:conversations:<user_id>     a user's last conversations, JSON, gone after a while
 
@@ -19,6 +20,7 @@ from streamrec.errors import Malformed
 from streamrec.infra.stores.redis_client import redis_errors
 
 KEPT_MS = 3_600_000
+PART_MS = 60_000
 HELD_MS = 7 * 86_400_000
 """A reviewer has so long."""
 CONVERSATIONS, TURNS = 8, 20
@@ -70,6 +72,17 @@ class RedisReplies(Generic[Made]):
             found: Any = self._redis.get(self._key(reply_id))
         return None if found is None else self._unpack(found)
 
+    def put_part(self, made: Any) -> None:
+        """What is said so far, in place of what was."""
+        with redis_errors("keeping a part of a reply"):
+            self._redis.set(self._part(made.reply_id), self._pack(made), px=PART_MS)
+
+    def part_of(self, reply_id: str) -> Made | None:
+        """Of a reply that is being written."""
+        with redis_errors("looking for a part of a reply"):
+            found: Any = self._redis.get(self._part(reply_id))
+        return None if found is None else self._unpack(found)
+
     def held(self) -> list[Made]:
         """Those that wait, oldest first."""
         with redis_errors("looking for held replies"):
@@ -99,6 +112,9 @@ class RedisReplies(Generic[Made]):
 
     def _key(self, reply_id: str) -> str:
         return self._prefix + reply_id
+
+    def _part(self, reply_id: str) -> str:
+        return f"{self._key(reply_id)}:part"
 
 
 def _ttl_ms(made: Any) -> int:

@@ -13,7 +13,6 @@ Knows the order of things and why a template speaks. Does not know how a text is
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections import Counter, defaultdict
@@ -22,7 +21,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 
 from streamrec.core import topics
@@ -33,35 +31,38 @@ from streamrec.core.replies.context import context_of
 from streamrec.core.replies.language import ENGLISH, language_of
 from streamrec.core.replies.names import Names
 from streamrec.core.replies.plan import PLANS
-from streamrec.core.replies.plan_bandit import ChosenPlan
 from streamrec.core.replies.rendering import Rendered, rendered
 from streamrec.core.replies.rules import ReplyRules, admissible
 from streamrec.core.replies.templates import template
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import NEW_USER, UserState
 from streamrec.errors import GenerationRefused, ReplyRefused, Unavailable
-from streamrec.ports import MODEL_FAULTS, Answer, Answered, Asked, Delivered
+from streamrec.ports import MODEL_FAULTS, Answer, Answered, Delivered
 from streamrec.ports.edges import Edges
-from streamrec.ports.generating import Wanted, Written
-from streamrec.tasks.replies.made import FINAL, MadeReply, reply_id_of
+from streamrec.ports.generating import Written
+from streamrec.tasks.replies.drafts import (
+    AWAY,
+    HELD,
+    LATE,
+    NO_MODEL,
+    NOTHING_LISTED,
+    OURS,
+    Draft,
+    ReplyRequest,
+    fall_back,
+    log_of,
+    message_of,
+    seed_of,
+)
+from streamrec.tasks.replies.made import MadeReply
 from streamrec.tasks.replies.reply_model import ReplyModel, wanted
 
 log = logging.getLogger(__name__)
 
 LISTED, HISTORY = 5, 3
 """Items that a reply may name."""
-NO_MODEL, LATE, AWAY, NOTHING_LISTED, HELD = "no-model", "late", "away", "nothing-listed", "held"
-"""Why a template speaks; else the code of a refusal (``core.replies.refusals``)."""
 ENDS = (".", "!", "?", "…", "。", "！", "？")
 EVERY_ONE = "every reply is looked at"
-OURS = frozenset({NO_MODEL, LATE, AWAY, NOTHING_LISTED, HELD})
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyRequest(Asked):
-    """One reply that has to be made."""
-
-    about: Recommendation
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,34 +86,6 @@ class ReplyShelf:
     keep: Callable[[Sequence[MadeReply], int], Sequence[MadeReply]]
     turns: Callable[[str, str], Sequence[Mapping[str, Any]]]
     add: Callable[[str, str, Mapping[str, Any]], None]
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A reply in the making."""
-
-    asked: ReplyRequest
-    brief: Brief
-    chosen: ChosenPlan
-    context: list[float]
-    seed: int
-    wanted: Wanted | None = None
-    said: Rendered | None = None
-    written: Written | None = None
-    fallback: str | None = None
-    held: Rendered | None = None
-    why_held: str = ""
-    heard: str = ""  # of what is being written
-    parts: int = 0
-    over: bool = False  # nobody waits for it any more
-
-    @property
-    def about(self) -> Recommendation:
-        return self.asked.about
-
-    @property
-    def speaks(self) -> bool:
-        return self.fallback is None and self.said is None
 
 
 class ReplyAnswerer:
@@ -195,20 +168,20 @@ class ReplyAnswerer:
                 users[user_id] = NEW_USER if record is None else UserState.from_record(record)
         return users
 
-    def _draft(self, asked: ReplyRequest, user: UserState, model: ReplyModel) -> _Draft:
+    def _draft(self, asked: ReplyRequest, user: UserState, model: ReplyModel) -> Draft:
         about, query = asked.about, asked.about.query or ""
         history = self._known(reversed(user.history), HISTORY)
         turns: Sequence[object] = ()
         if about.conversation_id is not None:
             turns = self._shelf.turns(asked.user_id, about.conversation_id)
         context_C = context_of(query, history, len(turns), len(user.history))
-        seed = _seed(about)
+        seed = seed_of(about)
         chosen = model.choose(context_C, seed)
         listed = self._known((item.item_id for item in about.items), LISTED)
         language = language_of(query) or ENGLISH
         brief = Brief(query, listed, history, PLANS[chosen.index], language)
         brief = admissible(brief, self._rules.blocks)
-        draft = _Draft(asked, brief, chosen, context_C.tolist(), seed)
+        draft = Draft(asked, brief, chosen, context_C.tolist(), seed)
         draft.fallback = self._why_not(draft, model)
         return draft
 
@@ -219,7 +192,7 @@ class ReplyAnswerer:
             items = (self._catalogue.item(row) for row in rows if row is not None)
             return tuple(item for item in items if item.available)[:most]
 
-    def _why_not(self, draft: _Draft, model: ReplyModel) -> str | None:
+    def _why_not(self, draft: Draft, model: ReplyModel) -> str | None:
         """Why the model is not asked."""
         if not draft.brief.listed:
             return NOTHING_LISTED
@@ -227,13 +200,13 @@ class ReplyAnswerer:
             return NO_MODEL
         return LATE if self._left_ms(draft) <= 0 else None
 
-    def _left_ms(self, draft: _Draft) -> int:
+    def _left_ms(self, draft: Draft) -> int:
         message = draft.asked.message
         return self._rules.max_wait_ms - (self._clock.now_ms() - message.timestamp_ms)
 
     # -- what is said -----------------------------------------------------------------
 
-    def _write(self, drafts: Sequence[_Draft], model: ReplyModel) -> None:
+    def _write(self, drafts: Sequence[Draft], model: ReplyModel) -> None:
         speaking = [draft for draft in drafts if draft.speaks]
         if speaking and model.write is not None:
             for draft in speaking:
@@ -249,7 +222,7 @@ class ReplyAnswerer:
     def _streams(self) -> bool:
         return not (self._say is None or self._rules.review_all or self._rules.review_flagged)
 
-    def _hear(self, drafts: Sequence[_Draft], generation: str, place: int, text: str) -> None:
+    def _hear(self, drafts: Sequence[Draft], generation: str, place: int, text: str) -> None:
         """In the thread that writes: what goes on with ``text`` has a sentence that can be said."""
         draft = drafts[place]
         draft.heard += text
@@ -261,11 +234,11 @@ class ReplyAnswerer:
                 checked(draft.brief, found, self._names, self._rules.blocks)
         except ReplyRefused:
             return  # more words may make it better; in the end the whole is judged
-        part = self._reply(draft, found, generation, None, self._clock.now_ms())
+        part = self._message(draft, found, generation, None, self._clock.now_ms())
         self._say(replace(part, sequence=draft.parts, final=False))
         draft.parts += 1
 
-    def _take(self, drafts: Sequence[_Draft], writing: Future[Sequence[Written]]) -> None:
+    def _take(self, drafts: Sequence[Draft], writing: Future[Sequence[Written]]) -> None:
         """What was written in time; a thread that is late finishes for nobody."""
         try:
             texts = writing.result(max(0.0, min(map(self._left_ms, drafts)) / 1000))
@@ -273,15 +246,15 @@ class ReplyAnswerer:
             writing.cancel()
             for draft in drafts:
                 draft.over = True
-            return _fall_back(drafts, LATE)
+            return fall_back(drafts, LATE)
         except (Unavailable, GenerationRefused) as error:
             log.warning("templates answer: %s", error)
-            return _fall_back(drafts, AWAY)
+            return fall_back(drafts, AWAY)
         for draft, written in zip(drafts, texts, strict=True):
             self._judge(draft, written)
         return None
 
-    def _judge(self, draft: _Draft, written: Written) -> None:
+    def _judge(self, draft: Draft, written: Written) -> None:
         draft.written = written
         try:
             found = rendered(draft.brief, written.text)
@@ -306,43 +279,24 @@ class ReplyAnswerer:
 
     # -- what becomes of it -----------------------------------------------------------
 
-    def _made(self, draft: _Draft, model: ReplyModel, now_ms: int) -> MadeReply:
+    def _made(self, draft: Draft, model: ReplyModel, now_ms: int) -> MadeReply:
         assert draft.said is not None  # noqa: S101 - ``_write`` has seen to it
         query, code = draft.about.query or "", draft.fallback
         if code is None:
-            said = self._reply(draft, draft.said, model.generation, None, now_ms)
-            return MadeReply(said, _log(draft, draft.said, model.generation), query)
-        said = self._reply(draft, draft.said, None, code, now_ms)
-        made = MadeReply(said, _log(draft, draft.said, ""), query)
+            said = self._message(draft, draft.said, model.generation, None, now_ms)
+            return MadeReply(said, log_of(draft, draft.said, model.generation), query)
+        said = self._message(draft, draft.said, None, code, now_ms)
+        made = MadeReply(said, log_of(draft, draft.said, ""), query)
         if draft.held is None:
             return made
-        held = self._reply(draft, draft.held, model.generation, None, now_ms)
-        log_ = _log(draft, draft.held, model.generation)
+        held = self._message(draft, draft.held, model.generation, None, now_ms)
+        log_ = log_of(draft, draft.held, model.generation)
         return replace(made, held=held, held_log=log_, why=draft.why_held)
 
-    def _reply(
-        self, draft: _Draft, said: Rendered, generation: str | None, why: str | None, now_ms: int
+    def _message(
+        self, draft: Draft, said: Rendered, generation: str | None, why: str | None, now_ms: int
     ) -> ReplyMessage:
-        about, plan = draft.about, draft.brief.plan
-        return ReplyMessage(
-            reply_id=reply_id_of(about),
-            user_id=about.user_id,
-            recommendation_id=about.recommendation_id,
-            trigger_id=about.trigger_id,
-            conversation_id=about.conversation_id,
-            sequence=FINAL,
-            final=True,
-            text=said.text,
-            items=said.items,
-            history_items=said.from_history,
-            triggered_at_ms=about.triggered_at_ms,
-            written_at_ms=now_ms,
-            worker_id=self._worker_id,
-            generation=generation,
-            fallback=why,
-            plan=plan.phrase,
-            understood=about.understood,
-        )
+        return message_of(draft, said, generation, why, now_ms=now_ms, worker_id=self._worker_id)
 
     def _remember(self, made: MadeReply) -> None:
         said = made.said
@@ -357,12 +311,7 @@ class ReplyAnswerer:
         self._shelf.add(said.user_id, said.conversation_id, turn)
 
 
-def _fall_back(drafts: Sequence[_Draft], why: str) -> None:
-    for draft in drafts:
-        draft.fallback = why
-
-
-def _answer(draft: _Draft, made: MadeReply, model: ReplyModel) -> Answer:
+def _answer(draft: Draft, made: MadeReply, model: ReplyModel) -> Answer:
     event = made.event
     return Answer(
         draft.asked,
@@ -373,36 +322,3 @@ def _answer(draft: _Draft, made: MadeReply, model: ReplyModel) -> Answer:
         empty=bool(draft.fallback) and draft.fallback not in OURS,
         beside={} if event is None else {topics.EVENTS: event},
     )
-
-
-def _log(draft: _Draft, said: Rendered, generation: str) -> str:
-    """What an example of it is made from (``example_maker``)."""
-    asked, written = draft.wanted, draft.written
-    noted: dict[str, Any] = {
-        "items": list(said.items),
-        "generation": generation,
-        "plan": draft.chosen.index,
-        "plan_propensity": draft.chosen.propensity,
-        "context": draft.context,
-    }
-    known = asked is not None and written is not None and written.log_probability is not None
-    if generation and not known:
-        noted["generation"] = ""  # a server that says no tokens: the plan alone is learned from
-    if generation and known and asked is not None and written is not None:
-        grammar = asked.grammar
-        noted |= {
-            "prompt_ids": list(written.prompt_ids),
-            "token_ids": list(written.token_ids),
-            "log_probability": written.log_probability,
-            "temperature": asked.temperature,
-            "slots": list(grammar.slots),
-            "max_tokens": grammar.max_tokens,
-            "least": grammar.least,
-            "most": grammar.most,
-        }
-    return json.dumps(noted, separators=(",", ":"))
-
-
-def _seed(about: Recommendation) -> int:
-    """The same for a reply that is made again."""
-    return int.from_bytes(blake2b(reply_id_of(about).encode(), digest_size=4).digest())
