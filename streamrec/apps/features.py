@@ -38,19 +38,24 @@ from streamrec.tasks.replies.example_maker import example_source as replies_sour
 log = logging.getLogger(__name__)
 
 FEATURES = "features"
-SOURCES = (ranking_source(), copy_source(), replies_source())
-"""Who makes the examples of the tasks that are built in; ranking's comes first."""
 BEAT_S = 1.0
 RUN_EVENTS = 500  # folded and committed at once, at most
 BATCH_EXAMPLES, BATCH_AGE_MS = 64, 500  # a mini-batch is sent when it is this large, or this old
 DAY_MS = 86_400_000
 
 
-def run(settings: Settings, worker_id: str, sources: Sequence[ExampleSource] = SOURCES) -> None:
+def built_in_sources(settings: Settings) -> Sequence[ExampleSource]:
+    """Who makes the examples of the tasks that are built in; ranking's comes first."""
+    return ranking_source(), copy_source(), replies_source(settings.replies.implicit_weight)
+
+
+def run(settings: Settings, worker_id: str, sources: Sequence[ExampleSource] | None = None) -> None:
     """Work until SIGTERM or SIGINT, then finish what is in hand.
 
-    ``sources``: who makes the examples of each task; ranking's comes first.
+    ``sources``: who makes the examples of each task; ranking's comes first. None: of those that
+    are built in.
     """
+    sources = built_in_sources(settings) if sources is None else sources
     configure_logging(settings.log_level, worker_id, settings.log_format, FEATURES)
     stop = stop_on_signals()
     with worker_context(settings, worker_id, FEATURES, stop, sources=sources) as context:
