@@ -53,7 +53,7 @@ def show_replies(plan: RepliesPlan, report: Path | None, *, as_json: bool) -> No
     out.print(
         f"grounded {grounded['share']:.1%} of {grounded['n']:,}; templates spoke in "
         f"{result['fallback_share']:.1%}; variety {_ratio(result['distinct2_ratio'])} of the "
-        f"start's; {result['kl_nats']['adapter']:.1f} nats a reply from it; plans that suit "
+        f"start's; {_nats(result['kl_nats']['adapter'])} nats a reply from it; plans that suit "
         f"{match['share']:.0%} [{match['low']:.0%}, {match['high']:.0%}], by chance 50 %"
     )
 
@@ -107,6 +107,10 @@ def given_options(context: typer.Context) -> list[str]:
 def _numbers(part: dict[str, Any]) -> list[str]:
     difference = f"{part['difference']:+.3f} [{part['low']:+.3f}, {part['high']:+.3f}]"
     return [f"{part['first']:.3f}", f"{part['last']:.3f}", difference]
+
+
+def _nats(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _ratio(value: float | None) -> str:

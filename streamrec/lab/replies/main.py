@@ -81,7 +81,7 @@ def run_first_words(
     items = read_items(plan.items, clients.codec(settings))
     settings = writing_settings(settings)
     model, started_s = load_causal(settings.encoder), time.process_time()
-    loss = _trained(model, items, plan.seed, on_progress)
+    loss = _trained(model, items, plan, on_progress)
     took_s = time.process_time() - started_s
     made = {"items": len(items), "seed": plan.seed, "nats_per_token": loss, "processor_s": took_s}
     url = registry or clients.registry_url(settings, REPLIES)
@@ -101,7 +101,7 @@ def run_first_words(
 
 def _start(model: CausalModel, items: list[Item], plan: RepliesPlan, on_progress: Progress) -> None:
     if plan.start is None:
-        _trained(model, items, plan.seed, on_progress)
+        _trained(model, items, plan, on_progress)
         return
     try:
         model.load_adapter(plan.start)
@@ -109,8 +109,10 @@ def _start(model: CausalModel, items: list[Item], plan: RepliesPlan, on_progress
         raise UserError(f"--start {plan.start}: {error}") from error
 
 
-def _trained(model: CausalModel, items: list[Item], seed: int, on_progress: Progress) -> float:
+def _trained(
+    model: CausalModel, items: list[Item], plan: RepliesPlan, on_progress: Progress
+) -> float:
     def tell(done: int, of: int, loss: float) -> None:
         on_progress(done, of, f"first words, {loss:.2f} nats a token")
 
-    return train_start(model, items, seed, StartConfig(), tell)
+    return train_start(model, items, plan.seed, StartConfig(plan.steps), tell)

@@ -13,10 +13,11 @@ EPYC with bfloat16."""
 @dataclass(frozen=True, slots=True)
 class RepliesPlan:
     """``questions``: of a replay. ``start``: a directory with the adapter to begin with; None: it
-    is trained first."""
+    is trained first, in ``steps``."""
 
     items: Path
     events: Path | None = None
     questions: int = 500
     seed: int = 0
     start: Path | None = None
+    steps: int = 120

@@ -45,7 +45,8 @@ class Question:
 def questions(
     items: Sequence[Item], events: Sequence[Interaction], number: int, seed: int
 ) -> list[Question]:
-    """So many, drawn from the stream and in its order. Raises ValueError: it has too few."""
+    """So many, drawn from the stream and in its order. Raises ValueError: too few, or too few items
+    to make a list of."""
     catalogue = {item.item_id: item for item in items}
     drawn = random.Random(f"questions {seed}")  # noqa: S311 - a simulation
     places = _moments(events, catalogue)
@@ -85,10 +86,11 @@ def _question(
 ) -> Question:
     place, before = moment
     recent = [event.item_id for event in events[place - RECENT : place]]
-    new = [item_id for item_id in dict.fromkeys(recent) if item_id in catalogue]
-    listed = tuple(
-        catalogue[item_id] for item_id in drawn.sample([i for i in new if i not in before], LISTED)
-    )
+    seen = dict.fromkeys(item_id for item_id in recent if item_id in catalogue)
+    new = [item_id for item_id in seen if item_id not in before]
+    if len(new) < LISTED:
+        raise ValueError(f"somebody has had all but {len(new)} of the items of event {place}")
+    listed = tuple(catalogue[item_id] for item_id in drawn.sample(new, LISTED))
     kinds = [kind for item in listed for kind in item.categories] or ["story"]
     query = drawn.choice(QUERIES).format(kind=drawn.choice(kinds).lower())
     history = [catalogue[item_id] for item_id in reversed(before)]

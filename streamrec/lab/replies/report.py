@@ -74,7 +74,7 @@ def _accepted(arm: Arm, places: range) -> Floats:
 
 
 def _along(arm: Arm, number: int) -> list[float]:
-    edges = np.linspace(0, number, 11).astype(int)
+    edges = np.linspace(0, number, min(10, number) + 1).astype(int)
     return [float(_accepted(arm, range(a, b)).mean()) for a, b in pairwise(edges.tolist())]
 
 

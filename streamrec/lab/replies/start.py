@@ -31,7 +31,7 @@ MOST_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class StartConfig:
-    steps: int = 120
+    steps: int
     rate: float = 8e-3
     clip_norm: float = 1.0
 
@@ -55,14 +55,14 @@ def train_start(
     model: CausalModel,
     items: Sequence[Item],
     seed: int,
-    config: StartConfig | None = None,
+    config: StartConfig,
     on_step: Callable[[int, int, float], None] = lambda _done, _of, _loss: None,
 ) -> float:
     """Train the model's adapter; the mean loss of the last steps, in nats a token.
 
     Raises UserError for a catalogue too small to make lists of.
     """
-    config, drawn = config or StartConfig(), random.Random(f"start {seed}")  # noqa: S311
+    drawn = random.Random(f"start {seed}")  # noqa: S311 - a simulation
     if len(items) < MOST_LISTED:
         raise UserError(f"{len(items)} items: at least {MOST_LISTED} are needed to make lists of")
     parameters = model.trainable_parameters()

@@ -74,7 +74,7 @@ def test_the_first_words_are_learned_and_a_question_is_asked_with_every_plan() -
     assert len(briefs) == 8
     assert len({brief.plan.history for brief in briefs}) == 1
     with pytest.raises(UserError, match="at least 5"):
-        train_start(model, ITEMS[:3], 0)
+        train_start(model, ITEMS[:3], 0, StartConfig(steps=1))
 
 
 def test_every_arm_is_told_of_and_differences_are_paired() -> None:
