@@ -38,6 +38,7 @@ from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.head_trainer import HeadConfig, HeadTrainer, listwise
 from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
+from streamrec.tasks.ranking.model.query_inputs import QUERY_INPUTS
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 from tests.harness.codec import wire_codec
 
@@ -94,6 +95,8 @@ def prepared(recipe: LearnerConfig, steps: int) -> list[ReplayBatch]:
             history=torch.zeros(rows, 1, dtype=torch.int32),
             weight=torch.ones(rows),
             user=torch.zeros(rows, dtype=torch.long),
+            query=torch.zeros(*shape, len(QUERY_INPUTS)),
+            asked=torch.zeros(rows, dtype=torch.bool),
         )
         for _ in range(min(steps, 20))
     ]

@@ -23,7 +23,7 @@ from streamrec.cli.replay_replies import replies_plan, show_replies
 from streamrec.core.tasks import COPY, RANKING, REPLIES
 from streamrec.errors import UserError
 from streamrec.lab.measures.chart import line_chart, sparkline
-from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
+from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK, QUERIES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 OURS = "streamrec"
 COLUMNS = {
     NEXT_CLICK: ("n", "hr@10", "ndcg@10", "mrr"),
+    QUERIES: ("n", "hr@10", "ndcg@10", "mrr"),
     IMPRESSIONS: ("n", "auc", "mrr", "ndcg@5", "ndcg@10"),
 }
 
@@ -89,7 +90,7 @@ def replay(
     compare: Annotated[
         str,
         typer.Option(
-            help="popularity,click-rate,itemknn,frozen,static,sasrec or some of them; "
+            help="popularity,click-rate,itemknn,frozen,static,sasrec,bm25 or some of them; "
             "copy: length,tfidf,frozen."
         ),
     ] = "",
@@ -101,9 +102,10 @@ def replay(
     """Evaluate on a recorded stream: predict each event, then learn from it. No Kafka needed.
 
     Every impression is ranked, and every click outside one against the whole catalogue,
-    with nothing but what was known before it. Ties count against us. Differences to
-    baselines are judged by a paired bootstrap over users. Popularity and click rate get the
-    half-life that serves them best on the first 30 % of the stream.
+    given the query that led to it, with nothing but what was known before it. Ties count
+    against us. Differences to baselines are judged by a paired bootstrap over users.
+    Popularity and click rate get the half-life that serves them best on the first 30 % of the
+    stream.
 
     \b
     streamrec replay --items films.jsonl --events clicks.jsonl --report report.json

@@ -65,6 +65,14 @@ class Expectations:
     head: Shapes  # without ``index_centre``
     dim: int
     signers: Signers = EVERYBODY  # whose generations are taken
+    since: str = ""  # how names of head tensors begin that older generations lack, all of them
+
+    def head_of(self, tensors: Mapping[str, Tensor]) -> Shapes:
+        """What a head of these tensors must have."""
+        shapes = {**self.head, CENTRE: (self.dim,)}
+        if not self.since or any(name.startswith(self.since) for name in tensors):
+            return shapes
+        return {name: of for name, of in shapes.items() if not name.startswith(self.since)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,7 +247,7 @@ def read_generation(directory: Path, expected: Expectations) -> Generation:
     adapter = _tensors(WEIGHTS_FILE, contents)
     head = _tensors(HEAD_FILE, contents)
     _check(WEIGHTS_FILE, adapter, expected.adapter)
-    _check(HEAD_FILE, head, {**expected.head, CENTRE: (expected.dim,)})
+    _check(HEAD_FILE, head, expected.head_of(head))
     centre = head.pop(CENTRE)
     return Generation(manifest, adapter, head, centre)
 

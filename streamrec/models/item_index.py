@@ -21,7 +21,7 @@ import hashlib
 import threading
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +34,8 @@ from streamrec.errors import GenerationRefused
 from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
 
+QUERIES_KEPT = 8_192
+"""Texts of queries whose vectors are kept: one is read for several models and moments."""
 CENTRE_ITEMS = 256
 """Fewer items than this say little about what all items share; the centre stays zero."""
 
@@ -87,6 +89,10 @@ class IndexView:
     dots: DotRows  # of the vectors; it remembers, and is for the thread that ranks
 
 
+Reads = Callable[[Sequence[str]], Tensor]
+"""Texts as unit vectors: (len(texts), D)."""
+
+
 class Vectors(ABC):
     """Vectors by catalogue row: all that learning the head alone asks of an index."""
 
@@ -99,16 +105,29 @@ class Vectors(ABC):
     def dots(self) -> DotRows:
         """Of the vectors; it remembers."""
 
+    @property
+    def reads(self) -> Reads | None:
+        """Texts as vectors to compare with the items', where there is somebody to read them."""
+        return None
+
     @abstractmethod
     def ensure(self, catalogue: Catalogue) -> int:
         """Encode rows that are missing or whose text changed; returns how many."""
 
 
 class FixedVectors(Vectors):
-    """Those that another process has made of all items there will be."""
+    """Those that another process has made of all items there will be, and of texts."""
 
-    def __init__(self, vectors_ND: Tensor) -> None:
-        self._dots = DotRows(vectors_ND)
+    def __init__(self, vectors_ND: Tensor, read: Mapping[str, Tensor] | None = None) -> None:
+        """``read``: vectors (D,) of texts."""
+        self._dots, self._read = DotRows(vectors_ND), read or {}
+
+    @property
+    def reads(self) -> Reads | None:
+        return self._found if self._read else None
+
+    def _found(self, texts: Sequence[str]) -> Tensor:
+        return torch.stack([self._read[text] for text in texts])
 
     @property
     def vectors(self) -> Tensor:
@@ -131,7 +150,7 @@ class ItemIndex(Vectors):
     def __init__(self, encoder: TextEncoder, centre: Tensor | None = None) -> None:
         """``centre``: (D,) of a published generation; without it, it is learned here."""
         self._encoder = encoder
-        self._building = threading.Lock()
+        self._building, self._reading = threading.Lock(), threading.Lock()
         self.encoder_version = encoder.encoder_version
         self._fixed = centre is not None
         self._texts: list[str] = []  # what each row was encoded from
@@ -140,6 +159,7 @@ class ItemIndex(Vectors):
         self._view = IndexView(self._buffer_MD, start_D, DotRows(self._buffer_MD))
         self._seen_version = 0
         self._nobody = uuid.uuid4().hex[:8]
+        self._queries: dict[str, Tensor] = {}  # as encoded, oldest first
 
     @property
     def view(self) -> IndexView:
@@ -174,9 +194,27 @@ class ItemIndex(Vectors):
     def __len__(self) -> int:
         return len(self.vectors)
 
+    @property
+    def reads(self) -> Reads:
+        return self.encode_queries
+
     def encode_queries(self, texts: Sequence[str]) -> Tensor:
         """Texts as vectors to compare with ``vectors``: (len(texts), D), centred, unit length."""
-        return centred(self._encoder.encode(texts), self.centre)
+        with self._reading:
+            kept = {text: self._queries[text] for text in texts if text in self._queries}
+        missing = [text for text in dict.fromkeys(texts) if text not in kept]
+        if missing:
+            kept |= dict(zip(missing, self._encoder.encode(missing), strict=True))
+            self._keep(missing, kept)
+        found_QD = [kept[text] for text in texts]
+        raw_QD = torch.stack(found_QD) if found_QD else torch.zeros(0, self._encoder.dim)
+        return centred(raw_QD, self.centre)
+
+    def _keep(self, texts: Sequence[str], vectors: Mapping[str, Tensor]) -> None:
+        with self._reading:
+            self._queries |= {text: vectors[text] for text in texts}
+            for text in list(self._queries)[: max(0, len(self._queries) - QUERIES_KEPT)]:
+                del self._queries[text]
 
     def ensure(self, catalogue: Rows, stop: threading.Event | None = None) -> int:
         """Encode rows that are missing or whose text changed; returns how many.

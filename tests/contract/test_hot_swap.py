@@ -107,9 +107,10 @@ def test_a_model_ranks_every_catalogue_row(world) -> None:
     chances = world.swap.active.probability(scores_BN[0, :4])
     assert chances.shape == (4,)
     assert ((chances > 0) & (chances < 1)).all()
-    similar = world.swap.active.query_similarities(["word3 word4", "word5"], 12)
-    assert similar.shape == (2, 12)
-    assert (np.abs(similar) <= 1.0001).all()
+    ranking = world.swap.active.ranking(users, [5, 5], world.features())
+    added = world.swap.active.asked_for(ranking, [1, 0], ["word3 word4", "word5"])
+    assert added.shape == (2, 12)
+    assert np.isfinite(added).all()
 
 
 def test_a_new_item_has_a_score_before_and_after_it_is_encoded(world) -> None:
@@ -117,7 +118,8 @@ def test_a_new_item_has_a_score_before_and_after_it_is_encoded(world) -> None:
     world.catalogue.put([Item("late", "word20")])
     before = world.swap.active.rank([UserState()], [5], world.features())
     assert before.shape == (1, 13)
-    assert world.swap.active.query_similarities(["word20"], 13).shape == (1, 13)
+    ranking = world.swap.active.ranking([UserState()], [5], world.features())
+    assert world.swap.active.asked_for(ranking, [0], ["word20"]).shape == (1, 13)
     world.swap.ensure(world.catalogue)
     after = world.swap.active.rank([UserState()], [5], world.features())
     assert np.isfinite(after).all()

@@ -16,7 +16,7 @@ from streamrec.core.state.user_state import HISTORY, UserState
 from streamrec.errors import GenerationRefused, Unavailable
 from streamrec.ports import Delivered
 from streamrec.tasks.ranking.features import FeatureMaker
-from streamrec.tasks.ranking.lists.model_ports import Account
+from streamrec.tasks.ranking.lists.model_ports import Account, Ranking
 from streamrec.tasks.ranking.lists.reasons import GROUPS
 
 
@@ -66,8 +66,11 @@ class FakeModel:
     def probability(self, scores: FloatArray) -> FloatArray:
         return np.asarray(1 / (1 + np.exp(-scores)), np.float32)
 
-    def query_similarities(self, queries: Sequence[str], rows: int) -> FloatArray:
+    def asked_for(
+        self, ranking: Ranking, users_A: Sequence[int], queries: Sequence[str]
+    ) -> FloatArray:
         self.queries += queries
+        rows = ranking.scores_BN.shape[1]
         return np.stack([self._by_row(self.similar.get(q, {}), rows) for q in queries])
 
     def _by_row(self, values: Mapping[str, float], rows: int) -> FloatArray:

@@ -7,6 +7,7 @@ import torch
 from streamrec.core.state.user_state import HISTORY
 from streamrec.tasks.ranking.model.head import INPUTS, Head
 from streamrec.tasks.ranking.model.head_trainer import HeadConfig, HeadTrainer, listwise
+from streamrec.tasks.ranking.model.query_inputs import QUERY_INPUTS
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 CANDIDATES = 4
@@ -28,6 +29,8 @@ def pairs(seed: int, *, reversed_: bool = False, examples: int = 32) -> ReplayBa
         history=torch.zeros(examples, HISTORY, dtype=torch.int32),
         weight=torch.ones(examples),
         user=torch.zeros(examples, dtype=torch.long),
+        query=torch.zeros(examples, CANDIDATES, len(QUERY_INPUTS)),
+        asked=torch.zeros(examples, dtype=torch.bool),
     )
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from streamrec.core.events import Item, Variant
 from streamrec.core.state.columns import Column
+from streamrec.core.state.named_items import NamedItems, categories_named
 from streamrec.core.state.words import TITLE_WORDS, TitleWords, Vocabulary, words_of
 
 IntArray = NDArray[np.int32]
@@ -100,6 +101,7 @@ class Catalogue:
         self._vocabulary = Vocabulary()
         self._words: Column[np.int32] = Column((TITLE_WORDS,), np.int32)
         self._title_words: TitleWords | None = None  # None: titles have changed since
+        self._named, self._named_version = NamedItems(), 0
         self._changes: list[tuple[int, int]] = []  # (version, row), ascending
 
     def __len__(self) -> int:
@@ -222,6 +224,18 @@ class Catalogue:
             padded, count = self._words.view(len(self)), len(self._vocabulary)
             self._title_words = TitleWords(np.where(padded < 0, count, padded), count)
         return self._title_words
+
+    def named(self, text: str) -> list[int]:
+        """Rows of the items that a text names, in order of their last mention."""
+        if self._named_version != self.version:
+            for row in self.changed_since(self._named_version):
+                self._named.put(row, self._items[row].title)
+            self._named_version = self.version
+        return self._named.named(text)
+
+    def categories_named(self, text: str) -> list[int]:
+        """Numbers of the categories that a text names."""
+        return [self._category_ids[one] for one in categories_named(text, self._category_ids)]
 
     def _read(self, row: int, title: str) -> None:
         self._words.set(row, self._vocabulary.padded(words_of(title)))

@@ -55,6 +55,7 @@ class SasrecScorer:
         users: Sequence[UserState],
         now_ms: Sequence[int],  # noqa: ARG002 - the order of clicks is all it knows of time
         features: object,  # noqa: ARG002
+        queries: Sequence[str] = (),  # noqa: ARG002
     ) -> FloatArray:
         """Logits of the catalogue's items as the users' next ones: (B, N)."""
         return self.scores([user.history for user in users])

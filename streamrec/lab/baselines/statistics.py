@@ -51,6 +51,7 @@ class StatisticRanker:
         users: Sequence[UserState],
         now_ms: Sequence[int],  # noqa: ARG002 - statistics speak of their watermark
         features: FeatureMaker,
+        queries: Sequence[str] = (),  # noqa: ARG002
     ) -> FloatArray:
         """Scores (B, N) of every catalogue row."""
         scores_N = features.item_NI @ self._item_I

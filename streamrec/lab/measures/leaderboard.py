@@ -15,7 +15,7 @@ import numpy as np
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.measures.prequential import Calibration, Impressions, NextClicks
-from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK
+from streamrec.lab.measures.metric_names import IMPRESSIONS, MAIN_METRIC, NEXT_CLICK, QUERIES
 from streamrec.lab.measures.significance import Comparison, paired_bootstrap
 
 RESAMPLES = 2_000
@@ -33,6 +33,13 @@ class Prediction:
     rank: int = 0  # of the target; 0 for an impression
     scores_C: FloatArray | None = None
     labels_C: FloatArray | None = None
+    asked: bool = False  # whether a query led to the target
+    again: bool = False  # whether its user has accepted the target before
+
+    @property
+    def first(self) -> bool:
+        """Whether nobody is known to have accepted the target before."""
+        return not (self.item_accepts or self.again)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,12 +57,15 @@ class SampledList:
 @dataclass(slots=True)
 class Metrics:
     next_click: NextClicks = NextClicks()
+    queries: NextClicks = NextClicks()
     impressions: Impressions = Impressions()
     calibration: Calibration = field(default_factory=Calibration)
     sampled: Calibration = field(default_factory=Calibration)
 
     def add(self, prediction: Prediction) -> None:
-        if prediction.rank:
+        if prediction.rank and prediction.asked:
+            self.queries = self.queries.add(prediction.rank)
+        elif prediction.rank:
             self.next_click = self.next_click.add(prediction.rank)
         elif prediction.scores_C is not None and prediction.labels_C is not None:
             before = self.impressions.n
@@ -73,6 +83,7 @@ class Metrics:
         return {
             IMPRESSIONS: self.impressions.report(),
             NEXT_CLICK: self.next_click.report(),
+            QUERIES: self.queries.report(),
             "calibration": calibration.report() | {"of": IMPRESSIONS if shown else "sampled_lists"},
         }
 
@@ -113,9 +124,13 @@ SLICES: Mapping[str, Slice] = {
     "new_users": lambda p, span: p.history < FEW and p.number >= span.part(0.5),
     "new_items": lambda p, span: p.item_accepts < FEW and p.number >= span.part(0.5),
     "long_away": lambda p, span: p.away_ms > LONG_MS and p.number >= span.part(0.5),
+    "never_accepted": lambda p, span: (
+        not (p.item_accepts or p.again) and p.number >= span.part(0.5)
+    ),
     "last_quarter": lambda p, span: p.number >= span.part(0.75),
 }
-"""Users with fewer than FEW clicks, items with fewer, users away for LONG_MS; second half."""
+"""Users with fewer than FEW clicks, items with fewer or none at all, users away for LONG_MS; second
+half."""
 
 
 def slices_of(predictions: Sequence[Prediction], span: ScoredSpan) -> dict[str, Any]:
@@ -133,7 +148,8 @@ def slices_of(predictions: Sequence[Prediction], span: ScoredSpan) -> dict[str, 
 def outcome(prediction: Prediction) -> tuple[str, dict[str, float]] | None:
     """Kind and metrics of one prediction; None for an impression without both outcomes."""
     if prediction.rank:
-        return NEXT_CLICK, NextClicks().add(prediction.rank).report()
+        kind = QUERIES if prediction.asked else NEXT_CLICK
+        return kind, NextClicks().add(prediction.rank).report()
     if prediction.scores_C is None or prediction.labels_C is None:
         return None
     one = Impressions().add(prediction.scores_C, prediction.labels_C)
@@ -141,7 +157,7 @@ def outcome(prediction: Prediction) -> tuple[str, dict[str, float]] | None:
 
 
 def gain(prediction: Prediction) -> float | None:
-    """NDCG@10 of a next click, AUC of an impression with both outcomes."""
+    """NDCG@10 of a next click or a query, AUC of an impression with both outcomes."""
     found = outcome(prediction)
     return None if found is None else found[1][MAIN_METRIC[found[0]]]
 

@@ -9,6 +9,7 @@ A process ends with its parent, and leaves Ctrl-C to it.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -24,7 +25,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GroupBroken
 from streamrec.infra.processes.parent_death import die_with_parent
@@ -32,7 +32,7 @@ from streamrec.lab.baselines.statistics import WEIGHTS
 from streamrec.lab.replay.contest import RaceRecord
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayProgress
-from streamrec.lab.replay.rivals import Race, strongest_statistics
+from streamrec.lab.replay.rivals import MadeVectors, Race, strongest_statistics
 
 TOLD_EVERY_S = 0.5
 
@@ -66,11 +66,12 @@ class Beside:
             if race.wants_vectors:
                 self._wants.append(ours)
 
-    def send_vectors(self, vectors_ND: FloatArray) -> None:
+    def send_vectors(self, made: MadeVectors) -> None:
         """To those that want them. By a file: they may be busy, and a pipe holds little."""
         if self._wants:
-            path = Path(self._scratch.name, "vectors.npy")
-            np.save(path, vectors_ND)
+            path = Path(self._scratch.name, "vectors.npz")
+            texts = np.array(json.dumps(made.texts))  # as text: nothing is unpickled
+            np.savez(path, items_ND=made.items_ND, texts=texts, texts_TD=made.texts_TD)
             for connection in self._wants:
                 connection.send(path)
 
@@ -164,12 +165,18 @@ def _raced(race: Race, connection: Connection) -> Raced:
     statistics: dict[str, str] = {}
     if race.wants_statistics:
         statistics = strongest_statistics(stream, catalogue, options, race.until)
-    vectors_ND = np.load(connection.recv()) if race.wants_vectors else None
-    rivals = {n: race.rival(n, catalogue, statistics, vectors_ND) for n in race.names}
+    made = _received(connection.recv()) if race.wants_vectors else None
+    rivals = {n: race.rival(n, catalogue, statistics, made) for n in race.names}
     first, *_ = rivals
     main, others = rivals[first], {name: r for name, r in rivals.items() if name != first}
     played = Replay(stream, catalogue, main, options, others).play(_teller(connection))
     return Raced({n: c.record for n, c in zip([first, *others], played, strict=True)}, statistics)
+
+
+def _received(path: Path) -> MadeVectors:
+    with np.load(path) as found:
+        texts = json.loads(str(found["texts"]))
+        return MadeVectors(found["items_ND"], texts, found["texts_TD"])
 
 
 def _teller(connection: Connection) -> Callable[[ReplayProgress], None]:

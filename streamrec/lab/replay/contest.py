@@ -46,7 +46,11 @@ class ReplayScorer(Protocol):
     def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]: ...
 
     def rank(
-        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+        self,
+        users: Sequence[UserState],
+        now_ms: Sequence[int],
+        features: FeatureMaker,
+        queries: Sequence[str] = (),
     ) -> FloatArray: ...
 
 
@@ -151,7 +155,8 @@ def _rank_wanted(
     for at in range(0, len(wanted), RANKED_AT_ONCE):
         group = wanted[at : at + RANKED_AT_ONCE]
         users, now_ms = [w.user for w in group], [w.event.occurred_at_ms for w in group]
-        scores_BN = scorer.rank(users, now_ms, outside.features)
+        queries = [want.query for want in group]
+        scores_BN = scorer.rank(users, now_ms, outside.features, queries)
         for want, scores_N in zip(group, scores_BN, strict=True):
             allowed_N = outside.catalogue.available.copy()
             allowed_N[list(want.earlier_rows)] = False
@@ -164,6 +169,8 @@ def _rank_wanted(
                 0.0 if target is None else float(accepts_N[target]),
                 want.event.occurred_at_ms - want.user.last_seen_ms,
                 rank,
+                asked=bool(want.query),
+                again=want.event.item_id in want.user.history,
             )
 
 
@@ -203,4 +210,5 @@ def _as_example(shown: ShownList, stats_CF: FloatArray) -> RankingExample:
         labels_C=shown.labels_C,
         stats_CF=stats_CF,
         log_q_C=np.zeros(len(shown.item_ids), np.float32),
+        query=shown.query,
     )

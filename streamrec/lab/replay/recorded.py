@@ -4,7 +4,8 @@ Knows the events' future (outcomes of impressions) and each user's state just be
 
 - Every impression (views of one user sharing an ``impression_id``) is predicted when its
   first view comes; its labels are the accepted events that name it, whenever they come.
-- Every accepted event outside an impression, by a user with an earlier one, is predicted.
+- Every accepted event outside an impression, by a user with an earlier one or with a query that
+  led to it, is predicted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from streamrec.core.events import Interaction, Item, Kind
 from streamrec.core.examples import FloatArray
+from streamrec.core.state.attribution import led_by
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import NEW_USER, UserState, consumes
 
@@ -30,6 +32,11 @@ class NextClick:
     target: int | None  # catalogue row
     earlier_rows: tuple[int, ...]
 
+    @property
+    def query(self) -> str:
+        """What led to it, in words."""
+        return led_by(self.user, self.event)
+
 
 @dataclass(frozen=True, slots=True)
 class ShownList:
@@ -41,6 +48,7 @@ class ShownList:
     now_ms: int
     item_ids: tuple[str, ...]
     labels_C: FloatArray
+    query: str = ""
 
 
 class RecordedStream:
@@ -102,12 +110,11 @@ class Walk:
                 key = (event.user_id, event.impression_id or "")
                 if key not in self._opened:
                     self._opened.add(key)
-                    shown.append(
-                        ShownList(number, event.user_id, user, event.occurred_at_ms, *impression)
-                    )
-            elif event.accepted and user.accepts:
+                    at_ms, query = event.occurred_at_ms, led_by(user, event)
+                    shown.append(ShownList(number, event.user_id, user, at_ms, *impression, query))
+            elif event.accepted and (user.accepts or led_by(user, event)):
                 wanted.append(self._want(number, user, event))
-            self._users[event.user_id] = user.after(event)
+            self._users[event.user_id] = user.after(event) if event.with_item else user.heard(event)
             row = self._catalogue.row(event.item_id)
             if row is not None and consumes(event):
                 self._earlier.setdefault(event.user_id, set()).add(row)

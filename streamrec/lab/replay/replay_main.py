@@ -21,12 +21,13 @@ from streamrec.lab.replay.compare import LearnerWithStatic
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.recorded_main import fold_rules, read_events, read_items, roomy
 from streamrec.lab.replay.replay import Replay, ReplayOptions, ReplayProgress
-from streamrec.lab.replay.rivals import BASELINES, STATIC, STATIC_PART, Race
+from streamrec.lab.replay.rivals import BASELINES, STATIC, STATIC_PART, MadeVectors, Race
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.model.config import learner_config
 from streamrec.tasks.ranking.model.learner import OnlineLearner
+from streamrec.tasks.ranking.model.query_inputs import pieces_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _prepared(
     encoder = load_encoder(roomy(settings.encoder))
     index = ItemIndex(encoder)
     index.ensure(catalogue)
-    rivals.send_vectors(index.vectors.numpy())
+    rivals.send_vectors(_made(stream, index))
     seeded = replace(settings, trainer=replace(settings.trainer, seed=plan.seed))
     config = learner_config(seeded, encoder)
     if not plan.train_adapter:
@@ -105,6 +106,12 @@ def _prepared(
         return Replay(stream, catalogue, learner, options)
     both = LearnerWithStatic(learner, _static_until(stream, plan))
     return Replay(stream, catalogue, both, options, {STATIC: both.static})
+
+
+def _made(stream: RecordedStream, index: ItemIndex) -> MadeVectors:
+    """Queries are read many at once: it is faster."""
+    pieces = pieces_of(event.query for event in stream.events if event.query)
+    return MadeVectors(index.vectors.numpy(), pieces, index.encode_queries(pieces).numpy())
 
 
 def _raced(replay: Replay, plan: ReplayPlan, rivals: Beside, on_progress: Tell) -> dict[str, Any]:

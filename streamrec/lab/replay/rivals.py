@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamrec.core.events import Interaction, Item
 from streamrec.core.examples import FloatArray
@@ -29,11 +29,19 @@ from streamrec.lab.replay.replay import ReplayOptions
 if TYPE_CHECKING:
     from streamrec.tasks.ranking.model.learner import LearnerConfig
 
-FROZEN, STATIC, SASREC = "frozen", "static", "sasrec"
-BASELINES = (*WEIGHTS, FROZEN, STATIC, SASREC)
+FROZEN, STATIC, SASREC, BM25 = "frozen", "static", "sasrec", "bm25"
+BASELINES = (*WEIGHTS, FROZEN, STATIC, SASREC, BM25)
 STATIC_PART = 0.3
 """*static* learns from this part of the scored stream and stands still from then on; the
 half-lives of popularity and click rate are chosen on it."""
+
+
+class MadeVectors(NamedTuple):
+    """By the language model as it came: of the items, and of the texts that were asked for."""
+
+    items_ND: FloatArray
+    texts: list[str]
+    texts_TD: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class Race:
 
     @property
     def wants_vectors(self) -> bool:
-        """Of the items, by the language model as it came."""
+        """Of items and queries, by the language model as it came."""
         return FROZEN in self.names
 
     def rival(
@@ -61,11 +69,13 @@ class Race:
         name: str,
         catalogue: Catalogue,
         statistics: Mapping[str, str],
-        vectors_ND: FloatArray | None,
+        made: MadeVectors | None,
     ) -> ReplayLearner:
         """``statistics``: by baseline, the feature it reads."""
-        if name == FROZEN and vectors_ND is not None:
-            return _frozen(catalogue, vectors_ND, statistics, self.seed)
+        if name == FROZEN and made is not None:
+            return _frozen(catalogue, made, statistics, self.seed)
+        if name == BM25:
+            return _bm25(catalogue)
         if name == SASREC:
             return _sasrec(catalogue, self.seed)
         weights = WEIGHTS[ITEM_KNN] if name == ITEM_KNN else {statistics[name]: 1.0}
@@ -85,7 +95,8 @@ def strongest_statistics(
 
 
 def frozen_config(statistics: Mapping[str, str]) -> LearnerConfig:
-    """*frozen*: the frozen encoder's cosine, live popularity and click rate, a linear head.
+    """*frozen*: the frozen encoder's cosine with history and query, live popularity and click rate,
+    a linear head.
 
     ``statistics``: the feature that each of the last two is read from.
     """
@@ -93,17 +104,19 @@ def frozen_config(statistics: Mapping[str, str]) -> LearnerConfig:
     from streamrec.tasks.ranking.model.learner import LearnerConfig  # noqa: PLC0415
 
     inputs = ("sim_decayed", "sim_mean", statistics[POPULARITY], statistics[CLICK_RATE])
-    return LearnerConfig(head=HeadConfig(inputs=inputs, hidden=False), adapter=None)
+    asked = ("query_last", "query_mean")
+    return LearnerConfig(head=HeadConfig(inputs=(*inputs, *asked), hidden=False), adapter=None)
 
 
 def _frozen(
-    catalogue: Catalogue, vectors_ND: FloatArray, statistics: Mapping[str, str], seed: int
+    catalogue: Catalogue, made: MadeVectors, statistics: Mapping[str, str], seed: int
 ) -> ReplayLearner:
     torch = _torch_in_one_thread()
     from streamrec.models.item_index import FixedVectors  # noqa: PLC0415
     from streamrec.tasks.ranking.model.learner import OnlineLearner  # noqa: PLC0415
 
-    index = FixedVectors(torch.from_numpy(vectors_ND))
+    read = dict(zip(made.texts, torch.from_numpy(made.texts_TD), strict=True))
+    index = FixedVectors(torch.from_numpy(made.items_ND), read)
     return OnlineLearner(catalogue, index, seed, frozen_config(statistics))
 
 
@@ -112,6 +125,13 @@ def _sasrec(catalogue: Catalogue, seed: int) -> ReplayLearner:
     from streamrec.lab.baselines.sasrec_learner import DEFAULTS, SasrecLearner  # noqa: PLC0415
 
     return SasrecLearner(catalogue, replace(DEFAULTS, seed=seed))
+
+
+def _bm25(catalogue: Catalogue) -> ReplayLearner:
+    _torch_in_one_thread()
+    from streamrec.lab.baselines.bm25 import Bm25Ranker  # noqa: PLC0415
+
+    return Unlearned(Bm25Ranker(catalogue))
 
 
 def _torch_in_one_thread() -> Any:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from streamrec.core.events import Filters, Item, Source, Trigger
 from streamrec.core.release.canary import Canary
-from streamrec.core.state.user_state import UserState
+from streamrec.core.state.user_state import LEADS_MS, Search, UserState
 from streamrec.errors import Malformed, Unavailable
 from streamrec.loop.serving.serve import Server
 from streamrec.loop.serving.traffic_split import OnTrial
@@ -131,11 +132,27 @@ def test_a_new_item_is_recommended_without_a_restart(counter) -> None:
 
 
 def test_a_query_text_moves_what_it_speaks_of_to_the_front(counter) -> None:
-    counter.model.similar = {"about e": {"e": 0.9}}
+    counter.model.similar = {"about e": {"e": 9.0}}
     answers = counter.serve(request("u1", "r1", query="about e"), request("u1", "r2"))
     by_id = {a.trigger_id: shown(a) for a in answers}
     assert by_id["r1"][0] == "e"
     assert by_id["r2"][0] == "a"
+
+
+def test_the_turns_before_are_read_with_what_is_asked_now(counter) -> None:
+    counter.serve(
+        request("u1", "r1", query="no, older", context=("a quiet film?", "Amélie, maybe"))
+    )
+    assert counter.model.queries == ["a quiet film? Amélie, maybe no, older"]
+
+
+def test_who_searched_a_moment_ago_is_answered_with_it(counter) -> None:
+    counter.model.similar = {"about e": {"e": 9.0}}
+    searched = UserState(searches=(Search(1_000, "about e"),), last_seen_ms=2_000)
+    counter.set_user("u1", searched)
+    assert shown(counter.serve(update("u1"))[0])[0] == "e"
+    counter.set_user("u1", replace(searched, last_seen_ms=1_001 + LEADS_MS))
+    assert shown(counter.serve(update("u1"))[0])[0] == "a"
 
 
 def test_a_score_that_is_not_a_number_is_never_shown(counter) -> None:
@@ -245,11 +262,13 @@ def test_what_nobody_could_answer_is_told_and_nobody_s_fault(counter, wish, why)
 
 
 @pytest.mark.parametrize("length", [MAX_QUERY_CHARS, MAX_QUERY_CHARS + 1, 720_000])
-def test_of_a_long_query_the_beginning_is_read_and_the_answer_says_so(counter, length) -> None:
-    (answer,) = counter.serve(request("u1", query="q" * length))
+def test_of_a_long_query_the_end_is_read_and_the_answer_says_so(counter, length) -> None:
+    (answer,) = counter.serve(request("u1", query="b" + "q" * (length - 1)))
     assert len(answer.items) == 5
-    assert counter.model.queries == ["q" * MAX_QUERY_CHARS]
-    told = f"only the first 1,000 of the query's {length:,} characters were read"
+    [read] = counter.model.queries
+    assert len(read) == MAX_QUERY_CHARS
+    assert read.startswith("b") == (length == MAX_QUERY_CHARS)
+    told = f"only the last 1,000 of the query's {length:,} characters were read"
     assert answer.reply == (told if length > MAX_QUERY_CHARS else None)
 
 

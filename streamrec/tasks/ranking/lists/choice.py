@@ -17,9 +17,6 @@ from streamrec.core.state.catalogue import BoolArray, IntArray
 from streamrec.tasks.ranking.lists.eligibility import Unmet
 from streamrec.tasks.ranking.lists.exploration import Exploration, last_slot
 
-QUERY_WEIGHT = 10.0
-"""Score that a cosine of 1 with the query text is worth beside the user's own."""
-
 
 class Choice(NamedTuple):
     """One list's rows, best first, their scores, and how likely the last one was drawn.
@@ -37,7 +34,7 @@ class Choice(NamedTuple):
 def choose(
     allowed_N: BoolArray,
     scores_N: FloatArray,
-    cosine_N: FloatArray | None,
+    asked_N: FloatArray | None,
     k: int,
     *,
     exploration: Exploration,
@@ -45,10 +42,10 @@ def choose(
 ) -> Choice:
     """At most ``k`` allowed rows, and their scores before the query text had its say.
 
-    ``cosine_N``: closeness to that text; None without one. Of equals the one first in the
+    ``asked_N``: what that text adds; None without one. Of equals the one first in the
     catalogue. A score that is not a number is never shown. The last slot may be drawn.
     """
-    keys_N = scores_N if cosine_N is None else scores_N + QUERY_WEIGHT * cosine_N
+    keys_N = scores_N if asked_N is None else scores_N + asked_N
     able = np.flatnonzero(allowed_N & np.isfinite(keys_N))
     reach = k + exploration.reach
     if len(able) > reach:

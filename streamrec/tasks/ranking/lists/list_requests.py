@@ -83,7 +83,7 @@ def _of_request(message: Delivered, request: Request) -> ListRequest:
         k=request.k,
         filters=request.filters,
         candidates=request.candidates,
-        query=(request.query or "")[:MAX_QUERY_CHARS] or None,
+        query=_asked(request)[-MAX_QUERY_CHARS:] or None,
         told=_told(request),
         wants_reply=request.reply,
         conversation_id=request.conversation_id,
@@ -109,7 +109,12 @@ def _told(request: Request) -> str | None:
     return "; ".join(filter(None, told)) or None
 
 
+def _asked(request: Request) -> str:
+    """The last turns of a conversation and what is asked now, in this order."""
+    return " ".join(turn for turn in (*request.context, request.query or "") if turn.strip())
+
+
 def _unread(query: str) -> str:
     if len(query) <= MAX_QUERY_CHARS:
         return ""
-    return f"only the first {MAX_QUERY_CHARS:,} of the query's {len(query):,} characters were read"
+    return f"only the last {MAX_QUERY_CHARS:,} of the query's {len(query):,} characters were read"

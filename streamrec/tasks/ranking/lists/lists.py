@@ -82,7 +82,8 @@ class ListAnswerer:
         users = self._read_users(request.user_id for request in asked)
         with self._mirror.view() as view:
             ranking = _rank([user.state for user in users.values()], model, view)
-            chosen = self._choose(asked, users, ranking.scores_BN, model, view)
+            asked = [_with_words(one, users[one.user_id].state, view) for one in asked]
+            chosen = self._choose(asked, users, ranking, model, view)
             listed = [
                 _listed(request, users[request.user_id], choice)
                 for request, choice in zip(asked, chosen, strict=True)
@@ -145,19 +146,21 @@ class ListAnswerer:
         self,
         requests: Sequence[ListRequest],
         users: Mapping[str, _User],
-        scores_BN: FloatArray,
+        ranking: Ranking,
         model: RankingModel,
         view: View,
     ) -> list[Choice]:
+        scores_BN = ranking.scores_BN
         rows = scores_BN.shape[1]
         chosen = []
-        for request, cosine_N in zip(requests, _cosines(requests, model, rows), strict=True):
+        added = _asked(requests, users, ranking, model)
+        for request, asked_N in zip(requests, added, strict=True):
             user = users[request.user_id]
             allowed_N = _allowed(request, user.state, rows, view)
             choice = choose(
                 allowed_N,
                 scores_BN[user.row],
-                cosine_N,
+                asked_N,
                 request.k,
                 exploration=self._exploration,
                 recommendation_id=request.recommendation_id,
@@ -221,16 +224,30 @@ def _unmet(request: ListRequest, allowed_N: BoolArray, view: View) -> Unmet | No
 
 def _rank(users: Sequence[UserState], model: RankingModel, view: View) -> Ranking:
     """As of the latest event that statistics or user have seen: a recorded stream has its day."""
-    now_ms = [max(view.watermark_ms, user.last_seen_ms) for user in users]
-    return model.ranking(users, now_ms, view.features)
+    return model.ranking(users, [_now_ms(user, view) for user in users], view.features)
 
 
-def _cosines(
-    requests: Sequence[ListRequest], model: RankingModel, rows: int
+def _now_ms(user: UserState, view: View) -> int:
+    return max(view.watermark_ms, user.last_seen_ms)
+
+
+def _with_words(request: ListRequest, user: UserState, view: View) -> ListRequest:
+    """Who asks for nothing now may have searched a moment ago."""
+    if request.query or not user.searches:
+        return request
+    return replace(request, query=user.asked(_now_ms(user, view)) or None)
+
+
+def _asked(
+    requests: Sequence[ListRequest],
+    users: Mapping[str, _User],
+    ranking: Ranking,
+    model: RankingModel,
 ) -> list[FloatArray | None]:
-    """How close each item is to what the request's text asks for; None without a text."""
-    queries = [request.query for request in requests if request.query]
-    found = iter(model.query_similarities(queries, rows) if queries else ())
+    """What each request's words add to the scores; None without any."""
+    some = [(users[one.user_id].row, one.query) for one in requests if one.query]
+    words = [query for _, query in some]
+    found = iter(model.asked_for(ranking, [row for row, _ in some], words) if some else ())
     return [next(found) if request.query else None for request in requests]
 
 

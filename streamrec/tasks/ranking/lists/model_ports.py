@@ -1,6 +1,6 @@
 """What lists ask of a ranking model.
 
-Shapes: B users, Q texts, N catalogue rows.
+Shapes: B users, A texts, N catalogue rows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class RankingModel(ABC):
     """A ``ports.ServingModel`` ready to rank.
 
     Its weights never change. Its item vectors follow the catalogue (``HotSwap.ensure``);
-    one call sees one state of them. Shapes: B users, Q texts, N catalogue rows that
+    one call sees one state of them. Shapes: B users, A texts, N catalogue rows that
     ``features`` was made of.
     """
 
@@ -71,5 +71,7 @@ class RankingModel(ABC):
         """P(accept | shown) of scores, of any shape; keeps their order."""
 
     @abstractmethod
-    def query_similarities(self, queries: Sequence[str], rows: int) -> FloatArray:
-        """Cosine of each text with the first ``rows`` catalogue rows: (Q, rows)."""
+    def asked_for(
+        self, ranking: Ranking, users_A: Sequence[int], queries: Sequence[str]
+    ) -> FloatArray:
+        """What each text adds to the scores of its user, a row of the ranking: (A, N)."""

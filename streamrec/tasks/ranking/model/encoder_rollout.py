@@ -250,8 +250,8 @@ class ShadowEvaluation:
 
     @torch.no_grad()
     def compare(self, theirs: ReplayBatch, ours: ReplayBatch, in_use: Head) -> None:
-        loss_B, weight_B = listwise_losses(in_use(theirs.inputs.float()), theirs)
-        our_loss_B, _ = listwise_losses(self.head_trainer.averaged(ours.inputs.float()), ours)
+        loss_B, weight_B = listwise_losses(_scores(in_use, theirs), theirs)
+        our_loss_B, _ = listwise_losses(_scores(self.head_trainer.averaged, ours), ours)
         gain_B = loss_B - our_loss_B
         self.sums += torch.stack(
             [weight_B.sum(), (weight_B * gain_B).sum(), (weight_B * gain_B**2).sum()]
@@ -278,3 +278,7 @@ class ShadowEvaluation:
         head_trainer.load_state(under("fast", state))
         evaluation._taken, evaluation.sums = taken, state["sums"].clone()
         return evaluation
+
+
+def _scores(head: Head, batch: ReplayBatch) -> Tensor:
+    return head.asked(batch.inputs.float(), batch.query.float(), batch.asked)

@@ -45,13 +45,14 @@ class GenerationScorer:
     def __init__(self, head: Head, index: ItemIndex, catalogue: Catalogue) -> None:
         self._index = index
         self._catalogue = catalogue
-        self._ranker = Ranker(head, index.dots, catalogue)
+        self._ranker = Ranker(head, index.dots, catalogue, index.encode_queries)
 
     def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]:
         """P(accept | shown) of each example's candidates: one (C,) array each."""
         self._index.ensure(self._catalogue)
         if self._ranker.dots is not self._index.dots:
-            self._ranker = Ranker(self._ranker.head, self._index.dots, self._catalogue)
+            old = self._ranker
+            self._ranker = Ranker(old.head, self._index.dots, self._catalogue, old.encode)
         return self._ranker.score(examples)
 
 

@@ -29,7 +29,8 @@ from torch.nn.utils import clip_grad_norm_
 
 from streamrec.models.state_dicts import named, under
 from streamrec.tasks.ranking.examples import ExampleKind
-from streamrec.tasks.ranking.model.head import INPUTS, KINDS, Head
+from streamrec.tasks.ranking.model.head import INPUTS, KINDS, Head, completed
+from streamrec.tasks.ranking.model.query_inputs import QUERY_INPUTS
 from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 
 MOMENT_EXAMPLES = 2_000.0
@@ -52,7 +53,7 @@ class HeadConfig:
     warmup_steps: int = 20
     clip_norm: float = 1.0
     averaging: float = 0.98  # of the served weights, per step
-    inputs: tuple[str, ...] = INPUTS  # others are ignored: ablations and baselines
+    inputs: tuple[str, ...] = (*INPUTS, *QUERY_INPUTS)  # others are ignored: ablations, baselines
     hidden: bool = True  # False: the linear part alone is learned
     # what a recipe of the laboratory may do otherwise
     rate_at: Callable[[HeadConfig, int], float] = warmed_up
@@ -67,6 +68,7 @@ class HeadTrainer:
         self._config = config
         self.head = Head(generator)
         self._used_D = torch.tensor([float(name in config.inputs) for name in INPUTS])
+        self._used_Q = torch.tensor([float(name in config.inputs) for name in QUERY_INPUTS])
         self._confine()
         self.averaged = copy.deepcopy(self.head).requires_grad_(False)
         self.steps = 0
@@ -81,6 +83,7 @@ class HeadTrainer:
                     "weight_decay": 0.0,
                     "lr": config.calibration_rate,
                 },
+                {"params": self.head.query_parameters(), "weight_decay": config.weight_decay},
             ],
             lr=config.learning_rate,
         )
@@ -112,8 +115,10 @@ class HeadTrainer:
     def step(self, batch: ReplayBatch) -> dict[str, float]:
         """One optimiser step; the mean losses by name."""
         self.steps += 1
-        self._optimiser.param_groups[0]["lr"] = self._config.rate_at(self._config, self.steps)
-        scores_BC = self.head(batch.inputs)
+        for group in (0, 2):
+            rate = self._config.rate_at(self._config, self.steps)
+            self._optimiser.param_groups[group]["lr"] = rate
+        scores_BC = self.head.asked(batch.inputs, batch.query, batch.asked)
         losses = {
             "listwise": listwise(scores_BC, batch),
             "calibration": self._calibration(scores_BC.detach(), batch),
@@ -169,11 +174,17 @@ class HeadTrainer:
     def _confine(self) -> None:
         """Keep what the config leaves out at zero."""
         head = self.head
-        if len(self._config.inputs) < len(INPUTS):
+        query = head.query_part
+        if not self._used_D.all():
             head.linear_D.mul_(self._used_D)
             head.inner_DM.mul_(self._used_D[:, None])
+            query.inner_DM.mul_(self._used_D[:, None])
+        if not self._used_Q.all():
+            query.linear_Q.mul_(self._used_Q)
+            query.inner_QM.mul_(self._used_Q[:, None])
         if not self._config.hidden:
             head.outer_M.zero_()
+            query.outer_M.zero_()
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -193,8 +204,8 @@ class HeadTrainer:
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Raises KeyError or RuntimeError when the state is of another shape."""
-        self.head.load_state_dict(under("head", state))
-        self.averaged.load_state_dict(under("averaged", state))
+        self.head.load_state_dict(completed(under("head", state)))
+        self.averaged.load_state_dict(completed(under("averaged", state)))
         self._moments, self.kinds_seen = state["moments"], state["kinds_seen"]
         self.steps = int(state["steps"])
         slots: dict[int, dict[str, Tensor]] = {}

@@ -70,7 +70,7 @@ class LearnerSnapshot(Ranker):
     def __init__(
         self, head: Head, index: Vectors, catalogue: Catalogue, encoder: TextEncoder | None
     ) -> None:
-        super().__init__(head, index.dots, catalogue)
+        super().__init__(head, index.dots, catalogue, index.reads)
         self.encoder = encoder
         self.centre_D = _centre_of(index)
         self._index = index
@@ -146,7 +146,12 @@ class OnlineLearner:
         if weights.any():
             self._follow_catalogue()
             arrived = replay_batch(
-                examples, weights, self.index.vectors, self._catalogue, self._config.candidates
+                examples,
+                weights,
+                self.index.vectors,
+                self._catalogue,
+                self._config.candidates,
+                encode=self.index.reads,
             )
             waiting = arrived if self._waiting is None else self._waiting.joined(arrived)
             size = self._config.step_examples

@@ -23,12 +23,18 @@ from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import UserState
 from streamrec.models.dot_rows import DotRows
+from streamrec.models.item_index import Reads
 from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import (
     FeatureMaker,
     user_features,
 )
 from streamrec.tasks.ranking.model.head import CLIP, Head
+from streamrec.tasks.ranking.model.query_inputs import (
+    QUERY_INPUTS,
+    catalogue_inputs,
+    query_inputs,
+)
 from streamrec.tasks.ranking.model.ranking import ITEM_INPUTS, OWN, USER_INPUTS, MicroBatchRanking
 from streamrec.tasks.ranking.model.similarity import (
     candidate_similarities,
@@ -49,11 +55,35 @@ def head_inputs(vectors_ND: Tensor, batch: ExampleTensors) -> Tensor:
     return torch.cat([batch.stats_BCF, sims_BCS], dim=-1)
 
 
+def asked_inputs(
+    examples: Sequence[RankingExample],
+    rows_BC: Tensor,
+    vectors_ND: Tensor,
+    catalogue: Catalogue,
+    encode: Reads | None,
+) -> tuple[Tensor, Tensor]:
+    """Of examples that a query led to, what it says of their candidates: (B, C, Q); and which
+    these are: (B,). None where nobody can ``encode``."""
+    query_BCQ = torch.zeros(*rows_BC.shape, len(QUERY_INPUTS))
+    asked = [b for b, one in enumerate(examples) if one.query and encode is not None]
+    asked_B = torch.zeros(len(examples), dtype=torch.bool)
+    if asked and encode is not None:
+        asked_B[asked] = True
+        queries, rows = [examples[b].query for b in asked], [rows_BC[b].numpy() for b in asked]
+        found = query_inputs(queries, rows, vectors_ND, catalogue, encode)
+        query_BCQ[asked] = torch.stack(found)
+    return query_BCQ, asked_B
+
+
 class Ranker:
     """A ``ports.Scorer`` with frozen weights."""
 
-    def __init__(self, head: Head, dots: DotRows, catalogue: Catalogue) -> None:
-        """``dots``: of the index; generations that share it share what it remembers."""
+    def __init__(
+        self, head: Head, dots: DotRows, catalogue: Catalogue, encode: Reads | None = None
+    ) -> None:
+        """``dots``: of the index; generations that share it share what it remembers. ``encode``:
+        reads queries; without it none are."""
+        self.encode = encode
         self.head = head.requires_grad_(False)
         self.dots = dots
         self._catalogue = catalogue
@@ -66,17 +96,48 @@ class Ranker:
         for start in range(0, len(examples), _SCORED_AT_ONCE):
             part = examples[start : start + _SCORED_AT_ONCE]
             batch = example_tensors(part, self._catalogue)
-            scores_BC = self.head(head_inputs(self.dots.vectors_ND, batch))
+            vectors_ND = self.dots.vectors_ND
+            asked = asked_inputs(part, batch.rows_BC, vectors_ND, self._catalogue, self.encode)
+            scores_BC = self.head.asked(head_inputs(vectors_ND, batch), *asked)
             logits_BC = self.head.calibrated_logit(scores_BC, batch.kind_B[:, None])
             for p_C, example in zip(logits_BC.sigmoid().numpy(), part, strict=True):
                 scored.append(p_C[: len(example.candidates)])
         return scored
 
     def rank(
-        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+        self,
+        users: Sequence[UserState],
+        now_ms: Sequence[int],
+        features: FeatureMaker,
+        queries: Sequence[str] = (),
     ) -> FloatArray:
-        """Scores (B, N) of every catalogue row for each user; ``probability`` calibrates them."""
-        return self.ranking(users, now_ms, features).scores_BN
+        """Scores (B, N) of every catalogue row for each user; ``probability`` calibrates them.
+
+        ``queries``: one for each user, "" where nothing was asked for; or none at all.
+        """
+        ranking = self.ranking(users, now_ms, features)
+        asked = [b for b, query in enumerate(queries) if query]
+        if asked:
+            added_AN = self.asked(ranking, asked, [queries[b] for b in asked])
+            ranking.scores_BN[asked] += added_AN
+        return ranking.scores_BN
+
+    @torch.no_grad()
+    def asked(
+        self, ranking: MicroBatchRanking, users_A: Sequence[int], queries: Sequence[str]
+    ) -> FloatArray:
+        """What each query adds to the scores of its user, a row of the ranking: (A, N)."""
+        n = ranking.scores_BN.shape[1]
+        if self.encode is None:
+            return np.zeros((len(queries), n), np.float32)
+        vectors_ND = self.dots.vectors_ND
+        read = catalogue_inputs(queries, n, vectors_ND, self._catalogue, self.encode)
+        part = self.head.query_part
+        added = [
+            part(ranking.standardised(user), query_NQ)
+            for user, query_NQ in zip(users_A, read, strict=True)
+        ]
+        return np.asarray(torch.stack(added).numpy(), np.float32)
 
     @torch.no_grad()
     def ranking(

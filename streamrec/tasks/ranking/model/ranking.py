@@ -26,7 +26,7 @@ from streamrec.tasks.ranking.features import (
     FeatureMaker,
 )
 from streamrec.tasks.ranking.lists.model_ports import Account, Ranking
-from streamrec.tasks.ranking.model.head import INPUTS, Head
+from streamrec.tasks.ranking.model.head import CLIP, INPUTS, Head
 from streamrec.tasks.ranking.model.shapley import shapley_values
 from streamrec.tasks.ranking.model.similarity import SIMILARITIES, gather
 
@@ -80,6 +80,17 @@ class MicroBatchRanking(Ranking):
             parts_TG=shapley_values(head, standard_TD).total().numpy(),
             closeness_TH=self._closeness(users_T, rows),
         )
+
+    @torch.no_grad()
+    def standardised(self, user: int) -> Tensor:
+        """What the head sees of every row for one user: (N, D)."""
+        standard_ND = torch.empty(self.scores_BN.shape[1], len(INPUTS))
+        items_NI = torch.from_numpy(self._item_NI)
+        for columns, raw_NI in ((ITEM_INPUTS, items_NI), (USER_INPUTS, self._user_BU[user])):
+            centred = (raw_NI - self._head.mean_D[columns]) / self._head.deviation_D[columns]
+            standard_ND[:, columns] = centred.clamp(-CLIP, CLIP)
+        standard_ND[:, list(OWN)] = self._own_BON[user].T
+        return standard_ND
 
     def _closeness(self, users_T: IntArray, rows: Tensor) -> FloatArray:
         """Cosine of each item with the user's items; 0 where there are no more."""

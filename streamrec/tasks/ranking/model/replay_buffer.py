@@ -19,9 +19,11 @@ from torch import Tensor
 from streamrec.core.examples import FloatArray, user_hash
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.user_state import HISTORY
+from streamrec.models.item_index import Reads
 from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURES
-from streamrec.tasks.ranking.model.ranker import head_inputs
+from streamrec.tasks.ranking.model.query_inputs import QUERY_INPUTS
+from streamrec.tasks.ranking.model.ranker import asked_inputs, head_inputs
 from streamrec.tasks.ranking.model.similarity import candidate_similarities
 from streamrec.tasks.ranking.model.tensors import example_tensors
 
@@ -39,6 +41,8 @@ class ReplayBatch:
     history: Tensor  # (B, H) int32 catalogue rows, newest first
     weight: Tensor  # (B,) in the losses: ``tasks.ranking.quota``
     user: Tensor  # (B,) int64 hash of whose it is, so that it can be forgotten
+    query: Tensor  # (B, C, Q) as ``inputs``; of the encoder that read it when it came
+    asked: Tensor  # (B,) bool: whether a query led to it
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -51,7 +55,7 @@ class ReplayBatch:
         return ReplayBatch(*(torch.cat(pair) for pair in pairs))
 
     def as_float(self) -> ReplayBatch:
-        return replace(self, inputs=self.inputs.float())
+        return replace(self, inputs=self.inputs.float(), query=self.query.float())
 
 
 def empty(slots: int, width: int, inputs: int) -> ReplayBatch:
@@ -65,7 +69,15 @@ def empty(slots: int, width: int, inputs: int) -> ReplayBatch:
         history=torch.full((slots, HISTORY), -1, dtype=torch.int32),
         weight=torch.ones(slots),
         user=torch.zeros(slots, dtype=torch.long),
+        **_nothing_asked(slots, width),
     )
+
+
+def _nothing_asked(slots: int, width: int) -> dict[str, Tensor]:
+    return {
+        "query": torch.zeros(slots, width, len(QUERY_INPUTS), dtype=torch.float16),
+        "asked": torch.zeros(slots, dtype=torch.bool),
+    }
 
 
 class ReplayMemory:
@@ -167,11 +179,15 @@ def replay_batch(
     vectors_ND: Tensor,
     catalogue: Catalogue,
     width: int,
+    *,
+    encode: Reads | None = None,
 ) -> ReplayBatch:
-    """Those that weigh something, each with at most ``width`` candidates."""
+    """Those that weigh something, each with at most ``width`` candidates. ``encode``: reads
+    queries; without it none are."""
     counted = [e for e, weight in zip(examples, weights, strict=True) if weight > 0]
     narrow = [narrowed(example, width) for example in counted]
     batch = example_tensors(narrow, catalogue, width)
+    query_BCQ, asked_B = asked_inputs(narrow, batch.rows_BC, vectors_ND, catalogue, encode)
     return ReplayBatch(
         inputs=head_inputs(vectors_ND, batch).half(),
         labels=batch.labels_BC,
@@ -182,6 +198,8 @@ def replay_batch(
         history=batch.history_BH.int(),
         weight=torch.from_numpy(weights[weights > 0]),
         user=torch.tensor([user_hash(example.user_id) for example in counted]),
+        query=query_BCQ.half(),
+        asked=asked_B,
     )
 
 
@@ -223,11 +241,14 @@ def move_to(vectors_ND: Tensor, memory: ReplayBatch) -> None:
 def restored(state: dict[str, Tensor], row_of_row: np.ndarray) -> dict[str, Tensor]:
     """A memory's tensors as saved, their catalogue rows renumbered; -1 stays.
 
-    Examples of a checkpoint that is older than quotas weigh 1 and are nobody's.
+    Examples of a checkpoint that is older than quotas weigh 1 and are nobody's; of one that is
+    older than queries, nothing was asked for.
     """
     renumber = torch.cat([torch.from_numpy(row_of_row).int(), torch.tensor([-1]).int()])
     whole = {k: renumber[v.long()] if k in ("rows", "history") else v for k, v in state.items()}
     if "kind" in state:
         whole.setdefault("weight", torch.ones(len(state["kind"])))
         whole.setdefault("user", torch.zeros(len(state["kind"]), dtype=torch.long))
+        nothing = _nothing_asked(*state["labels"].shape)
+        whole = nothing | whole
     return whole

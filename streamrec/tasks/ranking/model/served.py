@@ -7,9 +7,7 @@ it is active or who asks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-import torch
-from torch.nn import functional
+from dataclasses import replace
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.release.manifest import Manifest
@@ -24,8 +22,15 @@ from streamrec.models.item_index import ItemIndex
 from streamrec.models.signing import EVERYBODY, Signers
 from streamrec.settings import EncoderSettings
 from streamrec.tasks.ranking.features import FEATURE_SET, FeatureMaker
-from streamrec.tasks.ranking.lists.model_ports import RankingModel
-from streamrec.tasks.ranking.model.head import KINDS, NEUTRAL, Head, inputs_then, widened
+from streamrec.tasks.ranking.lists.model_ports import Ranking, RankingModel
+from streamrec.tasks.ranking.model.head import (
+    KINDS,
+    NEUTRAL,
+    QUERY_PART,
+    Head,
+    inputs_then,
+    widened,
+)
 from streamrec.tasks.ranking.model.ranker import Ranker
 from streamrec.tasks.ranking.model.ranking import MicroBatchRanking
 
@@ -41,7 +46,7 @@ class ServedGeneration(RankingModel):
         self._manifest = read.manifest
         self._index = index
         self._catalogue = catalogue
-        self._ranker = Ranker(head, index.dots, catalogue)
+        self._ranker = Ranker(head, index.dots, catalogue, index.encode_queries)
 
     @property
     def generation(self) -> str:
@@ -68,19 +73,20 @@ class ServedGeneration(RankingModel):
         """P(accept | shown) of scores, of any shape."""
         return self._ranker.probability(scores)
 
-    @torch.no_grad()
-    def query_similarities(self, queries: Sequence[str], rows: int) -> FloatArray:
-        """Cosine of each text with the first ``rows`` rows (Q, rows); 0 without a vector."""
-        vectors_ND = self._index.vectors[:rows]
-        cosine_QN = self._index.encode_queries(queries) @ vectors_ND.T
-        padded: FloatArray = functional.pad(cosine_QN, (0, rows - cosine_QN.shape[1])).numpy()
-        return padded
+    def asked_for(
+        self, ranking: Ranking, users_A: Sequence[int], queries: Sequence[str]
+    ) -> FloatArray:
+        """What each text adds to its user's scores: (A, N)."""
+        if not isinstance(ranking, MicroBatchRanking):
+            raise TypeError("a ranking of another model")
+        return self._current().asked(ranking, users_A, queries)
 
     def _current(self) -> Ranker:
         """The ranker over the index as it is now."""
         dots = self._index.dots
         if self._ranker.dots is not dots:
-            self._ranker = Ranker(self._ranker.head, dots, self._catalogue)
+            old = self._ranker
+            self._ranker = Ranker(old.head, dots, self._catalogue, old.encode)
         return self._ranker
 
 
@@ -132,4 +138,4 @@ def head_expectations(
     if manifest is not None and manifest.feature_set != FEATURE_SET:
         feature_set, width = manifest.feature_set, len(inputs_then(manifest))
         shapes |= {name: (width, *shapes[name][1:]) for name in NEUTRAL}
-    return expectations(encoder, feature_set, shapes, signers)
+    return replace(expectations(encoder, feature_set, shapes, signers), since=QUERY_PART)
