@@ -146,11 +146,15 @@ class _Late:
         return self._scorer.score(examples)
 
     def rank(
-        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+        self,
+        users: Sequence[UserState],
+        now_ms: Sequence[int],
+        features: FeatureMaker,
+        queries: Sequence[str] = (),
     ) -> np.ndarray:
         if now_ms[0] < self._from_ms:
             return np.zeros((len(users), len(features.item_NI)), np.float32)
-        return self._scorer.rank(users, now_ms, features)
+        return self._scorer.rank(users, now_ms, features, queries)
 
 
 class Lines:

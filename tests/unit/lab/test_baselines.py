@@ -11,6 +11,7 @@ from streamrec.core.events import Interaction, Item
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import Located, PartitionFold
 from streamrec.core.state.statistics import Statistics
+from streamrec.lab.baselines.bm25 import Bm25Ranker
 from streamrec.lab.baselines.statistics import (
     CLICK_RATE,
     ITEM_KNN,
@@ -69,3 +70,15 @@ def test_the_catalogue_and_a_list_agree(name: str) -> None:
 def test_a_feature_nobody_has_is_refused() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         StatisticRanker({"nonsense": 1.0})
+
+
+def test_words_of_a_query_find_the_item_that_has_the_rarest_of_them() -> None:
+    fold, statistics, catalogue = folded(EVENTS)
+    catalogue.put([Item("bees", "A quiet film", "about bees"), Item("ants", "A quiet film")])
+    features = FeatureMaker(statistics, catalogue)
+    ranker, user = Bm25Ranker(catalogue), fold.user("u")
+    scores_BN = ranker.rank([user] * 2, [0, 0], features, ["a quiet film about BEES", ""])
+    assert catalogue.item(int(np.argmax(scores_BN[0]))).item_id == "bees"
+    assert not scores_BN[1].any()
+    shown = replace(example(0, 0), candidates=("ants", "bees", "nowhere"), query="bees")
+    assert np.argsort(ranker.score([shown])[0]).tolist() == [2, 0, 1]

@@ -30,11 +30,17 @@ class ByRow:
         self.ranked: list[UserState] = []
         self.scored: list[RankingExample] = []
         self.learned: list[RankingExample] = []
+        self.queries: list[str] = []
 
     def rank(
-        self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+        self,
+        users: Sequence[UserState],
+        now_ms: Sequence[int],
+        features: FeatureMaker,
+        queries: Sequence[str] = (),
     ) -> FloatArray:
         self.ranked += users
+        self.queries += queries
         return np.tile(np.arange(len(self._catalogue), dtype=np.float32), (len(users), 1))
 
     def score(self, examples: Sequence[RankingExample]) -> list[FloatArray]:
@@ -123,7 +129,11 @@ def test_an_impression_is_ranked_at_its_first_view_with_all_its_outcomes() -> No
 def test_ties_count_against_us() -> None:
     class Flat(ByRow):
         def rank(
-            self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+            self,
+            users: Sequence[UserState],
+            now_ms: Sequence[int],
+            features: FeatureMaker,
+            queries: Sequence[str] = (),
         ) -> FloatArray:
             return np.zeros((len(users), len(ITEMS)), np.float32)
 
@@ -166,7 +176,11 @@ def test_a_repeated_event_is_not_ranked_again() -> None:
 def test_the_strongest_scorer_of_a_stream_is_found() -> None:
     class Backwards(ByRow):
         def rank(
-            self, users: Sequence[UserState], now_ms: Sequence[int], features: FeatureMaker
+            self,
+            users: Sequence[UserState],
+            now_ms: Sequence[int],
+            features: FeatureMaker,
+            queries: Sequence[str] = (),
         ) -> FloatArray:
             return -super().rank(users, now_ms, features)
 
@@ -190,3 +204,14 @@ def test_every_fourth_sampled_list_checks_probabilities_before_it_is_learned() -
     assert [example.offset for example in scorer.scored] == [0, 4, 8]
     assert report["calibration"]["of"] == "sampled_lists"
     assert report["calibration"]["n"] == sum(len(e.candidates) for e in scorer.scored)
+
+
+def test_what_was_asked_for_is_ranked_given_its_words_and_reported_apart() -> None:
+    asked = Interaction("e0", "new", "i11", Kind.CLICK, 1_000, query="bees")
+    searched = Interaction("e1", "u", "", Kind.SEARCH, 2_000, query="wasps")
+    events = [asked, searched, act(2, Kind.CLICK, "i3", 2_100), act(3, Kind.CLICK, "i4", 10**7)]
+    scorer, run, report = replay(events)
+    assert scorer.queries == ["bees", "wasps", ""]
+    assert [(p.number, p.asked) for p in run.predictions] == [(0, True), (2, True), (3, False)]
+    assert (report["queries"]["n"], report["next_click"]["n"]) == (2, 1)
+    assert [example.query for example in scorer.learned] == ["bees", "wasps", ""]
