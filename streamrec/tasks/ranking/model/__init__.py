@@ -12,8 +12,8 @@ head_trainer.py      the head trained online, in milliseconds, on a CPU or a GPU
 learner.py           the weights being trained, and everything needed to resume
 learner_files.py     a learner's files: its tensors by name, and the catalogue they are numbered
                      by
-query_inputs.py      what a query says of an item: closeness of text, and the items and categories it
-                     names
+query_inputs.py      what a query says of an item: closeness of text, and the items and categories
+                     it names
 ranker.py            the immutable scorer of one generation: logged examples, or users against the
                      catalogue
 ranking.py           the scores of one micro-batch, and an account of some of them:
