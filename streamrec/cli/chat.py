@@ -94,6 +94,7 @@ class _Chat:
         if self._reply is None:
             say("no reply in words; is a replies worker up? `streamrec worker replies`")
             return
+        out.print()
         said_by = self._reply.generation or f"a template ({self._reply.fallback})"
         say(f"said by {said_by}")
 
@@ -118,14 +119,16 @@ class _Chat:
 
 
 class _Spoken:
-    """What was said so far: a text that goes on is gone on with."""
+    """What was said so far: a text that goes on is gone on with, on its line."""
 
     def __init__(self) -> None:
         self._text = ""
 
     def hear(self, text: str) -> None:
-        more = text.removeprefix(self._text) if self._text else text
-        out.print(words(more), soft_wrap=True)
+        if not text.startswith(self._text):
+            out.print()  # it is taken back: others are said instead
+            self._text = ""
+        out.print(words(text.removeprefix(self._text)), soft_wrap=True, end="")
         self._text = text
 
 
