@@ -80,9 +80,9 @@ def happened(rng: random.Random, clicks: int, impressions: int) -> Iterator[Inte
         for n, user in enumerate(users):
             at_ms = START_MS + clicks * BETWEEN_MS + 1_000 * turn + n
             shown = f"impression-{user}-{turn}"
-            for slot in range(SHOWN):
+            for slot, item in enumerate(rng.sample(range(ITEMS), SHOWN)):
                 yield Interaction(
-                    f"event-{number}", user, _item(rng), Kind.VIEW, at_ms, None, shown, slot
+                    f"event-{number}", user, f"item-{item:06d}", Kind.VIEW, at_ms, None, shown, slot
                 )
                 number += 1
 
