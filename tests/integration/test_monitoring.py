@@ -118,7 +118,7 @@ def test_every_panel_shows_something_and_a_trainer_that_is_gone_is_told(
     shells: dict[str, CommandLine], prometheus: Prometheus, targets: dict[str, int]
 ) -> None:
     up = shells["up"]
-    with up.started("up", "--no-trainer"):
+    with up.started("up", "--no-trainer", "--replies", "0"):
         sent = lambda: up.run("items", "load", "-", stdin=lines(ITEMS)).returncode == 0  # noqa: E731
         eventually(sent, what="a loop to send to", every_s=0.5)
         with shells["trainer"].started("worker", "trainer", "--id", "trainer-1") as trainer:

@@ -14,7 +14,10 @@ from tests.harness.waiting import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
-CREW = ("up", "--no-trainer", "--no-gateway", "--serving", "0", "--features", "2")
+CREW = (
+    *("up", "--no-trainer", "--no-gateway"),
+    *("--serving", "0", "--replies", "0", "--features", "2"),
+)
 CLICK = (
     '{"event_id": "1", "user_id": "ann", "item_id": "42", "kind": "click", '
     '"occurred_at": "2026-03-01T12:00:00Z"}\n'
