@@ -23,7 +23,7 @@ from streamrec.core.understanding.turns import understand
 from streamrec.core.understanding.understood import Understood
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "fixtures" / "understanding"
-HALVES = ("worked_on", "held_out")
+HALVES = ("worked_on", "held_out", "harder")
 SLOTS = ("want", "not", "has", "lacks", "range", "prefer", "like", "unlike")
 
 
