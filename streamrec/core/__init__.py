@@ -17,6 +17,7 @@ identity.py       whose a state is: what Kafka, Redis, the registry and the trai
                   must agree on
 access.py         who may call the gateway, and for what: keys by role, and what one of them covers
 replies/          replies in words: what is asked of one, what it may say, what is learned about it
+understanding/    a query read into what is wanted and what is not, in the catalogue's own words
 variants/         wordings of one item: what is believed of each, who counts them, and who is
                   shown which
 """

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from streamrec.core.events import Item
-from streamrec.core.understanding.lexicon import ROLES, Role
+from streamrec.core.understanding.lexicon import ROLES, NumberRole
 from streamrec.core.understanding.spoken import phrase
 from streamrec.core.understanding.synonyms import COMPOUNDS, GROUPS
 
@@ -54,7 +54,7 @@ class CatalogueWords:
     entries: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
     titles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     numbers: Mapping[str, str] = field(default_factory=dict)  # phrase of the name: name
-    roles: Mapping[Role, str] = field(default_factory=dict)
+    roles: Mapping[NumberRole, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)  # item id: its title
 
     @classmethod
@@ -76,8 +76,8 @@ class CatalogueWords:
                 titles.setdefault(said, []).append(item.item_id)
         numbers = [name for name, counted in values.items() if _holds_numbers(counted)]
         roles = _roles(numbers)
-        if Role.YEAR not in roles and 2 * dated > len(names):
-            roles[Role.YEAR] = TITLE_YEAR
+        if NumberRole.YEAR not in roles and 2 * dated > len(names):
+            roles[NumberRole.YEAR] = TITLE_YEAR
         return cls(
             _entries(categories, {n: v for n, v in values.items() if n not in numbers}),
             {said: tuple(ids) for said, ids in titles.items()},
@@ -115,8 +115,8 @@ def _holds_numbers(counted: Counter[str]) -> bool:
     return sum(number(text) is not None for text in seen) >= NUMBERS * len(seen)
 
 
-def _roles(names: Iterable[str]) -> dict[Role, str]:
-    found: dict[Role, str] = {}
+def _roles(names: Iterable[str]) -> dict[NumberRole, str]:
+    found: dict[NumberRole, str] = {}
     for name in names:
         for word in [phrase(name), *phrase(name.replace("_", " ")).split()]:
             if word in ROLES:

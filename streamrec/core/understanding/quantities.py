@@ -19,9 +19,9 @@ from streamrec.core.understanding.lexicon import (
     THAN,
     UNITS,
     Cue,
-    Role,
+    NumberRole,
 )
-from streamrec.core.understanding.spoken import Token
+from streamrec.core.understanding.spoken import SpokenToken
 from streamrec.core.understanding.understood import Range
 
 LONGEST_PHRASE = 6
@@ -38,7 +38,7 @@ class Amount:
 
     value: float
     end: int
-    role: Role | None = None
+    role: NumberRole | None = None
     spelled: bool = False
 
     @property
@@ -54,7 +54,7 @@ class Bound:
     end: int
     low: float | None = None
     high: float | None = None
-    role: Role | None = None
+    role: NumberRole | None = None
     name: str = ""
 
     def turned(self) -> Bound:
@@ -65,8 +65,8 @@ class Bound:
 class Quantities:
     """Of one query and one catalogue."""
 
-    def __init__(self, query: Sequence[Token], known: CatalogueWords) -> None:
-        self._query, self._known = query, known
+    def __init__(self, query: Sequence[SpokenToken], known: CatalogueWords) -> None:
+        self._query, self._numbers, self._roles = query, known.numbers, known.roles
         self._words = [token.word for token in query]
 
     def cue(self, at: int, *wanted: Cue) -> tuple[Cue, int] | None:
@@ -93,23 +93,23 @@ class Quantities:
 
     def range(self, bound: Bound) -> Range | None:
         """In the catalogue's own terms; None where it holds no such number."""
-        name, roles = bound.name, self._known.roles
+        name, roles = bound.name, self._roles
         if not name and bound.role is not None:
             name = roles.get(bound.role, "")
         elif not name:
-            name = roles.get(Role.PRICE, "")
+            name = roles.get(NumberRole.PRICE, "")
         return Range(name, bound.low, bound.high) if name else None
 
-    def _named(self, at: int) -> tuple[str, Role | None, int]:
+    def _named(self, at: int) -> tuple[str, NumberRole | None, int]:
         """The attribute that is named before a number: size 42, rating of 7."""
         word = self._words[at] if at < len(self._words) else ""
-        name, role = self._known.numbers.get(word, ""), ROLES.get(word)
-        if not name and (role is None or role not in self._known.roles):
+        name, role = self._numbers.get(word, ""), ROLES.get(word)
+        if not name and (role is None or role not in self._roles):
             return "", None, at
         after = at + 1
         while after < len(self._words) and self._words[after] in FILLERS | {":", "of"}:
             after += 1
-        return name or self._known.roles[ROLES[word]], role, after
+        return name or self._roles[ROLES[word]], role, after
 
     def _decade(self, at: int) -> Bound | None:
         """Early 90s, the eighties, aus den 60ern, años 90, 90年代."""
@@ -123,10 +123,10 @@ class Quantities:
             return None
         early, late = part is not None and part[0] is Cue.EARLY, part and part[0] is Cue.LATE
         low, high = year + 5 * bool(late), year + (4 if early else 9)
-        return Bound(end, float(low), float(high), Role.YEAR)
+        return Bound(end, float(low), float(high), NumberRole.YEAR)
 
     def _decade_year(self, at: int, *, marked: bool) -> tuple[int | None, int]:
-        token = self._query[at] if at < len(self._query) else Token("")
+        token = self._query[at] if at < len(self._query) else SpokenToken("")
         if token.plural and token.word in DECADES:
             return DECADES[token.word], at + 1
         if not token.word.isdigit() or len(token.word) not in (2, 4) or token.word[-1] != "0":
@@ -151,9 +151,11 @@ class Quantities:
         second = self._amount(link[1])
         if second is None or second.value < first.value:
             return None
-        role = second.role or first.role or (Role.YEAR if first.year and second.year else None)
+        role = (
+            second.role or first.role or (NumberRole.YEAR if first.year and second.year else None)
+        )
         value = first.value
-        if first.role is None and second.role is Role.DURATION:
+        if first.role is None and second.role is NumberRole.DURATION:
             value *= 60 if "hour" in self._words[link[1] : second.end] else 1
         return Bound(second.end, value, second.value, role)
 
@@ -189,8 +191,8 @@ class Quantities:
             way = -1 if after[0] is Cue.OR_LESS else 1
             found = self._toward(amount, way, None, strict=False)
             return replace(found, end=after[1])
-        if amount.year and Role.YEAR in self._known.roles:
-            return Bound(amount.end, amount.value, amount.value, Role.YEAR)
+        if amount.year and NumberRole.YEAR in self._roles:
+            return Bound(amount.end, amount.value, amount.value, NumberRole.YEAR)
         if named:
             return Bound(amount.end, amount.value, amount.value, amount.role)
         return self._bare(amount) if opened is None else None
@@ -199,30 +201,28 @@ class Quantities:
         """With a unit alone: so much money at most, so many stars at least, about so long."""
         if amount.role is None:
             return None
-        if amount.role is Role.DURATION:
+        if amount.role is NumberRole.DURATION:
             return self._around(amount)
-        way = 1 if amount.role is Role.RATING else -1
+        way = 1 if amount.role is NumberRole.RATING else -1
         return self._toward(amount, way, None, strict=False)
 
     def _around(self, amount: Amount) -> Bound:
-        role = Role.YEAR if amount.year else amount.role
+        role = NumberRole.YEAR if amount.year else amount.role
         spread = 2 if amount.year else amount.value * ABOUT
         low, high = round(amount.value - spread, 6), round(amount.value + spread, 6)
         return Bound(amount.end, low, high, role)
 
-    def _toward(self, amount: Amount, way: int, role: Role | None, *, strict: bool) -> Bound:
+    def _toward(self, amount: Amount, way: int, role: NumberRole | None, *, strict: bool) -> Bound:
         """From an amount on; a year that is compared with strictly is left out."""
-        role = amount.role or role or (Role.YEAR if amount.year and self._years else None)
-        value = amount.value + way * (strict and role is Role.YEAR)
-        return Bound(
-            amount.end, value if way > 0 else None, value if way < 0 else None, role
-        )
+        role = amount.role or role or (NumberRole.YEAR if amount.year and self._years else None)
+        value = amount.value + way * (strict and role is NumberRole.YEAR)
+        return Bound(amount.end, value if way > 0 else None, value if way < 0 else None, role)
 
     @property
     def _years(self) -> bool:
-        return Role.PRICE not in self._known.roles
+        return NumberRole.PRICE not in self._roles
 
-    def _than(self, at: int) -> tuple[tuple[Role, int], int] | None:
+    def _than(self, at: int) -> tuple[tuple[NumberRole, int], int] | None:
         for end in range(min(len(self._words), at + LONGEST_PHRASE), at, -1):
             if (found := THAN.get(" ".join(self._words[at:end]))) is not None:
                 return found, end
@@ -233,7 +233,7 @@ class Quantities:
         words = self._words
         if at < len(words) and words[at] in MONEY:
             value, end, _ = self._number(at + 1)
-            return Amount(value, end, Role.PRICE) if value is not None else None
+            return Amount(value, end, NumberRole.PRICE) if value is not None else None
         if at + 1 < len(words) and words[at] in HALVES:  # half an hour
             after = at + 1 + (words[at + 1] in ("a", "an"))
             unit = self._unit(after)
@@ -279,12 +279,12 @@ class Quantities:
             return 30.0, start + 2
         value, end, spelled = self._number(start)
         unit = self._unit(end)
-        minutes = unit is not None and unit[0] == (Role.DURATION, 1.0)
+        minutes = unit is not None and unit[0] == (NumberRole.DURATION, 1.0)
         if value is None or not (minutes or (start == at and not spelled and value < 60)):
             return 0.0, at
         return value, unit[1] if minutes and unit else end
 
-    def _unit(self, at: int) -> tuple[tuple[Role, float], int] | None:
+    def _unit(self, at: int) -> tuple[tuple[NumberRole, float], int] | None:
         for end in range(min(len(self._words), at + 3), at, -1):
             if (found := UNITS.get(" ".join(self._words[at:end]))) is not None:
                 return found, end

@@ -1,19 +1,20 @@
 """One query, from left to right: cues, names of the catalogue, amounts, and how far a no reaches.
 
-A no reaches to the end of its clause: a full stop, a but, a verb of wanting, or a comma, unless a list
-goes on behind it that ends in or. Knows the words of a query and a catalogue. Does not know what
-was said before (``turns``).
+A no reaches to the end of its clause: a full stop, a but, a verb of wanting, or a comma, unless a
+list goes on behind it that ends in or. Knows the words of a query and a catalogue. Does not know
+what was said before (``turns``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from streamrec.core.understanding.catalogue_words import CatalogueWords, Entry
 from streamrec.core.understanding.lexicon import CUES, DIRECTIONS, FILLERS, Cue
 from streamrec.core.understanding.quantities import LONGEST_PHRASE, Quantities
-from streamrec.core.understanding.spoken import Token, tokens
+from streamrec.core.understanding.spoken import SpokenToken, tokens
 from streamrec.core.understanding.understood import Range, Understood
 
 MARKS = ".,;:!?"
@@ -58,8 +59,9 @@ def read(query: str, known: CatalogueWords) -> Read:
 
 
 class _Reader:
-    def __init__(self, query: Sequence[Token], known: CatalogueWords) -> None:
-        self._query, self._known = query, known
+    def __init__(self, query: Sequence[SpokenToken], known: CatalogueWords) -> None:
+        self._query, self._entries, self._roles = query, known.entries, known.roles
+        self._titles = known.titles
         self._words = [token.word for token in query]
         self._quantities = Quantities(query, known)
         self._found = _Found()
@@ -83,16 +85,19 @@ class _Reader:
         title_end = self._title(at)
         if title_end > cue_end:
             return self._put_title(at, title_end)
-        if (bound_end := self._bound(at)) > max(cue_end, at) or bound_end > at and not steering:
+        if (bound_end := self._bound(at, cue_end)) > cue_end:
             return bound_end
-        entry_end = self._entry_end(at)
-        if entry_end > cue_end:
+        if (entry_end := self._entry_end(at)) > cue_end:
             return self._put_entries(at, entry_end)
+        return self._say_how(at, steering, cue_end)
+
+    def _say_how(self, at: int, steering: set[Cue], cue_end: int) -> int:
+        """A direction, a cue, or a word that says nothing here."""
         direction_end = self._direction_end(at)
         if direction_end > cue_end:
             return self._put_direction(at, direction_end)
         if steering:
-            return self._steer(steering, at, cue_end)
+            return self._steer(steering, cue_end)
         if self._words[at] not in FILLERS:
             self._had = False
         return at + 1
@@ -110,7 +115,7 @@ class _Reader:
                 return cues, end
         return set(), at
 
-    def _steer(self, cues: set[Cue], at: int, end: int) -> int:
+    def _steer(self, cues: set[Cue], end: int) -> int:
         if Cue.SHOWN in cues and not (Cue.SOFT_NOT in cues and self._direction_end(end) > end):
             self._shown = True
         elif Cue.FRESH in cues:
@@ -159,10 +164,10 @@ class _Reader:
             at += 1
         return at
 
-    def _bound(self, at: int) -> int:
-        """Take an amount that begins here; where it ends (``at`` where there is none)."""
+    def _bound(self, at: int, beyond: int) -> int:
+        """Take an amount that begins here and ends beyond; where (``at`` where there is none)."""
         bound = self._quantities.bound(at)
-        if bound is None:
+        if bound is None or bound.end <= beyond:
             return at
         if self._no and self._past_fillers(self._cue_end) >= at:
             bound, self._no = bound.turned(), False
@@ -175,12 +180,12 @@ class _Reader:
 
     def _entry_end(self, at: int) -> int:
         for end in range(min(len(self._words), at + LONGEST_PHRASE), at, -1):
-            if " ".join(self._words[at:end]) in self._known.entries:
+            if " ".join(self._words[at:end]) in self._entries:
                 return end
         return at
 
     def _put_entries(self, at: int, end: int) -> int:
-        entries = self._known.entries[" ".join(self._words[at:end])]
+        entries = self._entries[" ".join(self._words[at:end])]
         if not self._ignored:
             for entry in entries:
                 self._put(entry, at, end)
@@ -204,7 +209,7 @@ class _Reader:
 
     def _category_at(self, at: int) -> bool:
         at = self._past_fillers(at)
-        entries = self._known.entries.get(" ".join(self._words[at : self._entry_end(at)]), ())
+        entries = self._entries.get(" ".join(self._words[at : self._entry_end(at)]), ())
         return any(not entry.name for entry in entries)
 
     def _direction_end(self, at: int) -> int:
@@ -217,15 +222,14 @@ class _Reader:
         role, way = DIRECTIONS[" ".join(self._words[at:end])]
         if self._soft > at or (self._no and self._past_fillers(self._cue_end) >= at):
             way, self._no = -way, False
-        name = self._known.roles.get(role)
+        name = self._roles.get(role)
         if name is None:
             self._leave(at, end)
             return end
-        one, other = (
-            (self._found.more, self._found.less) if way > 0 else (self._found.less, self._found.more)
-        )
+        both = (self._found.more, self._found.less)
+        rather, other = both if way > 0 else both[::-1]
         other.pop(name, None)
-        one[name] = None
+        rather[name] = None
         return end
 
     def _title(self, at: int) -> int:
@@ -235,7 +239,7 @@ class _Reader:
         for end in range(at + 1, min(len(self._words), at + LONGEST_TITLE) + 1):
             if self._words[end - 1] not in MARKS:
                 said = f"{said} {self._words[end - 1]}".strip()
-                if said in self._known.titles and self._meant(at, end, said):
+                if said in self._titles and self._meant(at, end, said):
                     best = end
         return best
 
@@ -243,7 +247,7 @@ class _Reader:
         """A title and not just words: how it is written, and what stands before it."""
         led = self._cue_end >= 0 and self._past_fillers(self._cue_end) >= at
         whole = len([word for word in self._words if word not in MARKS]) == said.count(" ") + 1
-        if said in self._known.entries or said in CUES or said in DIRECTIONS:
+        if said in self._entries or said in CUES or said in DIRECTIONS:
             return led and not self._no
         count = said.count(" ") + 1
         capitals = sum(token.capital for token in self._query[at:end])
@@ -253,7 +257,7 @@ class _Reader:
 
     def _put_title(self, at: int, end: int) -> int:
         said = " ".join(word for word in self._words[at:end] if word not in MARKS)
-        ids = dict.fromkeys(self._known.titles[said])
+        ids = dict.fromkeys(self._titles[said])
         if self._no or self._had:
             self._found.unlike |= ids
         else:
@@ -267,8 +271,7 @@ class _Reader:
         found = self._found
         places = list(found.wanted.values())
         together = len(places) > 1 and all(
-            one == other or one[1] == other[0]
-            for one, other in zip(places, places[1:], strict=False)
+            one == other or one[1] == other[0] for one, other in pairwise(places)
         )
         return Understood(
             tuple(found.wanted),

@@ -26,7 +26,7 @@ _KEPT = frozenset({"news", "series"})
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class SpokenToken:
     """``word``: as it is compared. ``capital``, ``plural``: whether it was written so."""
 
     word: str
@@ -34,12 +34,12 @@ class Token:
     plural: bool = False
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str) -> list[SpokenToken]:
     """At most ``LONGEST``."""
     wide = _SPAN.sub(r"\1 to ", unicodedata.normalize("NFKC", text))
     plain = _ELIDED.sub(r"\1 ", wide).replace("'", "").replace("’", "")
     found = _TOKEN.findall(plain)[:LONGEST]
-    return [Token(_compared(one), one[:1].isupper(), one[-1:] in "sS") for one in found]
+    return [SpokenToken(_compared(one), one[:1].isupper(), one[-1:] in "sS") for one in found]
 
 
 @lru_cache(maxsize=65536)

@@ -6,22 +6,25 @@ A group helps only where a catalogue has one of its words: then all of them mean
 from __future__ import annotations
 
 GROUPS = (
-    "horror, scary, frightening, creepy, spooky, horror film, gruselig, grusel, gruselfilm, horreur, "
-    "epouvante, terror, miedo, 恐怖, 恐怖片",
-    "comedy, funny, comic, humour, humor, hilarious, laugh, komodie, komodien, lustig, lustiges, comedie, "
-    "drole, marrant, comedia, comedias, divertida, divertido, 喜剧, 喜剧片, 搞笑",
-    "romance, romantic, love story, liebesfilm, romantisch, romantique, romantica, romantico, 爱情, 爱情片",
+    "horror, scary, frightening, creepy, spooky, horror film, gruselig, grusel, gruselfilm, "
+    "horreur, epouvante, terror, miedo, 恐怖, 恐怖片",
+    "comedy, funny, comic, humour, humor, hilarious, laugh, komodie, komodien, lustig, lustiges, "
+    "comedie, drole, marrant, comedia, comedias, divertida, divertido, 喜剧, 喜剧片, 搞笑",
+    "romance, romantic, love story, liebesfilm, romantisch, romantique, romantica, romantico, "
+    "爱情, 爱情片",
     "science fiction, sci fi, scifi, sf, science fiction film, ciencia ficcion, 科幻, 科幻片",
     "thriller, suspense, spannung, suspenso, 惊悚, 惊悚片",
-    "crime, gangster, mafia, detective, krimi, krimis, policier, polar, policiaca, crimen, 犯罪, 犯罪片",
+    "crime, gangster, mafia, detective, krimi, krimis, policier, polar, policiaca, crimen, 犯罪, "
+    "犯罪片",
     "drama, dramatic, dramen, drame, dramatique, dramatica, 剧情, 剧情片",
     "action, actionfilm, accion, 动作, 动作片",
     "adventure, abenteuer, aventure, aventura, 冒险",
-    "animation, animated, cartoon, anime, zeichentrick, zeichentrickfilm, trickfilm, animiert, dessin anime, "
-    "animacion, dibujos animados, 动画, 动画片",
-    "family, child, children, kid, kinder, kinderfilm, familie, familienfilm, famille, enfant, familia, "
-    "nino, 家庭, 儿童, 孩子",
-    "documentary, docu, doc, dokumentarfilm, doku, dokumentation, documentaire, documental, 纪录片",
+    "animation, animated, cartoon, anime, zeichentrick, zeichentrickfilm, trickfilm, animiert, "
+    "dessin anime, animacion, dibujos animados, 动画, 动画片",
+    "family, child, children, kid, kinder, kinderfilm, familie, familienfilm, famille, enfant, "
+    "familia, nino, 家庭, 儿童, 孩子",
+    "documentary, docu, doc, dokumentarfilm, doku, dokumentation, documentaire, documental, "
+    "纪录片",
     "western, cowboy, 西部, 西部片",
     "war, kriegsfilm, krieg, guerre, guerra, belica, 战争, 战争片",
     "fantasy, magical, fantastique, fantasia, 奇幻, 奇幻片",
@@ -51,7 +54,8 @@ GROUPS = (
     "red, rot, rote, roter, rotes, roten, rouge, rojo, roja, 红, 红色",
     "blue, blau, blaue, blauer, blaues, blauen, bleu, bleue, azul, azule, 蓝, 蓝色",
     "green, grun, grune, gruner, grunes, grunen, vert, verte, verde, 绿, 绿色",
-    "black, schwarz, schwarze, schwarzer, schwarzes, schwarzen, noir, noire, negro, negra, 黑, 黑色",
+    "black, schwarz, schwarze, schwarzer, schwarzes, schwarzen, noir, noire, negro, negra, 黑, "
+    "黑色",
     "white, weiss, weisse, weisser, weisses, weissen, blanc, blanche, blanco, blanca, 白, 白色",
     "yellow, gelb, gelbe, gelber, gelbes, gelben, jaune, amarillo, amarilla, 黄, 黄色",
     "grey, gray, grau, graue, grauer, graues, grauen, gris, grise, 灰, 灰色",
@@ -64,14 +68,21 @@ GROUPS = (
     "metal, metall, 金属",
     "steel, stahl, acier, acero, 钢",
     "english, englisch, englische, englischer, anglais, anglaise, ingle, inglesa, 英语, 英文",
-    "french, franzosisch, franzosische, franzosischer, francais, francaise, france, frances, francesa, 法语, 法国",
-    "german, deutsch, deutsche, deutscher, allemand, allemande, aleman, alemana, germany, 德语, 德国",
-    "spanish, spanisch, spanische, spanischer, espagnol, espagnole, espanol, espanola, spain, 西班牙语, 西班牙",
-    "italian, italienisch, italienische, italienischer, italien, italienne, italiano, italiana, italy, 意大利",
-    "japanese, japanisch, japanische, japanischer, japonais, japonaise, japone, japonesa, japan, 日语, 日本",
-    "korean, koreanisch, koreanische, koreanischer, coreen, coreenne, coreano, coreana, korea, 韩语, 韩国",
+    "french, franzosisch, franzosische, franzosischer, francais, francaise, france, frances, "
+    "francesa, 法语, 法国",
+    "german, deutsch, deutsche, deutscher, allemand, allemande, aleman, alemana, germany, 德语, "
+    "德国",
+    "spanish, spanisch, spanische, spanischer, espagnol, espagnole, espanol, espanola, spain, "
+    "西班牙语, 西班牙",
+    "italian, italienisch, italienische, italienischer, italien, italienne, italiano, italiana, "
+    "italy, 意大利",
+    "japanese, japanisch, japanische, japanischer, japonais, japonaise, japone, japonesa, japan, "
+    "日语, 日本",
+    "korean, koreanisch, koreanische, koreanischer, coreen, coreenne, coreano, coreana, korea, "
+    "韩语, 韩国",
     "russian, russisch, russische, russischer, russe, ruso, rusa, russia, 俄语, 俄罗斯",
-    "chinese, chinesisch, chinesische, chinesischer, chinois, chinoise, chino, china, 中文, 汉语, 中国",
+    "chinese, chinesisch, chinesische, chinesischer, chinois, chinoise, chino, china, 中文, "
+    "汉语, 中国",
     "europe, european, europa, europaisch, europeen, europeenne, europeo, europea, 欧洲",
     "asia, asian, asien, asiatisch, asie, asiatique, asiatico, asiatica, 亚洲",
     "africa, african, afrika, afrikanisch, afrique, africain, africaine, africano, africana, 非洲",

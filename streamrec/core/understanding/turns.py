@@ -1,7 +1,7 @@
 """A query after another one: does it correct, or begin anew?
 
-It goes on from what was said before where it begins with a word that does (no, but, also, rather), or
-says nothing by itself that could stand alone: a bound, a preference, something that is not wanted.
+It goes on from what was said before where it begins with a word that does (no, but, also), or says
+nothing by itself that could stand alone: a bound, a preference, something that is not wanted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from streamrec.core.understanding.catalogue_words import CatalogueWords
-from streamrec.core.understanding.lexicon import CUES, Cue, Role
+from streamrec.core.understanding.lexicon import CUES, Cue, NumberRole
 from streamrec.core.understanding.reading import Read, read
 from streamrec.core.understanding.spoken import tokens
 from streamrec.core.understanding.understood import Pair, Range, Understood
@@ -53,7 +53,7 @@ def _goes_on(words: Sequence[str], found: Read) -> bool:
 def _merged(
     former: Understood, now: Understood, words: Sequence[str], vocabulary: CatalogueWords
 ) -> Understood:
-    adding = words[0] in ADDING
+    adding = bool(words) and words[0] in ADDING
     wanted, together = former.wanted, former.together
     unwanted = former.unwanted
     if now.wanted and adding:
@@ -92,14 +92,12 @@ def _values(
     return _joined(_without(kept, lacks), has)
 
 
-def _ranges(
-    former: Understood, now: Understood, vocabulary: CatalogueWords
-) -> tuple[Range, ...]:
+def _ranges(former: Understood, now: Understood, vocabulary: CatalogueWords) -> tuple[Range, ...]:
     """New bounds take the place of old ones; newer than the 90s begins where they end."""
     ranges = {one.name: one for one in former.ranges}
     for name in [*now.more, *now.less]:
         if name in ranges:
-            step = 1.0 if vocabulary.roles.get(Role.YEAR) == name else 0.0
+            step = 1.0 if vocabulary.roles.get(NumberRole.YEAR) == name else 0.0
             ranges[name] = _moved(ranges[name], name in now.more, step)
     return tuple((ranges | {one.name: one for one in now.ranges}).values())
 
