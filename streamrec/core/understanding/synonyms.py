@@ -23,8 +23,7 @@ GROUPS = (
     "dessin anime, animacion, dibujos animados, 动画, 动画片",
     "family, child, children, kid, kinder, kinderfilm, familie, familienfilm, famille, enfant, "
     "familia, nino, 家庭, 儿童, 孩子",
-    "documentary, docu, doc, dokumentarfilm, doku, dokumentation, documentaire, documental, "
-    "纪录片",
+    "documentary, docu, doc, dokumentarfilm, doku, dokumentation, documentaire, documental, 纪录片",
     "western, cowboy, 西部, 西部片",
     "war, kriegsfilm, krieg, guerre, guerra, belica, 战争, 战争片",
     "fantasy, magical, fantastique, fantasia, 奇幻, 奇幻片",

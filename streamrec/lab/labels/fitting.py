@@ -23,11 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from streamrec.errors import UserError
+from streamrec.lab.labels.parts import LabelParts
 from streamrec.lab.labels.probe import Floats, Probe, log_loss
 from streamrec.lab.labels.rows import LabelledText
 from streamrec.models.encoder import TextEncoder
 
-HEAD_RATE = 1e-3
+HEAD_RATE = 3e-4
 DECAY = 0.01
 LONGEST_GRADIENT = 1.0
 WARM_SHARE = 0.1
@@ -121,19 +122,26 @@ class Fitting:
         self,
         encoder: TextEncoder,
         start: Probe,
-        train: Sequence[LabelledText],
-        dev: Sequence[LabelledText],
+        penalty: float,
+        parts: LabelParts,
         plan: FitPlan,
     ) -> None:
-        self._encoder, self._plan = encoder, plan
-        self._train, self._dev = train, dev
+        """``penalty``: of ``probe.fitted``. With the same one the head that the frozen model had is
+        at rest: what it learns from then on, it learns because the adapter has moved."""
+        self._encoder, self._plan, self._penalty = encoder, plan, penalty
+        self._train, self._dev = parts.train, parts.dev
         self.head = LinearHead(start).to(encoder.device)
         self.state = FitState()
         self._best: dict[str, Tensor] = {}
         self._optimizer = torch.optim.AdamW(
             [
                 {"params": encoder.trainable_parameters(), "lr": plan.rate, "most": plan.rate},
-                {"params": list(self.head.parameters()), "lr": HEAD_RATE, "most": HEAD_RATE},
+                {
+                    "params": list(self.head.parameters()),
+                    "lr": HEAD_RATE,
+                    "most": HEAD_RATE,
+                    "weight_decay": 0.0,
+                },
             ],
             weight_decay=DECAY,
         )
@@ -225,7 +233,7 @@ class Fitting:
         if not math.isfinite(loss.item()):
             raise UserError(f"the loss is {loss.item()} in epoch {self.state.epoch}: lower --rate")
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss + self._penalty / 2 * self.head.weights_D.square().sum()).backward()  # type: ignore[no-untyped-call]
         every = [p for group in self._optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(every, LONGEST_GRADIENT)
         self._optimizer.step()

@@ -90,7 +90,7 @@ def run_labels(
         say(f"{parts.contradicted:,} texts have both labels: nobody can be right about both")
     frozen = [_vectors(encoder, part, advance) for part in (parts.train, parts.dev, parts.test)]
     start, penalty = fitted(frozen[0], _labels(parts.train), frozen[1], _labels(parts.dev))
-    fitting = Fitting(encoder, start, parts.train, parts.dev, plan.fit)
+    fitting = Fitting(encoder, start, penalty, parts, plan.fit)
     _go_on(fitting, plan, made_with, say)
     state = _fit(fitting, plan, made_with, advance, say)
     report = _report(plan, parts, state, made_with)
