@@ -70,7 +70,9 @@ class NumberRole(StrEnum):
 
 
 _CUES = {
-    Cue.NOT: "no, not, without, except, except for, excluding, exclude, nothing, none, never, "
+    Cue.NOT: "any color but, any colour but, not so much, "
+    "bored by, bored of, did not like, didnt like, "
+    "no, not, without, except, except for, excluding, exclude, nothing, none, never, "
     "avoid, hate, dislike, skip, leave out, minus, less, fewer, neither, nor, anything but, "
     "everything but, all but, anything except, everything except, other than, apart from, "
     "aside from, cant stand, cannot stand, dont want, do not want, dont like, do not like, "
@@ -83,7 +85,7 @@ _CUES = {
     "instead, rather, only, just, nothing but, not only, yes, please, mochte, lieber, sondern, "
     "nur, suche, veux, prefere, plutot, seulement, quiero, prefiero, mejor, solo, busco, 想看, "
     "想要, 要, 而是, 只要, 喜欢",
-    Cue.BUT: "but, however, though, aber, mais, pero, sino, 但, 但是, 可是, 不过",
+    Cue.BUT: "unless, but, however, though, aber, mais, pero, sino, 但, 但是, 可是, 不过",
     Cue.OR: "or, oder, ou, o, 或, 或者, 还是",
     Cue.AND: "and, und, et, y, e, 和, 与, 也",
     Cue.LIKE: "like, like the, something like, similar to, similar to the, more like, such as, "
@@ -96,12 +98,13 @@ _CUES = {
     "nicht zu, nicht allzu, pas trop, pas si, no muy, no tan, no demasiado, 不要太, 不太",
     Cue.TOO: "too, way too, zu, trop, demasiado, 太",
     Cue.IGNORED: "dont mind, do not mind, no matter, no problem, no subtitle, not sure",
-    Cue.BELOW: "under, below, less than, fewer than, at most, up to, maximum, max, no more than, "
+    Cue.BELOW: "dont cost more than, doesnt cost more than, not cost more than, "
+    "under, below, less than, fewer than, at most, up to, maximum, max, no more than, "
     "not more than, within, not exceeding, budget, budget is, budget of, only have, only got, "
     "half than, in less than, unter, hochsten, maximal, bis zu, weniger als, moin de, au plus, "
     "jusqu a, maximum de, en dessous de, menos de, hasta, como maximo, maximo, por debajo de, "
     "少于, 低于, 最多, 不超过",
-    Cue.ABOVE: "over, above, more than, at least, minimum, min of, better than, higher than, "
+    Cue.ABOVE: "over, above, more than, at least, minimum, min of, higher than, "
     "exceeding, uber, mindesten, mehr als, plus de, au moin, mas de, al menos, por encima de, "
     "超过, 高于, 至少, 多于",
     Cue.ABOUT: "about, around, roughly, approximately, circa, ca, etwa, ungefahr, rund, environ, "
@@ -129,7 +132,8 @@ _CUES = {
     Cue.FRESH: "forget that, forget it, forget about that, start over, start again, new search, "
     "never mind, vergiss das, neue suche, oublie ca, nouvelle recherche, olvida eso, "
     "nueva busqueda, 重新",
-    Cue.TURN: "no, nope, not, and, but, or, also, actually, rather, instead, with, without, too, "
+    Cue.TURN: "any in, "
+    "no, nope, not, and, but, or, also, actually, rather, instead, with, without, too, "
     "make it, make that, even, only, just, ok, okay, then, plus, maybe, what about, how about, "
     "in, from, und, aber, oder, auch, eigentlich, lieber, doch, nein, nicht, kein, keine, ohne, "
     "et, mais, ou, aussi, plutot, non, pas, sans, y, pero, o, tambien, mejor, sin, 不, 不要, "
@@ -160,14 +164,17 @@ _DIRECTIONS = {
     "barato, barata, mas barato, 便宜, 更便宜, 便宜一点",
     _DEARER: "expensive, more expensive, most expensive, pricey, pricier, premium, luxury, "
     "high end, teuer, teure, teurer, cher, plus cher, caro, cara, mas caro, 贵, 更贵",
-    _BETTER: "best, top rated, highly rated, best rated, well rated, better rated, beste, "
-    "besten, meilleur, meilleure, mejor valorado, 评分高, 高分",
+    _BETTER: "best, top rated, highly rated, well reviewed, best rated, well rated, better rated, beste, "
+    "besten, meilleur, meilleure, "
+    "mejor valorado, 评分高, 高分",
     _LIGHTER: "light, lighter, lightest, lightweight, leicht, leichte, leichter, leger, legere, "
     "ligero, ligera, 轻",
     _HEAVIER: "heavy, heavier, heaviest, schwer, lourd, pesado",
 }
 
 _THAN = {
+    "better": _BETTER,
+    "worse": _WORSE,
     "longer": _LONGER,
     "shorter": _SHORTER,
     "cheaper": _CHEAPER,

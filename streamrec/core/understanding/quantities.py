@@ -57,9 +57,16 @@ class Bound:
     role: NumberRole | None = None
     name: str = ""
 
-    def turned(self) -> Bound:
-        """Not that: not under 100 is at least 100."""
-        return replace(self, low=self.high, high=self.low)
+    def turned(self) -> Bound | None:
+        """Not that: not under 100 is at least 100, not older than 1960 is 1960 or later.
+
+        None where that is no single range: not from the nineties.
+        """
+        if self.low is not None and self.high is not None:
+            return None
+        step = 1.0 if self.role is NumberRole.YEAR else 0.0
+        low = None if self.high is None else self.high + step
+        return replace(self, low=low, high=None if self.low is None else self.low - step)
 
 
 class Quantities:

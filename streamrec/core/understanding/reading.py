@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from streamrec.core.understanding.catalogue_words import CatalogueWords, Entry
 from streamrec.core.understanding.lexicon import CUES, DIRECTIONS, FILLERS, Cue
-from streamrec.core.understanding.quantities import LONGEST_PHRASE, Quantities
+from streamrec.core.understanding.quantities import LONGEST_PHRASE, Bound, Quantities
 from streamrec.core.understanding.spoken import SpokenToken, tokens
 from streamrec.core.understanding.understood import Range, Understood
 
@@ -169,14 +169,20 @@ class _Reader:
         bound = self._quantities.bound(at)
         if bound is None or bound.end <= beyond:
             return at
+        end = bound.end
+        taken: Bound | None = bound
         if self._no and self._past_fillers(self._cue_end) >= at:
-            bound, self._no = bound.turned(), False
-        made = self._quantities.range(bound)
+            taken, self._no = bound.turned(), False
+        made = self._quantities.range(taken) if taken else None
         if made is None:
-            self._leave(at, bound.end)
+            self._leave(at, end)
         else:
-            self._found.ranges[made.name] = made
-        return bound.end
+            former = self._found.ranges.get(made.name) if self._after_or(at) else None
+            self._found.ranges[made.name] = made.spanning(former) if former else made
+        return end
+
+    def _after_or(self, at: int) -> bool:
+        return at > 0 and Cue.OR in CUES.get(self._words[at - 1], ())
 
     def _entry_end(self, at: int) -> int:
         for end in range(min(len(self._words), at + LONGEST_PHRASE), at, -1):

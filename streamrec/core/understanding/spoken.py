@@ -20,6 +20,7 @@ _TOKEN = re.compile(
 )
 _ELIDED = re.compile(r"\b(d|l|qu|n|j|c|s|m|t)['’](?=\w)", re.IGNORECASE)
 _SPAN = re.compile(r"(\d)\s*[-–—]\s*(?=\d)")
+_UPWARDS = re.compile(r"(\d)\+")
 _STOPS = {"。": ".", "，": ",", "；": ";", "：": ":", "！": "!", "？": "?", "、": ","}
 _KEPT_S = ("ss", "us", "is")
 _KEPT = frozenset({"news", "series"})
@@ -37,6 +38,7 @@ class SpokenToken:
 def tokens(text: str) -> list[SpokenToken]:
     """At most ``LONGEST``."""
     wide = _SPAN.sub(r"\1 to ", unicodedata.normalize("NFKC", text))
+    wide = _UPWARDS.sub(r"\1 or more", wide)
     plain = _ELIDED.sub(r"\1 ", wide).replace("'", "").replace("’", "")
     found = _TOKEN.findall(plain)[:LONGEST]
     return [SpokenToken(_compared(one), one[:1].isupper(), one[-1:] in "sS") for one in found]

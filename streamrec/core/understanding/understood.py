@@ -10,6 +10,16 @@ from dataclasses import dataclass
 
 from streamrec.core.events import Filters, Item
 from streamrec.core.understanding.catalogue_words import TITLE_YEAR, number, title_and_year
+from streamrec.core.understanding.lexicon import ROLES, NumberRole
+from streamrec.core.understanding.spoken import phrase
+
+COMPARATIVES = {
+    NumberRole.YEAR: ("newer", "older"),
+    NumberRole.DURATION: ("longer", "shorter"),
+    NumberRole.PRICE: ("dearer", "cheaper"),
+    NumberRole.RATING: ("better rated", "worse rated"),
+    NumberRole.WEIGHT: ("heavier", "lighter"),
+}
 
 Pair = tuple[str, str]
 """An attribute's name and one of its values."""
@@ -32,6 +42,12 @@ class Range:
         if self.high is None:
             return f"{self.name} at least {self.low:g}"
         return f"{self.name} {self.low:g} to {self.high:g}"
+
+    def spanning(self, other: Range) -> Range:
+        """From the lower low to the higher high: the 70s or 80s."""
+        low = None if self.low is None or other.low is None else min(self.low, other.low)
+        high = None if self.high is None or other.high is None else max(self.high, other.high)
+        return Range(self.name, low, high)
 
     def admits(self, item: Item) -> bool:
         """An item that does not say is not let through: nobody knows that it fits."""
@@ -114,5 +130,12 @@ class Understood:
             yield f"not {', not '.join([*self.unwanted, *lacks])}"
         if self.unlike:
             yield f"not {named(self.unlike)}"
-        yield from (f"rather more {name}" for name in self.more)
-        yield from (f"rather less {name}" for name in self.less)
+        yield from (f"rather {_compared(name, 1)}" for name in self.more)
+        yield from (f"rather {_compared(name, -1)}" for name in self.less)
+
+
+def _compared(name: str, way: int) -> str:
+    """Newer of a year, cheaper of a price; more or less of what has no word of its own."""
+    role = ROLES.get(phrase(name))
+    more, less = COMPARATIVES[role] if role else (f"more {name}", f"less {name}")
+    return more if way > 0 else less
