@@ -164,9 +164,8 @@ _DIRECTIONS = {
     "barato, barata, mas barato, 便宜, 更便宜, 便宜一点",
     _DEARER: "expensive, more expensive, most expensive, pricey, pricier, premium, luxury, "
     "high end, teuer, teure, teurer, cher, plus cher, caro, cara, mas caro, 贵, 更贵",
-    _BETTER: "best, top rated, highly rated, well reviewed, best rated, well rated, better rated, beste, "
-    "besten, meilleur, meilleure, "
-    "mejor valorado, 评分高, 高分",
+    _BETTER: "best, top rated, highly rated, well reviewed, best rated, well rated, better rated, "
+    "beste, besten, meilleur, meilleure, mejor valorado, 评分高, 高分",
     _LIGHTER: "light, lighter, lightest, lightweight, leicht, leichte, leichter, leger, legere, "
     "ligero, ligera, 轻",
     _HEAVIER: "heavy, heavier, heaviest, schwer, lourd, pesado",
