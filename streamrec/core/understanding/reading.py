@@ -177,8 +177,9 @@ class _Reader:
         if made is None:
             self._leave(at, end)
         else:
-            former = self._found.ranges.get(made.name) if self._after_or(at) else None
-            self._found.ranges[made.name] = made.spanning(former) if former else made
+            ranges = self._found.ranges
+            former = ranges.get(made.name) if self._after_or(at) else None
+            ranges[made.name] = made.spanning(former) if former else made
         return end
 
     def _after_or(self, at: int) -> bool:

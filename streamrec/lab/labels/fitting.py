@@ -233,7 +233,8 @@ class Fitting:
         if not math.isfinite(loss.item()):
             raise UserError(f"the loss is {loss.item()} in epoch {self.state.epoch}: lower --rate")
         self._optimizer.zero_grad()
-        (loss + self._penalty / 2 * self.head.weights_D.square().sum()).backward()  # type: ignore[no-untyped-call]
+        head = self.head
+        (loss + self._penalty / 2 * head.weights_D.square().sum()).backward()  # type: ignore[no-untyped-call]
         every = [p for group in self._optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(every, LONGEST_GRADIENT)
         self._optimizer.step()
