@@ -4,6 +4,7 @@ brief.py         what a reply is asked for; the prompt; the slots in which items
 checks.py        whether a reply may be said
 common_words.py  words that say nothing about which title is meant
 context.py       what is known of somebody when a plan is chosen for them: a few numbers
+conversation.py  whether a question says again what was asked before it
 distinct.py      how much variety there is in what is said: distinct pairs of words
 facts.py         numbers, categories and attributes that a text claims
 first_words.py   what replies say before anybody was asked: for each plan several ways to put it

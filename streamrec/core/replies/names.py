@@ -205,7 +205,8 @@ def facts_of(item: Item) -> Facts:
 
 
 def _in_words(texts: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    found = (tuple(token.word for token in tokens(text)) for text in texts)
+    read = (text[:LONGEST_TITLE] for text in texts)
+    found = (tuple(token.word for token in tokens(text)) for text in read)
     return tuple(dict.fromkeys(filter(None, found)))
 
 

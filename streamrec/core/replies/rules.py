@@ -77,11 +77,18 @@ def _rule(said: str, where: str) -> BlockRule:
 
 
 def admissible(brief: Brief, rules: ReplyRules) -> Brief:
-    """The brief without the items whose title is blocked: they are on the list, but no reply can
-    name them."""
+    """The brief without the items whose title is blocked, and without blocked categories: they
+    are on the list and in the catalogue, but no reply can say them. Before anything else."""
+    listed, history = _sayable(brief.listed, rules), _sayable(brief.history, rules)
+    return replace(brief, listed=listed, history=history)
 
-    def may_be_named(item: Item) -> bool:
-        return rules.blocks(title_of(item)) is None
 
-    listed = tuple(filter(may_be_named, brief.listed))
-    return replace(brief, listed=listed, history=tuple(filter(may_be_named, brief.history)))
+def _sayable(items: Iterable[Item], rules: ReplyRules) -> tuple[Item, ...]:
+    def may_be_said(text: str) -> bool:
+        return rules.blocks(text) is None
+
+    return tuple(
+        replace(item, categories=tuple(filter(may_be_said, item.categories)))
+        for item in items
+        if may_be_said(title_of(item))
+    )

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.core.measures.proportions import wilson
 from streamrec.lab.labels.probe import Floats, log_loss
-from streamrec.lab.measures.proportions import wilson
 from streamrec.lab.measures.significance import paired_bootstrap
 
 

@@ -7,7 +7,6 @@ leaderboard.py    predictions of several models over one stream: metrics, halves
                   differences
 loop_watch.py     what somebody who only reads the topics can say about the loop
 metric_names.py   what a replay reports, by name: light enough for a command's ``--help``
-proportions.py    how far a share may be from what it is an estimate of
 significance.py   is model A better than model B, or was it luck?
 wild_check.py     what became of a producer's events, compared with what it meant
 bandit.py         what a bandit would have got out of recorded tests, simulated at the rates they

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from streamrec.cli.app import main
+from streamrec.core.measures.proportions import wilson
 from streamrec.errors import BadFile, UserError
 from streamrec.lab.labels.checkpoint import CHECKPOINT
 from streamrec.lab.labels.fitting import FitPlan
@@ -21,7 +22,6 @@ from streamrec.lab.labels.main import LabelsPlan, run_labels
 from streamrec.lab.labels.parts import cut
 from streamrec.lab.labels.probe import fitted, log_loss
 from streamrec.lab.labels.rows import LabelledText, read_labels
-from streamrec.lab.measures.proportions import wilson
 from streamrec.settings import Settings, load
 from tests.fakes.language_models import save_tiny_model
 

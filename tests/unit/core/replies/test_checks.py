@@ -124,6 +124,12 @@ def test_a_blocked_title_is_not_asked_for() -> None:
     assert (asked.listed, asked.history) == (LISTED, ())
 
 
+def test_a_blocked_category_is_not_said() -> None:
+    item = Item("a", "Tin Roof", categories=("cheap pills", "drama"))
+    asked = admissible(brief(listed=(item,)), RULES)
+    assert [one.categories for one in asked.listed] == [("drama",)]
+
+
 @pytest.mark.parametrize("line", ["/(/", "/a*/", "!!!", "?", "//"])
 def test_a_line_that_says_nothing_is_refused(line: str) -> None:
     with pytest.raises(BadFile, match=r"blocked\.txt:2"):
