@@ -5,7 +5,7 @@ Knows items. Does not know the words that were said (``reading``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from streamrec.core.events import Filters, Item
@@ -110,11 +110,11 @@ class Understood:
             return False
         return all(one.admits(item) for one in self.ranges)
 
-    def words(self, titles: dict[str, str] | None = None) -> str:
+    def words(self, titles: Mapping[str, str] | None = None) -> str:
         """For people; ``titles``: by item id. Empty where nothing was understood."""
         return "; ".join(self._parts(titles or {}))
 
-    def _parts(self, titles: dict[str, str]) -> Iterator[str]:
+    def _parts(self, titles: Mapping[str, str]) -> Iterator[str]:
         def named(ids: tuple[str, ...]) -> str:
             return ", ".join(titles.get(one, one) for one in ids)
 

@@ -1,5 +1,6 @@
 """From list requests to published lists, with reasons.
 
+asked.py               what a request that wants a reply asks for, in the catalogue's own words
 choice.py              which items a list shows: the best of those that may be shown, best first
 eligibility.py         which catalogue rows may be recommended to whom
 explainer.py           reasons for the items of a micro-batch, and what is kept to explain them

@@ -21,7 +21,8 @@ from streamrec.tasks.ranking.lists.exploration import Exploration, last_slot
 class Choice(NamedTuple):
     """One list's rows, best first, their scores, and how likely the last one was drawn.
 
-    ``unmet``: why nothing could be chosen, whatever the scores.
+    ``unmet``: why nothing could be chosen, whatever the scores. ``understood``: what the query
+    was read as.
     """
 
     rows: IntArray
@@ -29,6 +30,7 @@ class Choice(NamedTuple):
     propensity: float = 1.0
     explored: bool = False
     unmet: Unmet | None = None
+    understood: str | None = None
 
 
 def choose(

@@ -35,6 +35,7 @@ class ListRequest(Asked):
     refused: str | None = None  # why there is nothing in the answer
     wants_reply: bool = False
     conversation_id: str | None = None
+    turns: tuple[str, ...] = ()  # where a reply is wanted to a query: what was said, oldest first
 
     @property
     def recommendation_id(self) -> str:
@@ -87,6 +88,7 @@ def _of_request(message: Delivered, request: Request) -> ListRequest:
         told=_told(request),
         wants_reply=request.reply,
         conversation_id=request.conversation_id,
+        turns=_turns(request),
     )
 
 
@@ -112,6 +114,20 @@ def _told(request: Request) -> str | None:
 def _asked(request: Request) -> str:
     """The last turns of a conversation and what is asked now, in this order."""
     return " ".join(turn for turn in (*request.context, request.query or "") if turn.strip())
+
+
+def _turns(request: Request) -> tuple[str, ...]:
+    """The last ones, as many as have room: each counts for itself."""
+    if not request.reply or not (request.query or "").strip():
+        return ()
+    kept: list[str] = []
+    room = MAX_QUERY_CHARS
+    for turn in (request.query or "", *reversed(request.context)):
+        if kept and len(turn) > room:
+            break
+        kept.append(turn[-room:])
+        room -= len(kept[-1])
+    return tuple(reversed(kept))
 
 
 def _unread(query: str) -> str:

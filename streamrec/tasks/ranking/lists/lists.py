@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from streamrec.core.state.catalogue import BoolArray, Catalogue
 from streamrec.core.state.user_state import NEW_USER, UserState
 from streamrec.ports import MODEL_FAULTS, Answer, Answered, Delivered
 from streamrec.ports.edges import Edges
+from streamrec.tasks.ranking.lists.asked import QueryReader, admitted
 from streamrec.tasks.ranking.lists.choice import Choice, choose
 from streamrec.tasks.ranking.lists.eligibility import Unmet, eligible, why_nothing
 from streamrec.tasks.ranking.lists.explainer import Explainer, Listed
@@ -57,22 +59,27 @@ class ListAnswerer:
         exploration: Exploration = NO_EXPLORATION,
         explainer: Explainer | None = None,
         wording: Wording | None = None,
+        reader: QueryReader | None = None,
     ) -> None:
         """``k``: items in a list that nobody asked a number for."""
         self._wording = wording or Wording()
         self._edges = edges
+        self._clock = edges.clock
         self._mirror = mirror
         self._explainer = explainer or Explainer()
         self._exploration = exploration
         self._worker_id = worker_id
         self._k = k
+        self._reader = reader or QueryReader()
 
     @property
     def catalogue(self) -> Catalogue:
         return self._mirror.catalogue
 
     def refresh(self) -> int:
-        return self._mirror.refresh()
+        changed = self._mirror.refresh()
+        self._reader.refresh(self._mirror.catalogue, self._clock.now_ms())
+        return changed
 
     def asked(self, batch: Sequence[Delivered]) -> tuple[list[ListRequest], int]:
         return list_requests_of(batch, self._k)
@@ -96,10 +103,10 @@ class ListAnswerer:
             users_items = [
                 (request.user_id, items) for request, items in zip(asked, lists, strict=True)
             ]
-            wished = self._wording.wishes(users_items, view, self._edges.clock.now_ms())
+            wished = self._wording.wishes(users_items, view, self._clock.now_ms())
             variants = _variants(wished, view)
         held = self._wording.hold(wished, variants)
-        served_at_ms = self._edges.clock.now_ms()
+        served_at_ms = self._clock.now_ms()
         made = [
             (
                 request,
@@ -116,7 +123,7 @@ class ListAnswerer:
             if items or request.trigger is Trigger.REQUEST
         ]
         self._explainer.keep([(answer, why) for _, answer, _, why in made], served_at_ms)
-        answers = [_answer(request, answer, choice.unmet) for request, answer, choice, _ in made]
+        answers = [_answer(request, answer, choice) for request, answer, choice, _ in made]
         unmet = Counter(str(choice.unmet) for choice in chosen if choice.unmet)
         return Answered(answers, sum(not items for items in lists) - unmet.total(), unmet)
 
@@ -157,16 +164,36 @@ class ListAnswerer:
         for request, asked_N in zip(requests, added, strict=True):
             user = users[request.user_id]
             allowed_N = _allowed(request, user.state, rows, view)
-            choice = choose(
-                allowed_N,
-                scores_BN[user.row],
-                asked_N,
-                request.k,
-                exploration=self._exploration,
-                recommendation_id=request.recommendation_id,
-            )
+            choice = self._chosen(request, allowed_N, scores_BN[user.row], asked_N, view)
             chosen.append(choice._replace(unmet=_unmet(request, allowed_N, view)))
         return chosen
+
+    def _chosen(
+        self,
+        request: ListRequest,
+        allowed_N: BoolArray,
+        scores_N: FloatArray,
+        asked_N: FloatArray | None,
+        view: View,
+    ) -> Choice:
+        """Of what the query was understood to want; of everything where nothing is so."""
+        among = partial(
+            choose,
+            scores_N=scores_N,
+            asked_N=asked_N,
+            k=request.k,
+            exploration=self._exploration,
+            recommendation_id=request.recommendation_id,
+        )
+        found = self._reader.read(request.turns)
+        if found is None:
+            return among(allowed_N)
+        keys_N = scores_N if asked_N is None else scores_N + asked_N
+        reach = request.k + self._exploration.reach
+        choice = among(admitted(allowed_N, keys_N, view.catalogue.item, found, reach))
+        kept = bool(len(choice.rows)) or not allowed_N.any()
+        choice = choice if kept else among(allowed_N)
+        return choice._replace(understood=self._reader.said(found, kept=kept))
 
     def _made(
         self,
@@ -194,11 +221,16 @@ class ListAnswerer:
         )
 
 
-def _answer(request: ListRequest, made: Recommendation, unmet: Unmet | None) -> Answer:
+def _answer(request: ListRequest, made: Recommendation, choice: Choice) -> Answer:
+    unmet = choice.unmet
     return Answer(
         request,
         topics.RECOMMENDATIONS,
-        replace(made, reply=request.refused or (unmet.said if unmet else request.told)),
+        replace(
+            made,
+            reply=request.refused or (unmet.said if unmet else request.told),
+            understood=choice.understood,
+        ),
         made.generation,
         made.triggered_at_ms,
         empty=not made.items and not unmet,
