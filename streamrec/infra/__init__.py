@@ -7,6 +7,7 @@ stores/      what is kept in Redis, in files and on the control log
 metrics/     what a process says of itself to monitoring
 processes/   workers and servers of this host
 http/        HTTP, apart from what is said over it
+inference/   language models that run in a process of somebody else's
 tracking/    what is told to tools that people watch with
 clock.py     the system's clock, the only place that reads it
 """

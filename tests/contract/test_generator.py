@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from streamrec.errors import GenerationRefused
+from streamrec.infra.inference.openai_server import ServedGenerator
 from streamrec.models.writer import CausalWriter
 from streamrec.ports import Generator, Grammar, Wanted
 from tests.fakes.causal_models import stirred, tiny_writer
+from tests.fakes.inference_server import FakeInferenceServer
 
 SLOT = re.compile(r"\[\[(\w+)\]\]")
 MODEL = tiny_writer()
@@ -21,7 +24,16 @@ class World:
 
     def __init__(self, kind: str, scratch: Path) -> None:
         self.scratch = scratch
-        self.generator: Generator = CausalWriter(MODEL)
+        self.server = FakeInferenceServer(CausalWriter(MODEL)) if kind == "server" else None
+        self.generator: Generator = (
+            ServedGenerator(self.server.url) if self.server else CausalWriter(MODEL)
+        )
+
+    def close(self) -> None:
+        if self.server and isinstance(self.generator, ServedGenerator):
+            self.generator.close()
+            self.server.close()
+            assert not self.server.mismatched
 
     def adapter(self, name: str) -> Path:
         directory = self.scratch / name
@@ -38,9 +50,11 @@ def wanted(generation: str, seed: int = 0, rest: str = "Something funny?", **how
     return Wanted("Answer.", rest, generation, Grammar(("1", "2", "A"), **how), seed)
 
 
-@pytest.fixture(params=["in process"])
-def world(request, tmp_path) -> World:
-    return World(request.param, tmp_path)
+@pytest.fixture(params=["in process", "server"])
+def world(request, tmp_path) -> Iterator[World]:
+    world = World(request.param, tmp_path)
+    yield world
+    world.close()
 
 
 def test_nothing_is_loaded_at_first(world) -> None:
