@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-FORBIDDEN = "[]<>{}|\\"
-"""In plain text: what slots and the marks of chat templates are made of."""
+FORBIDDEN = "[]<>{}|`#\\*_~^="
+"""In plain text: what slots, the marks of chat templates and markup are made of."""
 
 
 @dataclass(frozen=True, slots=True)

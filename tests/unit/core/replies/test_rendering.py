@@ -6,8 +6,9 @@ import pytest
 
 from streamrec.core.events import Item
 from streamrec.core.replies.refusals import Refusal
-from streamrec.core.replies.rendering import rendered
+from streamrec.core.replies.rendering import MARKS, rendered
 from streamrec.errors import ReplyRefused
+from streamrec.ports.generating import FORBIDDEN
 from tests.unit.core.replies.briefs import BRIEF, brief
 
 
@@ -82,3 +83,7 @@ def test_a_title_is_shown_as_it_is_but_steers_nothing() -> None:
     )
     reply = rendered(brief(listed=items), "See [[1]], [[2]] and [[3]].")
     assert reply.text == "See [REC] ‹3, [2] (link) and c."
+
+
+def test_what_no_text_may_hold_no_model_can_write():
+    assert set(MARKS) <= set(FORBIDDEN)
