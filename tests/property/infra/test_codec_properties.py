@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrec.core.events import (
+    WITH_ITEM,
+    WITH_REPLY,
     DeadLetter,
     Filters,
     Interaction,
@@ -39,13 +41,27 @@ ints = st.integers(0, 2**31 - 1)
 longs = st.integers(0, 2**63 - 1)
 floats = st.floats(allow_nan=False, allow_infinity=False)
 probabilities = st.floats(0, 1)
-kinds = st.sampled_from(Kind)
+kinds = st.sampled_from(sorted(WITH_ITEM | {Kind.FORGET}))
 text_tuples = st.lists(texts, max_size=4).map(tuple)
 text_maps = st.dictionaries(texts, texts, max_size=3)
 maybe = lambda strategy: st.none() | strategy  # noqa: E731
 
 events = st.builds(
     Interaction, ids, ids, ids, kinds, times, maybe(floats), maybe(ids), maybe(ints), maybe(ids)
+)
+words = texts.filter(str.strip)
+searches = st.builds(Interaction, ids, ids, st.just(""), st.just(Kind.SEARCH), times, query=words)
+replied = st.builds(
+    Interaction,
+    ids,
+    ids,
+    st.just(""),
+    st.sampled_from(sorted(WITH_REPLY)),
+    times,
+    query=maybe(texts),
+    reply_id=ids,
+    conversation_id=maybe(ids),
+    reply_log=maybe(texts),
 )
 items = st.builds(Item, ids, texts, texts, text_tuples, text_maps, st.booleans())
 filters = st.builds(Filters, text_tuples, text_tuples, text_maps)
@@ -107,7 +123,7 @@ def examples(draw):
         draw(text_tuples),
         tuple(f"i{n}" for n in range(count)),
         rng.integers(0, 2, count).astype(np.float32),
-        rng.normal(size=(count, width)).astype(np.float32),
+        rng.normal(size=(count, width)).astype(np.float16).astype(np.float32),
         rng.normal(size=count).astype(np.float32),
     )
 
@@ -121,7 +137,7 @@ def same_example(a: RankingExample, b: RankingExample) -> bool:
 
 @given(
     st.one_of(
-        events.map(lambda v: ("events", v)),
+        st.one_of(events, searches, replied).map(lambda v: ("events", v)),
         items.map(lambda v: ("items", v)),
         requests.map(lambda v: ("requests", v)),
         updates.map(lambda v: ("user-updates", v)),
@@ -137,6 +153,7 @@ def test_round_trip(case):
 
 @given(examples())
 def test_an_example_comes_back_bit_for_bit(example):
+    """Of features that two bytes can say."""
     assert same_example(CODEC.decode("example", CODEC.encode("example", example)), example)
 
 

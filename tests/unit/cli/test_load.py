@@ -110,7 +110,7 @@ def test_many_refusals_are_counted_by_reason(capsys) -> None:
     [
         (["clicks.csv"], 1, "has no column user_id, item_id, kind, occurred_at; it has when"),
         (["clicks.csv", "--map", "user_id"], 1, "expected two names with = between them"),
-        (["clicks.csv", "--format", "ubi"], 1, "expected one of jsonl, json, csv, tsv, parquet"),
+        (["clicks.csv", "--format", "xlsx"], 1, "expected one of jsonl, json, csv, tsv, parquet"),
         (["clicks.csv", "--delimiter", ",,"], 1, "one character is needed"),
         (["clicks.jsonl", "--header", "a"], 1, "--format csv if it is a table"),
         (["nowhere.csv"], 1, "nowhere.csv: No such file"),

@@ -203,7 +203,7 @@ def test_batches_tile_the_offsets(ingest, publisher):
 
 
 def test_an_example_wider_than_a_message_is_reported_and_the_rest_goes_on(store):
-    publisher = FakePublisher(max_bytes=500)
+    publisher = FakePublisher(max_bytes=350)
     batch = BatchRules(examples=1, bytes=10_000, age_ms=0)
     ingest = make_ingest(store, publisher, batch=batch)
     load_catalogue(ingest)
