@@ -26,7 +26,7 @@ RENAMED: Mapping[str, str] = {"trainer_stage_timeout_s": "trainer_swap_timeout_s
 
 RETIRED: Mapping[str, Retired] = {
     "ingest_run_events": Retired(500),
-    "ingest_sampled_negatives": Retired(64),
+    "ingest_sampled_negatives": Retired(100),
     "ingest_repeated_clicks": Retired(3),
     "ingest_batch_examples": Retired(64),
     "ingest_batch_age_s": Retired(0.5),

@@ -40,8 +40,9 @@ from streamrec.tasks.ranking.negatives import NegativeSampler
 
 Rows = NDArray[np.int64]
 
-SAMPLED_NEGATIVES = 64
-"""Drawn beside an item that was accepted unasked: the learner keeps no more (docs/adr/0157)."""
+SAMPLED_NEGATIVES, KEPT_NEGATIVES = 100, 63
+"""Drawn beside an item that was accepted unasked, and sent: the learner keeps no more than 64
+candidates (docs/adr/0157)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +101,16 @@ class RankingExamples(ExampleMaker):
         self._shown, self._closed = [], []
         drawn = self._draw([one for one in closed if one.consumed is not None])
         asked = [(pending, self._catalogue.rows([item.item_id])) for pending, item in shown]
-        logged = self._features([*asked, *((one.pending, rows) for one, rows in drawn.items())])
+        logged = self._features(
+            [*asked, *((one.pending, rows) for one, (rows, _) in drawn.items())]
+        )
         for (_, item), stats_CF in zip(shown, logged[: len(asked)], strict=True):
             item.stats_F = stats_CF[0]
         sampled = {
-            one: self._drawn(one.pending.shown[0], rows_C, stats_CF)
-            for (one, rows_C), stats_CF in zip(drawn.items(), logged[len(asked) :], strict=True)
+            one: self._drawn(one.pending.shown[0], rows_C, share, stats_CF)
+            for (one, (rows_C, share)), stats_CF in zip(
+                drawn.items(), logged[len(asked) :], strict=True
+            )
         }
         return [
             self._example(one, index, sampled.get(one) or _shown(one.pending))
@@ -117,12 +122,15 @@ class RankingExamples(ExampleMaker):
         key = (self._statistics.version, self._catalogue.version)
         if self._prepared is None or self._prepared[0] != key:
             maker = FeatureMaker(self._statistics, self._catalogue)
-            sampler = NegativeSampler(self._statistics, self._catalogue, self._negatives)
+            sampler = NegativeSampler(
+                self._statistics, self._catalogue, self._negatives, KEPT_NEGATIVES
+            )
             self._prepared = (key, maker, sampler)
         return self._prepared[1:]
 
-    def _draw(self, closed: Sequence[Closed]) -> dict[Closed, Rows]:
-        """Catalogue rows of each: the accepted item, and negatives beside it. Shape (C,)."""
+    def _draw(self, closed: Sequence[Closed]) -> dict[Closed, tuple[Rows, float]]:
+        """Catalogue rows of each, (C,): the accepted item, and negatives beside it; the share that
+        these are of those drawn."""
         if not closed:
             return {}
         _, sampler = self._prepare()
@@ -134,8 +142,8 @@ class RankingExamples(ExampleMaker):
             [one.consumed or () for one in closed],
         )
         return {
-            one: np.concatenate([targets_K[k : k + 1], rows]).astype(np.int64)
-            for k, (one, rows) in enumerate(zip(closed, drawn, strict=True))
+            one: (np.concatenate([targets_K[k : k + 1], rows]).astype(np.int64), share)
+            for k, (one, (rows, share)) in enumerate(zip(closed, drawn, strict=True))
         }
 
     def _features(
@@ -158,7 +166,9 @@ class RankingExamples(ExampleMaker):
         ends = np.cumsum(sizes).tolist()
         return [stats_TF[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
-    def _drawn(self, target: Shown, rows_C: Rows, stats_CF: FloatArray) -> _Candidates:
+    def _drawn(
+        self, target: Shown, rows_C: Rows, share: float, stats_CF: FloatArray
+    ) -> _Candidates:
         """What was logged of ``target`` before, if it was, stays; else it is logged now."""
         if target.stats_F is None:
             target.stats_F = stats_CF[0]
@@ -166,7 +176,7 @@ class RankingExamples(ExampleMaker):
             stats_CF[0] = target.stats_F
         labels_C = np.zeros(len(rows_C), np.float32)
         labels_C[0] = 1.0
-        log_q_C = self._prepare()[1].log_q(rows_C)
+        log_q_C = self._prepare()[1].log_q(rows_C) + np.float32(np.log(share))
         log_q_C[0] = 0.0  # the accepted item is in its own list for certain
         return _Candidates(tuple(self._catalogue.ids(rows_C)), labels_C, stats_CF, log_q_C)
 

@@ -25,9 +25,13 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 class NegativeSampler:
     """Draws from statistics that stand still; make a new one when they have moved."""
 
-    def __init__(self, statistics: Statistics, catalogue: Catalogue, negatives: int) -> None:
+    def __init__(
+        self, statistics: Statistics, catalogue: Catalogue, negatives: int, kept: int | None = None
+    ) -> None:
+        """``negatives``: draws; ``kept``: of what they find, by chance; None: all of it."""
         self._catalogue = catalogue
         self._negatives = negatives
+        self._kept = kept or negatives
         self._available_N = catalogue.available.copy()
         popularity = statistics.counts().accepts(POPULARITY_DECAY) ** POPULARITY_POWER
         uniform = self._available_N.astype(float)
@@ -44,29 +48,35 @@ class NegativeSampler:
         offsets: Sequence[int],
         targets: Sequence[int],
         consumed: Sequence[Sequence[str]],
-    ) -> list[NDArray[np.int64]]:
-        """For each of K events distinct rows, ascending: at most ``negatives``, without its
-        target and consumed items."""
+    ) -> list[tuple[NDArray[np.int64], float]]:
+        """For each of K events distinct rows, ascending, without its target and consumed items; and
+        the share that they are of those that were drawn."""
         if not len(self._cumulative_N) or self._cumulative_N[-1] <= 0:
-            return [np.zeros(0, np.int64) for _ in offsets]
-        points_KM = uniform(partition, offsets, self._negatives) * self._cumulative_N[-1]
+            return [(np.zeros(0, np.int64), 1.0) for _ in offsets]
+        points_KM = uniform(partition, offsets, 2 * self._negatives)
+        chances_KM = points_KM[:, self._negatives :]
+        points_KM = points_KM[:, : self._negatives] * self._cumulative_N[-1]
         rows_KM = np.searchsorted(self._cumulative_N, points_KM, side="right")
         rows_KM.sort(axis=1)
         fresh_KM = rows_KM < len(self._q_N)
         fresh_KM[:, 1:] &= rows_KM[:, 1:] != rows_KM[:, :-1]
         return [
-            self._without(rows_M[fresh_M], target, items)
-            for rows_M, fresh_M, target, items in zip(
-                rows_KM, fresh_KM, targets, consumed, strict=True
+            self._some(rows_M[fresh_M], chances_M, {target, *map(self._catalogue.row, items)})
+            for rows_M, fresh_M, chances_M, target, items in zip(
+                rows_KM, fresh_KM, chances_KM, targets, consumed, strict=True
             )
         ]
 
-    def _without(
-        self, rows: NDArray[np.int64], target: int, consumed: Sequence[str]
-    ) -> NDArray[np.int64]:
-        forbidden = {target, *map(self._catalogue.row, consumed)}
-        kept = [row for row in rows.tolist() if row not in forbidden]
-        return rows if len(kept) == len(rows) else np.array(kept, np.int64)
+    def _some(
+        self, rows: NDArray[np.int64], chances_M: NDArray[np.float64], forbidden: set[int | None]
+    ) -> tuple[NDArray[np.int64], float]:
+        """At most as many as are kept, each row with the same chance."""
+        allowed = [row for row in rows.tolist() if row not in forbidden]
+        if len(allowed) <= self._kept:
+            return np.array(allowed, np.int64), 1.0
+        chosen = np.argpartition(chances_M[: len(allowed)], self._kept)[: self._kept]
+        chosen.sort()
+        return np.array(allowed, np.int64)[chosen], self._kept / len(allowed)
 
     def log_q(self, rows: NDArray[np.int64]) -> FloatArray:
         """log P(row is among the draws) = log(1 - (1 - q)^negatives)."""

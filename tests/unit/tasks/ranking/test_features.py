@@ -156,19 +156,24 @@ def test_negatives_are_repeatable_open_and_new_to_the_user() -> None:
     world.catalogue.put([Item("i9", "Item 9", available=False)])
     sampler = NegativeSampler(world.statistics, world.catalogue, 20)
     drawn, other = (
-        rows.tolist() for rows in sampler.sample(3, [77, 78], [5, 5], [["i1", "i2"], ["i1", "i2"]])
+        rows.tolist()
+        for rows, _ in sampler.sample(3, [77, 78], [5, 5], [["i1", "i2"], ["i1", "i2"]])
     )
-    (again,) = sampler.sample(3, [77], [5], [["i1", "i2"]])
+    ((again, _),) = sampler.sample(3, [77], [5], [["i1", "i2"]])
     assert drawn == again.tolist()
     assert drawn != other
     assert not {5, 1, 2, 9} & set(drawn)
 
 
-def test_log_q_is_how_often_an_item_is_drawn() -> None:
+@pytest.mark.parametrize("kept", [None, 3])
+def test_log_q_is_how_often_an_item_is_drawn(kept: int | None) -> None:
     world = World(busy())
-    sampler = NegativeSampler(world.statistics, world.catalogue, 6)
+    sampler = NegativeSampler(world.statistics, world.catalogue, 6, kept)
     rows = np.arange(len(world.catalogue))
-    drawn = np.zeros(len(rows))
-    for sampled in sampler.sample(0, range(4_000), [-1] * 4_000, [()] * 4_000):
-        drawn[sampled] += 1
+    drawn, shares = np.zeros(len(rows)), []
+    for sampled, share in sampler.sample(0, range(4_000), [-1] * 4_000, [()] * 4_000):
+        assert kept is None or len(sampled) <= kept
+        drawn[sampled] += 1 / share
+        shares.append(share)
     np.testing.assert_allclose(np.exp(sampler.log_q(rows)), drawn / 4_000, atol=0.03)
+    assert (min(shares) < 1) == (kept is not None)
