@@ -191,7 +191,7 @@ class Recommendation:
     query: str | None = None  # of the request, where a reply is wanted
     conversation_id: str | None = None
     wants_reply: bool = False  # words about it follow on the topic ``replies``
-    understood: str | None = None  # what the query was read as, JSON
+    understood: str | None = None  # what the query was read as, in words
 
 
 @dataclass(frozen=True, slots=True)

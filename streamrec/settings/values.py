@@ -255,7 +255,7 @@ class RepliesSettings:
 
     model: str = setting(
         "HuggingFaceTB/SmolLM2-135M-Instruct",
-        "hub id or path of the language model, or http:// of a server that runs it",
+        "hub id or path of the language model that writes",
     )
     max_wait_s: float = setting(5.0, "what is not written by then, a template says", least=0)
     review: Review = setting(Review.NONE, "replies that wait for a person: none, flagged or all")

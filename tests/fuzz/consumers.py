@@ -179,7 +179,8 @@ class _Triggers:
         self.world.add_items(*items(*ITEMS))
         self.world.mirror.refresh()
         self.isolation = PoisonMessageIsolation(self.world.server)
-        self.consumer = _Log(TopicPartition(SETTINGS.topic_prefix + self.topic, 0))
+        # without keys: each message is somebody else's, and none stands for another
+        self.consumer = _Log(TopicPartition(SETTINGS.topic_prefix + self.topic, 0), key=None)
         self.trigger_feed = KafkaTriggerFeed(SETTINGS, CODEC, "fuzz", connect=self.consumer.given)
 
     def feed(self, chunk: Sequence[bytes], neighbours: dict[int, int]) -> Verdict:
@@ -293,7 +294,7 @@ class TrainingBatches:
 class _Log:
     """A consumer that gives what was put into it, once."""
 
-    def __init__(self, partition: TopicPartition, key: bytes = b"0") -> None:
+    def __init__(self, partition: TopicPartition, key: bytes | None = b"0") -> None:
         self.partition, self.key, self.waiting, self.end = partition, key, [], 0
 
     def put(self, values: Sequence[bytes]) -> None:
