@@ -245,7 +245,7 @@ class Review(StrEnum):
     """Which replies wait for a person before they are said."""
 
     NONE = "none"
-    FLAGGED = "flagged"  # those that a rule refuses; the others are said at once
+    FLAGGED = "flagged"  # those that a rule beginning with ? flags; the others are said at once
     ALL = "all"
 
 
