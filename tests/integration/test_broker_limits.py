@@ -44,7 +44,7 @@ from tests.integration.infra.test_compressions import CONTROL
 
 pytestmark = pytest.mark.apache_kafka
 CODEC = wire_codec()
-SMALL = 17_000
+SMALL = 10_000
 """Bytes; less than the mini-batches of this test have."""
 
 
@@ -76,7 +76,7 @@ def test_a_feature_worker_splits_or_gives_up_what_is_too_large(
         wait_settled(settings, store, workers)
         assert "training-batches takes; what is sent again is split" in workers[0].log
         (flaw, *_) = [f for f in topic_flaws(kafka) if "training-batches" in f.said]
-        assert flaw.said.endswith("takes messages of 17,000 bytes; ours may have 1,004,096")
+        assert flaw.said.endswith("takes messages of 10,000 bytes; ours may have 1,004,096")
         assert workers[0].running
         assert "Traceback" not in workers[0].log
     expected = single_pass(settings)

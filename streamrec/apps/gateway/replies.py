@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 from streamrec.apps import clients
 from streamrec.apps.gateway.context import Context, GatewayContext
 from streamrec.apps.gateway.roles import Reader
-from streamrec.apps.gateway.schemas import MAX_WAIT_S, AnsweredReply
+from streamrec.apps.gateway.schemas import MAX_REPLY_WAIT_S, AnsweredReply
 from streamrec.core.access import ApiKey, check_unbound, check_user
 from streamrec.errors import AccessRefused
 from streamrec.infra.http.problems import Problem, responses
@@ -42,7 +42,7 @@ async def reply(
     reply_id: ReplyId,
     context: Context,
     caller: Reader,
-    wait_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0.0,
+    wait_s: Annotated[float, Query(ge=0, le=MAX_REPLY_WAIT_S)] = 0.0,
 ) -> AnsweredReply:
     """A reply of the last hour, by the `reply_id` of the list that it is about."""
     found = await _found(context, reply_id, wait_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from streamrec.core import topics
 from streamrec.core.events import NOT_FROM_OUTSIDE, WITH_ITEM, Kind
@@ -19,6 +19,16 @@ from streamrec.infra.wire.limits import (
 )
 
 MAX_WAIT_S = 30.0
+MAX_REPLY_WAIT_S = 8.0
+"""Longer than words take; who wants them as they come has the stream."""
+
+
+def _whole(found: object) -> object:
+    """In JSON, 5.0 is a whole number as 5 is."""
+    return int(found) if isinstance(found, float) and found.is_integer() else found
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_BYTES)]
 
@@ -43,7 +53,7 @@ class AskedList(_Body):
     )
 
     user_id: Id = Field(description="who is asking; may be unknown")
-    k: int = Field(10, ge=1, le=MAX_K, description="items wanted")
+    k: Whole = Field(10, ge=1, le=MAX_K, description="items wanted")
     query: str | None = Field(None, description="text the items should match")
     filters: AskedFilters = AskedFilters()
     candidates: list[Id] = Field([], description="rank only these, when given")
