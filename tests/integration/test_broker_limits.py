@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 
-from streamrec.core.events import Item
+from streamrec.core.events import Item, Kind
 from streamrec.errors import TooLarge, Unavailable, UserError
 from streamrec.infra.processes.apache_kafka import JVM, LOG_LEVEL, resolve_jars
 from streamrec.infra.stores.control_log import KafkaControlLog
@@ -45,7 +46,8 @@ from tests.integration.infra.test_compressions import CONTROL
 pytestmark = pytest.mark.apache_kafka
 CODEC = wire_codec()
 SMALL = 17_000
-"""Bytes; less than a mini-batch may have."""
+"""Bytes; less than the mini-batches of this test have. Up to 16,384, a producer puts several
+messages into one batch, which it cannot take apart again."""
 
 
 def alter(kafka: KafkaSettings, configs: dict[str, str], *topics: str) -> None:
@@ -56,7 +58,7 @@ def alter(kafka: KafkaSettings, configs: dict[str, str], *topics: str) -> None:
 
 
 @pytest.mark.redis_server
-def test_a_feature_worker_gives_up_what_is_too_large(
+def test_a_feature_worker_splits_or_gives_up_what_is_too_large(
     apache_kafka, redis_url, fresh_prefix, tmp_path: Path
 ) -> None:
     settings = make_settings(apache_kafka, redis_url, fresh_prefix, tmp_path)
@@ -64,7 +66,9 @@ def test_a_feature_worker_gives_up_what_is_too_large(
     create_topics(kafka)
     alter(kafka, {"max.message.bytes": str(SMALL)}, "training-batches", "dead-letter")
     store = RedisPartitionStore(connect_redis(settings.redis), settings.redis.key_prefix)
-    events = interactions(1_000, seed=7, users=40)
+    clicks = [e for e in interactions(6_000, seed=8, users=40) if e.kind is Kind.CLICK]
+    alone = [replace(e, event_id=f"c{n}", impression_id=None) for n, e in enumerate(clicks)]
+    events = [*interactions(1_000, seed=7, users=40), *alone]
     with (
         closing(KafkaPublisher(kafka, "producer")) as publisher,
         feature_workers(settings, tmp_path) as workers,
@@ -76,6 +80,7 @@ def test_a_feature_worker_gives_up_what_is_too_large(
         wait_settled(settings, store, workers)
         (flaw, *_) = [f for f in topic_flaws(kafka) if "training-batches" in f.said]
         assert flaw.said.endswith("takes messages of 17,000 bytes; ours may have 1,004,096")
+        assert "training-batches takes; what is sent again is split" in workers[0].log
         assert workers[0].running
         assert "Traceback" not in workers[0].log
     expected = single_pass(settings)
