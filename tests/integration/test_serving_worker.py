@@ -174,9 +174,8 @@ def test_new_and_changed_items_are_recommended_without_a_restart(loop) -> None:
 def test_a_query_and_filters_choose_what_is_listed(loop) -> None:
     loop.worker("serving-1")
     loop.release()
-    loop.ask("ana", "text", query="word12 word13", k=2)
-    found = {item.item_id for item in loop.answered("text")[0].items}
-    assert found == {"item11", "item13"}, "who names an item asks for what is like it"
+    loop.ask("ana", "text", query="word12 word13", k=1)
+    assert loop.answered("text")[0].items[0].item_id == "item12"
 
 
 def test_a_killed_worker_leaves_nothing_unanswered(loop) -> None:

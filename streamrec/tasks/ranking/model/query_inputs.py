@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import Catalogue, IntArray
+from streamrec.core.state.named_items import names_of, split
 from streamrec.models.item_index import Reads
 from streamrec.tasks.ranking.model.similarity import gather
 
@@ -118,9 +119,11 @@ def _closeness(read_WD: Tensor, named_KD: Tensor, items_CD: Tensor) -> Tensor:
 
 
 def _said(query: str, named: Sequence[int], rows_C: IntArray, catalogue: Catalogue) -> FloatArray:
-    """Whether it is named, and how its categories and those that are named agree: (C, 3)."""
+    """Whether it is named beside other words, and how its categories and those that are named
+    agree: (C, 3). Who says a name and nothing else wants the item, not what is like it."""
     said_C3 = np.zeros((len(rows_C), 3), np.float32)
-    said_C3[:, 0] = np.isin(rows_C, named)
+    if not any(split(query) in names_of(catalogue.item(row).title) for row in named):
+        said_C3[:, 0] = np.isin(rows_C, named)
     categories = catalogue.categories_named(query)
     if not categories:
         return said_C3

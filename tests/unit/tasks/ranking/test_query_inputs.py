@@ -61,6 +61,12 @@ def test_items_and_categories_that_are_named_count(shop: Catalogue) -> None:
     assert found["category_asked"] == [0.0, 0.5, 1.0]
 
 
+def test_a_name_and_nothing_else_asks_for_the_item_itself(shop: Catalogue) -> None:
+    found = read(shop, " the loud WASPS?")
+    assert found["named_nearest"] == pytest.approx([0.0, 1.0 / SPREAD, 0.8 / SPREAD])
+    assert found["is_named"] == [0.0, 0.0, 0.0]
+
+
 def test_of_an_unknown_item_nothing_is_said(shop: Catalogue) -> None:
     found = read(shop, "a comedy like The Loud Wasps", [UNKNOWN, 1])
     assert {name: values[0] for name, values in found.items()} == dict.fromkeys(QUERY_INPUTS, 0.0)
