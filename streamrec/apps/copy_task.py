@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from streamrec.apps import trust
-from streamrec.apps.model import recorded, settings_then
+from streamrec.apps.model import check_base, recorded, settings_then
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core.release.manifest import Manifest
 from streamrec.errors import UserError
@@ -46,12 +46,7 @@ class CopyTask:
     def again(self, settings: Settings, manifest: Manifest) -> Training:
         then = copy_settings(settings_then(settings, manifest))
         encoder = load_encoder(then.encoder)
-        if encoder.base_digest != manifest.base_digest:
-            found, wanted = encoder.base_digest[:12], manifest.base_digest[:12]
-            raise UserError(
-                f"{then.encoder.model} is not the model that {manifest.generation} was trained on "
-                f"({found}, then {wanted})"
-            )
+        check_base(encoder, manifest)
         return trained(then, encoder)
 
     def serving(self, context: WorkerContext) -> Serving:

@@ -18,6 +18,7 @@ from streamrec.core.release.manifest import Manifest
 from streamrec.core.release.weight_shape import Shape, changes, shape_of
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused, UserError
+from streamrec.models.adapted_model import AdaptedModel
 from streamrec.models.data_parallel import Ranks
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.encoder_shapes import EncoderShapes
@@ -136,14 +137,22 @@ def load_again(settings: Settings, manifest: Manifest, load: Callable[[Settings]
     """
     then = settings_then(settings, manifest)
     model = load(then)
-    found, wanted = model.encoder.base_digest, manifest.base_digest
-    if found != wanted:
+    try:
+        check_base(model.encoder, manifest)
+    except UserError:
         model.learner.close()
+        raise
+    return model
+
+
+def check_base(model: AdaptedModel, manifest: Manifest) -> None:
+    """Raises UserError unless it stands on the weights that the manifest's generation stood on."""
+    found, wanted = model.base_digest, manifest.base_digest
+    if found != wanted:
         raise UserError(
-            f"{then.encoder.model} is not the model that {manifest.generation} was trained on "
+            f"{model.base_name} is not the model that {manifest.generation} was trained on "
             f"({found[:12]}, then {wanted[:12]})"
         )
-    return model
 
 
 def settings_then(settings: Settings, manifest: Manifest) -> Settings:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.apps import clients, trust
-from streamrec.apps.model import recorded, settings_then
+from streamrec.apps.model import check_base, recorded, settings_then
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core import topics
 from streamrec.core.events import ReplyMessage
@@ -67,12 +67,7 @@ class RepliesTask:
     def again(self, settings: Settings, manifest: Manifest) -> Training:
         then = settings_then(writing_settings(settings), manifest)
         model = load_causal(then.encoder)
-        if model.base_digest != manifest.base_digest:
-            found, wanted = model.base_digest[:12], manifest.base_digest[:12]
-            raise UserError(
-                f"{then.encoder.model} is not the model that {manifest.generation} was trained on "
-                f"({found}, then {wanted})"
-            )
+        check_base(model, manifest)
         return trained(then, model)
 
     def serving(self, context: WorkerContext) -> Serving:

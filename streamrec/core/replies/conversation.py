@@ -8,7 +8,8 @@ neighbouring characters): they share half or more of all that the two have toget
 all words of the other, or the second begins with a word that takes the first back ("no", "I meant",
 "nein", "不是") and shares one word at least. The same question again says the same. A question of
 small words alone ("something else?", "another one") says nothing new, and takes back what was
-shown. A word counts as another of the same first five letters ("comedy", "comedies").
+shown. A word counts as another of the same first five letters
+("comedy", "comedies"), an s at their end aside ("film", "films").
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def rephrases(query: str, before: str) -> bool:
 
 def _weighty(query: str) -> set[str]:
     words = (unaccented(word).casefold() for word in words_of(query))
-    return {word[:STEM] for word in words if word not in _LIGHT}
+    return {word[:STEM].rstrip("s") or word for word in words if word not in _LIGHT}
 
 
 def _takes_back(query: str) -> bool:

@@ -24,11 +24,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from streamrec.core.events import Interaction, Kind
+from streamrec.core.replies.conversation import rephrases
 from streamrec.core.state.event_clock import STEP_MS
 
 OPEN, EARLY, CLOSED = 4, 8, 32
-SAME_WORDS = 0.5
-"""A question with this share of another one's words asks the same."""
 
 
 class ReplyOutcome(StrEnum):
@@ -214,16 +213,9 @@ def _rephrased(replies: Replies, event: Interaction) -> Heard:
         if one.conversation_id == event.conversation_id
         and one.said_at_ms < event.occurred_at_ms
         and one.reply_id != event.reply_id
-        and same_question(one.query, event.query)
+        and rephrases(event.query, one.query)
     ]
     return _close(replies, before, ReplyOutcome.REPHRASED)
-
-
-def same_question(one: str, other: str) -> bool:
-    """Whether the shorter of two questions has ``SAME_WORDS`` of its words from the other."""
-    words, others = set(one.casefold().split()), set(other.casefold().split())
-    fewest = min(len(words), len(others))
-    return bool(fewest) and len(words & others) >= SAME_WORDS * fewest
 
 
 def _close(replies: Replies, gone: Sequence[OpenReply], why: ReplyOutcome) -> Heard:

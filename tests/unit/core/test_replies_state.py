@@ -15,7 +15,6 @@ from streamrec.core.state.replies import (
     ReplyOutcome,
     heard,
     ignored,
-    same_question,
 )
 
 NOW = 1_772_000_000_000
@@ -132,9 +131,3 @@ def test_a_log_that_cannot_be_read_names_nothing():
     for log in ("", "[", "[1]", '{"items": 3}', '{"items": [1, null]}'):
         (one,) = folded(replace(said("r"), reply_log=log))[0].open
         assert one.items == ()
-
-
-def test_the_same_question():
-    assert same_question("a quiet film", "Quiet film!  something a")
-    assert not same_question("a quiet film", "")
-    assert not same_question("cars and boats", "a quiet film")
