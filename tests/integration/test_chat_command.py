@@ -112,7 +112,7 @@ def test_a_conversation_is_answered_learned_from_and_forgotten(world: Chatting) 
     with gateway(world.settings) as http:
         listed = post(http, "/v1/recommendations", body | {"wait_s": 20})
         path = f"/v1/replies/{listed['reply_id']}"
-        reply = http.get(path, params={"wait_s": 20}).json()
+        reply = http.get(path, params={"wait_s": 8}).json()
         assert reply["recommendation_id"] == listed["recommendation_id"]
         assert {item["item_id"] for item in listed["items"]} >= set(reply["items"]) != set()
         with http.stream("GET", f"{path}/stream") as stream:
