@@ -225,6 +225,11 @@ def conversations(settings: Settings, client: Redis) -> RedisConversations:
     return RedisConversations(client, settings.redis.key_prefix)
 
 
+def shown_lists(settings: Settings, client: Redis) -> RedisConversations:
+    """What was shown in conversations."""
+    return RedisConversations(client, settings.redis.key_prefix, "shown", "recommendation_id")
+
+
 def partition_store(settings: Settings, client: Redis) -> RedisPartitionStore:
     """State by source partition."""
     return RedisPartitionStore(client, settings.redis.key_prefix)

@@ -13,10 +13,11 @@ from streamrec.apps.model import Model, load_again, load_model
 from streamrec.apps.worker_context import WorkerContext
 from streamrec.core.events import Item
 from streamrec.core.release.manifest import Manifest
-from streamrec.core.tasks import COPY
+from streamrec.core.tasks import COPY, REPLIES
 from streamrec.core.variants.beta import BetaPrior
 from streamrec.core.variants.traffic import PriorsOf
 from streamrec.infra.stores.assignments import RedisAssignments
+from streamrec.loop.releasing.fleet_watch import SERVING
 from streamrec.models.data_parallel import Ranks
 from streamrec.models.generation import made_with
 from streamrec.models.hotswap import WarmGenerations
@@ -29,9 +30,11 @@ from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
 from streamrec.tasks.ranking.example_maker import example_source
 from streamrec.tasks.ranking.examples import check
 from streamrec.tasks.ranking.gate_metrics import RankingGateRules, RankingJudge
+from streamrec.tasks.ranking.lists.asked import QueryReader
 from streamrec.tasks.ranking.lists.explainer import Explainer
 from streamrec.tasks.ranking.lists.exploration import Exploration
 from streamrec.tasks.ranking.lists.lists import ListAnswerer
+from streamrec.tasks.ranking.lists.shown_lists import ShownLists
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
 from streamrec.tasks.ranking.lists.wording import Wording
 from streamrec.tasks.ranking.model.served import hot_swap
@@ -103,6 +106,7 @@ def list_answerer(context: WorkerContext, priors: PriorsOf = lambda _: None) -> 
     """What makes lists, by the settings. ``priors``: of an item's wordings."""
     serving = context.settings.serving
     stable_s = context.settings.copy.stable_s
+    shown = clients.shown_lists(context.settings, context.redis)
     return ListAnswerer(
         context.edges(),
         Mirror(context.store, context.partitions),
@@ -110,12 +114,20 @@ def list_answerer(context: WorkerContext, priors: PriorsOf = lambda _: None) -> 
         k=serving.k,
         exploration=Exploration(serving.explore),
         explainer=explainer(context),
+        reader=QueryReader(expected=lambda: _replies_are_made(context)),
+        shown=ShownLists(shown.turns, shown.add),
         wording=Wording(
             RedisAssignments(context.redis, context.settings.redis.key_prefix, stable_s).hold,
             int(stable_s * 1000) or DRAWN_EVERY_MS,
             priors,
         ),
     )
+
+
+def _replies_are_made(context: WorkerContext) -> bool:
+    """Whether somebody answers in words."""
+    workers = clients.fleet(context.settings, context.redis, REPLIES).workers()
+    return any(worker.role == SERVING for worker in workers)
 
 
 def explainer(context: WorkerContext) -> Explainer:

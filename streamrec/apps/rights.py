@@ -101,6 +101,7 @@ REDIS_KEYS: Mapping[str, Mapping[str, str]] = {
         "why:*": "read, write",
         "replies*": "read, write",
         "conversations:*": "read, write",
+        "shown:*": "read, write",
         "layout": "read",
         "installation": "read, write",
     },

@@ -104,6 +104,7 @@ def forget(settings: Settings, person: Held, wait_s: float) -> bool:
         clients.explanations(settings, redis).forget(person.known_as)
         clients.replies(settings, redis).forget(person.known_as)
         clients.conversations(settings, redis).forget(person.known_as)
+        clients.shown_lists(settings, redis).forget(person.known_as)
     return True
 
 

@@ -268,7 +268,7 @@ def _workers(settings: Settings) -> Iterator[Finding]:
     from streamrec.apps import clients
     from streamrec.apps.local_loop import FEATURES, SERVING, TRAINER
     from streamrec.cli.clocks_view import clock_troubles
-    from streamrec.cli.doctor_replies import template_share
+    from streamrec.cli.doctor_replies import left_out, template_share
     from streamrec.infra.clock import SystemClock
 
     with clients.redis(settings) as redis:
@@ -287,6 +287,7 @@ def _workers(settings: Settings) -> Iterator[Finding]:
             remedy = "" if count else f"`streamrec worker {role} --task {task}`"
             yield Finding("workers", verdict, f"{role} of {task}: {count or 'none'} alive", remedy)
     yield from template_share(workers)
+    yield from left_out(workers)
     for said, remedy in clock_troubles(workers, SystemClock().now_ms()):
         yield Finding("clocks", CheckResult.NOTE, said, remedy)
     for worker in workers:

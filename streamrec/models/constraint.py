@@ -6,6 +6,7 @@ labels of slots stand for.
 Plain text is written of tokens without forbidden characters, so that no plain text can look like
 a slot. A slot is written as the tokenizer writes ``[[1]]``: opened by one of its first tokens, then
 led to its end. Where so few tokens are left that the slots still owed just fit, one is opened.
+Slots of the list are owed; others are opened only where room for those is left.
 
 Shapes: V tokens of the model's vocabulary, T of a reply.
 """
@@ -120,7 +121,8 @@ class Constraint:
 
     def allowed(self, place: PlaceInReply) -> Tensor:
         """(V,) bool: what may come next; never nothing. Shared, so not to be written to."""
-        key = (place.path, place.used, self._plain_may(place), self._room(place))
+        may = (self._plain_may(place), self._beside_may(place), self._room(place))
+        key = (place.path, place.used, may)
         mask_V = self._masks.get(key)
         if mask_V is None:
             if len(self._masks) > KEPT_MASKS:
@@ -179,15 +181,23 @@ class Constraint:
     def _open(self, place: PlaceInReply) -> list[tuple[str, tuple[int, ...]]]:
         """Slots that may be written on from here."""
         depth = len(place.path)
+        beside = self._beside_may(place)
         return [
             (label, tokens)
             for label, tokens in self._slots
-            if label not in place.used and tokens[:depth] == place.path
+            if label not in place.used
+            and tokens[:depth] == place.path
+            and (beside or label.isdecimal())
         ]
 
     def _owed(self, place: PlaceInReply) -> int:
-        grammar = self.grammar
-        return max(0, min(grammar.least, len(grammar.slots)) - len(place.used))
+        return max(0, self.grammar.owed - sum(label.isdecimal() for label in place.used))
+
+    def _beside_may(self, place: PlaceInReply) -> bool:
+        """Whether what is owed still fits after a slot that is not of the list."""
+        owed, begun = self._owed(place), len(place.path)
+        room = self._left(place) + begun >= (owed + 1) * self._longest
+        return len(place.used) + owed < self.grammar.most and (owed == 0 or room)
 
     def _left(self, place: PlaceInReply) -> int:
         return self.grammar.max_tokens - place.written

@@ -4,6 +4,7 @@ Knows what is asked for (a prompt, a generation, what may be written) and what c
 know what a prompt says or what becomes of a reply.
 
 A *slot* is where an item is named: ``[[2]]`` or ``[[A]]``, one of the labels of the ``Grammar``.
+Labels that are numbers are those of the list that a reply is about.
 Everything else a model writes is plain text, without the characters that a slot is made of.
 """
 
@@ -22,7 +23,8 @@ FORBIDDEN = "[]<>{}|`#\\*_~^="
 class Grammar:
     """What may be written: plain text, and slots, each label once.
 
-    ``least``: so many slots there are before the end; ``most``: no more than these.
+    ``least``: so many slots of the list there are before the end; ``most``: no more slots than
+    these, of whatever kind.
     ``max_tokens``: the end included. ``forbidden``: characters that plain text has not; control
     characters it never has.
     """
@@ -36,6 +38,21 @@ class Grammar:
     def __post_init__(self) -> None:
         if not 0 <= self.least <= self.most or self.max_tokens < 1:
             raise ValueError(f"{self} can be met by no reply")
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Labels that count for ``least``."""
+        return tuple(label for label in self.slots if label.isdecimal())
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The others."""
+        return tuple(label for label in self.slots if not label.isdecimal())
+
+    @property
+    def owed(self) -> int:
+        """``least``, as far as there are so many."""
+        return min(self.least, len(self.listed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ LAG = "lag/"
 """Gauges of what a worker has not read yet begin so; then the topic."""
 FALLBACK = "fallback_"
 """Gauges of replies that a template made begin so; then why."""
+UNREAD = "unread_"
+"""Gauges of queries that lists do not keep to begin so; then why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ class Answered:
     empty: int = 0  # without anything in them, published or not, though there was something
     unmet: Mapping[str, int] = field(default_factory=dict)  # why there was nothing -> how often
     fallbacks: Mapping[str, int] = field(default_factory=dict)  # why no model answered -> how often
+    unread: Mapping[str, int] = field(default_factory=dict)  # why a text was not read -> how often
 
 
 class Answerer(Protocol):

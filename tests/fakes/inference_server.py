@@ -65,10 +65,10 @@ class FakeInferenceServer:
     def chat(self, body: dict[str, Any], say: Callable[[str], None]) -> str:
         """Why it has ended. Raises GenerationRefused."""
         pattern = body["structured_outputs"]["regex"]
-        labels = LABELS.search(pattern)
-        assert labels is not None
+        labels = {label for found in LABELS.findall(pattern) for label in found.split("|")}
+        assert labels
         system, user = (message["content"] for message in body["messages"])
-        grammar = Grammar(tuple(labels[1].split("|")), body["max_tokens"])
+        grammar = Grammar(tuple(sorted(labels)), body["max_tokens"])
         wanted = Wanted(system, user, body["model"], grammar, body["seed"], body["temperature"])
         one = self.writer.generate([wanted], lambda _, piece: say(piece))[0]
         if one.finished and not re.fullmatch(pattern, one.text):

@@ -9,6 +9,7 @@ distinct.py      how much variety there is in what is said: distinct pairs of wo
 facts.py         numbers, categories and attributes that a text claims
 first_words.py   what replies say before anybody was asked: for each plan several ways to put it
 foreign.py       titles, texts and queries as data: one line, nothing that steers
+having.py        where a text says that somebody had something
 language.py      which language a short text is in
 names.py         where a text names items of a catalogue
 personal.py      personal data, found by its form and hidden

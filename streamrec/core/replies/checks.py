@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from streamrec.core.events import Item
 from streamrec.core.replies.brief import FIXED, Brief
 from streamrec.core.replies.facts import facts_had, facts_in, numbers_in, told_of
 from streamrec.core.replies.foreign import has_link
+from streamrec.core.replies.having import said_to_be_had
 from streamrec.core.replies.language import fits
 from streamrec.core.replies.names import Match, Names, facts_of, tokens
 from streamrec.core.replies.plan import Length
@@ -42,7 +44,9 @@ def checked(brief: Brief, reply: Rendered, catalogue: Names, rules: ReplyRules) 
     if has_link(prose):
         raise ReplyRefused(Refusal.LINK, "there is a link in it")
     _leak(prose)
-    _others(reply, brief, catalogue)
+    matches = catalogue.named(reply.text, brief.language)
+    _others(reply, matches)
+    _not_had(reply, brief, matches)
     _numbers(prose, brief, named)
     _facts(prose, named, catalogue)
     _rules(reply.text, rules)
@@ -86,9 +90,8 @@ def _leak(prose: str) -> None:
         raise ReplyRefused(Refusal.LEAK, "it says what its prompt says")
 
 
-def _others(reply: Rendered, brief: Brief, catalogue: Names) -> None:
+def _others(reply: Rendered, matches: Sequence[Match]) -> None:
     allowed = {*reply.items, *reply.from_history}
-    matches = catalogue.named(reply.text, brief.language)
     own = [match for match in matches if match.items & allowed]
     for match in matches:
         if match.items & allowed or reply.in_title(match.start, match.end):
@@ -96,6 +99,22 @@ def _others(reply: Rendered, brief: Brief, catalogue: Names) -> None:
         if not any(_within(match, one) for one in own):
             title = reply.text[match.start : match.end]
             raise ReplyRefused(Refusal.NAMES_OTHER, f"it names {title!r}, which is not on its list")
+
+
+def _not_had(reply: Rendered, brief: Brief, matches: Sequence[Match]) -> None:
+    """What is new to somebody is not what they had."""
+    had = {item.item_id for item in brief.history}
+    new = {item.item_id for item in brief.listed} - had
+    spans = [(span.start, span.end) for span in reply.spans]
+    told = [span.start for span in reply.spans if span.item_id in new]
+    told += [
+        match.start
+        for match in matches
+        if match.items & new and not (match.items & had or reply.in_title(*match[:2]))
+    ]
+    for at in told:
+        if said_to_be_had(reply.text, spans, at):
+            raise ReplyRefused(Refusal.NOT_HAD, "it says that the user had an item of the list")
 
 
 def _within(match: Match, other: Match) -> bool:

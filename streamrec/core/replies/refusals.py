@@ -23,6 +23,8 @@ class Refusal(StrEnum):
     LINK = "link"
     NAMES_OTHER = "names-other"
     """It names an item that is neither on its list nor in the history."""
+    NOT_HAD = "not-had"
+    """It says that the user had an item of the list, which they had not."""
     NUMBER = "number"
     """A number that no item has that it names."""
     FACT = "fact"

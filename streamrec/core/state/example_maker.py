@@ -38,7 +38,11 @@ class ExampleMaker:
     the event itself shows and closes, then ``counted``. ``finish`` is asked once, at the end of the
     run. Examples must be a function of what was told: no clock, no randomness, so that a run folded
     again makes the same ones.
+
+    ``unusable``: outcomes of the run so far that no example can be made of.
     """
+
+    unusable: int = 0
 
     def logged(self, before: UserState, at_ms: int) -> tuple[float, ...]:  # noqa: ARG002
         """What of a user is kept with a view until it closes. Asked of the first maker only."""
@@ -64,5 +68,5 @@ class ExampleMaker:
         """What became of a reply is known, by the event ``at``."""
 
     def finish(self) -> list[Example]:
-        """The examples of what was told since the last call, by place."""
+        """The examples of what was told since the last call, by place; ``unusable`` is 0 again."""
         return []

@@ -76,8 +76,10 @@ class ExampleMakers:
             self.shown(pending, shown)
             self._tell(at, event.user_id, pending, None)
 
-    def finish(self) -> dict[str, list[Example]]:
-        return {task: maker.finish() for task, maker in self._makers.items()}
+    def finish(self) -> tuple[dict[str, list[Example]], int]:
+        """By task; and how many outcomes no example could be made of."""
+        unusable = sum(maker.unusable for maker in self._makers.values())
+        return {task: maker.finish() for task, maker in self._makers.items()}, unusable
 
     def _tell(
         self, at: Located, user_id: str, pending: Pending, consumed: tuple[str, ...] | None

@@ -185,7 +185,7 @@ class PartitionFold:
                 fold(at, gathered)
                 self._ids.add(name, at.event.occurred_at_ms, self.watermark_ms)
                 self._reap(at, gathered)
-        examples = self._makers.finish()
+        examples, gathered.unusable_replies = self._makers.finish()
         rows = self._share.take_rows(self.clock.to_record())
         self._statistics.apply_rows(self._source, rows)
         rows |= dict.fromkeys(self._outdated)

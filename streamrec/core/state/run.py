@@ -64,6 +64,7 @@ class FoldResult:
     refused: dict[int, str]
     expired_users: int
     expired_items: int
+    unusable_replies: int  # whose outcome is known, and whose log says nothing to learn from
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Gathered:
     refused: dict[int, str] = field(default_factory=dict)
     expired_users: int = 0
     expired_items: int = 0
+    unusable_replies: int = 0
 
     def result(self, **written: Any) -> FoldResult:
         """``written``: what is not gathered event by event."""

@@ -15,7 +15,7 @@ from streamrec.infra.metrics.declared import (
     TRAINER,
     Declared,
 )
-from streamrec.ports import FALLBACK, LAG
+from streamrec.ports import FALLBACK, LAG, UNREAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,10 @@ TOLD: Sequence[Told] = (
             "items_applied": ("items_applied", "Catalogue records applied"),
             "duplicates": ("duplicate_events", "Events counted before: they changed nothing"),
             "unknown_items": ("unknown_item_events", "Events about no known item: not learned"),
+            "unusable_replies": (
+                "replies_unusable",
+                "Replies whose outcome is known, and whose log says nothing to learn from",
+            ),
             "folded_again": ("events_applied_again", "Events that Redis had, and lost"),
             "conflicts": ("commit_conflicts", "Commits that another worker was before"),
             "sent_on": ("events_sent_on", "Events sent on to the partition their user has now"),
@@ -128,6 +132,10 @@ TOLD: Sequence[Told] = (
             FALLBACK: (
                 "reply_fallbacks{reason}",
                 "Replies that a template made, by why the model did not",
+            ),
+            UNREAD: (
+                "queries_unread{reason}",
+                "Queries that a list does not keep to, because they were not read: why",
             ),
             "swaps": ("swaps", "Changes of the generation that answers"),
         },

@@ -4,6 +4,7 @@
     <prefix>:replies:<reply_id>:part     the same of what is being written, gone after a minute
     <prefix>:replies-held                sorted set: reply_id by when it was made
     <prefix>:conversations:<user_id>     a user's last conversations, JSON, gone after a while
+    <prefix>:shown:<user_id>             the same of the lists that were shown in them
 
 The first worker to make a reply wins; whoever makes it again takes what stands.
 """
@@ -124,12 +125,20 @@ def _ttl_ms(made: Any) -> int:
 class RedisConversations:
     """What was said in the last conversations of each user; a silent one's are gone in ``ttl_s``.
 
-    Raises (every method): Unavailable.
+    ``name``: of the keys; ``once``: the field by which a turn is known. Raises (every method):
+    Unavailable.
     """
 
-    def __init__(self, client: redis.Redis, key_prefix: str, ttl_s: float = 3_600.0) -> None:
-        self._redis, self._ttl_ms = client, int(ttl_s * 1000)
-        self._prefix = f"{key_prefix}:conversations:"
+    def __init__(
+        self,
+        client: redis.Redis,
+        key_prefix: str,
+        name: str = "conversations",
+        once: str = "reply_id",
+        ttl_s: float = 3_600.0,
+    ) -> None:
+        self._redis, self._ttl_ms, self._once = client, int(ttl_s * 1000), once
+        self._prefix = f"{key_prefix}:{name}:"
 
     def turns(self, user_id: str, conversation_id: str) -> list[Turn]:
         """Oldest first."""
@@ -137,10 +146,10 @@ class RedisConversations:
         return found
 
     def add(self, user_id: str, conversation_id: str, turn: Turn) -> None:
-        """One more, unless one of its ``reply_id`` is there already."""
+        """One more, unless it is there already."""
         known = self._all(user_id)
         turns = known.pop(conversation_id, [])
-        if all(one["reply_id"] != turn["reply_id"] for one in turns):
+        if all(one[self._once] != turn[self._once] for one in turns):
             turns.append(turn)
         known[conversation_id] = turns[-TURNS:]  # the newest conversation last
         kept = dict(list(known.items())[-CONVERSATIONS:])

@@ -363,3 +363,4 @@ class EventsPartition:
         self._counts.too_late += len(result.refused)
         self._counts.expired_users += result.expired_users
         self._counts.expired_items += result.expired_items
+        self._counts.unusable_replies += result.unusable_replies

@@ -48,6 +48,7 @@ class IntakeCounts:
     too_late: int = 0
     expired_users: int = 0
     expired_items: int = 0
+    unusable_replies: int = 0
     examples: int = 0
     batches: int = 0
     conflicts: int = 0

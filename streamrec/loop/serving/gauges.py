@@ -5,7 +5,8 @@ Names: ``published``, ``per_second``, ``latency_p50_ms``/``latency_p95_ms`` (Kaf
 of the trigger to the answer acknowledged), ``swaps``, ``swap_pause_ms`` (the last) and
 ``swap_pause_max_ms``, ``coalesced``, ``skipped``, ``dead_letters``; ``stale_`` and a trigger: too
 old to be answered; ``unmet_`` and a reason: lists asked for of which nothing could be in them,
-whatever the model; ``fallback_`` and a reason: replies that a template made.
+whatever the model; ``fallback_`` and a reason: replies that a template made; ``unread_`` and a
+reason: texts that lists do not keep to, because they were not read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from streamrec.core import topics
 from streamrec.loop.serving.serve import Served
-from streamrec.ports import FALLBACK, Counted, Meter, Timed
+from streamrec.ports import FALLBACK, UNREAD, Counted, Meter, Timed
 
 TRIGGERS = {topics.USER_UPDATES: "update", topics.REQUESTS: "request"}
 WINDOW_MS = 10_000
@@ -46,6 +47,7 @@ class ServingGauges:
         self._unmet.update({f"unmet_{why}": times for why, times in served.unmet.items()})
         told = {f"{FALLBACK}{why}": times for why, times in served.fallbacks.items()}
         self._unmet.update(told)
+        self._unmet.update({f"{UNREAD}{why}": times for why, times in served.unread.items()})
         self._recent.append((now_ms, count))
         self._latencies_ms.extend(now_ms - r.triggered_at_ms for r in served.answers)
         self._measure(served, now_ms)

@@ -50,6 +50,7 @@ class Served:
     faults: Mapping[str, int] = field(default_factory=dict)  # generation -> answers it failed at
     unmet: Mapping[str, int] = field(default_factory=dict)  # asked for what is not there: why
     fallbacks: Mapping[str, int] = field(default_factory=dict)  # why no model answered
+    unread: Mapping[str, int] = field(default_factory=dict)  # why a text was not read
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class _Tally:
     faults: Counter[str] = field(default_factory=Counter)
     unmet: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
 
 
 class Server:
@@ -94,6 +96,7 @@ class Server:
             faults=tally.faults,
             unmet=tally.unmet,
             fallbacks=tally.fallbacks,
+            unread=tally.unread,
         )
 
     def sound(self, model: ServingModel) -> bool:
@@ -128,6 +131,7 @@ class Server:
         tally.empty[model.generation] += answered.empty
         tally.unmet.update(answered.unmet)
         tally.fallbacks.update(answered.fallbacks)
+        tally.unread.update(answered.unread)
         return list(answered.answers)
 
     def _publish(

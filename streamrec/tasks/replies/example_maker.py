@@ -17,7 +17,7 @@ from streamrec.core.state.replies import ReplyClosed, ReplyOutcome
 from streamrec.core.state.run import Located
 from streamrec.core.tasks import REPLIES
 from streamrec.ports import ExampleSource
-from streamrec.tasks.replies.examples import FORMAT, ReplyExample
+from streamrec.tasks.replies.examples import FORMAT, ReplyExample, wrong
 
 IMPLICIT_WEIGHT = 0.5
 IGNORED = 0.4
@@ -40,7 +40,8 @@ def worth(outcome: ReplyOutcome, implicit: float) -> tuple[float, float]:
 
 
 class ReplyExamples(ExampleMaker):
-    """Of one partition. What says nothing makes none, nor does a log that is not ours."""
+    """Of one partition. What says nothing makes none. A log that is not ours, or that the learner
+    would refuse, makes none and is counted."""
 
     def __init__(self, partition: int, implicit: float) -> None:
         self._partition, self._implicit = partition, implicit
@@ -61,12 +62,14 @@ class ReplyExamples(ExampleMaker):
             "produced_at_ms": at.produced_at_ms,
         }
         made = _example(place, closed, reward, weight)
-        if made is not None:
-            self._last = at.offset, index + 1
-            self._made.append(made)
+        if made is None or wrong(made):
+            self.unusable += 1
+            return
+        self._last = at.offset, index + 1
+        self._made.append(made)
 
     def finish(self) -> list[Example]:
-        made, self._made = self._made, []
+        made, self._made, self.unusable = self._made, [], 0
         return made
 
 

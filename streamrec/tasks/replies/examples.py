@@ -66,14 +66,12 @@ def check(batch: TrainingBatch) -> None:
     """Raises InvalidField for examples that this version cannot learn from."""
     check_feature_set(batch, FEATURE_SET)
     for example in batch.examples:
-        if isinstance(example, ReplyExample):
-            wrong = _wrong(example)
-            if wrong:
-                raise InvalidField(f"the example at offset {example.offset} {wrong}")
+        if isinstance(example, ReplyExample) and (why := wrong(example)):
+            raise InvalidField(f"the example at offset {example.offset} {why}")
 
 
-def _wrong(example: ReplyExample) -> str:
-    """What cannot be; empty where nothing is."""
+def wrong(example: ReplyExample) -> str:
+    """What cannot be in it; empty where nothing is."""
     context_C = example.context_C
     if context_C.shape != (len(CONTEXT),) or not np.isfinite(context_C).all():
         return f"has not {len(CONTEXT)} finite numbers of a context"

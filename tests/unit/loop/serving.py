@@ -69,7 +69,7 @@ class Counter:
         """Refresh, serve, and read back what went out."""
         self.mirror.refresh()
         before = len(self.published)
-        self.server.serve(batch, self.model)
+        self.served = self.server.serve(batch, self.model)
         return self.published[before:]
 
     @property

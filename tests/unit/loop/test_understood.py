@@ -10,6 +10,7 @@ from streamrec.core.events import Item, Recommendation
 from streamrec.loop.serving.serve import Server
 from streamrec.tasks.ranking.lists import asked
 from streamrec.tasks.ranking.lists.lists import ListAnswerer
+from streamrec.tasks.ranking.lists.shown_lists import ShownLists
 from tests.unit.loop.serving import Counter, request, shown
 
 FILMS = {"a": "Horror", "b": "Horror", "c": "Comedy", "d": "Drama"}
@@ -37,7 +38,26 @@ def learn_the_words(counter: Counter) -> Recommendation:
 
 def test_the_first_question_makes_the_words_and_is_answered_without_them(counter) -> None:
     first = learn_the_words(counter)
-    assert (shown(first), first.understood) == (["a", "b", "c", "d"], None)
+    assert shown(first) == ["a", "b", "c", "d"]
+    assert first.understood == asked.Unread.EARLY.said
+    assert counter.served.unread == {"early": 1}
+
+
+def test_where_replies_are_expected_the_first_question_is_understood(counter) -> None:
+    expected = iter([False, True])
+    with_reader(counter, asked.QueryReader(expected=lambda: next(expected)))
+    counter.answerer.refresh()
+    counter.clock.pass_ms(asked.EXPECTED_EVERY_MS)
+    assert learn_the_words(counter).understood == "not Horror"
+    assert not counter.served.unread
+
+
+def test_words_of_a_catalogue_that_has_doubled_are_made_at_once(counter) -> None:
+    learn_the_words(counter)
+    counter.answerer.refresh()
+    more = [Item(f"w{n}", f"film {n}", categories=("Western",)) for n in range(4)]
+    counter.add_items(*more)
+    assert ask(counter, "a western", reply=True).understood == "Western"
 
 
 def test_who_wants_no_horror_gets_none_and_is_told(counter) -> None:
@@ -65,10 +85,50 @@ def test_a_turn_goes_on_from_those_before(counter) -> None:
     assert shown(answer) == ["c"]
 
 
-def with_reader(counter: Counter, reader: asked.QueryReader) -> None:
+class Conversations:
+    """As Redis keeps them: the first list of its id stands."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], list[dict[str, object]]] = {}
+
+    def lists(self, user: str, conversation: str) -> list[dict[str, object]]:
+        return self.kept.get((user, conversation), [])
+
+    def add(self, user: str, conversation: str, one: dict[str, object]) -> None:
+        known = self.kept.setdefault((user, conversation), [])
+        if all(k["recommendation_id"] != one["recommendation_id"] for k in known):
+            known.append(one)
+
+
+def test_not_that_is_what_was_shown_before_it_and_again_the_same(counter) -> None:
+    kept = Conversations()
+    with_reader(counter, asked.QueryReader(), ShownLists(kept.lists, kept.add))
+    learn_the_words(counter)
+    turns: list[str] = []
+
+    def say(query: str, number: int) -> list[str]:
+        answer = ask(
+            counter, query, request_id=f"q{number}", reply=True, k=1,
+            conversation_id="c", context=tuple(turns),
+        )  # fmt: skip
+        return list(shown(answer))
+
+    assert say("a film", 1) == ["a"]
+    turns.append("a film")
+    assert say("not that", 2) == ["b"]
+    assert say("not that", 2) == ["b"], "answered again after a crash"
+    turns.append("not that")
+    assert say("not that either", 3) == ["c"]
+    assert all("query" in one and "film" not in str(one["query"]) for one in kept.lists("u1", "c"))
+
+
+def with_reader(
+    counter: Counter, reader: asked.QueryReader, shown_lists: ShownLists | None = None
+) -> None:
     counter.answerer = ListAnswerer(
-        counter.edges, counter.mirror, worker_id="serving-1", k=3, reader=reader
-    )
+        counter.edges, counter.mirror, worker_id="serving-1", k=3, reader=reader,
+        shown=shown_lists,
+    )  # fmt: skip
     counter.server = Server(counter.edges, counter.answerer)
 
 
@@ -85,17 +145,20 @@ def test_without_a_reply_nothing_is_read_and_no_words_are_made(counter, caplog) 
 
 
 @pytest.mark.parametrize(
-    ("reader", "told"),
+    ("reader", "told", "why"),
     [
-        (asked.QueryReader(reads=broken), "could not be understood"),
-        (asked.QueryReader(broken), "could not be made"),
+        (asked.QueryReader(reads=broken), "could not be understood", asked.Unread.FAILED),
+        (asked.QueryReader(broken), "could not be made", asked.Unread.NO_WORDS),
     ],
 )
-def test_what_cannot_be_read_costs_no_list(counter, caplog, reader, told) -> None:
+def test_what_cannot_be_read_costs_no_list_and_is_counted(
+    counter, caplog, reader, told, why
+) -> None:
     with_reader(counter, reader)
     learn_the_words(counter)
     answer = ask(counter, "not horror", reply=True)
-    assert (shown(answer), answer.understood) == (["a", "b", "c", "d"], None)
+    assert (shown(answer), answer.understood) == (["a", "b", "c", "d"], why.said)
+    assert counter.served.unread == {why: 1}
     assert told in caplog.text
 
 

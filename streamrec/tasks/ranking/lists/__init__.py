@@ -14,6 +14,7 @@ lists.py               from requests to lists, all of one generation, under one 
                        and statistics
 reasons.py             from the parts of an item's score to a short reason that is true of the
                        numbers
+shown_lists.py         what a conversation was shown, so that "not that" can be told what that is
 state_mirror.py        a process' own copy of catalogue and statistics, kept fresh from the shared
                        rows
 attribution.py         an answer taken apart: what each score was made of, and which of the user's

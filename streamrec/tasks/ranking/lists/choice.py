@@ -14,6 +14,7 @@ import numpy as np
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import BoolArray, IntArray
+from streamrec.tasks.ranking.lists.asked import Unread
 from streamrec.tasks.ranking.lists.eligibility import Unmet
 from streamrec.tasks.ranking.lists.exploration import Exploration, last_slot
 
@@ -22,7 +23,7 @@ class Choice(NamedTuple):
     """One list's rows, best first, their scores, and how likely the last one was drawn.
 
     ``unmet``: why nothing could be chosen, whatever the scores. ``understood``: what the query
-    was read as.
+    was read as, in words, or ``unread``: why it was not.
     """
 
     rows: IntArray
@@ -31,6 +32,7 @@ class Choice(NamedTuple):
     explored: bool = False
     unmet: Unmet | None = None
     understood: str | None = None
+    unread: Unread | None = None
 
 
 def choose(

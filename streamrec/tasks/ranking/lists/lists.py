@@ -27,13 +27,14 @@ from streamrec.core.state.catalogue import BoolArray, Catalogue
 from streamrec.core.state.user_state import NEW_USER, UserState
 from streamrec.ports import MODEL_FAULTS, Answer, Answered, Delivered
 from streamrec.ports.edges import Edges
-from streamrec.tasks.ranking.lists.asked import QueryReader, admitted
+from streamrec.tasks.ranking.lists.asked import QueryRead, QueryReader, admitted
 from streamrec.tasks.ranking.lists.choice import Choice, choose
 from streamrec.tasks.ranking.lists.eligibility import Unmet, eligible, why_nothing
 from streamrec.tasks.ranking.lists.explainer import Explainer, Listed
 from streamrec.tasks.ranking.lists.exploration import NO_EXPLORATION, Exploration
 from streamrec.tasks.ranking.lists.list_requests import ListRequest, list_requests_of
 from streamrec.tasks.ranking.lists.model_ports import Ranking, RankingModel
+from streamrec.tasks.ranking.lists.shown_lists import ShownBefore, ShownLists
 from streamrec.tasks.ranking.lists.state_mirror import Mirror, View
 from streamrec.tasks.ranking.lists.wording import Wishes, Wording, worded
 
@@ -60,6 +61,7 @@ class ListAnswerer:
         explainer: Explainer | None = None,
         wording: Wording | None = None,
         reader: QueryReader | None = None,
+        shown: ShownLists | None = None,
     ) -> None:
         """``k``: items in a list that nobody asked a number for."""
         self._wording = wording or Wording()
@@ -70,7 +72,7 @@ class ListAnswerer:
         self._exploration = exploration
         self._worker_id = worker_id
         self._k = k
-        self._reader = reader or QueryReader()
+        self._reader, self._shown = reader or QueryReader(), shown or ShownLists()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -87,10 +89,11 @@ class ListAnswerer:
     def answer(self, asked: Sequence[ListRequest], model: RankingModel) -> Answered:
         """See the module. Raises Unavailable, and MODEL_FAULTS when the model is broken."""
         users = self._read_users(request.user_id for request in asked)
+        turns = [self._shown.before(request) for request in asked]
         with self._mirror.view() as view:
             ranking = _rank([user.state for user in users.values()], model, view)
             asked = [_with_words(one, users[one.user_id].state, view) for one in asked]
-            chosen = self._choose(asked, users, ranking, model, view)
+            chosen = self._choose(zip(asked, turns, strict=True), users, ranking, model, view)
             listed = [
                 _listed(request, users[request.user_id], choice)
                 for request, choice in zip(asked, chosen, strict=True)
@@ -123,9 +126,13 @@ class ListAnswerer:
             if items or request.trigger is Trigger.REQUEST
         ]
         self._explainer.keep([(answer, why) for _, answer, _, why in made], served_at_ms)
+        for request, answer, _, _ in made:
+            self._shown.keep(request, answer)
         answers = [_answer(request, answer, choice) for request, answer, choice, _ in made]
         unmet = Counter(str(choice.unmet) for choice in chosen if choice.unmet)
-        return Answered(answers, sum(not items for items in lists) - unmet.total(), unmet)
+        unread = Counter(str(choice.unread) for choice in chosen if choice.unread)
+        empty = sum(not items for items in lists) - unmet.total()
+        return Answered(answers, empty, unmet, unread=unread)
 
     def sound(self, model: RankingModel) -> bool:
         """Whether ``model`` can rank somebody who has never been seen."""
@@ -151,20 +158,24 @@ class ListAnswerer:
 
     def _choose(
         self,
-        requests: Sequence[ListRequest],
+        asked: Iterable[tuple[ListRequest, ShownBefore]],
         users: Mapping[str, _User],
         ranking: Ranking,
         model: RankingModel,
         view: View,
     ) -> list[Choice]:
+        """``asked``: requests, and what was shown before each turn of theirs."""
         scores_BN = ranking.scores_BN
         rows = scores_BN.shape[1]
-        chosen = []
-        added = _asked(requests, users, ranking, model)
-        for request, asked_N in zip(requests, added, strict=True):
+        chosen, asked = [], list(asked)
+        added = _asked([request for request, _ in asked], users, ranking, model)
+        for (request, shown), asked_N in zip(asked, added, strict=True):
             user = users[request.user_id]
             allowed_N = _allowed(request, user.state, rows, view)
-            choice = self._chosen(request, allowed_N, scores_BN[user.row], asked_N, view)
+            read = self._reader.read(request.turns, shown)
+            choice = self._chosen(
+                request, allowed_N, scores_BN[user.row], asked_N, read=read, view=view
+            )
             chosen.append(choice._replace(unmet=_unmet(request, allowed_N, view)))
         return chosen
 
@@ -174,6 +185,8 @@ class ListAnswerer:
         allowed_N: BoolArray,
         scores_N: FloatArray,
         asked_N: FloatArray | None,
+        *,
+        read: QueryRead,
         view: View,
     ) -> Choice:
         """Of what the query was understood to want; of everything where nothing is so."""
@@ -185,9 +198,10 @@ class ListAnswerer:
             exploration=self._exploration,
             recommendation_id=request.recommendation_id,
         )
-        found = self._reader.read(request.turns)
+        found, unread = read
         if found is None:
-            return among(allowed_N)
+            said = unread.said if unread else None
+            return among(allowed_N)._replace(understood=said, unread=unread)
         keys_N = scores_N if asked_N is None else scores_N + asked_N
         reach = request.k + self._exploration.reach
         choice = among(admitted(allowed_N, keys_N, view.catalogue.item, found, reach))

@@ -52,6 +52,11 @@ def refusal(written: str, brief: Brief = BRIEF, rules: ReplyRules = NO_RULES) ->
         "Two to try: [[1]] and [[2]].",
         "In short, [[4]] is one of the best comedies of 2011.",
         "Try [[3]] with her.",
+        "You chose [[A]], so I suggest [[1]].",
+        "You liked [[A]] so you may like [[1]].",
+        "After [[A]], have a look at [[2]] and [[1]].",
+        "Have you seen [[2]]?",
+        "You should look after [[3]].",
     ],
 )
 def test_may_be_said(written: str) -> None:
@@ -78,6 +83,10 @@ def test_may_be_said(written: str) -> None:
         ("Try [[1]] " + "and then some more of all that " * 9 + ".", Refusal.TOO_LONG),
         ("[[1]], [[1]] and [[1]] are good.", Refusal.REPEATS),
         ("It is so very good, it is so very good, it is so very good, [[1]].", Refusal.REPEATS),
+        ("As you had [[1]] before, try [[2]].", Refusal.NOT_HAD),
+        ("Since you chose [[A]] and [[1]], try [[2]].", Refusal.NOT_HAD),
+        ("Try [[2]]. After [[1]], it is a good one.", Refusal.NOT_HAD),
+        ("You've already seen the quiet harbour, so try [[2]].", Refusal.NOT_HAD),
         ("Tone: warm. Try [[1]].", Refusal.LEAK),
         ("I help people choose from a list. You help people choose from a list: [[1]].", "leak"),
     ],
@@ -91,6 +100,21 @@ def test_a_title_in_the_model_s_own_words_is_marked() -> None:
     assert (reply.items, reply.from_history) == (("f2",), ("f6", "f8"))
     reply = say("Try [[2]], or the quiet harbour.", brief(plan=replace(PLAN, history=False)))
     assert (reply.items, reply.from_history) == (("f2", "f1"), ())
+
+
+@pytest.mark.parametrize(
+    ("written", "language"),
+    [
+        ("Du hast [[1]] gewählt, das passt zu dir: [[2]].", "de"),
+        ("你选过[[1]]，所以我推荐[[2]]。", "zh"),
+    ],
+)
+def test_may_not_be_said_in_other_languages(written: str, language: str) -> None:
+    assert refusal(written, brief(language=language)) == Refusal.NOT_HAD
+
+
+def test_what_is_listed_again_was_had() -> None:
+    assert say("As you had [[1]] before, try [[2]].", brief(history=LISTED[:1])).items
 
 
 def test_a_number_in_another_item_s_title_does_not_count() -> None:

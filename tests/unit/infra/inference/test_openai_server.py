@@ -85,6 +85,8 @@ def test_tokens_come_from_who_knows_them(server, generator, tmp_path) -> None:
     [
         ("Try [[1]].", True),
         ("Try [[1]] or [[A]], as you like", True),
+        ("As you had [[A]], try [[1]]", True),
+        ("As you had [[A]]", False),
         ("Try nothing", False),
         ("Try [[2]]", False),
         ("Try [1] and [[1]]", False),
