@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from streamrec.apps import clients, trust
 from streamrec.apps.model import check_base, recorded, settings_then
 from streamrec.apps.worker_context import WorkerContext
@@ -19,6 +21,7 @@ from streamrec.core.events import ReplyMessage
 from streamrec.core.release.manifest import Manifest
 from streamrec.core.replies.rules import ReplyRules, read_rules
 from streamrec.errors import TooLarge, Unavailable, UserError
+from streamrec.infra.inference.openai_server import ServedGenerator
 from streamrec.loop.training.training_worker import CatalogueMirror
 from streamrec.models.causal import CausalModel, load_causal, reply_model
 from streamrec.models.generation import made_with
@@ -72,7 +75,10 @@ class RepliesTask:
 
     def serving(self, context: WorkerContext) -> Serving:
         answerer = reply_answerer(context)
-        swap = TemplatesFirst(generations(context.settings), lambda: answerer.mirrored)
+        server = reply_server(context.settings.replies)
+        if server is not None:
+            context.stack.callback(server.close)
+        swap = TemplatesFirst(generations(context.settings, server), lambda: answerer.mirrored)
         return Serving(
             answerer, swap, triggers=(topics.RECOMMENDATIONS,), at_once=AT_ONCE, always=True
         )
@@ -112,10 +118,30 @@ def replies_generations(
     return RepliesGenerations(model, kept, signer=trust.signer(settings), signers=signers)
 
 
-def generations(settings: Settings) -> WarmGenerations[ReplyModel]:
+def generations(
+    settings: Settings, server: ServedGenerator | None = None
+) -> WarmGenerations[ReplyModel]:
     """Where replies are written; the language model comes with the first of them."""
     encoder = writing_settings(settings).encoder
-    return served_replies(lambda: load_causal(encoder), trust.signers(settings))
+    return served_replies(lambda: load_causal(encoder), trust.signers(settings), server)
+
+
+def reply_server(settings: RepliesSettings) -> ServedGenerator | None:
+    """Who writes in the place of the worker; None: the worker itself. Raises UserError."""
+    if not settings.server:
+        return None
+    try:
+        url = httpx.URL(settings.server)
+    except httpx.InvalidURL as error:
+        raise UserError(f"STREAMREC_REPLIES_SERVER: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        shown = url.copy_with(username=None, password=None)
+        raise UserError(f"STREAMREC_REPLIES_SERVER={shown}: as http://host:port it would be one")
+    return ServedGenerator(settings.server, timeout_s=max(SERVER_WAITS_S, settings.max_wait_s))
+
+
+SERVER_WAITS_S = 1.0
+"""At least so long a server may take; whoever is waited for no longer is left alone."""
 
 
 def reply_answerer(context: WorkerContext) -> ReplyAnswerer:

@@ -94,6 +94,7 @@ def examine() -> Iterator[Finding]:
     from streamrec import settings as reader
     from streamrec.apps import clients
     from streamrec.cli.doctor_kafka import kafka_findings
+    from streamrec.cli.doctor_replies import reply_server
     from streamrec.cli.doctor_texts import language
 
     try:
@@ -110,6 +111,7 @@ def examine() -> Iterator[Finding]:
     yield from guarded("registry", _registry, settings)
     yield from guarded("keys", keys, settings)
     yield from guarded("API keys", api_keys, settings)
+    yield from guarded("replies", reply_server, settings)
     try:
         located = clients.located(settings)
     except UserError as error:

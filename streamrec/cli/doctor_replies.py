@@ -1,5 +1,5 @@
 """What ``doctor`` says of replies: how many a template had to make, and why; which queries were not
-read; which replies cannot be learned from."""
+read; which replies cannot be learned from; whether the server that writes is there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from streamrec.cli.doctor import CheckResult, Finding
 from streamrec.core.tasks import REPLIES
+from streamrec.errors import Unavailable
 from streamrec.ports import FALLBACK, UNREAD, WorkerStatus
+from streamrec.settings import Settings
 
 MANY = 0.1
 """A share of templates that somebody should know of."""
@@ -40,6 +42,23 @@ def left_out(workers: Sequence[WorkerStatus]) -> Iterator[Finding]:
         said = f"{unusable:,.0f} replies whose log says nothing to learn from"
         remedy = "they were written by another version, or by somebody else"
         yield Finding("replies", CheckResult.NOTE, said, remedy)
+
+
+def reply_server(settings: Settings) -> Iterator[Finding]:
+    """The server that writes, where the settings name one."""
+    from streamrec.apps import replies_task
+
+    server = replies_task.reply_server(settings.replies)
+    if server is None:
+        return
+    try:
+        has = ", ".join(sorted(server.listed()))
+        yield Finding("replies", CheckResult.OK, f"the server that writes has {has or 'no model'}")
+    except Unavailable as error:
+        remedy = "until it is back templates answer, with the fallback `away`"
+        yield Finding("replies", CheckResult.PROBLEM, f"the server that writes: {error}", remedy)
+    finally:
+        server.close()
 
 
 def _counted(workers: Sequence[WorkerStatus], prefix: str) -> Counter[str]:

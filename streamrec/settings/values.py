@@ -257,6 +257,11 @@ class RepliesSettings:
         "HuggingFaceTB/SmolLM2-135M-Instruct",
         "hub id or path of the language model that writes",
     )
+    server: str = setting(
+        "",
+        "URL of an OpenAI-compatible server that loads adapters while it runs and writes instead, "
+        "http://host:port; empty: the model writes in the worker",
+    )
     max_wait_s: float = setting(5.0, "what is not written by then, a template says", least=0)
     review: Review = setting(Review.NONE, "replies that wait for a person: none, flagged or all")
     rules_file: str = setting("", "words and patterns, one a line: a reply that has one is refused")

@@ -28,6 +28,7 @@ class FakeInferenceServer:
         self.writer = writer
         self.mismatched: list[str] = []
         self.busy: list[int] = []  # answers that are given instead, each once
+        self.away = False  # answers that it is, and nothing else
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever)
@@ -44,8 +45,8 @@ class FakeInferenceServer:
             self.writer.retire(name)
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        if self.busy:
-            return self.busy.pop(), {"error": "busy"}
+        if self.away or self.busy:
+            return (503 if self.away else self.busy.pop()), {"error": "busy"}
         if path == "/v1/load_lora_adapter":
             if body["lora_name"] in self.writer.status().loaded:
                 return 400, {"error": "already loaded"}
@@ -84,7 +85,7 @@ class FakeInferenceServer:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if self.path != "/v1/chat/completions" or server.busy:
+                if self.path != "/v1/chat/completions" or server.busy or server.away:
                     self._send(*server.answer(self.path, body))
                 elif body["model"] not in server.writer.status().loaded:
                     self._send(404, {"error": f"the model {body['model']} does not exist"})

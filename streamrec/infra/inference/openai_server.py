@@ -48,7 +48,7 @@ class ServedGenerator:
 
     def __init__(self, url: str, *, timeout_s: float = 60.0, ids: Ids = no_ids) -> None:
         """``url``: of its API, ``http://host:port``; credentials in it go along as such."""
-        timeout = httpx.Timeout(timeout_s, connect=CONNECT_S)
+        timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
         self._http = httpx.Client(base_url=url, timeout=timeout)
         self._ids = ids
         self._directories: dict[str, Path] = {}  # generation -> where the server finds it
@@ -94,14 +94,16 @@ class ServedGenerator:
     def _load(self, generation: str, directory: Path) -> None:
         asked = {"lora_name": generation, "lora_path": str(directory.resolve())}
         answer = self._post("/v1/load_lora_adapter", asked)
-        if answer.is_success or generation in self._listed():
+        if answer.is_success or generation in self.listed():
             return  # another worker of the fleet may have been first
         raise GenerationRefused(f"{generation}: the server refuses it: {answer.text[:300]}")
 
-    def _listed(self) -> set[str]:
-        """The models that the server has, under the names we gave."""
+    def listed(self) -> set[str]:
+        """The models that the server has, under the names we gave. Raises Unavailable."""
         with _talking(self._http):
             listed = self._http.get("/v1/models")
+            if listed.is_server_error:
+                raise Unavailable(f"{_shown(self._http)} says {listed.status_code}")
         models = listed.json()["data"] if listed.is_success else []
         return {str(model["id"]).rpartition("::")[2] for model in models}
 
@@ -127,7 +129,7 @@ class ServedGenerator:
         ):
             if not answer.is_success:
                 answer.read()
-                if answer.status_code in FORGOTTEN and one.generation not in self._listed():
+                if answer.status_code in FORGOTTEN and one.generation not in self.listed():
                     return None
                 raise Unavailable(f"the server says {answer.status_code}: {answer.text[:300]}")
             for choice in _choices(answer.iter_lines()):
@@ -205,9 +207,14 @@ def _talking(http: httpx.Client) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        raise Unavailable(f"{http.base_url}: {type(error).__name__}: {error}") from error
+        raise Unavailable(f"{_shown(http)}: {type(error).__name__}: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise Unavailable(f"{http.base_url} answers what cannot be read: {error}") from error
+        raise Unavailable(f"{_shown(http)} answers what cannot be read: {error}") from error
+
+
+def _shown(http: httpx.Client) -> httpx.URL:
+    """Without credentials."""
+    return http.base_url.copy_with(username=None, password=None)
 
 
 def _nobody(_: str) -> None:

@@ -2,13 +2,15 @@
 
 A generation is checked, and its bandit read, when it is staged; its adapter is put in one of the
 writer's places when it first writes. Few write at a time, a champion and its canary; more are kept
-warm than a writer has places.
+warm than a writer has places. The writer is in this process, or a server that is handed what was
+checked here; one that is away is no reason not to stage.
 
 Knows generations and a writer. Does not know what a reply is (``tasks.replies.answerer``).
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.errors import GenerationRefused
+from streamrec.errors import GenerationRefused, Unavailable
 from streamrec.models.causal import CausalModel
 from streamrec.models.generation import with_adapter_of
 from streamrec.models.hotswap import Loaded, WarmGenerations
@@ -26,6 +28,8 @@ from streamrec.models.writer import PLACES, CausalWriter
 from streamrec.ports import Generator, OnText, Wanted, Written
 from streamrec.tasks.replies.model.generations import RepliesGenerations, believed
 from streamrec.tasks.replies.reply_model import ReplyModel
+
+log = logging.getLogger(__name__)
 
 
 class WriterPlaces:
@@ -62,15 +66,20 @@ class _Writing(NamedTuple):
 
 
 def served_replies(
-    load_model: Callable[[], CausalModel], signers: Signers = EVERYBODY
+    load_model: Callable[[], CausalModel],
+    signers: Signers = EVERYBODY,
+    server: Generator | None = None,
 ) -> WarmGenerations[ReplyModel]:
-    """The language model is loaded with the first generation: until then templates speak."""
+    """The language model is loaded with the first generation: until then templates speak.
+
+    ``server``: writes in the place of that model, which then checks what the server is handed.
+    """
 
     @cache
     def base() -> _Writing:
         model = load_model()
         generations = RepliesGenerations(model, {}, signers=signers)
-        writer = CausalWriter(model, lambda directory: generations.read(directory).adapter)
+        writer = server or CausalWriter(model, lambda path: generations.read(path).adapter)
         return _Writing(model, generations, WriterPlaces(writer))
 
     def load(
@@ -84,7 +93,10 @@ def served_replies(
                 f"{directory} says it is {read.manifest.generation}, not {generation}"
             )
         if len(warm) < PLACES - 1:
-            places.place(generation, directory)
+            try:
+                places.place(generation, directory)
+            except Unavailable as error:
+                log.warning("%s is loaded when it first writes: %s", generation, error)
         write = partial(places.write, generation, directory)
         through = read.manifest.trained_through
         return Loaded(ReplyModel(generation, through, believed(read).choose, write))

@@ -65,6 +65,12 @@ def test_nobody_there_is_said_with_the_address() -> None:
         ServedGenerator("http://127.0.0.1:1").load("g1", Path("/nowhere"))
 
 
+def test_credentials_are_told_nobody() -> None:
+    with pytest.raises(Unavailable) as told:
+        ServedGenerator("http://ann:secret@127.0.0.1:1").listed()
+    assert "secret" not in str(told.value)
+
+
 def test_what_the_server_refuses_is_refused_with_its_words(generator, tmp_path) -> None:
     (tmp_path / "g2").mkdir()
     with pytest.raises(GenerationRefused, match="cannot be read"):

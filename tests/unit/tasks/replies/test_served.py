@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,18 @@ from streamrec.core.replies.brief import Brief
 from streamrec.core.replies.context import context_of
 from streamrec.core.replies.plan import PLANS
 from streamrec.core.state.catalogue import Catalogue
-from streamrec.errors import GenerationRefused
+from streamrec.errors import GenerationRefused, Unavailable
+from streamrec.infra.inference.openai_server import ServedGenerator
 from streamrec.models.causal import CausalModel
-from streamrec.models.generation import HEAD_FILE
+from streamrec.models.generation import FILES
+from streamrec.models.writer import CausalWriter
 from streamrec.ports import Provenance
 from streamrec.tasks.replies.model.generations import RepliesGenerations
 from streamrec.tasks.replies.model.learner import RepliesLearner
 from streamrec.tasks.replies.model.served import served_replies
 from streamrec.tasks.replies.reply_model import TEMPLATES, ReplyModel, TemplatesFirst, wanted
 from tests.fakes.causal_models import stirred, tiny_writer
+from tests.fakes.inference_server import FakeInferenceServer
 
 BRIEF = Brief("a film", (Item("i1", "One"), Item("i2", "Two")), (), PLANS[0])
 
@@ -67,16 +71,57 @@ def test_more_are_warm_than_have_a_place_and_each_writes_as_itself(model, sealed
     assert 0 <= first.choose(context_of("a film", ()), 1).index < len(PLANS)
 
 
-def test_a_tampered_generation_never_speaks(model, sealed, tmp_path) -> None:
+@pytest.fixture
+def server(model) -> Iterator[FakeInferenceServer]:
+    made = FakeInferenceServer(CausalWriter(model))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(server) -> Iterator[ServedGenerator]:
+    made = ServedGenerator(server.url)
+    yield made
+    made.close()
+
+
+def test_a_server_writes_what_the_worker_would(model, sealed, server, client) -> None:
+    (name, directory), *_ = sealed.items()
+    here, there = (served_replies(model.with_adapter, server=one) for one in (None, client))
+    for swap in (here, there):
+        swap.stage(name, directory, Catalogue())
+    assert server.writer.status().loaded == (name,)
+    assert said(there.model(name)) == said(here.model(name))
+
+
+def test_a_server_that_is_away_is_given_the_adapter_when_it_is_back(model, sealed, server, client):
+    (name, directory), *_ = sealed.items()
+    swap = served_replies(model.with_adapter, server=client)
+    server.busy.append(503)
+    swap.stage(name, directory, Catalogue())
+    server.busy.append(503)
+    with pytest.raises(Unavailable, match="503"):
+        said(swap.model(name))
+    assert said(swap.model(name))
+
+
+@pytest.fixture(params=["in process", "server"])
+def swap(request, model, client) -> TemplatesFirst:
+    server = client if request.param == "server" else None
+    return TemplatesFirst(served_replies(model.with_adapter, server=server), lambda: True)
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_a_tampered_generation_never_speaks(swap, sealed, tmp_path, client, file) -> None:
     (name, directory), *_ = sealed.items()
     changed = shutil.copytree(directory, tmp_path / name)
-    content = bytearray((changed / HEAD_FILE).read_bytes())
+    content = bytearray((changed / file).read_bytes())
     content[-1] ^= 1
-    (changed / HEAD_FILE).write_bytes(content)
-    swap = TemplatesFirst(served_replies(model.with_adapter), lambda: True)
+    (changed / file).write_bytes(content)
     with pytest.raises(GenerationRefused):
         swap.stage(name, changed, Catalogue())
     assert swap.active.generation == TEMPLATES
+    assert client.status().loaded == ()
     swap.stage(name, directory, Catalogue())
     swap.activate(name)
     assert swap.active.generation == name
