@@ -50,6 +50,7 @@ def shell(tmp_path: Path) -> CommandLine:
         "STREAMREC_TRAINER_RELEASE_S": 4,
         "STREAMREC_TRAINER_GATE_EXAMPLES": 60,
         "STREAMREC_TRAINER_GATE_S": 2,
+        "STREAMREC_GATEWAY_PORT": 0,  # another test's demo looks for a free one at the same time
     }
     return CommandLine(variables, tmp_path)
 

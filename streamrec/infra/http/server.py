@@ -48,13 +48,16 @@ def _why(error: OSError) -> str:
 
 
 def free_port(host: str, port: int, tries: int = 100) -> int:
-    """The first from ``port`` on that nobody listens on. Raises UserError when none of many is."""
+    """The first from ``port`` on that nobody listens on; from 0, any.
+
+    Raises UserError when none of many is.
+    """
     for candidate in range(port, port + tries):
         try:
-            bound(host, candidate).close()
+            with bound(host, candidate) as listener:
+                return int(listener.getsockname()[1])
         except UserError:
             continue
-        return candidate
     raise UserError(f"no free port from {port} to {port + tries - 1}: STREAMREC_GATEWAY_PORT")
 
 
