@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
