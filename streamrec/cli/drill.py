@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     drill.command("swap")(swap)
     drill.command("poison")(poison)
     drill.command("wild")(wild)
+    drill.command("soak")(soak)
     app.add_typer(drill, name="drill", rich_help_panel="Watch")
 
 
@@ -202,6 +203,55 @@ def wild(
     out.print(in_words(found))
     if report is not None:
         report.write_text(json.dumps(found, indent=2) + "\n")
+        say(f"the same in a file: {report}")
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def soak(
+    *,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long; a quarter warms up.")] = 60.0,
+    rate: Annotated[float, typer.Option(min=1, help="Messages a second.")] = 20.0,
+    items: Annotated[int, typer.Option(min=50, help="In the catalogue at any time.")] = 400,
+    seed: Annotated[int, typer.Option(help="Of people and what they do.")] = 0,
+    features: Annotated[int, typer.Option(min=1, help="Feature workers.")] = 1,
+    serving: Annotated[int, typer.Option(min=1, help="Serving workers.")] = 1,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write the numbers here, as JSON; to a name ending in .md as tables."),
+    ] = None,
+) -> None:
+    """Steady load while items and people come and go: see that nothing grows.
+
+    Starts servers and workers on a fresh state directory. The oldest item gives way to a new
+    one all the time; people come, click and leave, some ask to be forgotten. A day of event time
+    passes in a quarter of an hour, so that what is kept for days is let go of too. Memory of
+    every process and of Redis, files of the registry, users, latency, freshness and what waits
+    are measured all along. After a warm-up (a quarter of the time), the median of a first window
+    is compared with that of the last. Exit code 1 when one grew by more than is allowed, a
+    worker died, or too little was measured; of each, the report says start, end, what is
+    allowed and the slope.
+
+    The longer it lasts, the smaller the leak that it sees; less than half an hour proves little.
+
+    \b
+    streamrec drill soak --minutes 60 --report soak.md
+    streamrec drill soak --minutes 600 --rate 60 --features 2 --serving 2 --report soak.json
+    """
+    from streamrec.apps.local_loop import ProcessCounts
+    from streamrec.cli.run import stopped_by_signals
+    from streamrec.lab.drill.soak import SoakOptions, run_soak_drill
+    from streamrec.lab.drill.soak_report import in_words, markdown
+    from streamrec.settings import load
+
+    processes = ProcessCounts(features=features, serving=serving)
+    options = SoakOptions(minutes, rate, seed, items, processes)
+    with stopped_by_signals():
+        found = run_soak_drill(load(), options, say)
+    out.print(in_words(found))
+    if report is not None:
+        as_tables = report.suffix == ".md"
+        report.write_text(markdown(found) if as_tables else json.dumps(found, indent=2) + "\n")
         say(f"the same in a file: {report}")
     if not found["ok"]:
         raise typer.Exit(1)

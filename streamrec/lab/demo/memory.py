@@ -23,16 +23,17 @@ class PeakMemory:
 
     def sample(self, pids: Mapping[str, int]) -> None:
         """Look at these processes, and at our other descendants together (``others``)."""
-        now_mb = {name: _memory_mb(pid) for name, pid in pids.items()}
+        now_mb = {name: memory_mb(pid) for name, pid in pids.items()}
         named = set(pids.values())
         children = (child.pid for child in psutil.Process().children(recursive=True))
-        now_mb["others"] = sum(_memory_mb(pid) for pid in children if pid not in named)
+        now_mb["others"] = sum(memory_mb(pid) for pid in children if pid not in named)
         for name, size_mb in now_mb.items():
             self.peak_mb[name] = max(size_mb, self.peak_mb.get(name, 0.0))
         self.total_mb = max(self.total_mb, sum(now_mb.values()))
 
 
-def _memory_mb(pid: int) -> float:
+def memory_mb(pid: int) -> float:
+    """Of one process now; 0.0: it is gone."""
     try:
         process = psutil.Process(pid)
         found = process.memory_full_info() if psutil.LINUX else process.memory_info()
