@@ -10,11 +10,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -104,12 +104,13 @@ def soak_settings(given: Settings, minutes: float) -> Settings:
 
 
 def files_mb(state_dir: Path) -> float:
-    """On disk, of all but logs and embedded servers; files may go while they are counted."""
-    kept = (d for d in state_dir.iterdir() if d.name not in {"logs", "embedded"})
+    """On disk, of all but logs and embedded servers; files and folders go while they are read."""
     size = 0
-    for file in chain.from_iterable([d] if d.is_file() else d.rglob("*") for d in kept):
-        with suppress(OSError):
-            size += file.stat().st_size
+    for folder, inner, names in os.walk(state_dir):
+        inner[:] = [name for name in inner if name not in {"logs", "embedded"}]
+        for name in names:
+            with suppress(OSError):
+                size += Path(folder, name).stat().st_size
     return size / MEGABYTE
 
 

@@ -69,7 +69,10 @@ class SoakWorld:
         while True:
             now_ms = self._now_ms()
             yield from self._turn_over(now_ms)
-            yield from self._visit(self._visitor(now_ms), now_ms)
+            visitor, left = self._visitor(now_ms)
+            if left is not None and self._rng.random() < FORGOTTEN:
+                yield self._event(left, "", Kind.FORGET, now_ms)
+            yield from self._visit(visitor, now_ms)
 
     def _turn_over(self, now_ms: int) -> Iterator[Message]:
         """The oldest goes, a new one comes, as often as ``life_ms`` wants it."""
@@ -90,16 +93,21 @@ class SoakWorld:
         )
         return Message(topics.ITEMS, item.item_id.encode(), self._codec.encode(topics.ITEMS, item))
 
-    def _visitor(self, now_ms: int) -> Visitor:
-        """Somebody who is here; in an empty place somebody comes, first for less than a life."""
+    def _visitor(self, now_ms: int) -> tuple[Visitor, Visitor | None]:
+        """Somebody who is here, and who left their place just now.
+
+        The first in a place stays for less than a life: so they do not all leave together.
+        """
         place = self._rng.randrange(self._size.people)
         life_ms = self._size.life_ms
         if place >= len(self._people):
             self._people.append(self._newcomer(now_ms + self._rng.randrange(1, life_ms)))
             place = len(self._people) - 1
-        elif self._people[place].leaves_ms <= now_ms:
-            self._people[place] = self._newcomer(now_ms + life_ms)
-        return self._people[place]
+        visitor = self._people[place]
+        if visitor.leaves_ms > now_ms:
+            return visitor, None
+        self._people[place] = self._newcomer(now_ms + life_ms)
+        return self._people[place], visitor
 
     def _newcomer(self, leaves_ms: int) -> Visitor:
         self.visitors += 1
@@ -111,10 +119,8 @@ class SoakWorld:
             yield from self._impression(visitor, now_ms)
         elif sort < 0.8:
             yield self._event(visitor, self._liked(visitor), Kind.CLICK, now_ms)
-        elif sort < 0.995 or self._rng.random() > FORGOTTEN:
-            yield self._request(visitor, now_ms)
         else:
-            yield self._event(visitor, "", Kind.FORGET, now_ms)
+            yield self._request(visitor, now_ms)
 
     def _impression(self, visitor: Visitor, now_ms: int) -> Iterator[Message]:
         shown = [f"i{number}" for number in self._rng.sample(self._items, SHOWN)]
