@@ -19,6 +19,9 @@ transactions.py    a producer of transactions that takes one in five back, and s
                    again
 wild_evidence.py   what is known after the wild drill: users and examples, refusals, catalogue,
                    answers
+soak.py            the soak drill in its order: nothing may grow while items and people come and go
+soak_report.py     its numbers, for people and as JSON; what may be added to each
+soak_world.py      a catalogue that turns over, people who come and leave for good
 
-What is compared, and with what, is ``lab.measures.drill_check``.
+What is compared, and with what, is ``lab.measures.drill_check``; what grew, ``soak_check``.
 """
