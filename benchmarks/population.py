@@ -1,6 +1,6 @@
 """What users cost: bytes of Redis each, and how reading and committing them scales with how many.
 
-    python -m benchmarks.population [--users 10000,100000] [--kind "5 clicks"] [--json]
+    python -m benchmarks.population [--users 10000,100000,1000000] [--kind "5 clicks"] [--json]
 
 Records are what the fold makes of real events: users with histories of 5 and of 50 clicks, and
 with three impressions of ten items that are still open. ``MADE`` users of each kind are folded, and
@@ -8,6 +8,8 @@ their records written under as many names as are asked for, by the same commit t
 worker makes, to the configured Redis or an embedded one. Bytes are the growth of ``used_memory``,
 so keys, the order of silence and the allocator's rounding are in them. Ten million users are the
 bytes of the largest number measured, times ten million over it: a line, not a measurement.
+
+A size that would take more than half of the memory that is free is left out, and says so.
 
 Times are for runs of ``RUN`` users, as a feature worker reads and commits them: processor time of
 this process and of the server, and the latency of a call here.
@@ -28,8 +30,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import redis
 
+from benchmarks.tables import print_table
 from streamrec import settings as reader
 from streamrec.apps import clients
 from streamrec.core.events import Interaction, Item, Kind, Source
@@ -140,6 +144,7 @@ class Population:
         self.users = users or self.users
         each = 1e6 / max(1, len(took_ms) * RUN)
         return {
+            f"{name}_users_per_s": len(took_ms) * RUN / (sum(took_ms) / 1000),
             f"{name}_us": (time.process_time() - here) * each,
             f"{name}_server_us": (self._server_s() - server) * each,
             f"{name}_p50_ms": float(np.percentile(took_ms, 50)),
@@ -165,6 +170,9 @@ def measured(client: redis.Redis, kinds: list[str], sizes: list[int]) -> list[di
     for kind in kinds:
         population = Population(client, kind)
         for users in sizes:
+            if too_large := unfit(population, users):
+                rows.append({"kind": kind, "users": users, "left_out": too_large})
+                continue
             took = population.grow(users) | population.read()
             each = population.bytes_each
             rows.append({"kind": kind, "users": users, "bytes": round(each)} | rounded(took))
@@ -174,13 +182,23 @@ def measured(client: redis.Redis, kinds: list[str], sizes: list[int]) -> list[di
     return rows
 
 
+def unfit(population: Population, users: int) -> str:
+    """Why so many cannot be measured here; empty: they can."""
+    if not population.users:
+        return ""
+    wanted, free = population.bytes_each * users, psutil.virtual_memory().available
+    return f"{wanted / 1e9:.1f} GB, and {free / 1e9:.1f} are free" if wanted > free / 2 else ""
+
+
 def rounded(numbers: Mapping[str, float]) -> dict[str, float]:
     return {name: round(number, 1) for name, number in numbers.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", default="10000,100000", help="several, by commas, ascending")
+    parser.add_argument(
+        "--users", default="10000,100000,1000000", help="several, by commas, ascending"
+    )
     parser.add_argument("--kind", choices=KINDS, action="append", help="all of them otherwise")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -194,8 +212,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(rows, indent=2))
         return
-    for row in rows:
-        print(", ".join(f"{name} {value}" for name, value in row.items()))
+    print_table(rows)
 
 
 if __name__ == "__main__":
