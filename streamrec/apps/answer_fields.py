@@ -9,5 +9,9 @@ from streamrec.core.events import Recommendation
 
 
 def as_fields(found: Recommendation) -> dict[str, Any]:
-    """Fields named as in its schema."""
-    return {**asdict(found), "trigger": found.trigger.value}
+    """Fields named as in its schema; ``reason_text`` where there is one."""
+    fields = asdict(found)
+    for item in fields["items"]:
+        if item["reason_text"] is None:
+            del item["reason_text"]
+    return {**fields, "trigger": found.trigger.value}

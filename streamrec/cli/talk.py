@@ -12,7 +12,7 @@ import typer
 
 from streamrec.cli.console import JsonOption, ago, out, print_json, say, table, words
 from streamrec.core import topics
-from streamrec.core.events import Filters, Item, Recommendation, Request
+from streamrec.core.events import REASONS_IN_WORDS, Filters, Item, Recommendation, Request
 from streamrec.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ def request(
     category: Annotated[list[str] | None, typer.Option(help="Any of these categories.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Never these items.")] = None,
     candidate: Annotated[list[str] | None, typer.Option(help="Rank only these items.")] = None,
+    reasons: Annotated[
+        bool, typer.Option("--reasons", help="Say why in words, a sentence an item.")
+    ] = False,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the answer.")] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,6 +67,7 @@ def request(
         query=query or None,
         filters=Filters(categories=tuple(category or ()), exclude_items=tuple(exclude or ())),
         candidates=tuple(candidate or ()),
+        reasons=REASONS_IN_WORDS if reasons else "",
     )
     answer = _ask(settings, asked, wait)
     if answer is None:
@@ -115,7 +119,7 @@ def _show(answer: Recommendation, items: Mapping[str, Item]) -> None:
             item.item_id,
             _title(items.get(item.item_id)),
             f"{item.probability:.1%}",
-            item.reason,
+            item.reason_text or item.reason,
         )
         for place, item in enumerate(answer.items, start=1)
     ]

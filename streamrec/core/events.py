@@ -145,9 +145,11 @@ class Request:
     reply: bool = False  # whether words about the list are wanted, too
     context: tuple[str, ...] = ()  # what was said before in the conversation, oldest first
     conversation_id: str | None = None
-    reasons: str = ""  # "text": a reason in words beside each item
+    reasons: str = ""  # REASONS_IN_WORDS: a sentence beside each item
     unknown: tuple[str, ...] = field(default=(), compare=False)  # fields that nobody knows here
 
+
+REASONS_IN_WORDS = "text"
 
 EXPLORED = "explore"
 """Reason of an item that was drawn, not ranked, into its slot."""
@@ -161,6 +163,7 @@ class RecommendedItem:
     reason: str = ""
     variant_id: str | None = None  # the wording it is to be shown with; None: as it is
     variant_propensity: float = 1.0  # probability that this wording was drawn
+    reason_text: str | None = None  # one sentence, where that was asked for and one is true
 
 
 class Trigger(StrEnum):

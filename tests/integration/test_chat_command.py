@@ -109,8 +109,10 @@ def test_a_conversation_is_answered_learned_from_and_forgotten(world: Chatting) 
 
     # over HTTP, in a conversation
     body = {"user_id": "ann", "query": "more stones", "reply": True, "conversation_id": "c"}
+    body["reasons"] = "text"
     with gateway(world.settings) as http:
         listed = post(http, "/v1/recommendations", body | {"wait_s": 20})
+        assert all("reason_text" in item for item in listed["items"])
         path = f"/v1/replies/{listed['reply_id']}"
         reply = http.get(path, params={"wait_s": 8}).json()
         assert reply["recommendation_id"] == listed["recommendation_id"]

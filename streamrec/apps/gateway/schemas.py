@@ -59,6 +59,7 @@ class AskedList(_Body):
     candidates: list[Id] = Field([], description="rank only these, when given")
     reply: bool = Field(False, description="whether words about the list are wanted, too")
     conversation_id: Id | None = Field(None, description="what was asked before in it is known")
+    reasons: Literal["", "text"] = Field("", description="text: a sentence beside each item")
     wait_s: float = Field(2.0, ge=0, le=MAX_WAIT_S, description="seconds to wait for the answer")
 
 
@@ -68,6 +69,7 @@ class AnsweredItem(BaseModel):
     probability: float
     propensity: float
     reason: str
+    reason_text: str | None = Field(None, description="where asked for, and one is true")
     variant_id: str | None
     variant_propensity: float
 

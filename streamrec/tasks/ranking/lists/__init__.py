@@ -12,6 +12,7 @@ list_requests.py       what a micro-batch of triggers asks for: one request for 
                        to be made
 lists.py               from requests to lists, all of one generation, under one view of catalogue
                        and statistics
+reason_texts.py        a list's reasons in words, for who asks for them
 reasons.py             from the parts of an item's score to a short reason that is true of the
                        numbers
 shown_lists.py         what a conversation was shown, so that "not that" can be told what that is

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamrec.core.events import Filters, Request, Trigger, UserUpdate
+from streamrec.core.events import REASONS_IN_WORDS, Filters, Request, Trigger, UserUpdate
 from streamrec.errors import RefusedRequest
 from streamrec.ports import Asked, Delivered
 from streamrec.tasks.ranking.lists.eligibility import NO_FILTERS
@@ -34,6 +34,7 @@ class ListRequest(Asked):
     told: str | None = None  # with the answer: what of the request was not looked at
     refused: str | None = None  # why there is nothing in the answer
     wants_reply: bool = False
+    wants_reasons: bool = False  # in words
     conversation_id: str | None = None
     turns: tuple[str, ...] = ()  # where a reply is wanted to a query: what was said, oldest first
 
@@ -87,6 +88,7 @@ def _of_request(message: Delivered, request: Request) -> ListRequest:
         query=_asked(request)[-MAX_QUERY_CHARS:] or None,
         told=_told(request),
         wants_reply=request.reply,
+        wants_reasons=request.reasons == REASONS_IN_WORDS,
         conversation_id=request.conversation_id,
         turns=_turns(request),
     )

@@ -34,6 +34,7 @@ from streamrec.tasks.ranking.lists.explainer import Explainer, Listed
 from streamrec.tasks.ranking.lists.exploration import NO_EXPLORATION, Exploration
 from streamrec.tasks.ranking.lists.list_requests import ListRequest, list_requests_of
 from streamrec.tasks.ranking.lists.model_ports import Ranking, RankingModel
+from streamrec.tasks.ranking.lists.reason_texts import with_reason_texts
 from streamrec.tasks.ranking.lists.shown_lists import ShownBefore, ShownLists
 from streamrec.tasks.ranking.lists.state_mirror import Mirror, View
 from streamrec.tasks.ranking.lists.wording import Wishes, Wording, worded
@@ -100,8 +101,13 @@ class ListAnswerer:
             ]
             explained = self._explainer.explain(listed, ranking, view)
             lists = [
-                _items(choice, why.reasons, model, view)
-                for choice, why in zip(chosen, explained, strict=True)
+                with_reason_texts(
+                    _items(choice, why.reasons, model, view),
+                    request,
+                    users[request.user_id].state.history,
+                    view.catalogue,
+                )
+                for request, choice, why in zip(asked, chosen, explained, strict=True)
             ]
             users_items = [
                 (request.user_id, items) for request, items in zip(asked, lists, strict=True)
