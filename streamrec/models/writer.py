@@ -47,8 +47,11 @@ Read = Callable[[Path], Mapping[str, Tensor]]
 class CausalWriter:
     """Over a frozen model that others may share. Safe to call from several threads."""
 
-    def __init__(self, model: CausalModel, read: Read = read_adapter) -> None:
-        self._base = model.base
+    def __init__(
+        self, model: CausalModel, read: Read = read_adapter, *, together: int = TOGETHER
+    ) -> None:
+        """``together``: replies in a batch."""
+        self._base, self._together = model.base, together
         self._adapters = PinnedAdapters(model.adapted, PLACES)
         self._read = read
         self._places: dict[str, int] = {}  # generation -> place, in the order they came
@@ -125,8 +128,8 @@ class CausalWriter:
             alike.setdefault(one.fixed, []).append((row, one.generation, shared))
         for group in alike.values():
             least = min((shared for _, _, shared in group), key=len)
-            for start in range(0, len(group), TOGETHER):
-                chosen = group[start : start + TOGETHER]
+            for start in range(0, len(group), self._together):
+                chosen = group[start : start + self._together]
                 yield [(row, generation, least) for row, generation, _ in chosen]
 
     def _write(self, batch: Sequence[tuple[ReplyRow, str, tuple[int, ...]]]) -> None:

@@ -26,6 +26,7 @@ from streamrec.lab.replies.plan import RepliesPlan
 from streamrec.lab.replies.questions import questions
 from streamrec.lab.replies.replay import RepliesReplay
 from streamrec.lab.replies.report import report_of
+from streamrec.lab.replies.second_look import Titles
 from streamrec.lab.replies.start import StartConfig, train_start
 from streamrec.models.causal import CausalModel, load_causal
 from streamrec.ports import Provenance
@@ -59,9 +60,9 @@ def run_replies_replay(
     settings = writing_settings(settings)
     model, started_s = load_causal(settings.encoder), time.process_time()
     _start(model, items, plan, on_progress)
-    titles, people = Names(items), tastes(plan.seed)
-    replay = RepliesReplay(model, titles, people, plan.seed, RepliesConfig())
-    arms = replay.run(asked, lambda done, of: on_progress(done, of, "asking and learning"))
+    people, titles = tastes(plan.seed), Titles(item.title for item in items)
+    replay = RepliesReplay(model, Names(items), people, plan.seed, RepliesConfig())
+    arms = replay.run(asked, on_progress)
     return {
         "task": REPLIES,
         "seed": plan.seed,

@@ -36,6 +36,10 @@ from streamrec.tasks.replies.reply_model import wanted
 
 NONE, ADAPTER, BANDIT, BOTH = ARMS = ("none", "adapter", "bandit", "both")
 START = "start"
+TOGETHER = 32
+"""Replies written in a batch."""
+RECENT = 64
+"""Replies that progress speaks of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,18 +50,18 @@ class ToldReply:
     suits: bool
     said: Rendered
     words: str  # as written, with slots; "" where a template spoke
+    refused: str  # why one did; else ""
     finished: bool
     example: ReplyExample
 
 
 class _Attempt(NamedTuple):
-    """At an answer, before it is seen."""
+    """At an answer, before it is written."""
 
     question: Question
     brief: Brief
     plan: ChosenPlan
     want: Wanted
-    words: Written
 
 
 @dataclass(slots=True)
@@ -68,6 +72,7 @@ class Arm:
     bandit: PlanBandit | None = None
     learner: RepliesLearner | None = None
     told: dict[int, ToldReply] = field(default_factory=dict)  # by place of the question
+    nats: float | None = None  # a reply, from the start, at the last step
 
     def chosen(self, question: Question, seed: int) -> ChosenPlan:
         believed = PlanBandit()
@@ -78,7 +83,9 @@ class Arm:
     def learn(self, examples: Sequence[ReplyExample]) -> bool:
         """Whether the words have changed."""
         if self.learner is not None:
-            return self.learner.learn(examples).encoder_steps > 0
+            report = self.learner.learn(examples)
+            self.nats = report.losses.get("kl_nats", self.nats)
+            return report.encoder_steps > 0
         if self.bandit is not None:
             for one in examples:
                 self.bandit.learn(one.plan, one.context_C, one.reward, one.weight)
@@ -104,64 +111,76 @@ class RepliesReplay:
             BOTH: Arm(BOTH, learner=_learner(start, config, seed)),
         }
         self._weights = {START: start.adapter_state()}
-        self._writer = CausalWriter(start.with_adapter(), lambda path: self._weights[path.name])
+        self._writer = CausalWriter(
+            start.with_adapter(), lambda path: self._weights[path.name], together=TOGETHER
+        )
+        self._writer.load(START, Path(START))
         self._names = dict.fromkeys(ARMS, START)  # of the generation that writes for an arm
+        self._version = 0
 
     def run(
-        self, asked: Sequence[Question], on_progress: Callable[[int, int], None]
+        self, asked: Sequence[Question], on_progress: Callable[[int, int, str], None]
     ) -> Mapping[str, Arm]:
         """Ask everything. Without learning nothing changes: that arm is asked the first and last
         fifth alone."""
         fifth = len(asked) // 5
         for begin in range(0, len(asked), self._config.batch):
             places = range(begin, min(begin + self._config.batch, len(asked)))
-            for arm in self.arms.values():
-                of_arm = [
-                    at for at in places
-                    if arm.name != NONE or at < fifth or at >= len(asked) - fifth
-                ]  # fmt: skip
-                if of_arm:
-                    self._round(arm, [(at, asked[at]) for at in of_arm])
-            on_progress(places.stop, len(asked))
+            self._round([
+                (arm, at, asked[at])
+                for arm in self.arms.values() for at in places
+                if arm.name != NONE or at < fifth or at >= len(asked) - fifth
+            ])  # fmt: skip
+            on_progress(places.stop, len(asked), self._standing())
         return self.arms
 
-    def _round(self, arm: Arm, asked: Sequence[tuple[int, Question]]) -> None:
-        name = self._names[arm.name]
-        self._writer.load(name, Path(name))
-        chosen = [arm.chosen(question, self._seed * 1_000_003 + at) for at, question in asked]
-        briefs = [
-            Brief(question.query, question.listed, question.history, PLANS[plan.index])
-            for (_, question), plan in zip(asked, chosen, strict=True)
-        ]
-        wants = [
-            wanted(brief, name, self._seed * 1_000_003 + at)
-            for (at, _), brief in zip(asked, briefs, strict=True)
-        ]
-        written = self._writer.generate(wants)
-        told = [
-            self._told(at, _Attempt(question, brief, plan, want, words))
-            for (at, question), brief, plan, want, words in zip(
-                asked, briefs, chosen, wants, written, strict=True
-            )
-        ]
-        arm.told |= {at: one for (at, _), one in zip(asked, told, strict=True)}
-        if arm.learn([one.example for one in told]) and arm.learner is not None:
-            if name != START:
-                self._writer.retire(name)
-                del self._weights[name]
-            renewed = f"{arm.name}-{asked[-1][0]}"
-            model = arm.learner.model
-            self._weights[renewed] = model.adapter_state()
-            self._names[arm.name] = renewed
+    def _round(self, asked: Sequence[tuple[Arm, int, Question]]) -> None:
+        """Replies of all arms are written together: most of the time, weights are read."""
+        tried = [self._tried(*one) for one in asked]
+        written = self._writer.generate([one.want for one in tried])
+        examples: dict[str, list[ReplyExample]] = {name: [] for name in self.arms}
+        for (arm, at, _), attempt, words in zip(asked, tried, written, strict=True):
+            told = arm.told[at] = self._told(at, attempt, words)
+            examples[arm.name].append(told.example)
+        for arm in self.arms.values():
+            if arm.learn(examples[arm.name]) and arm.learner is not None:
+                self._renew(arm.name, arm.learner.model)
 
-    def _told(self, at: int, tried: _Attempt) -> ToldReply:
-        question, brief, plan, want, words = tried
+    def _tried(self, arm: Arm, at: int, question: Question) -> _Attempt:
+        seed = self._seed * 1_000_003 + at
+        plan = arm.chosen(question, seed)
+        brief = Brief(question.query, question.listed, question.history, PLANS[plan.index])
+        return _Attempt(question, brief, plan, wanted(brief, self._names[arm.name], seed))
+
+    def _renew(self, arm: str, model: CausalModel) -> None:
+        """What has been learned writes from now on."""
+        before, self._version = self._names[arm], self._version + 1
+        if before != START:
+            self._writer.retire(before)
+            del self._weights[before]
+        name = self._names[arm] = f"{arm}-{self._version}"
+        self._weights[name] = model.adapter_state()
+        self._writer.load(name, Path(name))
+
+    def _standing(self) -> str:
+        """Of each arm that learns: acceptance over the last ``RECENT``, and how far it has gone."""
+        said = []
+        for arm in self.arms.values():
+            lately = [one.acceptance for one in list(arm.told.values())[-RECENT:]]
+            far = "" if arm.nats is None else f", {arm.nats:.1f} nats"
+            if arm.name != NONE:
+                said.append(f"{arm.name} {np.mean(lately):.2f}{far}")
+        return "; ".join(said)
+
+    def _told(self, at: int, tried: _Attempt, words: Written) -> ToldReply:
+        question, brief, plan, want = tried
         try:
             said = rendered(brief, words.text)
             checked(brief, said, self._titles, ReplyRules())
-            own = True
-        except ReplyRefused:
-            said, own = template(brief), False
+            refused = ""
+        except ReplyRefused as error:
+            said, refused = template(brief), error.code
+        own = not refused
         accepts = self._people.accepts(traits(brief, said), varied=question.varied)
         mood = np.random.default_rng([self._seed, at]).random()
         grammar = want.grammar
@@ -188,7 +207,8 @@ class RepliesReplay:
             weight=1.0,
         )
         suits = self._people.suits(brief, varied=question.varied)
-        return ToldReply(accepts, suits, said, words.text if own else "", words.finished, example)
+        text = words.text if own else ""
+        return ToldReply(accepts, suits, said, text, refused, words.finished, example)
 
 
 def _learner(start: CausalModel, config: RepliesConfig, seed: int) -> RepliesLearner:

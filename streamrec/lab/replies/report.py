@@ -8,6 +8,7 @@ the mean of each tenth. No answer that was drawn goes into any of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -16,17 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.core.replies.distinct import distinct_2
-from streamrec.core.replies.names import Names
+from streamrec.core.replies.language import language_of
 from streamrec.lab.replies.people import Tastes
 from streamrec.lab.replies.questions import Question
 from streamrec.lab.replies.replay import ADAPTER, ARMS, BOTH, NONE, Arm, ToldReply
+from streamrec.lab.replies.second_look import Titles
 
 RESAMPLES = 2_000
 Floats = NDArray[np.float64]
 
 
 def report_of(
-    arms: Mapping[str, Arm], asked: Sequence[Question], titles: Names, people: Tastes, seed: int
+    arms: Mapping[str, Arm], asked: Sequence[Question], titles: Titles, people: Tastes, seed: int
 ) -> dict[str, Any]:
     fifth = len(asked) // 5
     last = range(len(asked) - fifth, len(asked))
@@ -43,6 +45,8 @@ def report_of(
         "along": {name: _along(arms[name], len(asked)) for name in ARMS if name != NONE},
         "grounded": _grounded(said, titles),
         "fallback_share": float(np.mean([not told.words for _, told in said])),
+        "fallbacks": dict(Counter(told.refused for _, told in said if told.refused)),
+        "texts": _texts(said),
         "unfinished_share": float(np.mean([not told.finished for _, told in said])),
         "kl_nats": {name: _divergence(arms[name], last) for name in (ADAPTER, BOTH)},
         "distinct2_ratio": _variety(arms[ADAPTER], arms[NONE], last),
@@ -78,17 +82,29 @@ def _along(arm: Arm, number: int) -> list[float]:
     return [float(_accepted(arm, range(a, b)).mean()) for a, b in pairwise(edges.tolist())]
 
 
-def _grounded(said: Sequence[tuple[Question, ToldReply]], titles: Names) -> dict[str, Any]:
-    """Every title of the catalogue that a reply holds is on its list, or of the history."""
-    good = 0
+def _grounded(said: Sequence[tuple[Question, ToldReply]], titles: Titles) -> dict[str, Any]:
+    """Replies that name an item of the list, and of the rest of the catalogue nothing: what is of
+    the history only where it is marked so. ``named``: what else; ``alike``: words that are some
+    title in small letters, and how often."""
+    good, named, alike = 0, list[str](), Counter[str]()
     for question, told in said:
-        own = {item.item_id for item in (*question.listed, *question.history)}
-        outside = [
-            match for match in titles.named(told.said.text)
-            if not match.items & own and not told.said.in_title(match.start, match.end)
-        ]  # fmt: skip
-        good += not outside and bool(told.said.items)
-    return {"n": len(said), "share": good / len(said)}
+        marked = {*told.said.from_history}
+        had = [item.title for item in question.history if item.item_id in marked]
+        found = titles.look(told.said.text, [*(item.title for item in question.listed), *had])
+        good += not found.named and bool(told.said.items)
+        named += found.named
+        alike.update(found.alike)
+    return {"n": len(said), "share": good / len(said), "named": named, "alike": dict(alike)}
+
+
+def _texts(said: Sequence[tuple[Question, ToldReply]]) -> dict[str, Any]:
+    """``languages``: as they are recognised; None where nothing tells."""
+    words_N = np.array([len(told.said.text.split()) for _, told in said])
+    languages = Counter(str(language_of(told.said.text)) for _, told in said)
+    return {
+        "words": float(words_N.mean()), "most_words": int(words_N.max()),
+        "languages": dict(languages),
+    }  # fmt: skip
 
 
 def _divergence(arm: Arm, last: range) -> float | None:

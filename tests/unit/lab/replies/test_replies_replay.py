@@ -15,6 +15,7 @@ from streamrec.lab.replies.people import COMMON, FREE, PLANNED, tastes, traits
 from streamrec.lab.replies.questions import questions
 from streamrec.lab.replies.replay import ADAPTER, ARMS, BOTH, NONE, RepliesReplay
 from streamrec.lab.replies.report import interval, report_of
+from streamrec.lab.replies.second_look import Titles
 from streamrec.lab.replies.start import StartConfig, made_up_briefs, train_start
 from streamrec.tasks.replies.model.learner import RepliesConfig
 from tests.fakes.causal_models import tiny_writer
@@ -82,15 +83,16 @@ def test_every_arm_is_told_of_and_differences_are_paired() -> None:
     config = RepliesConfig(batch=8, replays=0)
     replay = RepliesReplay(tiny_writer(), titles, people, 0, config)
     seen = []
-    arms = replay.run(asked, lambda done, of: seen.append((done, of)))
+    arms = replay.run(asked, lambda done, of, _: seen.append((done, of)))
     assert seen[-1] == (20, 20)
     assert len(arms[NONE].told) == 8
     assert len(arms[BOTH].told) == 20
     first = [arms[name].told[0] for name in ARMS]
     assert len({one.said.text for one in first}) == 1  # nobody has learned anything yet
-    report = report_of(arms, asked, titles, people, 0)
+    report = report_of(arms, asked, Titles(item.title for item in ITEMS), people, 0)
     assert report["acceptance"][NONE]["difference"] == 0.0
-    assert report["grounded"] == {"n": 68, "share": 1.0}
+    assert report["grounded"] == {"n": 68, "share": 1.0, "named": [], "alike": {}}
+    assert sum(report["fallbacks"].values()) == round(68 * report["fallback_share"])
     assert report["persona_match"][BOTH]["n"] == 4
     assert 0.0 <= report["fallback_share"] <= 1.0
     assert len(report["along"][ADAPTER]) == 10
@@ -100,3 +102,11 @@ def test_an_interval_holds_its_mean() -> None:
     found = interval(np.array([0.0, 1.0, 1.0, 1.0] * 20), 0, "share")
     assert found["low"] < found["share"] == 0.75 < found["high"]
     assert found["n"] == 80
+
+
+def test_a_second_look_finds_what_is_of_no_list() -> None:
+    titles = Titles(["Marvelgate (1999)", "The Long Rain (2001)", "Sound to You (2003)", "Zoë"])
+    said = "Try The Long Rain. How does that sound to you?"
+    assert titles.look(said, ["The Long Rain (2001)"]) == ((), ("sound to you",))
+    assert titles.look(said, []).named == ("The Long Rain",)
+    assert titles.look("Since you chose MARVELGATE, try Zoe.", []).named == ("MARVELGATE", "Zoe")
