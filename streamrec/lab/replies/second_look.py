@@ -52,13 +52,13 @@ class Titles:
         for first, one in enumerate(found):
             starts = bool(_STARTS.search(rest[: one.start()]))
             for end in range(first + 1, min(len(found), first + _MOST) + 1):
-                said = [word[0] for word in found[first:end]]
-                if _words(" ".join(said)) not in self._known:
+                words = [word[0] for word in found[first:end]]
+                if _words(" ".join(words)) not in self._known:
                     continue
-                if _capital(said, starts=starts):
-                    named.append(" ".join(said))
-                elif len(said) > 1:
-                    alike.append(" ".join(said))
+                if _capital(words, starts=starts):
+                    named.append(" ".join(words))
+                elif len(words) > 1:
+                    alike.append(" ".join(words))
         return SecondLook(tuple(named), tuple(alike))
 
 

@@ -15,6 +15,11 @@ which it was written: REINFORCE (Williams 1992), off-policy by truncated importa
 words are praised for is what the plan does not explain. KL is the divergence to the adapter it
 started from (Jaques et al. 2017), exact at each token of what was written.
 
+Two more things hold the divergence. Adam's first steps are as long as the rate in every direction,
+whatever the gradient: the rate rises over the first ones, or these alone go further than a gate
+allows. And where a step finds replies further from the start than ``most_nats``, what has been
+learned is shortened to sqrt(most_nats / KL) of itself, for KL grows with the square of the way.
+
 What is drawn depends on seed and round alone.
 
 Shapes: B replies of a step, T tokens.
@@ -22,6 +27,7 @@ Shapes: B replies of a step, T tokens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,17 +57,20 @@ LOSSES = ("words", "kl_nats")
 
 @dataclass(frozen=True, slots=True)
 class RepliesConfig:
-    """``price``: reward that a nat of divergence costs. ``ratio``: the largest importance weight.
+    """``price``: reward that a nat of divergence costs. ``most_nats``: a reply, beyond which the
+    way back begins. ``ratio``: the largest importance weight.
 
     ``chunk``: replies whose probabilities are in memory at once; it changes no more than rounding.
     """
 
-    rate: float = 2e-3
-    batch: int = 16
-    replays: int = 1
+    rate: float = 1e-3
+    warm_steps: int = 10
+    batch: int = 8
+    replays: int = 0
     price: float = 0.08
     ratio: float = 2.0
     memory: int = 512
+    most_nats: float = 4.0
     clip_norm: float = 1.0
     chunk: int = 8
 
@@ -147,7 +156,8 @@ class RepliesLearner:
     def _round(self) -> list[Mapping[str, float]]:
         drawn = np.random.default_rng([self._seed, self._rounds])
         fresh, self._waiting = self._waiting, []
-        self._memory = [*self._memory, *fresh][-self._config.memory :]
+        if self._config.replays:
+            self._memory = [*self._memory, *fresh][-self._config.memory :]
         losses = [self._step(fresh)]
         for _ in range(self._config.replays):
             places = drawn.integers(len(self._memory), size=self._config.batch)
@@ -167,8 +177,22 @@ class RepliesLearner:
             loss += float(total.detach())
             divergence += kl / len(order)
         nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm)
+        self._optimizer.param_groups[0]["lr"] = self._rate()
         self._optimizer.step()
+        if divergence > self._config.most_nats:
+            self._pull_back(math.sqrt(self._config.most_nats / divergence))
         return dict(zip(LOSSES, (loss, divergence), strict=True))
+
+    def _rate(self) -> float:
+        """Of the next step: it rises over the optimizer's first ones."""
+        taken = self._optimizer.state[self._parameters[0]].get("step", 0)
+        return self._config.rate * min(1.0, (int(taken) + 1) / self._config.warm_steps)
+
+    @torch.no_grad()
+    def _pull_back(self, kept: float) -> None:
+        """Towards the start, to so much of the way that was gone."""
+        for own, start in zip(self._parameters, self.start.trainable_parameters(), strict=True):
+            own.copy_(start + kept * (own - start))
 
     def _objective(self, praised: Sequence[PraisedReply]) -> tuple[Tensor, float]:
         """Sums over these replies: of the loss, and of the divergence."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from streamrec.errors import GenerationRefused
 from streamrec.models.causal import CausalModel
@@ -13,7 +14,10 @@ from streamrec.tasks.replies.model.learner import RepliesConfig, RepliesLearner
 from tests.fakes.causal_models import stirred, tiny_writer
 from tests.unit.tasks.replies.answers import answers, chances
 
-CONFIG = RepliesConfig(rate=5e-3, batch=8, replays=1, chunk=4)
+CONFIG = RepliesConfig(rate=5e-3, warm_steps=1, batch=8, replays=1, most_nats=99.0, chunk=4)
+
+
+HOT = replace(CONFIG, rate=2e-2, replays=0, price=0.0)
 
 
 def asks(said: str) -> float:
@@ -51,6 +55,30 @@ def test_divergence_is_held_by_its_price(start) -> None:
         for price in (0.0, 5.0)
     ]
     assert far[1] < far[0] / 2
+
+
+def test_beyond_so_many_nats_the_way_is_shortened(start) -> None:
+    found = learner(start, replace(HOT, rate=1e-12, most_nats=0.05))
+    begun, far = start.adapter_state(), stirred(start, 7, size=0.05)
+    found.begin_from(far, begun)
+    given = answers(start, asks, 8)
+    kl = found.learn(given).losses["kl_nats"]
+    kept = (0.05 / kl) ** 0.5
+    assert kept < 0.9
+    for name, now in found.model.adapter_state().items():
+        torch.testing.assert_close(now, begun[name] + kept * (far[name] - begun[name]))
+    assert found.learn(given).losses["kl_nats"] < kl
+
+
+def test_the_first_steps_are_small(start) -> None:
+    given, begun = answers(start, asks, 8), start.adapter_state()
+    moved = []
+    for warm_steps in (1, 10):
+        found = learner(start, replace(HOT, warm_steps=warm_steps))
+        found.learn(given)
+        now = found.model.adapter_state()
+        moved.append(max(float((now[name] - begun[name]).abs().max()) for name in now))
+    assert moved[1] == pytest.approx(moved[0] / 10, rel=0.1)
 
 
 def test_the_start_stays_where_it_was(start) -> None:
