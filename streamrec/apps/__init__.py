@@ -36,6 +36,7 @@ copy_task.py        the task copy, put together: which words an item is shown wi
 replies_task.py     the task replies, put together: what is said about a list
 replies.py          the replies worker: a serving worker of that task
 reviews.py          replies looked at and decided on by a person
+reply_report.py     whether groups of people and items are served alike, from what is kept
 conversation.py     a conversation over the topics: asked, listed, answered in words
 identities.py       whose the state at each place is: compared before anything is changed, and
                     told to a place that does not know (``core.identity``)

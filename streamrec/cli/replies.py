@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streamrec.cli.console import JsonOption, ago, out, print_json, say, table, words
+from streamrec.cli.replies_report import report
 
 if TYPE_CHECKING:
     from streamrec.tasks.replies.made import MadeReply
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
         help="What was said about lists, and what waits for a person.", no_args_is_help=True
     )
     group.command()(show)
+    group.command()(report)
     review = typer.Typer(
         help="Replies that wait for a person (STREAMREC_REPLIES_REVIEW).", no_args_is_help=True
     )

@@ -53,6 +53,25 @@ def post(http: httpx.Client, path: str, body: Any) -> Any:
     return found.json()
 
 
+def report_is_true(world: Chatting) -> None:
+    """Of lists, replies and thumbs that this conversation has left."""
+    (world.shell.directory / "people.jsonl").write_text('{"user_id": "ann", "age": "young"}\n')
+    declared = ("--users", "people.jsonl", "--by", "age", "--items-by", "size")
+    found = world.shell.json("replies", "report", *declared, here=True)
+    (young,) = found["users"]["groups"]
+    assert young["group"] == "young"
+    assert young["list_share"] == 1.0
+    # of two thumbs about the first reply the first counts; one over HTTP; a reviewer's two
+    assert found["judged"] == young["counts"]["judged"] >= 2
+    assert young["counts"]["accepted"] >= 2
+    sizes = {row["group"]: row for row in found["items"]["groups"]}
+    assert set(sizes) <= {"small", "large"}
+    assert sum(row["list_share"] for row in sizes.values()) == pytest.approx(1.0)
+    assert world.shell.run_here("replies", "report", *declared[:4]).returncode == 0
+    missing = world.shell.run_here("replies", "report", "--users", "nobody.jsonl", "--by", "age")
+    assert (missing.returncode, "nobody.jsonl" in missing.stderr) == (2, True)
+
+
 def hear_parts(http: httpx.Client, world: Chatting, reply_id: str) -> None:
     """A stream tells what is written as it is written."""
     with clients.redis(world.settings) as redis:
@@ -85,7 +104,10 @@ def world(embedded_kafka, embedded_redis, fresh_prefix, tmp_path: Path) -> Itera
     )  # fmt: skip
     world = Chatting(settings, tmp_path)
     assert world.shell.run_here("topics", "create").returncode == 0
-    items = [{"item_id": f"i{n}", "title": title} for n, title in enumerate(TITLES)]
+    items = [
+        {"item_id": f"i{n}", "title": title, "attributes": {"size": ("small", "large")[n % 2]}}
+        for n, title in enumerate(TITLES)
+    ]
     lines = "".join(json.dumps(item) + "\n" for item in items)
     assert world.shell.run("items", "load", "-", stdin=lines).returncode == 0
     with ExitStack() as stack:
@@ -153,6 +175,7 @@ def test_a_conversation_is_answered_learned_from_and_forgotten(world: Chatting) 
     shown = world.shell.json("replies", "show", reply["reply_id"], here=True)
     assert shown["text"] == reply["text"]
     assert shown["query"] == "more stones"
+    report_is_true(world)
     findings = world.shell.run_here("doctor").stdout
     assert "100% by templates (no-model" in findings
     done = world.shell.run_here("users", "forget", "ann")
