@@ -8,6 +8,8 @@ model.py            the model that learns, and what seals its generations
 rights.py           what each role does in Kafka, and whether Kafka lets us
 features.py         the feature worker
 trainer.py          the trainer
+copy_trainer.py     that of the task copy
+replies_trainer.py  that of the task replies
 alarm.py            in its process: the alarm on the population
 champion_gauges.py  in its process: how far the champion is behind, and who changes the registry
 live.py             in its process: what watches released generations

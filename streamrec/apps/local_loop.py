@@ -46,6 +46,10 @@ from streamrec.settings import MetricsSettings, Settings
 FEATURES, TRAINER, SERVING, GATEWAY = "features", "trainer", "serving", "gateway"
 REPLIES = "replies"
 """A serving worker of the task of that name."""
+COPY_TRAINER, REPLIES_TRAINER = "copy_trainer", "replies_trainer"
+
+TRAINED = {TRAINER: tasks.RANKING, COPY_TRAINER: tasks.COPY, REPLIES_TRAINER: tasks.REPLIES}
+"""What each trainer learns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +61,25 @@ class ProcessCounts:
     serving: int = 1
     gateway: int = 0  # one at most: they would want the same port
     replies: int = 0
+    copy_trainer: int = 0
+    replies_trainer: int = 0
 
     def names(self) -> list[tuple[str, str]]:
         """(role, worker id) of each."""
         counts = (
             (FEATURES, self.features),
             (TRAINER, self.trainer),
+            (COPY_TRAINER, self.copy_trainer),
+            (REPLIES_TRAINER, self.replies_trainer),
             (SERVING, self.serving),
             (REPLIES, self.replies),
             (GATEWAY, self.gateway),
         )
-        return [(role, f"{role}-{n}") for role, count in counts for n in range(1, count + 1)]
+        return [
+            (role, f"{role.replace('_', '-')}-{n}")
+            for role, count in counts
+            for n in range(1, count + 1)
+        ]
 
 
 def refuse_two_in(state_dir: Path) -> None:
@@ -230,11 +242,13 @@ class LocalLoop:
 
         The embedded broker would even keep its partitions for ever.
         """
-        role, kafka, redis = name.rpartition("-")[0], self.settings.kafka, self.settings.redis
+        role = next(role for role, known in self._processes.names() if known == name)
+        kafka, redis = self.settings.kafka, self.settings.redis
         try:
-            if role == TRAINER:
+            if role in TRAINED:
                 with connect_redis(redis) as client:
-                    break_lease(client, redis.key_prefix, TRAINER, name)
+                    lease = tasks.key(TRAINER, TRAINED[role])
+                    break_lease(client, redis.key_prefix, lease, name)
             elif role != GATEWAY:
                 group = tasks.key(SERVING, REPLIES) if role == REPLIES else role
                 evict_members(kafka, full_name(kafka, group), [name])

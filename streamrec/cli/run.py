@@ -44,7 +44,9 @@ def up(
     features: Annotated[int, typer.Option(min=0, help="Feature workers.")] = 1,
     serving: Annotated[int, typer.Option(min=0, help="Serving workers.")] = 1,
     replies: Annotated[int, typer.Option(min=0, help="Replies workers.")] = 1,
-    trainer: Annotated[bool, typer.Option(help="Whether to learn.")] = True,
+    trainer: Annotated[bool, typer.Option(help="Whether to learn what to rank.")] = True,
+    copy: Annotated[bool, typer.Option(help="Learn which words are clicked, too.")] = False,
+    learn_replies: Annotated[bool, typer.Option(help="Learn what to say, too.")] = False,
     gateway: Annotated[bool, typer.Option(help="Whether to answer over HTTP.")] = True,
     open_page: Annotated[
         bool, typer.Option("--open", help="Open the page in this host's browser.")
@@ -59,13 +61,16 @@ def up(
     \b
     streamrec up
     streamrec up --features 2 --serving 2
+    streamrec up --copy --learn-replies
     streamrec up --no-gateway
     STREAMREC_KAFKA_BOOTSTRAP=kafka:9092 STREAMREC_REDIS_URL=redis://redis:6379/0 streamrec up
     """
     from streamrec.apps.local_loop import LocalLoop, ProcessCounts
     from streamrec.settings import load
 
-    processes = ProcessCounts(features, int(trainer), serving, int(gateway), replies)
+    processes = ProcessCounts(
+        features, int(trainer), serving, int(gateway), replies, int(copy), int(learn_replies)
+    )
     settings = load()
     with stopped_by_signals():
         with LocalLoop(settings, processes, say) as loop:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 
-from streamrec.apps.local_loop import empty
+from streamrec.apps.local_loop import TRAINED, ProcessCounts, empty
 from streamrec.errors import UserError
 from streamrec.infra.processes import servers_file
 from streamrec.infra.processes.servers_file import Servers
@@ -32,3 +33,17 @@ def test_what_a_running_loop_has_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"runs in .*demo already"):
         empty(tmp_path / "demo")
     assert log.read_text() == "learning"
+
+
+def test_every_role_is_a_process_and_a_module_of_its_own_name() -> None:
+    every = ProcessCounts(2, 1, 1, 1, replies=1, copy_trainer=1, replies_trainer=1)
+    names = every.names()
+    assert ("copy_trainer", "copy-trainer-1") in names
+    assert len({name for _, name in names}) == len(names) == 8
+    for role, _ in names:
+        assert importlib.util.find_spec(f"workers.{role}"), role
+        assert importlib.util.find_spec(f"streamrec.apps.{role}"), role
+
+
+def test_nothing_learns_beside_ranking_unless_it_is_asked_for() -> None:
+    assert {role for role, _ in ProcessCounts().names()} & TRAINED.keys() == {"trainer"}
