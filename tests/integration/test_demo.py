@@ -91,3 +91,44 @@ def test_ctrl_c_ends_it_with_a_summary_and_nothing_left_running(shell, tmp_path)
         eventually(lambda: gone(started))  # the last two end when they hear that we have
         assert "interrupted" in said.read_text()
         assert "events" in said.read_text().rpartition("stopping")[2]
+
+
+def made_up_tests(path: Path) -> None:
+    """``word1`` is clicked twice as often as ``word2``, whatever the story is."""
+    with path.open("w") as file:
+        for n in range(60):
+            arms = {f"word1 word{n}": 600, f"word2 word{n}": 300}
+            variants = [
+                {"variant_id": text, "title": text, "impressions": 1_000, "clicks": clicks}
+                for text, clicks in arms.items()
+            ]
+            test = {"test_id": str(n), "opened_at": n, "variants": variants}
+            file.write(json.dumps(test) + "\n")
+
+
+def test_headlines_are_played_and_learned_from_until_ctrl_c(shell, tmp_path) -> None:
+    made_up_tests(tmp_path / "tests.jsonl")
+    shell.environment |= {
+        "STREAMREC_ENCODER_MODEL": str(save_tiny_model("bert", tmp_path / "model")),
+        "STREAMREC_TRAINER_RELEASE_EXAMPLES": "32",
+        "STREAMREC_TRAINER_GATE_EXAMPLES": "20",
+    }
+    arguments = ("--data", "tests.jsonl", "--seconds", "300", "--rate", "300", "--no-gateway")
+    with shell.started("demo", "--stream", "headlines", *arguments, "--summary", "s.json") as demo:
+        said = shell.directory / "demo.out"
+        learned = re.compile(r"[2-9] activated")
+        eventually(lambda: learned.search(said.read_text()), 250, "a generation that has learned")
+        started = descendants(demo.pid)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(90) == 130
+        eventually(lambda: gone(started))
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert summary["run"]["interrupted"]
+    assert summary["events"]["dead_letter"] == 0
+    assert summary["generations"]["activated"] >= 2
+    found = summary["all"]
+    assert found["tests"] >= 20
+    assert found["clicks"] > 500
+    assert 0.25 < found["clicks"] / found["impressions"] < 0.65, "as recorded"
+    assert found["lift"] > 0, "Thompson sampling alone finds the better of .6 and .3"
+    assert "over showing all equally" in said.read_text().rpartition("stopping")[2]

@@ -24,6 +24,8 @@ checkpoints.py      checkpoints of the trainer: directories written aside, then 
 durable.py          forcing files and directories to disk: what a rename needs before it may be
                     trusted
 datasets.py         a public click stream for the demo: MovieLens 100K, fetched, never shipped
+headline_archive.py  recorded tests of headlines for the demo: the Upworthy Research Archive,
+                    fetched, never shipped
 redis_memory.py     how much memory the state takes in Redis, of whom, and when there is none left
 key_file.py         API keys in a file: read again when it changes, written whole or not at all
 key_use.py          when each API key was used last, in one Redis hash

@@ -1,6 +1,11 @@
 """The demo: a real stream played through the real loop, watched from outside.
 
-play.py       the acts in their order
+stage.py      what every play needs around it: the loop looked after, the screen kept up to date
+play.py       the acts of films, in their order; and how any play begins
+headlines.py  the acts of headlines
+newsroom.py   recorded tests played again: which run, who is shown what, and who clicks
+headline_watch.py    the topics, where headlines are played
+headline_panel.py    what is seen of headlines, and what is left
 ready.py      the catalogue in, every worker ready
 waiting.py    until nothing is missing, while somebody looks after the loop
 player.py     events onto the topic at a steady rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -12,7 +13,7 @@ from rich.text import Text
 from streamrec.core.measures.list_quality import quality
 from streamrec.core.measures.percentiles import percentiles
 from streamrec.core.printable import one_line
-from streamrec.core.release.registry import Action
+from streamrec.core.release.registry import Action, ControlRecord
 from streamrec.lab.demo.watcher import Watcher
 from streamrec.lab.measures.loop_watch import LoopWatch
 
@@ -76,29 +77,31 @@ class Panels:
         ):
             grid.add_row(Text(name, style="bold"), Text(value))
         return Panel(
-            Group(grid, Text(), self._log()),
+            Group(grid, Text(), log_of([record for _, record in self._watcher.records])),
             title=Text(self._title),
             subtitle=Text(self.act),
             title_align="left",
             subtitle_align="left",
         )
 
-    def _log(self) -> RenderableType:
-        lines = Table.grid(padding=(0, 1))
-        for _, record in self._watcher.records:
-            style = _STYLES.get(record.action, "")
-            lines.add_row(
-                Text(record.action.value, style=style),
-                Text(record.generation or ""),
-                Text(one_line(record.reason), style="dim", no_wrap=True, overflow="ellipsis"),
-            )
-        return lines
-
     def _rate(self) -> float:
         if len(self._applied) < 2:
             return 0.0
         (start_s, before), (end_s, after) = self._applied[0], self._applied[-1]
         return (after - before) / max(end_s - start_s, 1e-3)
+
+
+def log_of(records: Iterable[ControlRecord]) -> RenderableType:
+    """What was done to generations, the newest last."""
+    lines = Table.grid(padding=(0, 1))
+    for record in records:
+        style = _STYLES.get(record.action, "")
+        lines.add_row(
+            Text(record.action.value, style=style),
+            Text(record.generation or ""),
+            Text(one_line(record.reason), style="dim", no_wrap=True, overflow="ellipsis"),
+        )
+    return lines
 
 
 def _behind(loop: LoopWatch) -> int:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import REPLIES, SERVING, ProcessCounts
+from streamrec.apps.local_loop import REPLIES, SERVING, TRAINED, TRAINER, ProcessCounts
 from streamrec.core import topics
 from streamrec.core.events import Item, Source
 from streamrec.infra.wire.kafka_topics import partition_counts
@@ -36,7 +36,7 @@ class Readiness:
             workers = list(clients.fleet(self._settings, redis).workers())
             applied = self._applied(clients.partition_store(self._settings, redis))
         roles = (role for role, _ in self._processes.names())
-        wanted = Counter(SERVING if role == REPLIES else role for role in roles)
+        wanted = Counter(_told_as(role) for role in roles)
         if absent := wanted - Counter(worker.role for worker in workers):
             return "no beat yet from " + ", ".join(f"{n} {role}" for role, n in absent.items())
         if any(worker.role == SERVING and worker.active is None for worker in workers):
@@ -48,3 +48,8 @@ class Readiness:
     def _applied(self, store: PartitionStore) -> int:
         """Items that the feature workers have applied."""
         return sum(store.position(Source(topics.ITEMS, n)) for n in range(self._partitions))
+
+
+def _told_as(role: str) -> str:
+    """How a process of this role calls itself to the fleet."""
+    return TRAINER if role in TRAINED else SERVING if role == REPLIES else role

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamrec.apps import clients
+from streamrec.core.tasks import RANKING
 from streamrec.errors import RegistryConflict, StreamrecError
 from streamrec.loop.releasing.fleet_watch import SwapReport
 from streamrec.settings import Settings
@@ -25,10 +26,12 @@ class RollbackTimes:
     forward_ms: int | None = None
 
 
-def show_rollback(settings: Settings, say: Callable[[str], None]) -> RollbackTimes:
+def show_rollback(
+    settings: Settings, say: Callable[[str], None], task: str = RANKING
+) -> RollbackTimes:
     """Back, a look around, and forward. Says what it does and why it could not."""
     try:
-        with clients.release_service(settings) as service:
+        with clients.release_service(settings, task) as service:
             state = service.state()
             if state.champion is None or not state.history:
                 say("no rollback is shown: there is no former champion yet")
