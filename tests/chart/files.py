@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from streamrec.apps.rights import ROLES, WATCHER, Needs
+from streamrec.apps.local_loop import TRAINER
+from streamrec.apps.rights import REPLYING, ROLES, WATCHER, Needs
+from streamrec.core import tasks
 from streamrec.core.topics import TOPICS
 from streamrec.infra.wire.kafka import FRAME_BYTES
 
@@ -34,7 +37,9 @@ def topics_file() -> str:
 
 def rights_file() -> str:
     """What each role does (``apps.rights``), in the words of Strimzi."""
-    roles = {role: _rights(needs) for role, needs in ROLES.items()}
+    writer = replace(REPLYING, group=tasks.key(str(REPLYING.group), tasks.REPLIES))
+    of_tasks = {"copy": ROLES[TRAINER], "repliesTrainer": ROLES[TRAINER], "replies": writer}
+    roles = {role: _rights(needs) for role, needs in {**ROLES, **of_tasks}.items()}
     whole = {"roles": roles, "watcher": _rights(WATCHER)["topics"]}
     return HEAD + yaml.safe_dump(whole, sort_keys=False)
 

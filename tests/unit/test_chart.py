@@ -18,6 +18,8 @@ import yaml
 
 import streamrec
 from streamrec import settings
+from streamrec.apps.built_in import built_in
+from streamrec.apps.rights import ROLES as KAFKA_ROLES
 from streamrec.cli.app import app
 from streamrec.core.topics import TOPICS
 from streamrec.settings.names import every
@@ -30,7 +32,8 @@ ROOT = Path(__file__).parents[2]
 CRDS = json.loads((ROOT / "tests" / "fixtures" / "crds.json").read_text())
 VALUES = sorted(path.stem for path in (CHART / "ci").glob("*.yaml"))
 KUBERNETES = ("1.27", "1.37")
-ROLES = ("features", "trainer", "serving", "gateway")
+TRAINERS = ("trainer", "copy", "repliesTrainer")
+ROLES = ("features", *TRAINERS, "serving", "replies", "gateway")
 WRITABLE = {"/tmp", "/var/lib/streamrec/state"}
 
 Document = dict[str, Any]
@@ -152,7 +155,7 @@ def test_no_pod_is_root_or_writes_but_where_it_must(values: str) -> None:
         mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
         assert mounts.keys() >= WRITABLE
         for path in mounts.keys() - WRITABLE:
-            owner = role in {"trainer", "doctor"} and path == "/var/lib/streamrec/registry"
+            owner = role in {*TRAINERS, "doctor"} and path == "/var/lib/streamrec/registry"
             assert mounts[path]["readOnly"] is not owner, (role, path)
 
 
@@ -175,7 +178,11 @@ def test_every_pod_says_what_it_needs(values: str) -> None:
 def test_every_pod_runs_a_command_that_exists(values: str) -> None:
     for role, pod in pods(values):
         command: Any = typer.main.get_command(app)
-        for word in pod["containers"][0]["args"]:
+        words, _, options = " ".join(pod["containers"][0]["args"]).partition(" --")
+        if options:
+            name, task = options.split()
+            assert (name, built_in(task).examples.task) == ("task", task)
+        for word in words.split():
             assert word in command.commands, (role, word)
             command = command.commands[word]
         assert not hasattr(command, "commands"), "a group of commands is not a command"
@@ -234,7 +241,7 @@ def test_secrets_are_mounted_by_reference_where_they_belong() -> None:
                 (item,) = source["secret"]["items"]
                 mounted.setdefault(item["path"], set()).add(role)
     assert mounted["gateway_keys_file"] == {"gateway"}
-    assert mounted["trust_signing_keyfile"] == {"trainer"}
+    assert mounted["trust_signing_keyfile"] == set(TRAINERS), "whoever makes generations"
     assert mounted["redis_password"] == set(ROLES)
     assert [each for each in rendered("everything") if each["kind"] == "Secret"] == []
     for _, pod in pods("everything"):
@@ -308,12 +315,28 @@ def test_keda_follows_the_groups_that_the_workers_form_on_topics_that_exist() ->
 
 
 def test_there_is_one_trainer_with_a_volume_and_the_gpu_it_was_given() -> None:
-    for values, limits in (("default", {"memory"}), ("everything", {"memory", "nvidia.com/gpu"})):
-        spec = of_kind(values, "StatefulSet")["trainer"]["spec"]
+    for values, trainer, limits in (
+        ("default", "trainer", {"memory"}),
+        ("everything", "trainer", {"memory", "nvidia.com/gpu"}),
+        ("everything", "copy", {"memory"}),
+        ("everything", "replies-trainer", {"memory", "nvidia.com/gpu"}),
+    ):
+        spec = of_kind(values, "StatefulSet")[trainer]["spec"]
         assert spec["replicas"] == 1
         assert [claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]] == ["state"]
         assert "state" not in {each["name"] for each in spec["template"]["spec"]["volumes"]}
         assert spec["template"]["spec"]["containers"][0]["resources"]["limits"].keys() == limits
+
+
+def test_other_tasks_have_processes_only_where_they_are_enabled() -> None:
+    assert of_kind("default", "StatefulSet").keys() == {"trainer"}
+    assert "replies" not in of_kind("default", "Deployment")
+    assert of_kind("everything", "StatefulSet").keys() == {"trainer", "copy", "replies-trainer"}
+    run = {role: pod["containers"][0]["args"] for role, pod in pods("everything")}
+    assert run["copy"] == ["worker", "trainer", "--task", "copy"]
+    assert run["repliesTrainer"] == ["worker", "trainer", "--task", "replies"]
+    assert run["replies"] == ["worker", "replies"]
+    assert of_kind("everything", "Deployment")["replies"]["spec"]["replicas"] == 2
 
 
 def test_doctor_has_the_memory_of_whoever_loads_a_language_model() -> None:
@@ -358,12 +381,12 @@ def table_of_rights() -> dict[str, dict[str, set[str]]]:
     text = (ROOT / "docs" / "operating.md").read_text().split("\n## Rights in Kafka")[1]
     lines = re.findall(r"^\|(.*)\|$", text.split("\n## ")[0], re.MULTILINE)
     head, _, *rows = [[cell(word) for word in line.split("|")] for line in lines]
-    found: dict[str, dict[str, set[str]]] = {role: {} for role in ROLES}
+    found: dict[str, dict[str, set[str]]] = {role: {} for role in KAFKA_ROLES}
     for row in rows:
         resource = row[0].replace("`", "").split(",")[0]
-        for role in ROLES:
+        for role, rights in found.items():
             if said := row[head.index(role)]:
-                found[role][resource] = {word.strip() for word in said.split(",")}
+                rights[resource] = {word.strip() for word in said.split(",")}
     return found
 
 
@@ -371,8 +394,15 @@ def test_users_have_the_rights_of_the_documents_and_no_others() -> None:
     said = table_of_rights()
     watched = {"topic recommendations": {"read"}, "topic events": {"read", "describe"}}
     said["trainer"] |= watched  # canaries and the click guard are on in this example
+    said |= dict.fromkeys(("copy", "replies-trainer"), said["trainer"])
+    said["replies"] = {
+        **{f"topic {topic}": {"read"} for topic in ("recommendations", "adapters")},
+        **{f"topic {topic}": {"write"} for topic in ("replies", "events", "dead-letter")},
+        "topic items": {"describe"},
+        "group serving-replies": {"read"},
+    }
     users = of_kind("everything", "KafkaUser")
-    assert users.keys() == set(ROLES)
+    assert users.keys() == said.keys()
     for role, user in users.items():
         given: dict[str, set[str]] = {}
         for rule in user["spec"]["authorization"]["acls"]:

@@ -15,6 +15,7 @@ import typer.main
 import yaml
 
 from streamrec import settings
+from streamrec.apps.built_in import built_in
 from streamrec.cli.app import app
 from streamrec.infra.processes.apache_kafka import kafka_version, resolve_jars
 from tests.harness.servers import KAFKA_CACHE, new_apache_kafka
@@ -25,6 +26,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 KNOWN_SETTINGS = {described.name for described in settings.describe(settings.Settings())}
+TRAINERS = ("trainer", "copy", "replies-trainer")
 PINNED = re.compile(r"[a-z0-9/_-]+:v?\d+\.\d+[a-z0-9.-]*$")
 
 
@@ -50,18 +52,26 @@ def final_stage() -> list[tuple[str, str]]:
 
 
 def test_the_loop_has_all_its_parts() -> None:
-    ours = {"topics", "features", "trainer", "serving", "gateway"}
+    ours = {"topics", "features", *TRAINERS, "serving", "replies", "gateway"}
     assert set(OURS) == ours
+    assert {name for name in ours if "profiles" in OURS[name]} == {
+        "copy",
+        "replies",
+        "replies-trainer",
+    }, "what not everybody wants"
     assert set(SERVICES) == {"kafka", "redis", "prometheus", "grafana", *ours}
     assert OURS["features"]["deploy"]["replicas"] >= 2
     assert OURS["serving"]["deploy"]["replicas"] >= 2
-    assert "deploy" not in OURS["trainer"], "one trainer alone writes generations"
+    for name in TRAINERS:
+        assert "deploy" not in OURS[name], "one trainer alone writes a task's generations"
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_a_service_runs_a_command_that_exists(name: str) -> None:
     command: Any = typer.main.get_command(app)
-    for word in OURS[name]["command"]:
+    words, _, task = " ".join(OURS[name]["command"]).partition(" --task ")
+    assert not task or built_in(task)
+    for word in words.split():
         assert word in command.commands, f"streamrec has no command {word!r} here"
         command = command.commands[word]
     assert not hasattr(command, "commands"), "a group of commands is not a command"
@@ -108,9 +118,9 @@ def test_everything_that_must_survive_has_a_volume() -> None:
         volume.split(":")[0] for each in SERVICES.values() for volume in each.get("volumes", ())
     }
     assert {name for name in used if not name.startswith("./")} == set(COMPOSE["volumes"])
-    for name in ("trainer", "gateway"):
+    for name in (*TRAINERS, "gateway"):
         assert f"{name}:/var/lib/streamrec/state" in OURS[name]["volumes"]
-    for name in ("trainer", "serving"):
+    for name in (*TRAINERS, "serving", "replies"):
         assert "registry:/var/lib/streamrec/registry" in OURS[name]["volumes"]
 
 

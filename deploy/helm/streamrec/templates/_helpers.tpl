@@ -71,13 +71,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $_ := set $found "STREAMREC_GATEWAY_HOST" "0.0.0.0" -}}
 {{- $_ := set $found "STREAMREC_GATEWAY_PORT" "8080" -}}
 {{- end -}}
-{{- if has .role (list "features" "trainer" "serving" "gateway") -}}
+{{- if has .role (list "features" "trainer" "copy" "repliesTrainer" "serving" "replies" "gateway") -}}
 {{- $_ := set $found "STREAMREC_METRICS_HOST" "0.0.0.0" -}}
 {{- $_ := set $found "STREAMREC_METRICS_PORT" (toString .root.Values.monitoring.port) -}}
 {{- end -}}
 {{- if and .root.Values.strimzi.users.enabled (ne .role "topics") -}}
 {{- $_ := set $found "STREAMREC_KAFKA_SASL_MECHANISM" "SCRAM-SHA-512" -}}
-{{- $_ := set $found "STREAMREC_KAFKA_SASL_USERNAME" (printf "%s-%s" (include "streamrec.fullname" .root) .role) -}}
+{{- $_ := set $found "STREAMREC_KAFKA_SASL_USERNAME" (printf "%s-%s" (include "streamrec.fullname" .root) (kebabcase .role)) -}}
 {{- end -}}
 {{- range $settings := list .root.Values.settings $own -}}
 {{- range $group, $values := $settings -}}
@@ -97,12 +97,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "streamrec.secrets" -}}
 {{- $found := dict -}}
 {{- if and .root.Values.strimzi.users.enabled (ne .role "topics") -}}
-{{- $user := printf "%s-%s" (include "streamrec.fullname" .root) .role -}}
+{{- $user := printf "%s-%s" (include "streamrec.fullname" .root) (kebabcase .role) -}}
 {{- $_ := set $found "kafka_sasl_password" (dict "name" $user "key" "password") -}}
 {{- end -}}
 {{- range $setting, $where := .root.Values.secrets -}}
-{{- $only := get (dict "gateway_keys_file" "gateway" "trust_signing_keyfile" "trainer") $setting -}}
-{{- if or (not $only) (eq $only $.role) -}}
+{{- $only := get (dict "gateway_keys_file" (list "gateway") "trust_signing_keyfile" (list "trainer" "copy" "repliesTrainer")) $setting -}}
+{{- if or (not $only) (has $.role $only) -}}
 {{- $_ := set $found $setting $where -}}
 {{- end -}}
 {{- end -}}

@@ -3,7 +3,7 @@
 {{- $values := get .root.Values .role | default dict -}}
 {{- $settings := include "streamrec.settings" . | fromJson -}}
 {{- $secrets := include "streamrec.secrets" . | fromJson -}}
-{{- $registry := and (has .role (list "trainer" "serving" "gateway" "doctor")) (not .root.Values.registry.url) -}}
+{{- $registry := and (has .role (list "trainer" "copy" "repliesTrainer" "serving" "replies" "gateway" "doctor")) (not .root.Values.registry.url) -}}
 serviceAccountName: {{ if eq .role "topics" }}default{{ else }}{{ include "streamrec.serviceAccount" .root }}{{ end }}
 automountServiceAccountToken: false
 # a Service called streamrec-gateway would put STREAMREC_GATEWAY_PORT=tcp://… into every pod
@@ -24,7 +24,7 @@ restartPolicy: {{ . }}
 priorityClassName: {{ . }}
 {{- end }}
 containers:
-  - name: {{ .role }}
+  - name: {{ kebabcase .role }}
     image: "{{ .root.Values.image.repository }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}"
     imagePullPolicy: {{ .root.Values.image.pullPolicy }}
     args: {{ toJson .args }}
@@ -78,7 +78,7 @@ containers:
       {{- if $registry }}
       - name: registry
         mountPath: /var/lib/streamrec/registry
-        readOnly: {{ not (has .role (list "trainer" "doctor")) }}
+        readOnly: {{ not (has .role (list "trainer" "copy" "repliesTrainer" "doctor")) }}
       {{- end }}
       {{- if $secrets }}
       - name: secrets
@@ -127,7 +127,7 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- if has .role (list "features" "serving" "gateway") }}
+{{- if has .role (list "features" "serving" "replies" "gateway") }}
 topologySpreadConstraints:
   {{- if $values.topologySpreadConstraints }}
   {{- toYaml $values.topologySpreadConstraints | nindent 2 }}
