@@ -19,6 +19,8 @@ from streamrec.lab.demo.watcher import KEPT_RECORDS
 from streamrec.lab.measures.loop_watch import GenerationCounts
 from streamrec.ports import FollowedRecord
 
+HEADLINE_TOPICS = (topics.EVENTS, topics.RECOMMENDATIONS, topics.ADAPTERS, topics.DEAD_LETTER)
+
 
 def looked_into(topic: str, key: bytes) -> bool:
     """Whether a message is decoded."""
@@ -27,7 +29,8 @@ def looked_into(topic: str, key: bytes) -> bool:
 
 
 class HeadlineWatch:
-    """``answered``: is given each list that was asked for, once."""
+    """``answered``: is given each list that was asked for, once. ``applied``: events that feature
+    workers have applied, as whoever looks into their state says."""
 
     def __init__(self, follower: Follower, answered: Callable[[Recommendation], object]) -> None:
         self._follower, self._answered = follower, answered
@@ -60,7 +63,6 @@ class HeadlineWatch:
 
     def _take(self, seen: FollowedRecord) -> None:
         self.produced += seen.topic == topics.EVENTS
-        self.applied += seen.topic == topics.USER_UPDATES
         self.dead_letters += seen.topic == topics.DEAD_LETTER
         if seen.value is None or isinstance(seen.value, Refused):
             return

@@ -14,25 +14,27 @@ Knows how people ask and answer. What a test is and who clicks: ``newsroom``.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 
+from streamrec.apps import clients
 from streamrec.core import topics
-from streamrec.core.events import Item, Recommendation, Request
+from streamrec.core.events import Item, Recommendation, Request, Source
 from streamrec.core.tasks import COPY
+from streamrec.errors import Unavailable
 from streamrec.infra.stores.headline_archive import recorded_headlines
 from streamrec.infra.wire.follower import Follower
+from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.headline_panel import HeadlinePanel, headline_summary
-from streamrec.lab.demo.headline_watch import HeadlineWatch, looked_into
+from streamrec.lab.demo.headline_watch import HEADLINE_TOPICS, HeadlineWatch, looked_into
 from streamrec.lab.demo.newsroom import Newsroom
 from streamrec.lab.demo.screen import Screen
 from streamrec.lab.demo.stage import DemoOptions, Prepared, Stage
 from streamrec.lab.demo.waiting import wait_for
-from streamrec.lab.demo.watcher import FOLLOWED
 from streamrec.lab.replay.headline_tests import HeadlineTest, read_tests
 from streamrec.settings import Settings
 
@@ -41,6 +43,7 @@ MOST_BEHIND = 2_000
 """Events: with more, nobody asks until the loop has come nearer."""
 MOST_ASKED = 50
 """Requests without an answer, likewise."""
+COUNT_EVERY_S = 0.5
 GIVEN_UP_S = 30.0
 """Somebody who waits for so long has gone."""
 BURST_S = 0.5
@@ -70,19 +73,27 @@ class HeadlinePlay(Stage):
     def __init__(self, prepared: Prepared, tests: list[HeadlineTest]) -> None:
         super().__init__(prepared)
         self._newsroom = Newsroom(tests)
-        self._asked = 0
+        self._asked, self._counted_s = 0, 0.0
         self._owed = self._stepped_s = 0.0  # people who are due; when that was looked at last
         self._open: dict[str, float] = {}  # requests without an answer, and when they were made
 
     def open(self, stack: ExitStack) -> None:
         follower = Follower(
-            self.settings.kafka, self.codec, FOLLOWED, "streamrec-demo", wanted=looked_into
+            self.settings.kafka, self.codec, HEADLINE_TOPICS, "streamrec-demo", wanted=looked_into
         )
         self._watch = HeadlineWatch(stack.enter_context(follower), self._answer)
+        redis = stack.enter_context(clients.redis(self.settings))
+        self._store = clients.partition_store(self.settings, redis)
+        partitions = partition_counts(self.settings.kafka)[topics.EVENTS]
+        self._sources = [Source(topics.EVENTS, n) for n in range(partitions)]
         self._panel = HeadlinePanel(self._watch, self._newsroom)
 
     def watch(self, wait_s: float) -> None:
         self._watch.poll(wait_s)
+        if time.monotonic() - self._counted_s > COUNT_EVERY_S:
+            self._counted_s = time.monotonic()
+            with suppress(Unavailable):  # Redis is away for a moment: the next look will do
+                self._watch.applied = sum(map(self._store.position, self._sources))
 
     def picture(self) -> tuple[RenderableType, str]:
         return self._panel.picture(self.played_s)
