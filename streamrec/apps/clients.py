@@ -46,7 +46,7 @@ from streamrec.infra.wire.schema_wait import SchemaWait
 from streamrec.infra.wire.values import SHAPES
 from streamrec.loop.releasing.release import ReleaseService
 from streamrec.ports import ExampleFormat, RegistryStore, Tracer
-from streamrec.settings import OutputFormat, Settings
+from streamrec.settings import Adapter, OutputFormat, Settings
 from streamrec.tasks.copy import examples as copy_examples
 from streamrec.tasks.ranking import examples as ranking_examples
 from streamrec.tasks.ranking.lists.explanation import Explanation, packed, unpacked
@@ -60,6 +60,10 @@ FORMATS: Mapping[str, ExampleFormat] = {
     REPLIES: reply_examples.FORMAT,
 }
 """How the examples of every task of this installation travel."""
+
+
+OF_COPY = {weight_shape.PREFIX + name for name in ("MAX_TOKENS", "LAYERS", "RANK", "ALPHA")}
+"""What the task copy decides for its own adapter (``tasks.copy.model.learner.copy_encoder``)."""
 
 
 def located(settings: Settings | None = None) -> Settings:
@@ -187,6 +191,8 @@ def changed_since(settings: Settings, manifest: Manifest, task: str = RANKING) -
         return [] if model in (None, wanted) else [f"{weight_shape.MODEL} {model}, now {wanted}"]
     now = weight_shape.shape(asdict(settings.encoder), manifest.base_digest, manifest.feature_set)
     changed = weight_shape.changes(weight_shape.shape_of(manifest), now)
+    if task == COPY and settings.encoder.adapter in {Adapter.LORA, Adapter.DORA}:
+        changed = [said for said in changed if said.split()[0] not in OF_COPY]
     if manifest.settings.get("encoder", {}).get("model", settings.encoder.model) != (
         settings.encoder.model
     ):

@@ -84,6 +84,16 @@ def live(context: WorkerContext, state: Callable[[], RegistryState], *, clicks: 
     return Live(outcomes, tuple(watchers))
 
 
+def without_canary(settings: Settings, task: str) -> str:
+    """Why a task whose lists nobody counts has no canary, where one is asked for; else empty."""
+    if not settings.canary.share:
+        return ""
+    return (
+        f"STREAMREC_CANARY_SHARE is ranking's: generations of {task} have no canary, their gate "
+        "alone decides (docs/canary.md)"
+    )
+
+
 def _put(board: RedisLiveBoard, vitals: Vitals, report: LiveReport) -> None:
     vitals.live = report
     board.put(report)

@@ -21,7 +21,7 @@ from functools import partial
 from streamrec.apps import identities
 from streamrec.apps.alarm import promotion_alarm
 from streamrec.apps.champion_gauges import champion_gauges, noted
-from streamrec.apps.live import canary_rollout, live, release_service
+from streamrec.apps.live import canary_rollout, live, release_service, without_canary
 from streamrec.apps.process import retrying, stop_on_signals
 from streamrec.apps.ranking import RankingTask
 from streamrec.apps.worker_context import WorkerContext, worker_context
@@ -188,6 +188,8 @@ def _release_pipeline(context: WorkerContext, learned: Training) -> ReleasePipel
         learned.generations,
         learned.learner.snapshot,
     )
+    if not learned.clicks and (said := without_canary(context.settings, context.task)):
+        log.warning("%s", said)
     watching = live(context, lambda: champions.state, clicks=learned.clicks)
     rollout = canary_rollout(context, watching.outcomes)
     service = release_service(context, context.worker_id, rollout=rollout)

@@ -268,6 +268,7 @@ def _redis_clock(client: Redis) -> Iterator[Finding]:
 
 def _workers(settings: Settings) -> Iterator[Finding]:
     from streamrec.apps import clients
+    from streamrec.apps.live import without_canary
     from streamrec.apps.local_loop import FEATURES, SERVING, TRAINER
     from streamrec.cli.clocks_view import clock_troubles
     from streamrec.cli.doctor_replies import left_out, template_share
@@ -288,6 +289,8 @@ def _workers(settings: Settings) -> Iterator[Finding]:
             verdict = CheckResult.OK if count else CheckResult.NOTE
             remedy = "" if count else f"`streamrec worker {role} --task {task}`"
             yield Finding("workers", verdict, f"{role} of {task}: {count or 'none'} alive", remedy)
+        if alive[TRAINER, task] and (said := without_canary(settings, task)):
+            yield Finding("canary", CheckResult.NOTE, said)
     yield from template_share(workers)
     yield from left_out(workers)
     for said, remedy in clock_troubles(workers, SystemClock().now_ms()):

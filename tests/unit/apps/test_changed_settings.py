@@ -7,9 +7,11 @@ from dataclasses import asdict, replace
 import pytest
 
 from streamrec.apps import clients
+from streamrec.apps.live import without_canary
 from streamrec.cli.doctor import CheckResult, shape
 from streamrec.core.release.manifest import Manifest
-from streamrec.settings import Adapter, EncoderSettings, Settings
+from streamrec.core.tasks import COPY
+from streamrec.settings import Adapter, CanarySettings, EncoderSettings, Settings
 
 MADE = Manifest(
     "g000004-00000000", None, "v", EncoderSettings().model, "d" * 64, "f", 1,
@@ -43,3 +45,21 @@ def test_what_is_other_now_is_named_by_its_setting(change, said: list[str]) -> N
 
 def test_a_manifest_without_settings_contradicts_nothing() -> None:
     assert clients.changed_since(Settings(), replace(MADE, settings={})) == []
+
+
+def test_of_copy_only_what_it_takes_from_the_settings_is_compared() -> None:
+    wanted = replace(EncoderSettings(), max_tokens=48, layers=3, rank=16, alpha=32.0)
+    made = replace(MADE, settings={"encoder": asdict(wanted)})
+    assert clients.changed_since(Settings(), made, COPY) == []
+    assert len(clients.changed_since(Settings(), made)) == 4, "ranking would learn another shape"
+    mine = Settings(encoder=replace(EncoderSettings(), prompt="query: "))
+    assert clients.changed_since(mine, made, COPY) == [
+        "STREAMREC_ENCODER_PROMPT empty, now query: "
+    ]
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.0, False), (0.1, True)])
+def test_a_canary_that_a_task_cannot_have_is_said(share: float, *, told: bool) -> None:
+    said = without_canary(Settings(canary=CanarySettings(share)), COPY)
+    assert bool(said) is told
+    assert not told or ("STREAMREC_CANARY_SHARE" in said and COPY in said)
