@@ -10,6 +10,13 @@ Three figures from one run, over the same item vectors, without Kafka:
     reasons   the same, and every item gets its reason (``tasks.ranking.model.shapley``)
     why       the same, and every list is kept to be explained, packed as for Redis
 
+    python -m benchmarks.serving --items N --json [--scored auto|exact|candidates]
+
+prints one line instead, over a catalogue with a structure (``benchmarks.made_up``): bare top-k and
+whole micro-batches a second, their ratio by processor time, recall@10 of the published lists
+against the exact ranking (a sample), milliseconds of a list asked for alone, and the memory
+of the process once the store that played Redis is gone.
+
 Users have histories of up to 50 items and statistics of a folded stream. Then generations
 are staged and swapped in while micro-batches go on: the pause is the time the serving loop
 stands still for the flip, and the first micro-batch after it is shown beside the others.
@@ -18,6 +25,7 @@ stands still for the flip, and the first micro-batch after it is shown beside th
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import threading
 import time
@@ -27,6 +35,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks import served_lists
 from streamrec.core.events import Interaction, Item, Kind, Request, Source
 from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.state.catalogue import Catalogue, item_record
@@ -44,6 +53,7 @@ from streamrec.models.hotswap import Loaded, WarmGenerations
 from streamrec.models.item_index import ItemIndex
 from streamrec.ports import Delivered, Writes
 from streamrec.ports.edges import Edges
+from streamrec.settings import Scored
 from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
 from streamrec.tasks.ranking.lists.explainer import Explained, Explainer
 from streamrec.tasks.ranking.lists.explanation import packed
@@ -287,9 +297,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--swaps", type=int, default=100)
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as it decides")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--scored", choices=[one.value for one in Scored], default=Scored.AUTO)
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
+    if given.json:
+        print(json.dumps(served_lists.figures(given.items, given.seconds, Scored(given.scored))))
+        return
     print(f"{given.items} items x {DIM}, micro-batches of {given.batch}, k {K}, "
           f"{torch.get_num_threads()} threads")  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:

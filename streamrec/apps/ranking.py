@@ -26,6 +26,7 @@ from streamrec.models.weight_changes import changes
 from streamrec.ports import ExampleSource, Serving, Training
 from streamrec.settings import Settings
 from streamrec.tasks.copy.model.served import ServedPriors
+from streamrec.tasks.ranking.candidates.switch import candidates_from
 from streamrec.tasks.ranking.drift import ShiftRules, ShiftWatch
 from streamrec.tasks.ranking.example_maker import example_source
 from streamrec.tasks.ranking.examples import check
@@ -74,7 +75,8 @@ class RankingTask:
         settings, wordings = context.settings, copy_task.priors(context.settings)
         answerer = list_answerer(context, lambda item: expected_of(wordings, item))
         encoder, signers = load_encoder(settings.encoder), trust.signers(settings)
-        swap = hot_swap(encoder, answerer.catalogue, signers, settings.encoder)
+        least = candidates_from(settings.serving.scored)
+        swap = hot_swap(encoder, answerer.catalogue, signers, settings.encoder, least)
         return Serving(answerer, swap, {COPY: wordings})
 
 

@@ -271,6 +271,7 @@ def _workers(settings: Settings) -> Iterator[Finding]:
     from streamrec.apps.live import without_canary
     from streamrec.apps.local_loop import FEATURES, SERVING, TRAINER
     from streamrec.cli.clocks_view import clock_troubles
+    from streamrec.cli.doctor_lists import recall
     from streamrec.cli.doctor_replies import left_out, template_share
     from streamrec.infra.clock import SystemClock
 
@@ -293,6 +294,7 @@ def _workers(settings: Settings) -> Iterator[Finding]:
             yield Finding("canary", CheckResult.NOTE, said)
     yield from template_share(workers)
     yield from left_out(workers)
+    yield from recall(workers)
     for said, remedy in clock_troubles(workers, SystemClock().now_ms()):
         yield Finding("clocks", CheckResult.NOTE, said, remedy)
     for worker in workers:

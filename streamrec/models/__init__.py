@@ -17,6 +17,8 @@ loading.py          from settings to a ``TextEncoder``: weights found, read, cut
                     put on
 lora.py             what of the language model is trained: lora, dora, full or none, and how it is
                     put on a model
+nearest_items.py    the items whose texts are nearest to a vector, without looking at all of
+                    them
 packaged.py         language models that come in Python packages, for machines that reach no hub
 pinned_lora.py      several adapters on one frozen model, each row of a batch pinned to one
 pooling.py          token vectors to one vector, in the way the model was trained for

@@ -22,7 +22,7 @@ import threading
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ from streamrec.core.state.catalogue import Catalogue
 from streamrec.errors import GenerationRefused
 from streamrec.models.dot_rows import DotRows
 from streamrec.models.encoder import TextEncoder
+from streamrec.models.nearest_items import NearestItems
 
 QUERIES_KEPT = 8_192
 """Texts of queries whose vectors are kept: one is read for several models and moments."""
@@ -87,6 +88,7 @@ class IndexView:
     vectors: Tensor  # (N, D) float32, each row of length one, or zero for an item without text
     centre: Tensor  # (D,) subtracted before; zero until enough items are known
     dots: DotRows  # of the vectors; it remembers, and is for the thread that ranks
+    nearest: NearestItems | None = None  # of the same rows, once it is kept (``keep_nearest``)
 
 
 Reads = Callable[[Sequence[str]], Tensor]
@@ -158,6 +160,7 @@ class ItemIndex(Vectors):
         start_D = torch.zeros(encoder.dim) if centre is None else centre.detach().float().clone()
         self._view = IndexView(self._buffer_MD, start_D, DotRows(self._buffer_MD))
         self._seen_version = 0
+        self._nearest_from: int | None = None
         self._nobody = uuid.uuid4().hex[:8]
         self._queries: dict[str, Tensor] = {}  # as encoded, oldest first
 
@@ -193,6 +196,23 @@ class ItemIndex(Vectors):
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def keep_nearest(self, least: int) -> None:
+        """From ``least`` rows on, have the nearest items at hand: now, and after every ``ensure``.
+
+        The first time, and when the catalogue has doubled, that takes as long as some seconds for
+        100,000 items; readers have the former ones meanwhile.
+        """
+        with self._building:
+            self._nearest_from = least
+            self._renew_nearest()
+
+    def _renew_nearest(self) -> None:
+        view, least = self._view, self._nearest_from
+        if least is None or len(view.vectors) < max(1, least):
+            return
+        if view.nearest is None or view.nearest.outgrown:
+            self._view = replace(view, nearest=NearestItems(view.vectors))
 
     @property
     def reads(self) -> Reads:
@@ -242,6 +262,7 @@ class ItemIndex(Vectors):
         stale = {row: text for row, text in changed.items() if self._text(row) != text}
         if stale:
             self._encode(stale, stop)
+            self._renew_nearest()
         self._seen_version = version
         return len(stale)
 
@@ -291,4 +312,7 @@ class ItemIndex(Vectors):
         buffer_MD[rows] = centred(vectors_SD, centre_D)
         self._buffer_MD = buffer_MD
         vectors_ND = buffer_MD[:count]
-        self._view = IndexView(vectors_ND, centre_D, DotRows(vectors_ND))
+        nearest = self._view.nearest
+        self._view = IndexView(vectors_ND, centre_D, DotRows(vectors_ND), nearest)
+        if nearest is not None:  # a row that is found before its vector is there counts as far
+            nearest.put(rows, vectors_ND[rows])

@@ -207,6 +207,14 @@ class OutputFormat(StrEnum):
     CONFLUENT = "confluent"  # Avro behind the id that a schema registry gives its schema
 
 
+class Scored(StrEnum):
+    """Which items are scored for a list."""
+
+    AUTO = "auto"  # all up to 50,000, candidates beyond
+    EXACT = "exact"  # all
+    CANDIDATES = "candidates"  # some hundreds that are likely to be among the best
+
+
 @dataclass(frozen=True, slots=True)
 class ServingSettings:
     output: OutputFormat = setting(
@@ -214,6 +222,11 @@ class ServingSettings:
         "recommendations as avro (single-object), json, or confluent (Avro of a schema registry)",
     )
     k: int = setting(10, "items in a live recommendation", least=1)
+    scored: Scored = setting(
+        Scored.AUTO,
+        "items scored for a list: exact: all; candidates: some hundreds, found by text and "
+        "statistics; auto: all up to 50,000",
+    )
     explore: float = setting(
         0.0, "part of the lists whose last slot is drawn; propensities are logged", least=0, most=1
     )

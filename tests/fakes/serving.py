@@ -39,6 +39,8 @@ class FakeRanking:
 class FakeModel:
     """Scores an item by its id (``scores``, 0 where not named); probability is its sigmoid."""
 
+    has_candidates = False
+
     def __init__(
         self, generation: str, catalogue: Catalogue, scores: Mapping[str, float] | None = None
     ) -> None:

@@ -22,15 +22,17 @@ def new_generation(
     adapter: dict[str, torch.Tensor] | None = None,
     inverse_of: int | None = None,
     linear: float | None = None,
+    head: Head | None = None,
 ) -> str:
     """Write one into ``directory`` and return its id. Another ``adapter``: another encoder
     version, whose catalogue must be encoded anew. ``inverse_of``: the sequence of a
     generation whose worst items are this one's best. ``linear``: every weight
-    of the head's linear part."""
+    of the head's linear part. ``head``: that one, instead of a random one."""
     encoder = encoder.with_adapter(adapter)
     seed = sequence if inverse_of is None else inverse_of
-    head = Head(torch.Generator().manual_seed(seed))
-    head.outer_M.data.normal_(generator=torch.Generator().manual_seed(seed))
+    if head is None:
+        head = Head(torch.Generator().manual_seed(seed))
+        head.outer_M.data.normal_(generator=torch.Generator().manual_seed(seed))
     if inverse_of is not None:
         head.outer_M.data.neg_()
         head.linear_D.data.neg_()

@@ -127,6 +127,18 @@ class TitleWords:
             best_N[self._titles(word)] = taste_W[word]
         return best_N
 
+    def sharing(self, taste_W: FloatArray, most: int) -> NDArray[np.int64]:
+        """Rows whose titles have the weightiest words, about ``most`` of them in all: words from
+        the weightiest on for as long as all their titles have room."""
+        found: list[NDArray[np.int64]] = []
+        weighing = np.flatnonzero(taste_W)
+        for word in weighing[np.argsort(-taste_W[weighing], kind="stable")].tolist():
+            titles = self._titles(word)
+            if len(titles) <= most:
+                found.append(titles)
+                most -= len(titles)
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
     def _titles(self, word: int) -> NDArray[np.int64]:
         start = int(self._ends_W[word - 1]) if word else 0
         return self._rows_E[start : int(self._ends_W[word])]

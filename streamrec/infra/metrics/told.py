@@ -112,6 +112,10 @@ TOLD: Sequence[Told] = (
         "gauge",
         {
             "items": ("catalogue_items", "Items that may be recommended"),
+            "recall_at_10": (
+                "candidate_recall_at_10_ratio",
+                "Part of the exact ten best that candidates find, in the last lists looked at",
+            ),
             "statistics_age_ms": ("statistics_age_seconds", "Since the state was last read"),
             "swap_pause_max_ms": ("swap_pause_max_seconds", "The longest pause for a swap"),
         },

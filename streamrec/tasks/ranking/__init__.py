@@ -1,5 +1,7 @@
 """Ranking: which items a user is shown.
 
+candidates/        where the catalogue is too large to score every item: candidates, then exact
+                   scores
 drift.py           is this still the traffic we know? Raises an alarm when it is not, and takes it
                    back
 example_maker.py   events to labelled examples: drafted event by event, finished once a run

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.core.examples import FloatArray
-from streamrec.core.state.catalogue import Catalogue
+from streamrec.core.state.catalogue import Catalogue, IntArray
 from streamrec.core.state.statistics import Statistics
 from streamrec.core.state.user_state import UserState
 from streamrec.tasks.ranking.statistics.declaration import PairStatistic
@@ -112,6 +112,12 @@ class FeatureMaker:
         for columns, one in self._pairs:
             out_TP[known_T, columns] = one.pairs(history_rows, rows, request)
         return out_TP
+
+    def sharing(self, history: tuple[str, ...]) -> IntArray:
+        """Catalogue rows that have to do with a history by some statistic of pairs. (R,)."""
+        rows = self._catalogue.rows(history)
+        found = [one.sharing(rows) for _, one in self._pairs]
+        return np.concatenate([np.zeros(0, np.int32), *found])
 
     def catalogue_pair_features(self, histories: Sequence[tuple[str, ...]]) -> FloatArray:
         """``pair_features`` of every catalogue row for every history. (B, P, N) float32."""

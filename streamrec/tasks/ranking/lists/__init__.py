@@ -8,6 +8,8 @@ explainer.py           reasons for the items of a micro-batch, and what is kept 
 explanation.py         what is kept of one answer so that it can be explained later
 explanations_port.py   what is kept of answers for a while, so that somebody may ask why
 exploration.py         now and then the last slot goes to an item that is only nearly good enough
+from_candidates.py     lists of items that were looked for, where the catalogue is too large to
+                       score every one
 list_requests.py       what a micro-batch of triggers asks for: one request for each list that has
                        to be made
 lists.py               from requests to lists, all of one generation, under one view of catalogue

@@ -28,7 +28,7 @@ from streamrec.errors import Unavailable
 from streamrec.tasks.ranking.inputs import RECENT
 from streamrec.tasks.ranking.lists.explanation import Explanation
 from streamrec.tasks.ranking.lists.explanations_port import Explanations
-from streamrec.tasks.ranking.lists.model_ports import Account, Ranking
+from streamrec.tasks.ranking.lists.model_ports import Account, Accounted
 from streamrec.tasks.ranking.lists.reasons import reason
 from streamrec.tasks.ranking.lists.state_mirror import View
 from streamrec.tasks.ranking.statistics.declaration import ReasonInputs
@@ -75,7 +75,7 @@ class Explainer:
     _counted_ms: int = 0
     _away: bool = field(default=False)
 
-    def explain(self, lists: Sequence[Listed], ranking: Ranking, view: View) -> list[Explained]:
+    def explain(self, lists: Sequence[Listed], ranking: Accounted, view: View) -> list[Explained]:
         """One for each list, while the ranking is at hand."""
         sizes = [len(one.rows) for one in lists]
         users_T = np.repeat(np.array([one.user for one in lists], np.int32), sizes)

@@ -30,10 +30,11 @@ from streamrec.ports.edges import Edges
 from streamrec.tasks.ranking.lists.asked import QueryRead, QueryReader, admitted
 from streamrec.tasks.ranking.lists.choice import Choice, choose
 from streamrec.tasks.ranking.lists.eligibility import Unmet, eligible, why_nothing
-from streamrec.tasks.ranking.lists.explainer import Explainer, Listed
+from streamrec.tasks.ranking.lists.explainer import Explained, Explainer, Listed
 from streamrec.tasks.ranking.lists.exploration import NO_EXPLORATION, Exploration
+from streamrec.tasks.ranking.lists.from_candidates import CandidateLists
 from streamrec.tasks.ranking.lists.list_requests import ListRequest, list_requests_of
-from streamrec.tasks.ranking.lists.model_ports import Ranking, RankingModel
+from streamrec.tasks.ranking.lists.model_ports import PoolRequest, Ranking, RankingModel
 from streamrec.tasks.ranking.lists.reason_texts import with_reason_texts
 from streamrec.tasks.ranking.lists.shown_lists import ShownBefore, ShownLists
 from streamrec.tasks.ranking.lists.state_mirror import Mirror, View
@@ -46,6 +47,10 @@ class _User(NamedTuple):
     row: int  # of the ranking
     position: int
     state: UserState
+
+
+_Asked = tuple[ListRequest, ShownBefore]
+"""A request, and what was shown before each turn of it."""
 
 
 class ListAnswerer:
@@ -71,6 +76,7 @@ class ListAnswerer:
         self._mirror = mirror
         self._explainer = explainer or Explainer()
         self._exploration = exploration
+        self._candidates = CandidateLists(exploration, self._explainer)
         self._worker_id = worker_id
         self._k = k
         self._reader, self._shown = reader or QueryReader(), shown or ShownLists()
@@ -79,9 +85,17 @@ class ListAnswerer:
     def catalogue(self) -> Catalogue:
         return self._mirror.catalogue
 
+    @property
+    def gauges(self) -> Mapping[str, float]:
+        """What is measured of lists that were made from candidates."""
+        return self._candidates.gauges
+
     def refresh(self) -> int:
         changed = self._mirror.refresh()
         self._reader.refresh(self._mirror.catalogue, self._clock.now_ms())
+        with self._mirror.view() as view:
+            features = view.features
+        self._candidates.refresh(self._mirror.catalogue, features)
         return changed
 
     def asked(self, batch: Sequence[Delivered]) -> tuple[list[ListRequest], int]:
@@ -92,14 +106,9 @@ class ListAnswerer:
         users = self._read_users(request.user_id for request in asked)
         turns = [self._shown.before(request) for request in asked]
         with self._mirror.view() as view:
-            ranking = _rank([user.state for user in users.values()], model, view)
             asked = [_with_words(one, users[one.user_id].state, view) for one in asked]
-            chosen = self._choose(zip(asked, turns, strict=True), users, ranking, model, view)
-            listed = [
-                _listed(request, users[request.user_id], choice)
-                for request, choice in zip(asked, chosen, strict=True)
-            ]
-            explained = self._explainer.explain(listed, ranking, view)
+            wanted = list(zip(asked, turns, strict=True))
+            chosen, explained = self._chosen_of(wanted, users, model, view)
             lists = [
                 with_reason_texts(
                     _items(choice, why.reasons, model, view),
@@ -140,12 +149,59 @@ class ListAnswerer:
         empty = sum(not items for items in lists) - unmet.total()
         return Answered(answers, empty, unmet, unread=unread)
 
+    def _chosen_of(
+        self,
+        asked: Sequence[_Asked],
+        users: Mapping[str, _User],
+        model: RankingModel,
+        view: View,
+    ) -> tuple[list[Choice], list[Explained]]:
+        """Of candidates, where there are some; what a reply is wanted to is looked for everywhere,
+        since what it names may be anywhere."""
+        some = [at for at, (one, _) in enumerate(asked) if not one.turns]
+        requests = [asked[at][0] for at in some]
+        states = [users[one.user_id].state for one in requests]
+        moments = [_now_ms(state, view) for state in states]
+        askings = list(zip(requests, states, moments, strict=True))
+        made = self._candidates.made(askings, model, view)
+        if made is None:
+            return self._chosen_of_all(asked, users, model, view)
+        rest = [at for at, (one, _) in enumerate(asked) if one.turns]
+        if rest:
+            exact = self._chosen_of_all([asked[at] for at in rest], users, model, view)
+            made += zip(*exact, strict=True)
+        placed = dict(zip([*some, *rest], made, strict=True))
+        chosen = [placed[at][0] for at in range(len(asked))]
+        return chosen, [placed[at][1] for at in range(len(asked))]
+
+    def _chosen_of_all(
+        self,
+        asked: Sequence[_Asked],
+        users: Mapping[str, _User],
+        model: RankingModel,
+        view: View,
+    ) -> tuple[list[Choice], list[Explained]]:
+        """Every item is scored."""
+        whose = dict.fromkeys(one.user_id for one, _ in asked)
+        own = {user_id: users[user_id]._replace(row=row) for row, user_id in enumerate(whose)}
+        ranking = _rank([user.state for user in own.values()], model, view)
+        chosen = self._choose(asked, own, ranking, model, view)
+        listed = [
+            _listed(request, own[request.user_id], choice)
+            for (request, _), choice in zip(asked, chosen, strict=True)
+        ]
+        return chosen, self._explainer.explain(listed, ranking, view)
+
     def sound(self, model: RankingModel) -> bool:
         """Whether ``model`` can rank somebody who has never been seen."""
         try:
             with self._mirror.view() as view:
-                scores_BN = _rank([NEW_USER], model, view).scores_BN
-                return bool(np.isfinite(model.probability(scores_BN)).all())
+                if model.has_candidates:
+                    somebody = [PoolRequest(NEW_USER, view.watermark_ms, self._k)]
+                    scores = model.candidates(somebody, view.features).scores[0]
+                else:
+                    scores = _rank([NEW_USER], model, view).scores_BN
+                return bool(np.isfinite(model.probability(scores)).all())
         except MODEL_FAULTS:
             return False
 
@@ -164,7 +220,7 @@ class ListAnswerer:
 
     def _choose(
         self,
-        asked: Iterable[tuple[ListRequest, ShownBefore]],
+        asked: Sequence[_Asked],
         users: Mapping[str, _User],
         ranking: Ranking,
         model: RankingModel,
@@ -173,7 +229,7 @@ class ListAnswerer:
         """``asked``: requests, and what was shown before each turn of theirs."""
         scores_BN = ranking.scores_BN
         rows = scores_BN.shape[1]
-        chosen, asked = [], list(asked)
+        chosen = []
         added = _asked([request for request, _ in asked], users, ranking, model)
         for (request, shown), asked_N in zip(asked, added, strict=True):
             user = users[request.user_id]

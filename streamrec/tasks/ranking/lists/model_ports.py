@@ -27,14 +27,40 @@ class Account:
     closeness_TH: FloatArray  # cosine with each of the user's known items, newest first
 
 
-class Ranking(ABC):
-    """Scores (B, N), and an account of some of them while it is held."""
+class Accounted(ABC):
+    """Scores of which an account can be given while they are held."""
 
-    scores_BN: FloatArray
     names: tuple[str, ...]  # of the D inputs
 
     @abstractmethod
-    def account(self, users_T: IntArray, rows_T: IntArray) -> Account: ...
+    def account(self, users_T: IntArray, rows_T: IntArray) -> Account:
+        """Of these (user, catalogue row) pairs."""
+
+
+class Ranking(Accounted):
+    """Scores (B, N) of every catalogue row."""
+
+    scores_BN: FloatArray
+
+
+class CandidateScores(Accounted):
+    """Of each user some catalogue rows, ascending, their scores, and what her query adds."""
+
+    rows: Sequence[IntArray]
+    scores: Sequence[FloatArray]
+    asked: Sequence[FloatArray | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolRequest:
+    """A list that candidates are needed for. ``reach``: items that have to be found, if there are
+    as many; ``among``: rows that the request leaves, ascending; None: it leaves all."""
+
+    user: UserState
+    now_ms: int
+    reach: int
+    query: str = ""
+    among: IntArray | None = None
 
 
 class RankingModel(ABC):
@@ -75,3 +101,20 @@ class RankingModel(ABC):
         self, ranking: Ranking, users_A: Sequence[int], queries: Sequence[str]
     ) -> FloatArray:
         """What each text adds to the scores of its user, a row of the ranking: (A, N)."""
+
+    @abstractmethod
+    def prepare(self, features: FeatureMaker) -> None:
+        """What ``candidates`` needs of statistics, made ahead by the thread that refreshes."""
+
+    @property
+    @abstractmethod
+    def has_candidates(self) -> bool:
+        """Whether not every item is scored for a list."""
+
+    @abstractmethod
+    def candidates(self, asked: Sequence[PoolRequest], features: FeatureMaker) -> CandidateScores:
+        """Some hundred rows of each, scored as ``ranking`` does. Only where it has some."""
+
+    @abstractmethod
+    def exact(self, user: UserState, now_ms: int, features: FeatureMaker) -> FloatArray:
+        """``rank`` of one user in bounded memory, for any thread that sees no change: (N,)."""

@@ -21,8 +21,10 @@ from streamrec.models.hotswap import Fit, WarmGenerations, encoded_generations
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.signing import EVERYBODY, Signers
 from streamrec.settings import EncoderSettings
+from streamrec.tasks.ranking.candidates.pooling import CandidatePools
+from streamrec.tasks.ranking.candidates.ranking import CandidateRanking
 from streamrec.tasks.ranking.features import FEATURE_SET, FeatureMaker
-from streamrec.tasks.ranking.lists.model_ports import Ranking, RankingModel
+from streamrec.tasks.ranking.lists.model_ports import PoolRequest, Ranking, RankingModel
 from streamrec.tasks.ranking.model.head import (
     KINDS,
     NEUTRAL,
@@ -38,8 +40,17 @@ from streamrec.tasks.ranking.model.ranking import MicroBatchRanking
 class ServedGeneration(RankingModel):
     """One generation over an index that it may share with others."""
 
-    def __init__(self, read: Generation, index: ItemIndex, catalogue: Catalogue) -> None:
-        """Raises GenerationRefused when the head is calibrated for no known kind of example."""
+    def __init__(
+        self,
+        read: Generation,
+        index: ItemIndex,
+        catalogue: Catalogue,
+        candidates_from: int | None = None,
+    ) -> None:
+        """``candidates_from``: items from which on not every one is scored; None: never.
+
+        Raises GenerationRefused when the head is calibrated for no known kind of example.
+        """
         head = head_of(read)
         if not 0 <= int(head.served_kind) < len(KINDS):
             raise GenerationRefused(f"{read.manifest.generation}: served_kind is out of range")
@@ -47,6 +58,9 @@ class ServedGeneration(RankingModel):
         self._index = index
         self._catalogue = catalogue
         self._ranker = Ranker(head, index.dots, catalogue, index.encode_queries)
+        self._pools = CandidatePools(head, index, catalogue)
+        if candidates_from is not None:
+            index.keep_nearest(candidates_from)
 
     @property
     def generation(self) -> str:
@@ -81,6 +95,23 @@ class ServedGeneration(RankingModel):
             raise TypeError("a ranking of another model")
         return self._current().asked(ranking, users_A, queries)
 
+    def prepare(self, features: FeatureMaker) -> None:
+        """See ``RankingModel``."""
+        self._pools.prepare(features)
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether the index keeps what is near: from then on it always does."""
+        return self._pools.ready
+
+    def candidates(self, asked: Sequence[PoolRequest], features: FeatureMaker) -> CandidateRanking:
+        """Some hundred rows of each, scored exactly."""
+        return self._pools.ranking(asked, features)
+
+    def exact(self, user: UserState, now_ms: int, features: FeatureMaker) -> FloatArray:
+        """``rank`` of one user, block by block: (N,)."""
+        return self._pools.exact(user, now_ms, features)
+
     def _current(self) -> Ranker:
         """The ranker over the index as it is now."""
         dots = self._index.dots
@@ -95,16 +126,18 @@ def hot_swap(
     catalogue: Catalogue,
     signers: Signers = EVERYBODY,
     settings: EncoderSettings | None = None,
+    candidates_from: int | None = None,
 ) -> WarmGenerations[ServedGeneration]:
     """Generations of ``signers`` over ``encoder``'s base, ranking ``catalogue``.
 
     ``settings``: of the encoder; with them, generations of other settings are served too.
+    ``candidates_from``: items from which on not every one is scored.
     """
     shapes = EncoderShapes(encoder, settings)
     return encoded_generations(
         encoder,
         head_expectations(encoder, signers),
-        lambda read, index: ServedGeneration(read, index, catalogue),
+        lambda read, index: ServedGeneration(read, index, catalogue, candidates_from),
         fitting(shapes, signers),
     )
 

@@ -58,16 +58,19 @@ class CoOccurrences(PairStatistic):
     ) -> FloatArray:
         n = len(self._totals_N)
         cell_E, values_ES = self._cells(histories, n)
-        cell_T = request_T * n + rows_T
-        slot = np.full(len(histories) * n, -1, np.int64)
-        slot[cell_T] = np.arange(len(cell_T))  # a repeated candidate: one slot, read by both
-        slot_E = slot[cell_E]
-        hit = slot_E >= 0
+        cells, slot_T = np.unique(request_T * n + rows_T, return_inverse=True)
+        slot_E = np.minimum(np.searchsorted(cells, cell_E), len(cells) - 1)
+        hit = cells[slot_E] == cell_E
         sums = [
-            np.bincount(slot_E[hit], values_E[hit], minlength=len(cell_T))[slot[cell_T]]
+            np.bincount(slot_E[hit], values_E[hit], minlength=len(cells))[slot_T]
             for values_E in values_ES.T
         ]
-        return np.log1p(100.0 * np.stack(sums, axis=1)).astype(np.float32)
+        return np.asarray(np.log1p(100.0 * np.stack(sums, axis=1)), np.float32)
+
+    def sharing(self, history: IntArray) -> IntArray:
+        last = [row for row in history[-LAST_ITEMS:].tolist() if row >= 0]
+        found = [pair.rows_E for row in last for pair in self._neighbours(row)]
+        return np.concatenate(found) if found else np.zeros(0, np.int32)
 
     def catalogue(self, histories: Sequence[IntArray], out_BCN: FloatArray) -> None:
         n = out_BCN.shape[2]

@@ -164,6 +164,12 @@ class PairStatistic(Statistic):
     ) -> FloatArray:
         """The value for pairs: of known rows, ``request_T`` says whose each is. (T, C) float32."""
 
+    def sharing(self, history: IntArray) -> IntArray:
+        """Catalogue rows that it lifts for a history, where these are few: they are candidates
+        wherever not every item is scored. In any order, with repetitions."""
+        del history
+        return np.zeros(0, np.int32)
+
     def catalogue(self, histories: Sequence[IntArray], out_BCN: FloatArray) -> None:
         """The value for the whole catalogue, written over zeros.
 

@@ -19,6 +19,8 @@ from streamrec.tasks.ranking.statistics.moment import Moment
 
 DECAY = 0.93
 """The n-th newest item of a history weighs this to the n."""
+SHARING = 200
+"""Titles that share the weightiest words with a history, more or less."""
 
 
 class SharedWord(PairStatistic):
@@ -37,6 +39,9 @@ class SharedWord(PairStatistic):
             if len(own_T) and len(history):
                 best_T[own_T] = self._words.best(self._taste(history), rows_T[own_T])
         return best_T[:, None]
+
+    def sharing(self, history: IntArray) -> IntArray:
+        return self._words.sharing(self._taste(history), SHARING).astype(np.int32)
 
     def catalogue(self, histories: Sequence[IntArray], out_BCN: FloatArray) -> None:
         for (out_N,), history in zip(out_BCN, histories, strict=True):
