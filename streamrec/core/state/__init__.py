@@ -9,6 +9,7 @@ counters.py            counters that a statistic brings along: a few numbers of 
                        every user
 statistics.py          the sum of every partition's item statistics, as columns by catalogue row
 catalogue.py           the items that can be recommended, as columns
+facets.py              which rows are of a category, and which have an attribute
 named_items.py         which items and which categories a text names
 words.py               words of the items' titles: which items share one, and how much that says
 columns.py             a growing numpy column, addressed by row

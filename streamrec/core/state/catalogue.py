@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from streamrec.core.events import Item, Variant
 from streamrec.core.state.columns import Column
+from streamrec.core.state.facets import Facets
 from streamrec.core.state.named_items import NamedItems, categories_named
 from streamrec.core.state.words import TITLE_WORDS, TitleWords, Vocabulary, words_of
 
@@ -102,6 +103,7 @@ class Catalogue:
         self._words: Column[np.int32] = Column((TITLE_WORDS,), np.int32)
         self._title_words: TitleWords | None = None  # None: titles have changed since
         self._named, self._named_version = NamedItems(), 0
+        self._facets, self._facets_version = Facets(), 0
         self._changes: list[tuple[int, int]] = []  # (version, row), ascending
 
     def __len__(self) -> int:
@@ -232,6 +234,17 @@ class Catalogue:
                 self._named.put(row, self._items[row].title)
             self._named_version = self.version
         return self._named.named(text)
+
+    def having(self, categories: Iterable[str], attributes: Mapping[str, str]) -> BoolArray:
+        """Rows of any of the categories, if some are given, and with all of the attributes: (N,).
+
+        The first call looks at every item, others at those that have changed since.
+        """
+        if self._facets_version != self.version:
+            for row in self.changed_since(self._facets_version):
+                self._facets.put(row, self._items[row])
+            self._facets_version = self.version
+        return self._facets.having(categories, attributes, len(self))
 
     def categories_named(self, text: str) -> list[int]:
         """Numbers of the categories that a text names."""

@@ -6,12 +6,12 @@ not know scores. Shape: K catalogue rows that can be scored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
 
-from streamrec.core.events import Filters, Item
+from streamrec.core.events import Filters
 from streamrec.core.state.catalogue import BoolArray, Catalogue, IntArray
 
 NO_FILTERS = Filters()
@@ -34,9 +34,7 @@ def eligible(
     allowed_K[_within(catalogue, consumed, rows)] = False
     allowed_K[_within(catalogue, filters.exclude_items, rows)] = False
     if filters.categories or filters.attributes:
-        categories = frozenset(filters.categories)
-        for row in np.flatnonzero(allowed_K):
-            allowed_K[row] = _passes(catalogue.item(int(row)), categories, filters.attributes)
+        allowed_K &= catalogue.having(filters.categories, filters.attributes)[:rows]
     return allowed_K
 
 
@@ -80,9 +78,3 @@ def why_nothing(
 def _within(catalogue: Catalogue, item_ids: Sequence[str], rows: int) -> IntArray:
     found = catalogue.rows(item_ids)
     return found[(found >= 0) & (found < rows)]
-
-
-def _passes(item: Item, categories: Set[str], attributes: Mapping[str, str]) -> bool:
-    if categories and categories.isdisjoint(item.categories):
-        return False
-    return all(item.attributes.get(name) == value for name, value in attributes.items())
