@@ -26,6 +26,7 @@ from streamrec.loop.training.training_worker import CatalogueMirror
 from streamrec.models.causal import CausalModel, load_causal, reply_model
 from streamrec.models.generation import made_with
 from streamrec.models.hotswap import WarmGenerations
+from streamrec.models.text_classifier import load_text_classifier
 from streamrec.models.weight_changes import changes
 from streamrec.ports import ExampleSource, NewStart, Serving, Training
 from streamrec.settings import RepliesSettings, Review, Settings
@@ -164,16 +165,24 @@ def reply_answerer(context: WorkerContext) -> ReplyAnswerer:
         ReplyShelf(kept.keep, conversations.turns, conversations.add),
         CatalogueMirror(context.store, context.partitions[topics.ITEMS]).refresh,
         worker_id=context.worker_id,
-        rules=saying_rules(settings.replies),
+        rules=saying_rules(settings.replies, settings.encoder.device),
         say=say,
     )
 
 
-def saying_rules(settings: RepliesSettings) -> SayingRules:
-    """Raises UserError when the file of rules cannot be read."""
+def saying_rules(settings: RepliesSettings, device: str) -> SayingRules:
+    """``device``: of a classifier.
+
+    Raises UserError when the file of rules cannot be read, EncoderUnavailable.
+    """
+    rules = blocks(settings.rules_file)
+    if settings.classifier:
+        classifier = load_text_classifier(settings.classifier, device)
+        limit = settings.classifier_limit
+        rules = replace(rules, classifier=classifier, classified_from=limit)
     return SayingRules(
         int(settings.max_wait_s * 1000),
-        blocks(settings.rules_file),
+        rules,
         review_all=settings.review is Review.ALL,
         review_flagged=settings.review is Review.FLAGGED,
     )

@@ -88,6 +88,7 @@ def first_words(
         f"{result['generation']} written to {result['registry']}: {result['nats_per_token']:.2f} "
         f"nats a token, {result['processor_s']:.0f} s of processor time"
     )
+    say(f"let it speak: streamrec adapters activate {result['generation']} --task replies")
     say(
         f"start learning from it: STREAMREC_TRAINER_START_FROM={result['generation']} streamrec "
         "worker trainer --task replies"

@@ -24,6 +24,7 @@ pinned_lora.py      several adapters on one frozen model, each row of a batch pi
 pooling.py          token vectors to one vector, in the way the model was trained for
 signing.py          who made a generation: an Ed25519 signature of ``manifest.json``, beside it
 state_dicts.py      states within states: tensors of a part by name, under the part's own name
+text_classifier.py  how probably a text is one that nobody is to be told
 tokenizer_fit.py    whether a model's tokenizer knows the words of a catalogue, or only spells them
 weight_changes.py   how far the weights of one generation are from another's, group by group
 weights.py          where a base language model's weights come from, and their digest

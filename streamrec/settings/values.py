@@ -278,6 +278,8 @@ class RepliesSettings:
     max_wait_s: float = setting(5.0, "what is not written by then, a template says", least=0)
     review: Review = setting(Review.NONE, "replies that wait for a person: none, flagged or all")
     rules_file: str = setting("", "words and patterns, one a line: a reply that has one is refused")
+    classifier: str = setting("", "hub id or path of a text classifier; its first label is: fine")
+    classifier_limit: float = setting(0.5, "from so probably wrong on it refuses", least=0, most=1)
     implicit_weight: float = setting(
         0.5, "a click, a question asked again and silence say this part of a thumb; 0: nothing",
         least=0, most=1,
