@@ -48,8 +48,9 @@ class HeadlineWatch:
 
     @property
     def learned(self) -> bool:
-        """Whether the champion is not the first generation, which has learned nothing."""
-        return self.champion not in (None, self._first)
+        """Whether the champion's weights are others than the first one's, which has learned
+        nothing: some candidates are made before the first step."""
+        return _digest(self.champion) not in {"", _digest(self._first)}
 
     @property
     def behind(self) -> int:
@@ -88,3 +89,8 @@ class HeadlineWatch:
             self._first = self._first or generation
         if record.action in {Action.REJECT, Action.ABANDON}:
             counts.rejected.add(generation)
+
+
+def _digest(generation: str | None) -> str:
+    """Of its weights: the end of its name."""
+    return (generation or "").rpartition("-")[2]

@@ -33,6 +33,10 @@ DECAY = 0.995
 """Of the sums behind a prior's level and strength, with each example."""
 STRENGTHS = 1.0, 200.0
 """Clicks that a prior may be worth, at least and at most."""
+EVIDENCE = 60.0
+"""Clicks at which a prior is worth the least, beside what examples say: so few of them say it by
+luck. Of 16 examples of 20 clicks each the excess is 20 give or take 10, when 4 would mean a prior
+worth 50 clicks, against which a test of 30 can do nothing."""
 
 
 class Dropped(NamedTuple):
@@ -106,7 +110,8 @@ class ClickLevel:
 
     ClickLevel: clicks / views. Strength: what the scores leave unexplained within examples, by the
     method of moments: sum_a (c_a - e_a)^2 / e_a exceeds A - 1 by cv^2 sum_a e_a (1 - 1/A), with cv
-    the coefficient of variation of true rates around predicted ones; 1 / cv^2 clicks.
+    the coefficient of variation of true rates around predicted ones; 1 / cv^2 clicks, with
+    ``EVIDENCE`` of the least beside it.
     """
 
     views: float = 0.0
@@ -146,9 +151,8 @@ class ClickLevel:
     def worth(self) -> float:
         """Clicks that a prior is worth."""
         least, most = STRENGTHS
-        if not self.reach:
-            return least
-        return min(most, max(least, self.reach / max(self.excess, self.reach / most)))
+        reach, excess = self.reach + EVIDENCE, max(0.0, self.excess) + EVIDENCE / least
+        return min(most, max(least, reach / excess))
 
 
 def _tensor(values: NDArray[np.floating[Any]]) -> Tensor:

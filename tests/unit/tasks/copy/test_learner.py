@@ -113,3 +113,12 @@ def test_the_strength_of_a_prior_is_what_scores_leave_unexplained() -> None:
         loose.observe(test, scores_A)
     assert exact.worth > 60
     assert 7 < loose.worth < 14
+
+
+def test_a_few_examples_that_agree_by_luck_make_no_strong_prior() -> None:
+    level = ClickLevel()
+    assert level.worth == 1
+    for n in range(16):  # 20 clicks each, exactly as expected: less apart than by chance
+        level.observe(example(n, ("a", "b", "c", "d"), [300] * 4, [5] * 4), np.zeros(4))
+    assert level.excess < 0
+    assert 1 < level.worth < 10
