@@ -60,7 +60,7 @@ def run_replies_replay(
     settings = writing_settings(settings)
     model, started_s = load_causal(settings.encoder), time.process_time()
     _start(model, items, plan, on_progress)
-    people, titles = tastes(plan.seed), Titles(item.title for item in items)
+    people, titles = tastes(plan.seed), Titles(items)
     replay = RepliesReplay(model, Names(items), people, plan.seed, RepliesConfig())
     arms = replay.run(asked, on_progress)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-SECONDS_EACH = 2.8
+SECONDS_EACH = 2.4
 """Processor time that a question costs in a replay, all arms together, on a busy core of an AMD
 EPYC with bfloat16."""
 

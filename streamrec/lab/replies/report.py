@@ -84,8 +84,8 @@ def _along(arm: Arm, number: int) -> list[float]:
 
 def _grounded(said: Sequence[tuple[Question, ToldReply]], titles: Titles) -> dict[str, Any]:
     """Replies that name an item of the list, and of the rest of the catalogue nothing: what is of
-    the history only where it is marked so. ``named``: what else; ``alike``: words that are some
-    title in small letters, and how often."""
+    the history only where it is marked so. ``named``: what else; ``alike``: what a person
+    has to look at (``second_look``), and how often."""
     good, named, alike = 0, list[str](), Counter[str]()
     for question, told in said:
         marked = {*told.said.from_history}

@@ -6,6 +6,7 @@ words in a row, looked for in what is left of a text when the titles it may name
 - Two words or more: named where each word of four letters or more has a capital; else the text
   holds the same words, and a person has to look ("how does that sound").
 - One word: named where it has a capital and begins no sentence.
+- What is a category as well ("Adventure") is never sure: a person has to look.
 
 Does not know parts of titles, misspelt ones, or what is said of an item.
 """
@@ -16,6 +17,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from streamrec.core.events import Item
 
 _YEAR = re.compile(r"\s*\(\d{4}\)\s*$")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -36,8 +39,11 @@ class SecondLook(NamedTuple):
 class Titles:
     """Of a whole catalogue."""
 
-    def __init__(self, titles: Iterable[str]) -> None:
-        self._known = {words for title in titles if (words := _words(_YEAR.sub("", title)))}
+    def __init__(self, items: Iterable[Item]) -> None:
+        items = list(items)
+        titles = [_words(_YEAR.sub("", item.title)) for item in items]
+        self._known = {words for words in titles if words}
+        self._kinds = {_words(kind) for item in items for kind in item.categories}
 
     def look(self, text: str, allowed: Iterable[str]) -> SecondLook:
         """``allowed``: the titles that this text may have."""
@@ -53,11 +59,13 @@ class Titles:
             starts = bool(_STARTS.search(rest[: one.start()]))
             for end in range(first + 1, min(len(found), first + _MOST) + 1):
                 words = [word[0] for word in found[first:end]]
-                if _words(" ".join(words)) not in self._known:
+                plain = _words(" ".join(words))
+                if plain not in self._known:
                     continue
-                if _capital(words, starts=starts):
+                capital = _capital(words, starts=starts)
+                if capital and plain not in self._kinds:
                     named.append(" ".join(words))
-                elif len(words) > 1:
+                elif capital or len(words) > 1:
                     alike.append(" ".join(words))
         return SecondLook(tuple(named), tuple(alike))
 

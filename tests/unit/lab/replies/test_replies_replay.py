@@ -89,7 +89,7 @@ def test_every_arm_is_told_of_and_differences_are_paired() -> None:
     assert len(arms[BOTH].told) == 20
     first = [arms[name].told[0] for name in ARMS]
     assert len({one.said.text for one in first}) == 1  # nobody has learned anything yet
-    report = report_of(arms, asked, Titles(item.title for item in ITEMS), people, 0)
+    report = report_of(arms, asked, Titles(ITEMS), people, 0)
     assert report["acceptance"][NONE]["difference"] == 0.0
     assert report["grounded"] == {"n": 68, "share": 1.0, "named": [], "alike": {}}
     assert sum(report["fallbacks"].values()) == round(68 * report["fallback_share"])
@@ -105,8 +105,10 @@ def test_an_interval_holds_its_mean() -> None:
 
 
 def test_a_second_look_finds_what_is_of_no_list() -> None:
-    titles = Titles(["Marvelgate (1999)", "The Long Rain (2001)", "Sound to You (2003)", "Zoë"])
+    films = ("Marvelgate (1999)", "The Long Rain (2001)", "Sound to You (2003)", "Zoë", "War")
+    titles = Titles(Item(name, name, categories=("War",)) for name in films)
     said = "Try The Long Rain. How does that sound to you?"
     assert titles.look(said, ["The Long Rain (2001)"]) == ((), ("sound to you",))
     assert titles.look(said, []).named == ("The Long Rain",)
     assert titles.look("Since you chose MARVELGATE, try Zoe.", []).named == ("MARVELGATE", "Zoe")
+    assert titles.look("It is listed under War.", []) == ((), ("War",))
