@@ -4,8 +4,9 @@ Knows the order of things and why a template speaks. Does not know how a text is
 (``reply_model``), what may be said (``core.replies``) or where replies are kept.
 
 1. Of each list: the items, the user's history, what was said before; a plan for the reply.
-2. The model writes, in a thread of its own. What has not come in time, is refused, or was asked too
-   long ago, a template says; ``fallback`` says why.
+2. The model writes, in a thread of its own; what is refused it writes once more, by another seed,
+   while there is time. What has not come in time, is refused, or was asked too long ago, a template
+   says; ``fallback`` says why.
    Sentences that may be said are said as they come, as parts, where nobody reviews them.
 3. What was made is kept before anybody sees it: made again, it is the same.
 4. Published with the event that it was said, from which the task learns.
@@ -31,6 +32,7 @@ from streamrec.core.replies.context import context_of
 from streamrec.core.replies.language import ENGLISH, language_of
 from streamrec.core.replies.names import Names
 from streamrec.core.replies.plan import PLANS
+from streamrec.core.replies.refusals import Refusal
 from streamrec.core.replies.rendering import Rendered, rendered
 from streamrec.core.replies.rules import ReplyRules, admissible
 from streamrec.core.replies.templates import template
@@ -55,13 +57,15 @@ from streamrec.tasks.replies.drafts import (
     seed_of,
 )
 from streamrec.tasks.replies.made import MadeReply
-from streamrec.tasks.replies.reply_model import ReplyModel, wanted
+from streamrec.tasks.replies.reply_model import ReplyModel, Write, wanted
 
 log = logging.getLogger(__name__)
 
 LISTED, HISTORY = 5, 3
 """Items that a reply may name."""
 ENDS = (".", "!", "?", "…", "。", "！", "？")
+WRITTEN = 2
+"""Times that a model may write a reply."""
 EVERY_ONE = "every reply is looked at"
 
 
@@ -183,7 +187,12 @@ class ReplyAnswerer:
         chosen = model.choose(context_C, seed)
         listed = self._known((item.item_id for item in about.items), LISTED)
         language = language_of(query) or ENGLISH
-        brief = Brief(query, listed, history, PLANS[chosen.index], language)
+        plan = PLANS[chosen.index]
+        if not history:
+            plan = replace(
+                plan, history=False
+            )  # a prompt that asks for what is not there is lied to
+        brief = Brief(query, listed, history, plan, language)
         brief = admissible(brief, self._rules.blocks)
         draft = Draft(asked, brief, chosen, context_C.tolist(), seed)
         draft.fallback = self._why_not(draft, model)
@@ -211,16 +220,29 @@ class ReplyAnswerer:
     # -- what is said -----------------------------------------------------------------
 
     def _write(self, drafts: Sequence[Draft], model: ReplyModel) -> None:
-        speaking = [draft for draft in drafts if draft.speaks]
-        if speaking and model.write is not None:
-            for draft in speaking:
-                draft.wanted = wanted(draft.brief, model.generation, draft.seed)
-            asked = [draft.wanted for draft in speaking if draft.wanted is not None]
-            hear = partial(self._hear, speaking, model.generation) if self._streams else None
-            self._take(speaking, self._writing.submit(model.write, asked, hear))
+        for again in range(WRITTEN):
+            speaking = [draft for draft in drafts if draft.speaks or (again and self._again(draft))]
+            if speaking and model.write is not None:
+                self._draw(speaking, model.generation, model.write, again)
         for draft in drafts:
             if draft.said is None:
                 draft.said = template(draft.brief)
+
+    def _draw(self, drafts: Sequence[Draft], generation: str, write: Write, again: int) -> None:
+        """``again``: how often they were written before; what is refused twice was refused."""
+        refused = [draft.fallback for draft in drafts]
+        asked = [wanted(one.brief, generation, (one.seed + again) % 2**32) for one in drafts]
+        for draft, one in zip(drafts, asked, strict=True):
+            draft.wanted, draft.fallback, draft.heard = one, None, ""
+        hear = partial(self._hear, drafts, generation) if self._streams else None
+        self._take(drafts, self._writing.submit(write, asked, hear))
+        for draft, before in zip(drafts, refused, strict=True):
+            if draft.fallback in (LATE, AWAY):
+                draft.fallback = before or draft.fallback
+
+    def _again(self, draft: Draft) -> bool:
+        """Whether what was written was refused, and there is time to write once more."""
+        return draft.said is None and draft.fallback in {*Refusal} and self._left_ms(draft) > 0
 
     @property
     def _streams(self) -> bool:

@@ -14,7 +14,7 @@ from streamrec.core.state.user_state import UserState
 from streamrec.errors import Unavailable
 from streamrec.ports import Delivered, Writes
 from streamrec.ports.edges import Edges
-from streamrec.ports.generating import Written
+from streamrec.ports.generating import Wanted, Written
 from streamrec.tasks.replies.answerer import EVERY_ONE, ReplyAnswerer, ReplyShelf, SayingRules
 from streamrec.tasks.replies.made import FINAL, MadeReply, packed, reply_id_of, unpacked
 from streamrec.tasks.replies.reply_model import ONLY_TEMPLATES, ReplyModel
@@ -134,6 +134,53 @@ def test_what_may_not_be_said_is_said_by_a_template_and_counts_against_the_model
     assert answer.value.fallback == code
     assert answer.value.generation is None
     assert answer.empty
+
+
+def drawing(*texts: str) -> tuple[ReplyModel, list[Wanted]]:
+    """A model that writes these in turn, and what it was asked for."""
+    asked, left = [], list(texts)
+
+    def write(wanted, on_text):
+        asked.extend(wanted)
+        text = left.pop(0)
+        return [Written(text, (1, 2), (3, len(left)), -1.5, finished=True) for _ in wanted]
+
+    return ReplyModel("g000007-77777777", {"0": 3}, write=write), asked
+
+
+def test_what_is_refused_is_written_once_more_by_another_seed():
+    model, asked = drawing("Nothing.", SAID)
+    answer = only(World().answer(model, about()))
+    assert answer.value.text == "You might like The Film of 1 Stones."
+    assert (answer.value.fallback, answer.empty) == (None, False)
+    first, second = asked
+    assert replace(second, seed=first.seed) == first
+    assert second.seed != first.seed
+    assert json.loads(answer.beside[topics.EVENTS].reply_log)["token_ids"] == [3, 0]
+
+
+def test_what_is_refused_twice_is_refused_and_who_is_late_is_not_asked_again():
+    model, asked = drawing("Nothing.", "[[1]] [[", SAID)
+    answer = only(World().answer(model, about()))
+    assert (answer.value.fallback, len(asked)) == ("markup", 2)
+    world = World(max_wait_ms=1_000)
+
+    def slowly(wanted, on_text):
+        asked.extend(wanted)
+        world.clock.pass_ms(2_000)
+        return [Written("Nothing.", (1,), (2,), -1.0, finished=True) for _ in wanted]
+
+    answer = only(world.answer(ReplyModel("g1", {}, write=slowly), about()))
+    assert (answer.value.fallback, len(asked)) == ("no-item", 3)
+
+
+def test_nobody_without_a_history_is_told_of_one():
+    model, asked = drawing(*[SAID] * 40)
+    world = World()
+    for number in range(40):
+        world.answer(model, replace(about(f"q{number}"), user_id="bob"))
+    assert len(asked) == 40
+    assert not any("History: yes" in one.rest for one in asked)
 
 
 def test_a_blocked_word_is_refused_and_a_flagged_one_waits_where_somebody_looks():
