@@ -26,6 +26,7 @@ from streamrec.models.generation import read_generation
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
 from streamrec.models.lora import Adapt, adapt
+from streamrec.models.vector_cache import VectorCache
 from streamrec.ports import NewStart, RegistryStore
 from streamrec.settings import EncoderSettings, Settings, known_now
 from streamrec.tasks.ranking.features import FEATURE_SET
@@ -100,15 +101,16 @@ def load_model(
     *,
     change: Callable[[LearnerConfig], LearnerConfig] = lambda config: config,
     method: Adapt = adapt,
+    kept: VectorCache | None = None,
 ) -> Model:
     """Untrained, with an empty catalogue.
 
-    ``change``: of how it learns; ``method``: puts the adapter on.
+    ``change``: of how it learns; ``method``: puts the adapter on; ``kept``: vectors on disk.
 
     Raises EncoderUnavailable, SettingsError when the language model cannot be made.
     """
     log.info("loading the language model %s", settings.encoder.model)
-    encoder, catalogue = load_encoder(settings.encoder, method=method), Catalogue()
+    encoder, catalogue = load_encoder(settings.encoder, method=method, kept=kept), Catalogue()
     config = change(learner_config(settings, encoder))
     index, seed = ItemIndex(encoder), settings.trainer.seed
     learner = OnlineLearner(catalogue, index, seed, config, encoder, ranks=ranks)

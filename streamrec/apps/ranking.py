@@ -6,7 +6,7 @@ Loads torch; the language model comes with ``training``, ``again`` and ``serving
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamrec.apps import clients, copy_task, trust
 from streamrec.apps.model import Model, load_again, load_model
@@ -22,6 +22,7 @@ from streamrec.models.data_parallel import Ranks
 from streamrec.models.generation import made_with
 from streamrec.models.hotswap import WarmGenerations
 from streamrec.models.loading import load_encoder
+from streamrec.models.vector_cache import VectorCache
 from streamrec.models.weight_changes import changes
 from streamrec.ports import ExampleSource, Serving, Training
 from streamrec.settings import Settings
@@ -61,12 +62,13 @@ class RankingTask:
     def training(self, context: WorkerContext) -> Training:
         """The model on the weights that the settings want to start from, closed in the end."""
         settings = context.settings
-        model = load_model(settings, self.ranks)
+        kept = vector_cache(settings)
+        model = load_model(settings, self.ranks, kept=kept)
         context.stack.callback(model.learner.close)
         start_from = settings.trainer.start_from or None
         if start_from:
             model.start_from(context.registry_store(), start_from)
-        return trained(model, start_from)
+        return replace(trained(model, start_from), gauges=kept.gauges)
 
     def again(self, settings: Settings, manifest: Manifest) -> Training:
         return trained(load_again(settings, manifest, self.load or load_model))
@@ -74,10 +76,16 @@ class RankingTask:
     def serving(self, context: WorkerContext) -> Serving:
         settings, wordings = context.settings, copy_task.priors(context.settings)
         answerer = list_answerer(context, lambda item: expected_of(wordings, item))
-        encoder, signers = load_encoder(settings.encoder), trust.signers(settings)
+        kept, signers = vector_cache(settings), trust.signers(settings)
+        encoder = load_encoder(settings.encoder, kept=kept)
         least = candidates_from(settings.serving.scored)
         swap = hot_swap(encoder, answerer.catalogue, signers, settings.encoder, least)
-        return Serving(answerer, swap, {COPY: wordings})
+        return Serving(answerer, swap, {COPY: wordings}, gauges=kept.gauges)
+
+
+def vector_cache(settings: Settings) -> VectorCache:
+    """Shared by all workers of this host."""
+    return VectorCache(settings.state_dir / "vectors")
 
 
 def trained(model: Model, start_from: str | None = None) -> Training:

@@ -100,6 +100,7 @@ def _worker(context: WorkerContext, given: Serving) -> ServingWorker:
         server=Server(context.edges(), given.answerer),
         turned=context.vitals.turn,
         meter=context.meter,
+        gauges=given.gauges,
     )
     return ServingWorker(
         parts,

@@ -164,6 +164,7 @@ def _worker(context: WorkerContext, tracker: Tracker, task: AnyTask) -> Training
         mirror.settled,
         released.watchers,
         context.vitals.turn,
+        learned.gauges,
     )
     return TrainingWorker(running, context.identity(), context.stop)
 

@@ -13,6 +13,7 @@ gradient_cache.py   gradients of a loss over all texts of a step, the encoder's 
                     a chunk of them
 hotswap.py          the generations a worker holds in memory, one of them active
 item_index.py       the catalogue as vectors of one encoder version
+vector_cache.py     vectors on disk, by encoder version and digest of the text
 loading.py          from settings to a ``TextEncoder``: weights found, read, cut, and an adapter
                     put on
 lora.py             what of the language model is trained: lora, dora, full or none, and how it is

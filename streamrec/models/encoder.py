@@ -28,6 +28,7 @@ from streamrec.models.adapted_model import AdaptedModel, FrozenBase, dtype_of
 from streamrec.models.cached_layers import ActivationCache, cut, padded
 from streamrec.models.lora import Adapted, state_digest
 from streamrec.models.pooling import pooled
+from streamrec.models.vector_cache import VectorCache
 from streamrec.settings import Pooling
 
 BATCH_TEXTS = {"cpu": 16}  # of one length; more wastes more where lengths differ
@@ -49,6 +50,7 @@ class Base(FrozenBase):
     tokenizer_lock: threading.Lock
     lower: nn.Module | None  # None: the model runs whole
     cache: ActivationCache
+    kept: VectorCache | None = None  # vectors of items on disk; None: they are encoded anew
 
     def tokens(self, texts: Sequence[str]) -> list[Tensor]:
         """Token ids (T_i,) of each text; at least one token, at most ``max_tokens``."""
@@ -155,6 +157,15 @@ class TextEncoder(AdaptedModel):
             with torch.no_grad(), self._lock:
                 vectors_ND[chosen] = self._vectors([texts[i] for i in chosen]).cpu()
         return vectors_ND
+
+    def encode_items(self, texts: Sequence[str], stop: threading.Event | None = None) -> Tensor:
+        """As ``encode``, for texts that will be wanted again: what is on disk is not computed."""
+        kept = self._base.kept
+        if kept is None:
+            return self.encode(texts, stop)
+        number = str(self._upper_dtype).removeprefix("torch.")
+        name = f"{self.encoder_version}-{self._base.device.type}-{number}"
+        return kept.encode(name, texts, self.encode, stop)
 
     def warm(self, texts: Sequence[str]) -> None:
         """Keep what enters the trained layers, as long as there is room for it.

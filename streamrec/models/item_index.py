@@ -272,7 +272,7 @@ class ItemIndex(Vectors):
 
     def _encode(self, stale: dict[int, str], stop: threading.Event | None) -> None:
         """Order: encode everything, learn the centre if due, write rows, publish the view."""
-        vectors_SD = self._encoder.encode(list(stale.values()), stop)
+        vectors_SD = self._encoder.encode_items(list(stale.values()), stop)
         if not bool(torch.isfinite(vectors_SD).all()):
             raise GenerationRefused(
                 f"encoder version {self.encoder_version} gives values that are not finite"
@@ -293,7 +293,7 @@ class ItemIndex(Vectors):
     def _learn_centre(self, texts: list[str], stale: dict[int, str], vectors_SD: Tensor) -> None:
         """The mean of all items with text, once; rows written before are written again."""
         rows = [row for row, text in enumerate(texts) if text and row not in stale]
-        earlier_RD = self._encoder.encode([texts[row] for row in rows])
+        earlier_RD = self._encoder.encode_items([texts[row] for row in rows])
         raw_ND = torch.zeros(len(texts), self._encoder.dim)
         raw_ND[list(stale)] = vectors_SD
         raw_ND[rows] = earlier_RD

@@ -18,6 +18,7 @@ from streamrec.models.cached_layers import ActivationCache, cut, same_output
 from streamrec.models.encoder import Base, TextEncoder
 from streamrec.models.lora import Adapt, adapt, problems
 from streamrec.models.pooling import default_pooling, own_pooling
+from streamrec.models.vector_cache import VectorCache
 from streamrec.models.weights import find_weights
 from streamrec.settings import Adapter, EncoderSettings, Pooling
 
@@ -25,11 +26,17 @@ SHORT_TOKENS = 128
 ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5"})
 
 
-def load_encoder(settings: EncoderSettings, rank: int = 0, *, method: Adapt = adapt) -> TextEncoder:
+def load_encoder(
+    settings: EncoderSettings,
+    rank: int = 0,
+    *,
+    method: Adapt = adapt,
+    kept: VectorCache | None = None,
+) -> TextEncoder:
     """The base model of the settings with a fresh adapter, ready to encode.
 
     ``rank``: of this process among those that learn together; each takes a GPU of its own.
-    ``method``: puts the adapter on.
+    ``method``: puts the adapter on. ``kept``: vectors of items on disk.
 
     Raises:
         EncoderUnavailable: the weights cannot be found or read.
@@ -75,6 +82,7 @@ def load_encoder(settings: EncoderSettings, rank: int = 0, *, method: Adapt = ad
         digest=weights.digest,
         device=device,
         method=method,
+        kept=kept,
     )
 
 
@@ -100,6 +108,7 @@ def build_encoder(
     digest: str,
     device: torch.device | None = None,
     method: Adapt = adapt,
+    kept: VectorCache | None = None,
 ) -> TextEncoder:
     """An encoder around a loaded transformer, which it takes over.
 
@@ -131,6 +140,7 @@ def build_encoder(
         tokenizer_lock=threading.Lock(),
         lower=halves.lower if halves else None,
         cache=ActivationCache(settings.cache_mb << 20),
+        kept=kept,
     )
     if settings.prompt and len(base.tokens([""])[0]) >= settings.max_tokens:
         raise SettingsError(

@@ -171,7 +171,7 @@ class Training:
     generation whose weights the untrained learner has. ``made_with``: versions, processor and
     threads that its weights depend on. ``distance``: how far the weights in one directory are from
     those in another, relative, by group. ``new_start``: how it begins where its settings were
-    changed, or its checkpoints are gone.
+    changed, or its checkpoints are gone. ``gauges``: what more its worker tells of itself.
     """
 
     learner: Learner
@@ -184,6 +184,7 @@ class Training:
     made_with: Mapping[str, str] = field(default_factory=dict)
     distance: Callable[[Path, Path], Mapping[str, float]] = lambda _, __: {}
     new_start: NewStart = NewStart()
+    gauges: Callable[[], Mapping[str, float]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ class Serving:
 
     ``beside``: by task, those of others whose champions the answers use. ``triggers``: topics that
     ask for answers. ``at_once``: messages of a micro-batch; None: as many as of lists. ``always``:
-    also what is old is answered.
+    also what is old is answered. ``gauges``: what more its worker tells of itself.
     """
 
     answerer: Answerer
@@ -201,6 +202,7 @@ class Serving:
     triggers: Sequence[str] = TRIGGERS
     at_once: int | None = None
     always: bool = False
+    gauges: Callable[[], Mapping[str, float]] = dict
 
 
 Context_contra = TypeVar("Context_contra", contravariant=True)

@@ -15,6 +15,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from streamrec.models.encoder import TextEncoder
 from streamrec.models.loading import build_encoder
 from streamrec.models.lora import Adapt, adapt
+from streamrec.models.vector_cache import VectorCache
 from streamrec.settings import EncoderSettings
 
 WIDTH, DEPTH = 32, 4
@@ -93,7 +94,12 @@ def save_tiny_model(family: str, directory: Path, seed: int = 0) -> Path:
 
 
 def tiny_encoder(
-    family: str = "bert", seed: int = 0, *, method: Adapt = adapt, **settings: Any
+    family: str = "bert",
+    seed: int = 0,
+    *,
+    method: Adapt = adapt,
+    kept: VectorCache | None = None,
+    **settings: Any,
 ) -> TextEncoder:
     return build_encoder(
         tiny_model(family, seed),
@@ -102,6 +108,7 @@ def tiny_encoder(
         name=f"tiny-{family}",
         digest=f"{seed:064d}",
         method=method,
+        kept=kept,
     )
 
 

@@ -24,6 +24,7 @@ from streamrec.lab.replay.replay import Replay, ReplayOptions, ReplayProgress
 from streamrec.lab.replay.rivals import BASELINES, STATIC, STATIC_PART, MadeVectors, Race
 from streamrec.models.item_index import ItemIndex
 from streamrec.models.loading import load_encoder
+from streamrec.models.vector_cache import VectorCache
 from streamrec.settings import Settings
 from streamrec.tasks.ranking.model.config import learner_config
 from streamrec.tasks.ranking.model.learner import OnlineLearner
@@ -93,7 +94,8 @@ def _prepared(
 ) -> Replay:
     catalogue = Catalogue()
     catalogue.put(stream.items)
-    encoder = load_encoder(roomy(settings.encoder))
+    kept = VectorCache(settings.state_dir / "vectors")
+    encoder = load_encoder(roomy(settings.encoder), kept=kept)
     index = ItemIndex(encoder)
     index.ensure(catalogue)
     rivals.send_vectors(_made(stream, index))

@@ -74,6 +74,7 @@ class ServingDependencies:
     server: Server
     turned: Callable[[], object] = lambda: None  # called whenever the main loop comes round
     meter: Meter = Meter()
+    gauges: Callable[[], Mapping[str, float]] = dict  # what more is told
 
 
 class ServingWorker:
@@ -99,7 +100,7 @@ class ServingWorker:
         self._batch_users = batch_users
         self._stale = StaleTriggers(max_age_s, batch_users)
         self._timer = timer
-        self._meter = parts.meter
+        self._meter, self._more = parts.meter, parts.gauges
         self._gauges = ServingGauges(identity.started_at_ms, parts.meter)
         self._levels = LevelGauge()
         self._lag: Mapping[str, int] = {}
@@ -251,4 +252,5 @@ class ServingWorker:
             "superseded": self._feed.superseded,
             "items": self._answerer.catalogue.live,
             "statistics_age_ms": now_ms - self._refreshed_ms,
+            **self._more(),
         }

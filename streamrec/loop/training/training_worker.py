@@ -98,6 +98,7 @@ class TrainingDependencies:
     settled: Callable[[], bool]  # whether the catalogue is there to start with
     watchers: Sequence[Background] = ()  # run while this is the one that trains
     turned: Callable[[], object] = lambda: None  # called whenever the main loop comes round
+    gauges: Callable[[], Mapping[str, float]] = dict  # what more is told
 
 
 class TrainingWorker:
@@ -115,6 +116,7 @@ class TrainingWorker:
         self._clock, self._tracker = parts.trainer.clock, parts.trainer.tracker
         self._memory_mb, self._settled = parts.memory_mb, parts.settled
         self._watchers, self._turned = parts.watchers, parts.turned
+        self._more = parts.gauges
         self._identity = identity
         self._stop = stop
         self._timer = timer
@@ -279,4 +281,5 @@ class TrainingWorker:
             "memory_mb": self._memory_mb(),
             **{f"loss_{name}": loss for name, loss in counts.losses.items()},
             **{f"{FRESH}{part}": took_s for part, took_s in counts.fresh_s.items()},
+            **self._more(),
         }

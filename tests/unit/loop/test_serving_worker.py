@@ -71,6 +71,7 @@ class World(Counter):
             self.answerer,
             follower,
             self.server,
+            gauges=lambda: {"texts_to_encode": 5.0},
         )
         identity = WorkerStatus("serving-1", "serving", "host", 7, 1, 1)
         return ServingWorker(parts, identity, self.stop, batch_users=64, refresh_s=0.02, **how)
@@ -131,6 +132,7 @@ def test_swaps_and_rollbacks_are_followed_and_told(world) -> None:
     gauges = [beat.gauges for beat in world.fleet.beats][-1]
     assert gauges["swaps"] == 2
     assert gauges["items"] == 3
+    assert gauges["texts_to_encode"] == 5
     assert gauges["swap_pause_max_ms"] >= gauges["swap_pause_ms"] > 0
 
 
