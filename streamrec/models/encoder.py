@@ -160,11 +160,11 @@ class TextEncoder(AdaptedModel):
 
     def encode_items(self, texts: Sequence[str], stop: threading.Event | None = None) -> Tensor:
         """As ``encode``, for texts that will be wanted again: what is on disk is not computed."""
-        kept = self._base.kept
+        kept, device = self._base.kept, self._base.device
         if kept is None:
             return self.encode(texts, stop)
         number = str(self._upper_dtype).removeprefix("torch.")
-        name = f"{self.encoder_version}-{self._base.device.type}-{number}"
+        name = f"{self.encoder_version}-{device.type}-{number}"
         return kept.encode(name, texts, self.encode, stop)
 
     def warm(self, texts: Sequence[str]) -> None:

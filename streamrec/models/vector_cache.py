@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.backends import cpu
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def digest(text: str) -> bytes:
 def maker() -> str:
     """What besides text and encoder decides a vector's last bits."""
     versions = (torch.__version__, version("transformers"))
-    parts = (*versions, str(torch.get_num_threads()), torch.backends.cpu.get_cpu_capability())
+    parts = (*versions, str(torch.get_num_threads()), cpu.get_cpu_capability())
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:8]
 
 
