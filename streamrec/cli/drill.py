@@ -47,6 +47,9 @@ def kill(
     ] = None,
     features: Annotated[int, typer.Option(min=1, help="Feature workers.")] = 2,
     serving: Annotated[int, typer.Option(min=1, help="Serving workers.")] = 2,
+    replies: Annotated[
+        int, typer.Option(min=0, help="Replies workers; with some, a third of the requests ask.")
+    ] = 0,
     report: Annotated[
         Path | None,
         typer.Option(help="Write the numbers here, as JSON; to a name ending in .md as tables."),
@@ -57,8 +60,10 @@ def kill(
     Runs two feature workers, a trainer and two serving workers on a fresh state directory,
     sends a known stream, and kills. In the end user state and statistics must equal a clean
     pass over the logs bit for bit, every example must have been trained exactly once, every
-    request answered, every bad message kept. On Apache Kafka the stream comes in transactions,
-    one in five of which is taken back first. Exit code 1 when a promise was broken.
+    request answered, every bad message kept; with --replies, every list asked about in words has
+    one reply, by templates, which names nothing but its own list. On Apache Kafka the stream comes
+    in transactions, one in five of which is taken back first. Exit code 1 when a promise was
+    broken.
 
     \b
     streamrec drill kill --minutes 5 --seed 1
@@ -81,7 +86,7 @@ def kill(
         kills if kills is not None else max(1, round(minutes * KILLS_PER_MINUTE)),
         rate,
         kafka is Broker.APACHE,
-        ProcessCounts(features=features, serving=serving),
+        ProcessCounts(features=features, serving=serving, replies=replies),
     )
     with stopped_by_signals():
         found = run_kill_drill(settings, options, say)

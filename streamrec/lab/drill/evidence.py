@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from streamrec.apps import clients
 from streamrec.apps.features import ingest_rules
 from streamrec.core import topics
-from streamrec.core.events import Interaction, Item, Source
+from streamrec.core.events import Interaction, Item, Kind, Source
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release.registry import ControlRecord
 from streamrec.core.state.catalogue import Catalogue
@@ -40,6 +40,7 @@ READ = (
     topics.EVENTS,
     topics.REQUESTS,
     topics.RECOMMENDATIONS,
+    topics.REPLIES,
     topics.ADAPTERS,
     topics.DEAD_LETTER,
 )
@@ -53,15 +54,18 @@ class DrillVerdict:
     training: Broken = field(default_factory=Broken)
     answers: Broken = field(default_factory=Broken)
     dead_letters: Broken = field(default_factory=Broken)
+    replies: Broken = field(default_factory=Broken)
     mixed: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)  # what all this was checked over
 
     @property
     def promises(self) -> dict[str, Broken]:
+        asked = {"replies said": self.replies} if self.sizes.get("in_words") else {}
         return {
             "user state and item statistics": self.state,
             "examples trained": self.training,
             "requests answered": self.answers,
+            **asked,
             "bad messages kept": self.dead_letters,
         }
 
@@ -97,8 +101,16 @@ def read_logs(settings: Settings, wanted: Sequence[str] = READ) -> dict[str, lis
     return logs
 
 
-def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) -> DrillVerdict:
-    """Compare everything that can be compared. Raises Unavailable."""
+def judge(
+    settings: Settings,
+    requests: Sequence[str],
+    items: Sequence[Item],
+    in_words: Sequence[str] = (),
+) -> DrillVerdict:
+    """Compare everything that can be compared. ``in_words``: requests that want a reply.
+
+    Raises Unavailable.
+    """
     logs = read_logs(settings)
     counts = partition_counts(settings.kafka)
     ends = end_offsets(settings.kafka, [topics.EVENTS])
@@ -133,7 +145,11 @@ def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) ->
         for seen in logs[topics.ADAPTERS]
         if isinstance(seen.value, ControlRecord)
     ]
-    verdict.mixed = drill_check.mixed(controls, answers)
+    replies = [seen.value for seen in logs[topics.REPLIES]]
+    events = [s.value for s in logs[topics.EVENTS] if isinstance(s.value, Interaction)]
+    noted = {event.reply_id or "" for event in events if event.kind is Kind.REPLY}
+    verdict.replies, mixed_up = drill_check.check_replies(in_words, answers, replies, noted)
+    verdict.mixed = [*drill_check.mixed(controls, answers), *mixed_up]
     verdict.sizes = {
         "events": sum(passed.position for passed in clean.values()),
         "events_counted": sum(passed.counted for passed in clean.values()),
@@ -144,6 +160,8 @@ def judge(settings: Settings, requests: Sequence[str], items: Sequence[Item]) ->
         "requests": len(set(requests)),
         "answers": len(answers),
         "answers_sent_again": len(answers) - len({a.recommendation_id for a in answers}),
+        "in_words": len(set(in_words)),
+        "replies_said_again": len(replies) - len({reply.reply_id for reply in replies}),
         "generations_answering": len({a.generation for a in answers}),
         "bad_messages": len(refused),
         "dead_letters_sent_again": repeated,

@@ -21,13 +21,14 @@ from typing import Any
 from streamrec.apps import clients
 from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
 from streamrec.apps.status import Observer
-from streamrec.core import topics
+from streamrec.core import tasks, topics
 from streamrec.core.events import Source
 from streamrec.core.measures.percentiles import percentiles
 from streamrec.errors import Unavailable, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.processes.apache_kafka import ApacheKafka
 from streamrec.infra.wire.kafka import KafkaPublisher
+from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.cleaning import remove_traces
 from streamrec.lab.demo.play import demo_settings
@@ -46,6 +47,7 @@ from streamrec.lab.drill.servers import (
 )
 from streamrec.lab.drill.strikes import Recoveries, Strike, choose, schedule, work_of
 from streamrec.lab.drill.transactions import TransactionalPublisher
+from streamrec.loop.releasing.fleet_watch import SERVING
 from streamrec.settings import Settings
 
 READY_WITHIN_S = 600.0
@@ -145,7 +147,8 @@ class KillDrill:
         self._counts = partition_counts(self._settings.kafka)
         codec = clients.codec(self._settings)
         self._publisher = self._producer(apache is not None)
-        known = stream.DrillStream(options.seed, codec, self._counts[topics.EVENTS])
+        self._words = words = options.processes.replies > 0
+        known = stream.DrillStream(options.seed, codec, self._counts[topics.EVENTS], words=words)
         self._catalogue = list(stream.items(codec))
         self._sender = Sender(known, self._publisher, options.rate)
         self._targets = self._find_targets(apache)
@@ -232,7 +235,8 @@ class KillDrill:
             self._say(f"gave up waiting: {self._facts.not_finished}")
 
     def _judge(self) -> DrillVerdict:
-        verdict = evidence.judge(self._settings, self._sender.sent.requests, stream.catalogue())
+        sent = self._sender.sent
+        verdict = evidence.judge(self._settings, sent.requests, stream.catalogue(), sent.in_words)
         if isinstance(self._publisher, TransactionalPublisher):
             verdict.sizes["transactions_taken_back"] = self._publisher.taken_back
         found, bad = verdict.sizes["bad_messages"], self._sender.sent.bad
@@ -311,6 +315,8 @@ class KillDrill:
         behind = {name: look[name].lag for name in WORKED if look[name].lag != 0}
         if behind:
             return ", ".join(f"{lag} behind on {name}" for name, lag in behind.items())
+        if self._words and (left := self._unsaid()):
+            return f"{left} lists not looked at by replies workers"
         progress = evidence.progress_of(self._settings)
         learned = progress.next_batch if progress else 0
         batches = look[topics.TRAINING_BATCHES].written
@@ -320,6 +326,13 @@ class KillDrill:
             if self._store.outbox(Source(topics.EVENTS, partition), "examples", 1):
                 return f"examples of events-{partition} are not sent yet"
         return ""
+
+    def _unsaid(self) -> int:
+        """Lists that no replies worker has dealt with."""
+        kafka = self._settings.kafka
+        read = group_offsets(kafka, tasks.key(SERVING, tasks.REPLIES))
+        ends = end_offsets(kafka, [topics.RECOMMENDATIONS])
+        return sum(max(0, end - read.get(place, 0)) for place, end in ends.items())
 
     @property
     def _elapsed_s(self) -> float:

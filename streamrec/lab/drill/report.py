@@ -125,6 +125,7 @@ def _promise_rows(found: Mapping[str, Any]) -> list[list[str]]:
         "user state and item statistics": "{events:,} events, {users:,} users, {rows:,} rows",
         "examples trained": "{examples:,} examples ({examples_sent_again:,} came again)",
         "requests answered": "{requests:,} requests",
+        "replies said": "{in_words:,} lists asked about ({replies_said_again:,} said again)",
         "bad messages kept": "{bad_messages:,} ({dead_letters_sent_again:,} came again)",
     }
     rows = [

@@ -21,6 +21,7 @@ class Sent:
     messages: int = 0
     bad: int = 0
     requests: list[str] = field(default_factory=list)
+    in_words: list[str] = field(default_factory=list)  # of those, which want a reply
 
 
 class Sender:
@@ -87,6 +88,8 @@ class Sender:
         self.sent.bad += message.bad
         if message.request_id is not None:
             self.sent.requests.append(message.request_id)
+            if message.wants_reply:
+                self.sent.in_words.append(message.request_id)
 
     def _flush(self) -> None:
         while True:

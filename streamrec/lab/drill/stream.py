@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from streamrec.core import topics
@@ -22,6 +23,9 @@ SHOWN = 5
 BEGIN_MS = 1_750_000_000_000
 STEP_MS = 4_000
 """Event time between two visits: with the default window, some hundred visits stay open."""
+
+ASKED_IN_WORDS = 3
+"""One request in so many."""
 
 TASTES = ("harbours at dawn", "engines and speed", "quiet kitchens", "far planets")
 JUNK = (
@@ -41,6 +45,7 @@ class Message(NamedTuple):
     value: bytes | None
     bad: bool = False
     request_id: str | None = None
+    wants_reply: bool = False
 
 
 def catalogue() -> list[Item]:
@@ -63,9 +68,11 @@ def items(codec: Codec) -> Iterator[Message]:
 
 
 class DrillStream:
-    """Endless; ``partitions`` of the events topic decide what a misplaced event is."""
+    """Endless; ``partitions`` of the events topic decide what a misplaced event is. ``words``:
+    some requests want a reply; all else is the same without them."""
 
-    def __init__(self, seed: int, codec: Codec, partitions: int) -> None:
+    def __init__(self, seed: int, codec: Codec, partitions: int, *, words: bool = False) -> None:
+        self._words = words
         self._rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
         self._codec = codec
         self._partitions = partitions
@@ -136,8 +143,17 @@ class DrillStream:
     def _request(self, user: str) -> Message:
         self._count += 1
         request = Request(f"r{self._count}", user, self._now_ms, k=5)
+        if wants := self._words and self._count % ASKED_IN_WORDS == 0:
+            talk = f"talk-{user}"
+            request = replace(request, query="something new", reply=True, conversation_id=talk)
         value = self._codec.encode(topics.REQUESTS, request)
-        return Message(topics.REQUESTS, user.encode(), value, request_id=request.request_id)
+        return Message(
+            topics.REQUESTS,
+            user.encode(),
+            value,
+            request_id=request.request_id,
+            wants_reply=wants,
+        )
 
     def _bad(self) -> Message:
         rng = self._rng

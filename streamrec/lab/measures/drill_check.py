@@ -11,12 +11,12 @@ Everything else of a user's state, and every row of statistics, must be equal to
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from streamrec.core.events import Recommendation
+from streamrec.core.events import Recommendation, ReplyMessage
 from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release.generation_walk import GenerationWalk
@@ -168,6 +168,34 @@ def check_answers(requests: Collection[str], answers: Iterable[Recommendation]) 
     answered = {answer.recommendation_id for answer in answers}
     missing = sorted(r for r in set(requests) if f"request:{r}" not in answered)
     return Broken(lost=len(missing), different=missing)
+
+
+def check_replies(
+    asked: Collection[str],
+    lists: Iterable[Recommendation],
+    replies: Iterable[ReplyMessage],
+    noted: Collection[str],
+) -> tuple[Broken, list[str]]:
+    """Every list that words were asked about has one reply, said again or not; and those that were
+    mixed up: about another's list, or naming what is not on it.
+
+    ``asked``: request ids. ``noted``: reply ids of which the log of events knows.
+    """
+    items: dict[str, set[str]] = defaultdict(set)  # by list; answered again it may be another one
+    for one in lists:
+        items[f"{one.user_id} {one.recommendation_id}"].update(item.item_id for item in one.items)
+    said: dict[str, set[tuple[str, ...]]] = defaultdict(set)  # by request
+    mixed = []
+    for reply in (one for one in replies if one.final):
+        said[reply.trigger_id].add((reply.reply_id, reply.text, *reply.items))
+        if not set(reply.items) <= items.get(f"{reply.user_id} {reply.recommendation_id}", set()):
+            mixed.append(reply.reply_id)
+        if reply.reply_id not in noted:
+            mixed.append(f"{reply.reply_id}: nothing learns of it")
+    missing = sorted(set(asked) - said.keys())
+    doubled = sorted(request for request, texts in said.items() if len(texts) > 1)
+    unasked = sorted(said.keys() - set(asked))
+    return Broken(len(missing), len(doubled), [*missing, *doubled, *unasked]), mixed
 
 
 def check_dead_letters(

@@ -189,9 +189,7 @@ class ReplyAnswerer:
         language = language_of(query) or ENGLISH
         plan = PLANS[chosen.index]
         if not history:
-            plan = replace(
-                plan, history=False
-            )  # a prompt that asks for what is not there is lied to
+            plan = replace(plan, history=False)  # asked for what is not there, a model makes it up
         brief = Brief(query, listed, history, plan, language)
         brief = admissible(brief, self._rules.blocks)
         draft = Draft(asked, brief, chosen, context_C.tolist(), seed)

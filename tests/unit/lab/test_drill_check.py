@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from streamrec.core.events import Interaction, Item, Kind, Recommendation, Trigger
+from streamrec.core.events import (
+    Interaction,
+    Item,
+    Kind,
+    Recommendation,
+    RecommendedItem,
+    ReplyMessage,
+    Trigger,
+)
 from streamrec.core.examples import TrainingBatch
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.release import registry
@@ -206,3 +214,43 @@ def test_a_list_of_a_generation_its_worker_could_not_have_is_mixed(
     wrong: list[Recommendation],
 ) -> None:
     assert drill_check.mixed(CONTROLS, wrong) == ["request:a"]
+
+
+def a_list(user: str, request: str, *items: str) -> Recommendation:
+    named = tuple(RecommendedItem(item, 0.5) for item in items)
+    return Recommendation(
+        f"request:{request}", user, named, "g", {}, Trigger.REQUEST, request, 1, 0, 2, "s"
+    )
+
+
+def a_reply(user: str, request: str, *items: str, text: str = "words") -> ReplyMessage:
+    return ReplyMessage(
+        f"rp-{request}", user, f"request:{request}", request, None, 1_000, True, text, items, (),
+        1, 2, "r",
+    )  # fmt: skip
+
+
+LISTS = [a_list("ann", "r1", "a", "b"), a_list("ben", "r2", "c"), a_list("ann", "r1", "b", "d")]
+SAID = [a_reply("ann", "r1", "a"), a_reply("ann", "r1", "a"), a_reply("ben", "r2", "c")]
+NOTED = {"rp-r1", "rp-r2"}
+
+
+def test_one_reply_to_every_list_that_was_asked_about() -> None:
+    broken, mixed = drill_check.check_replies(["r1", "r2"], LISTS, SAID, NOTED)
+    assert broken.kept
+    assert mixed == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "more", "counts"),
+    [
+        (["r1", "r2", "r3"], [], (1, 0, ["r3"], 0)),
+        (["r1", "r2"], [a_reply("ann", "r1", "b", text="others")], (0, 1, ["r1"], 0)),
+        (["r1"], [], (0, 0, ["r2"], 0)),
+        (["r1", "r2"], [a_reply("ben", "r2", "a")], (0, 1, ["r2"], 1)),
+        (["r1", "r2", "r4"], [a_reply("ben", "r4")], (0, 0, [], 1)),
+    ],
+)
+def test_a_reply_lost_doubled_or_mixed_up(asked, more, counts) -> None:
+    broken, mixed = drill_check.check_replies(asked, LISTS, [*SAID, *more], NOTED)
+    assert (broken.lost, broken.doubled, broken.different, len(mixed)) == counts
