@@ -12,6 +12,7 @@ Shapes: A headlines of one test, T tests.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,26 +32,39 @@ AT_ONCE = 20
 """Tests on a page: a list's id names about 25 wordings."""
 IMPRESSIONS = 2_000
 """Of a test. With those of the archive, some 35 clicks: one example, or two."""
+LATE_MS = 1_500
+"""From an impression to the list that takes its outcome into account: the way to the topic, the
+fold, and what serving workers read once a second."""
 SEED = 0
 
 
 class NoIdea:
-    """Thompson sampling without a prior, over one test; looked up as ``measures.bandit`` does."""
+    """Thompson sampling without a prior, over one test; looked up as ``measures.bandit`` does.
+
+    It sees what came of an impression ``LATE_MS`` after it, as serving workers do.
+    """
 
     def __init__(self, rate_A: Floats, generator: np.random.Generator) -> None:
         self._rate_A, self._generator = rate_A, generator
         self._views_A, self._clicks_A = np.zeros(len(rate_A)), np.zeros(len(rate_A))
         self._drawn: list[int] = []
+        self._unseen: deque[tuple[int, int, bool]] = deque()  # when, arm, clicked
 
-    def impression(self) -> float:
+    def impression(self, now_ms: int) -> float:
         """One more: expected clicks of what it shows."""
         if not self._drawn:
+            self._look(now_ms)
             self._drawn = self._next_arms()
         arm = self._drawn.pop()
         rate = float(self._rate_A[arm])
-        self._views_A[arm] += 1
-        self._clicks_A[arm] += self._generator.random() < rate
+        self._unseen.append((now_ms, arm, bool(self._generator.random() < rate)))
         return rate
+
+    def _look(self, now_ms: int) -> None:
+        while self._unseen and self._unseen[0][0] <= now_ms - LATE_MS:
+            _, arm, clicked = self._unseen.popleft()
+            self._views_A[arm] += 1
+            self._clicks_A[arm] += clicked
 
     def _next_arms(self) -> list[int]:
         """For a tenth of the impressions so far."""
@@ -84,13 +98,13 @@ class PlayedTest:
     def over(self) -> bool:
         return self.impressions >= self.limit
 
-    def seen(self, arm: int, *, clicked: bool) -> None:
+    def seen(self, arm: int, now_ms: int, *, clicked: bool) -> None:
         self.impressions += 1
         self.clicks += clicked
         self.clicks_A[arm] += clicked
         self.shown += float(self.rate_A[arm])
         self.equal += float(self.rate_A.mean())
-        self.no_idea += self.rival.impression()
+        self.no_idea += self.rival.impression(now_ms)
 
     def item(self) -> Item:
         """While it runs with its headlines; afterwards with the one that was clicked most."""
@@ -154,7 +168,7 @@ class Newsroom:
                 continue
             arm = int(item.variant_id)
             clicked = bool(self._generator.random() < test.rate_A[arm])
-            test.seen(arm, clicked=clicked)
+            test.seen(arm, now_ms, clicked=clicked)
             for kind in (Kind.VIEW, Kind.CLICK)[: 1 + clicked]:
                 events.append(_event(answer, item.item_id, place, kind, now_ms))
         return events

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamrec.core.events import Item, Kind, Recommendation, RecommendedItem, Trigger
-from streamrec.lab.demo.newsroom import Newsroom, NoIdea, PlayedTest, worth
+from streamrec.lab.demo.newsroom import LATE_MS, Newsroom, NoIdea, PlayedTest, worth
 from streamrec.lab.replay.headline_tests import HeadlineTest
 from streamrec.tasks.copy.examples import CopyExample
 
@@ -79,8 +79,9 @@ def test_tests_that_no_item_could_carry_are_left_out_and_counted() -> None:
 
 def test_without_a_prior_it_begins_equally_and_finds_the_better_one() -> None:
     rival = NoIdea(np.array([0.02, 0.2]), np.random.default_rng(0))
-    rates = [rival.impression() for _ in range(3_000)]
+    rates = [rival.impression(10 * n) for n in range(3_000)]
     assert np.mean(rates[-500:]) > 0.19
+    assert {0.02, 0.2} == set(rates[: LATE_MS // 10]), "it sees nothing that early"
 
 
 def test_what_it_is_worth_is_said_in_expected_clicks() -> None:
@@ -88,7 +89,7 @@ def test_what_it_is_worth_is_said_in_expected_clicks() -> None:
     room.turn(learned=False)
     assert worth(room.tests)["lift"] is None, "nothing was shown"
     for number in range(100):
-        room.seen(answer(number, dict.fromkeys(room.page, "1")), 0)
+        room.seen(answer(number, dict.fromkeys(room.page, "1")), 50 * number)
     found = worth(room.tests)
     assert found["lift"] == pytest.approx(0.5), "the better of .01 and .03, always"
     assert (found["tests"], found["impressions"]) == (8, sum(100 for _ in range(8)))
@@ -102,6 +103,6 @@ def test_a_test_that_is_over_goes_on_with_what_was_clicked_most() -> None:
     rate_A = np.array([0.1, 0.9])
     rival = NoIdea(rate_A, np.random.default_rng(0))
     test = PlayedTest("i", ("x", "y"), rate_A, 1, rival, learned=False, clicks_A=[0, 0])
-    test.seen(1, clicked=True)
+    test.seen(1, 0, clicked=True)
     assert (test.shown, test.equal, test.over) == (0.9, 0.5, True)
     assert test.item().title == "y"
