@@ -238,6 +238,8 @@ def soak(
     allowed and the slope.
 
     The longer it lasts, the smaller the leak that it sees; less than half an hour proves little.
+    What is bounded and not full yet grows too: activations of texts, up to 256 MB in trainer and
+    serving workers, the trainer's replay memory and its snapshots.
 
     \b
     streamrec drill soak --minutes 60 --report soak.md
