@@ -27,7 +27,7 @@ BOUNDS = {
     "events not applied yet": GrowthBound(0.5, 50.0, ""),
 }
 NOT_JUDGED = {
-    "memory of embedded-kafka": "a small broker for trials, not ours; its log grows with every message",
+    "memory of embedded-kafka": "a broker for trials, not ours; its log grows with every message",
 }
 """Series that are told and decide nothing, and why."""
 
