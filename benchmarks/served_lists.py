@@ -17,16 +17,19 @@ import psutil
 import torch
 
 from benchmarks import made_up
-from streamrec.core.events import Request
+from streamrec.core.events import Request, Source
 from streamrec.core.state.user_state import NEW_USER, UserState
 from streamrec.infra.clock import SystemClock
 from streamrec.models.generation import read_generation
 from streamrec.ports import Delivered
 from streamrec.ports.edges import Edges
 from streamrec.settings import Scored
+from streamrec.tasks.ranking.candidates.ranking import CandidateRanking, RowScorer
 from streamrec.tasks.ranking.candidates.switch import candidates_from
 from streamrec.tasks.ranking.lists.lists import ListAnswerer
+from streamrec.tasks.ranking.lists.model_ports import PoolRequest
 from streamrec.tasks.ranking.lists.state_mirror import Mirror
+from streamrec.tasks.ranking.model.head import Head
 from streamrec.tasks.ranking.model.served import ServedGeneration, head_expectations
 from tests.fakes.language_models import tiny_encoder
 from tests.fakes.store import FakePartitionStore
@@ -34,10 +37,10 @@ from tests.harness.codec import wire_codec
 from tests.harness.generations import new_generation
 
 DIM, K, BATCH = 384, 10, 64
-USERS, EVENTS = 2_000, 40_000
-AUDITED = 50
+USERS, EVENTS = 512, 10_000
+AUDITED = 40
 """Lists that are held against the exact ranking."""
-ALONE = 200
+ALONE = 100
 """Lists that are asked for alone."""
 
 
@@ -69,7 +72,8 @@ class World:
         said("the mirror is filled")
         encoder = tiny_encoder()
         self.index = made_up.DrawnIndex(encoder, made_up.vectors(items, DIM))
-        new_generation(scratch / "made", encoder, 1, head=made_up.usual_head())
+        head = self.usual_head()
+        new_generation(scratch / "made", encoder, 1, head=head)
         read = read_generation(scratch / "made", head_expectations(encoder))
         start = time.process_time()
         catalogue = self.mirror.catalogue
@@ -77,6 +81,30 @@ class World:
         said(f"the model is ready: {time.process_time() - start:.1f} s of a core for its index")
         edges = Edges(self.store, NoPublisher(), wire_codec(), SystemClock(), lambda _: 0)
         self.answerer = ListAnswerer(edges, self.mirror, worker_id="bench", k=K)
+
+    def usual_head(self) -> Head:
+        """Standardised on what its inputs are for some users and any items, half of them chosen."""
+        head, rng = made_up.usual_head(), np.random.default_rng(0)
+        _, records = self.store.read_users(Source("events", 0), [f"u{n}" for n in range(100)])
+        users = [
+            NEW_USER if record is None else UserState.from_record(record) for record in records
+        ]
+        with self.mirror.view() as view:
+            catalogue = view.catalogue
+            asked = [PoolRequest(user, view.watermark_ms, K) for user in users]
+            chosen = [catalogue.rows(user.consumed) for user in users]
+            rows = [
+                np.unique(np.append(own, rng.integers(len(catalogue), size=len(own) + 1)))
+                for own in chosen
+            ]
+            found = CandidateRanking(
+                RowScorer(head, self.index.vectors, catalogue), asked, rows, view.features
+            )
+            whose = np.repeat(np.arange(len(users), dtype=np.int32), [len(some) for some in rows])
+            raw_TD = torch.from_numpy(found.account(whose, np.concatenate(rows)).raw_TD)
+        head.mean_D.copy_(raw_TD.mean(0))
+        head.deviation_D.copy_(raw_TD.std(0).clamp(min=1e-3))
+        return head
 
     def lists(self, turn: int, size: int = BATCH) -> list[tuple[str, list[str]]]:
         names = [f"u{(turn * size + n) % USERS}" for n in range(size)]
