@@ -87,12 +87,12 @@ def _clicks(items: int, users: int, events: int) -> tuple[NDArray[np.int64], NDA
 
 def fill(store: FakePartitionStore, items: int, users: int, events: int) -> None:
     """Catalogue, statistics and users."""
-    catalogue, rows = Catalogue(), {}
-    for start in range(0, items, 50_000):
-        part = [item(n, items) for n in range(start, min(start + 50_000, items))]
-        catalogue.put(part)
-        rows |= {one.item_id: item_record(one) for one in part}
+    rows = {f"i{n}": item_record(item(n, items)) for n in range(items)}
     store.commit(Source("items", 0), 0, 1, Writes(rows=rows))
+    del rows
+    catalogue = Catalogue()  # what is clicked is all that a fold has to know
+    clicked = np.unique(_clicks(items, users, events)[1]).tolist()
+    catalogue.put([item(n, items) for n in clicked])
     fold = ranking_fold(0, RankingRules(sampled_negatives=1), catalogue, Statistics(catalogue))
     users_out: dict[str, dict] = {}
     rows_out: dict[str, dict] = {}

@@ -37,10 +37,10 @@ from tests.harness.codec import wire_codec
 from tests.harness.generations import new_generation
 
 DIM, K, BATCH = 384, 10, 64
-USERS, EVENTS = 512, 10_000
-AUDITED = 40
+USERS, EVENTS = 256, 5_000
+AUDITED = 30
 """Lists that are held against the exact ranking."""
-ALONE = 100
+ALONE = 64
 """Lists that are asked for alone."""
 
 

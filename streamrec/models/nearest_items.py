@@ -25,7 +25,7 @@ PROBED = 64
 """Inverted lists that are searched for a query."""
 LEARNED_FROM = 40
 """Rows a centroid is learned from."""
-ROUNDS = 8
+ROUNDS = 5
 """Of k-means. The lists need not be the best, only of like size."""
 GROWTH = 2
 """An index of so many times the rows that its centroids were learned from is outgrown."""

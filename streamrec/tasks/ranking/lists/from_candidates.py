@@ -35,8 +35,7 @@ class CandidateLists:
     def __init__(self, exploration: Exploration, explainer: Explainer) -> None:
         self._exploration, self._explainer = exploration, explainer
         self._meter = RecallMeter()
-        self._model: RankingModel | None = None  # that made lists last
-        self._prepared: tuple[RankingModel, FeatureMaker] | None = None
+        self._used: tuple[RankingModel, ...] = ()  # since the last refresh: champion and canary
 
     @property
     def gauges(self) -> dict[str, float]:
@@ -44,11 +43,8 @@ class CandidateLists:
 
     def refresh(self, catalogue: Catalogue, features: FeatureMaker) -> None:
         """From the thread that changes catalogue and statistics, so that they stand still."""
-        model = self._model
-        if model is None:
-            return
-        if self._prepared != (model, features):
-            self._prepared = model, features
+        used, self._used = self._used, ()
+        for model in used:
             model.prepare(features)
         self._meter.measure(features, lambda one: _allowed(one, catalogue))
 
@@ -58,7 +54,8 @@ class CandidateLists:
         """One for each, best candidates first; None where ``model`` scores every item."""
         if not model.has_candidates:
             return None
-        self._model = model
+        if model not in self._used:
+            self._used = (*self._used, model)
         wanted = [self._wanted(*one, view) for one in asked]
         found = model.candidates(wanted, view.features)
         chosen = []
