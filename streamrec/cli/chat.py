@@ -139,5 +139,7 @@ def _show(found: Recommendation, items: dict[str, Item]) -> None:
     ]
     if rows:
         out.print(table("", ["#>", "title", "why"], rows))
+    if found.understood:
+        say(f"understood: {found.understood}")
     if found.reply:
         out.print(words(found.reply))

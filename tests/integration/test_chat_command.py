@@ -28,6 +28,7 @@ from streamrec.settings import (
 from tests.fakes.language_models import save_tiny_model
 from tests.harness.command_line import CommandLine
 from tests.harness.gateway import gateway
+from tests.harness.waiting import eventually
 from tests.harness.worker_process import WorkerProcess
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
@@ -120,6 +121,8 @@ def world(embedded_kafka, embedded_redis, fresh_prefix, tmp_path: Path) -> Itera
 
 @pytest.mark.timeout(300)
 def test_a_conversation_is_answered_learned_from_and_forgotten(world: Chatting) -> None:
+    read = "understood: not size large"
+    eventually(lambda: read in world.say("ann", "not large"), 120, "a question that is read")
     said = world.say("ann", "a film with stones", "+", "7", "2", "-")
     assert "accepts the reply" in said
     assert any(title in said.split("why")[-1] for title in TITLES)

@@ -27,8 +27,10 @@ from streamrec.core.events import (
     ReplyMessage,
     Trigger,
 )
+from streamrec.core.release import transitions
+from streamrec.core.release.registry import Action, ControlRecord, RegistryState
 from streamrec.core.replies.refusals import Refusal
-from streamrec.core.tasks import REPLIES
+from streamrec.core.tasks import RANKING, REPLIES
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.follower import Follower
 from streamrec.infra.wire.kafka_topics import create_topics
@@ -126,6 +128,14 @@ class Replying:
             workers = clients.fleet(self.settings, redis, REPLIES).workers()
         return next((one.active for one in workers if one.role == "serving"), None)
 
+    def relearned(self) -> float | None:
+        """How often the learner of the trainer that is alive was taken back."""
+        with clients.redis(self.settings) as redis:
+            workers = clients.fleet(self.settings, redis, REPLIES).workers()
+        return next(
+            (one.gauges.get("relearned", 0.0) for one in workers if one.role == "trainer"), None
+        )
+
     @contextmanager
     def trainer(self) -> Iterator[None]:
         command = [*COMMAND, "worker", "trainer", "--task", REPLIES]
@@ -162,6 +172,21 @@ def world(apache_kafka, redis_url, fresh_prefix, tmp_path: Path) -> Iterator[Rep
             world.send(topics.ITEMS, f"i{n}", Item(f"i{n}", f"The Film of {n} Stones"))
         world.publisher.flush()
         yield world
+
+
+def latest(settings: Settings, task: str) -> RegistryState:
+    with clients.control_log(settings, task=task) as control:
+        record = control.latest()
+    assert record is not None
+    return record.state
+
+
+def crowned_ranking(settings: Settings) -> RegistryState:
+    """What ranking's slot holds, of a trainer that is not there."""
+    state = transitions.activate(RegistryState(), "g000001-11111111")
+    with clients.control_log(settings, task=RANKING) as control:
+        control.append(ControlRecord(Action.ACTIVATE, "test", "", 1, state))
+    return latest(settings, RANKING)
 
 
 def answered(world: Replying, wanted: set[str]) -> bool:
@@ -251,8 +276,25 @@ def test_what_people_say_of_replies_makes_the_next_champion(world: Replying) -> 
     assert generations.scorer(store.get(champion)).bandit.answers > 0
 
     shell = CommandLine(child_environment(world.settings), world.root)
+    again = shell.json("adapters", "reproduce", champion, "--task", REPLIES)
+    assert again["identical"] is True, again
+    assert len(again["digests"]) == 3
+
+    ranking = crowned_ranking(world.settings)
     before = world.champion()
     done = shell.run_here("adapters", "rollback", "--task", REPLIES, "-m", "odd words since noon")
     assert done.returncode == 0, done.stderr
     eventually(lambda: world.active() == world.champion() != before, 60, "the one before")
+    for undone in (("unpin",), ("activate", champion)):
+        assert shell.run_here("adapters", *undone, "--task", REPLIES).returncode == 0
+    with world.trainer():
+        eventually(lambda: world.relearned() == 0.0, 120, "a trainer")
+        back = ("--relearn", "--since", "1h", "--task", REPLIES, "-m", "thumbs by a bot")
+        done = shell.run_here("adapters", "rollback", *back)
+        assert done.returncode == 0, done.stderr
+        eventually(lambda: world.relearned() == 1.0, 120, "the learner taken back")
+    assert latest(world.settings, REPLIES).quarantine
+    assert world.champion() < champion
+    assert latest(world.settings, RANKING) == ranking
+    assert not (world.settings.state_dir / "checkpoints").exists(), "ranking has no trainer here"
     worker.end()
