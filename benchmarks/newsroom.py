@@ -1,6 +1,7 @@
 """A newsroom's first day: impressions of new articles, made from recorded headline tests.
 
     python -m benchmarks.newsroom TESTS.jsonl[.xz] OUT [--seed 0] [--impressions 5000]
+                                  [--direct 0]
 
 TESTS: headlines with the impressions and clicks each had (as ``streamrec replay --task copy``
 reads them). Their texts are real, and so is how much more often than others each was clicked; who
@@ -68,6 +69,7 @@ class Size:
     articles: int = 4_000
     impressions: int = 5_000
     mean_click_delay_s: float = 60.0
+    direct: float = 0.0  # reads of live articles outside lists, for each impression
 
 
 def headlines(tests: Sequence[Record], articles: int, rng: np.random.Generator) -> Headlines:
@@ -150,6 +152,8 @@ class Newsroom:
         share = self._activity / self._activity.sum()
         for number, at_s in enumerate(np.sort(rng.uniform(0, DAY_S, self._size.impressions))):
             events += self._impression(number, int(rng.choice(users, p=share)), float(at_s))
+            if self._size.direct and rng.random() < self._size.direct:
+                events.append(self._direct(number, int(rng.choice(users, p=share)), float(at_s)))
         return sorted(events, key=itemgetter("occurred_at"))  # stable: a list stays together
 
     def _earlier(self, user: int) -> list[Record]:
@@ -170,11 +174,26 @@ class Newsroom:
             for n, (article, at) in enumerate(zip(read, times, strict=True))
         ]
 
+    def _live(self, at_s: float) -> NDArray[np.intp]:
+        age_s = at_s - self._born_s
+        return np.flatnonzero((age_s >= 0) & (age_s < LIFE_S))
+
+    def _direct(self, number: int, user: int, at_s: float) -> Record:
+        """A reader comes by a link from elsewhere: one live article, as wanted as in a list."""
+        live = self._live(at_s)
+        wanted = self._wanted(user, live, at_s) + self._rng.gumbel(size=len(live))
+        return {
+            "event_id": f"d{number}",
+            "user_id": f"u{user}",
+            "item_id": f"n{live[np.argmax(wanted)]}",
+            "kind": "click",
+            "occurred_at": START_S + int(at_s),
+        }
+
     def _impression(self, number: int, user: int, at_s: float) -> list[Record]:
-        rng, age_s = self._rng, at_s - self._born_s
-        live = np.flatnonzero((age_s >= 0) & (age_s < LIFE_S))
+        rng, live = self._rng, self._live(at_s)
         length = min(len(live), int(rng.integers(15, 60)))
-        weights = np.exp(-age_s[live] / (LIFE_S / 2))
+        weights = np.exp(-(at_s - self._born_s[live]) / (LIFE_S / 2))
         shown = rng.choice(live, length, replace=False, p=weights / weights.sum())
         clicked = shown[rng.random(length) < 1 / (1 + np.exp(-self._logits(user, shown, at_s)))]
         common = {"user_id": f"u{user}", "impression_id": f"p{number}"}
@@ -205,10 +224,15 @@ class Newsroom:
 
     def _logits(self, user: int, shown_C: NDArray[np.intp], at_s: float) -> Floats:
         """Of a click, in the order shown: (C,)."""
-        age_C = (at_s - self._born_s[shown_C]) / self._fade_s[shown_C]
-        news_C = self._heat[shown_C] + 1.5 * np.exp(-age_C) - 0.75
-        wanted_C = TASTE * self._taste_UA[user, shown_C] + APPEAL * self._of.lifts_A[shown_C]
-        return np.asarray(LEVEL + wanted_C + news_C - POSITION * np.log1p(np.arange(len(shown_C))))
+        places_C = np.arange(len(shown_C))
+        return LEVEL + self._wanted(user, shown_C, at_s) - POSITION * np.log1p(places_C)
+
+    def _wanted(self, user: int, articles_C: NDArray[np.intp], at_s: float) -> Floats:
+        """Tastes, appeal and news: (C,)."""
+        age_C = (at_s - self._born_s[articles_C]) / self._fade_s[articles_C]
+        news_C = self._heat[articles_C] + 1.5 * np.exp(-age_C) - 0.75
+        taste_C, appeal_C = self._taste_UA[user, articles_C], self._of.lifts_A[articles_C]
+        return np.asarray(TASTE * taste_C + APPEAL * appeal_C + news_C)
 
 
 def newsroom(
@@ -232,8 +256,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--impressions", type=int, default=Size().impressions)
+    parser.add_argument("--direct", type=float, default=0.0, help="reads outside lists, a list")
     options = parser.parse_args()
-    size = Size(impressions=options.impressions)
+    size = Size(impressions=options.impressions, direct=options.direct)
     items, events = newsroom(read_tests(options.tests), size, options.seed)
     write(options.out, items, events)
     clicks = sum(event["kind"] == "click" for event in events)

@@ -76,6 +76,16 @@ def test_what_was_clicked_more_in_its_test_is_clicked_more_here() -> None:
     assert rates["a"] < rates["b"] < rates["c"]
 
 
+def test_direct_reads_are_clicks_outside_lists_on_articles_that_are_live() -> None:
+    size = Size(users=30, articles=300, impressions=120, direct=1.0)
+    _, events = newsroom(headline_tests(), size, seed=0)
+    direct = [event for event in events if event["event_id"].startswith("d")]
+    shown = {event["item_id"] for event in events if event["kind"] == "view"}
+    assert len(direct) == size.impressions
+    assert all(event["kind"] == "click" and "impression_id" not in event for event in direct)
+    assert len({event["item_id"] for event in direct} - shown) <= 5
+
+
 def test_more_articles_than_headlines_are_refused() -> None:
     with pytest.raises(ValueError, match="500 articles are asked of 420"):
         Newsroom(headline_tests(), Size(articles=500), 0)
