@@ -356,18 +356,20 @@ def _champion(settings: Settings, task: str) -> Iterator[Finding]:
         yield Finding(what, CheckResult.PROBLEM, f"{champion} is not in the registry", remedy)
         return
     yield Finding(what, CheckResult.OK, champion)
-    yield from shape(settings, what, clients.manifest(settings, champion, task))
+    yield from shape(settings, what, clients.manifest(settings, champion, task), task)
     if pin:
         detail = f"pinned by {pin.actor}: {pin.reason or 'no reason given'}"
         remedy = f"`streamrec adapters unpin{option}` lifts it"
         yield Finding(what, CheckResult.NOTE, detail, remedy)
 
 
-def shape(settings: Settings, what: str, manifest: Manifest | None) -> Iterator[Finding]:
+def shape(
+    settings: Settings, what: str, manifest: Manifest | None, task: str = RANKING
+) -> Iterator[Finding]:
     """Settings that the champion was made with otherwise."""
     from streamrec.apps import clients
 
-    if manifest is not None and (changed := clients.changed_since(settings, manifest)):
+    if manifest is not None and (changed := clients.changed_since(settings, manifest, task)):
         detail = f"{manifest.generation} was made with {'; '.join(changed)}"
         remedy = "it answers until a generation of the new shape passes the gate"
         yield Finding(what, CheckResult.NOTE, detail, f"{remedy} (docs/operating.md)")

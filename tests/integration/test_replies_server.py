@@ -134,6 +134,7 @@ def test_a_server_writes_and_while_it_is_away_templates_do(world, server, tmp_pa
     assert server.writer.status().loaded == (name,)
     assert f"the server that writes has {name}, tiny" in world.shell.run_here("doctor").stdout
 
+    assert "was made with" not in world.shell.run_here("doctor").stdout
     assert world.reply().fallback in {None, *Refusal}, "the server was asked"
     assert not server.mismatched
     server.forget()
