@@ -12,6 +12,7 @@ catalogue.py           the items that can be recommended, as columns
 facets.py              which rows are of a category, and which have an attribute
 named_items.py         which items and which categories a text names
 words.py               words of the items' titles: which items share one, and how much that says
+last_items.py          the last items of many users at once, as columns
 columns.py             a growing numpy column, addressed by row
 event_clock.py         what time it is in a partition, by its events alone: no few producers move it
 attribution.py         which accepted event belongs to which view

@@ -8,7 +8,7 @@ neighbouring characters stand for a word, as search engines do it (Lucene's CJK 
 character is a letter with its marks. A letter is the same however it is encoded, wide or not.
 
 Legend: N catalogue rows, L words of one title, W distinct words, H history, T candidates,
-E (word, item) entries.
+E (word, item) entries, B users, P items of their histories, K (user, word) of a history.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.core.examples import FloatArray
+from streamrec.core.state.last_items import LastItems
 
 TITLE_WORDS = 16
 """Words of one title that count: its first ones."""
+CELLS = 1 << 18
+"""(user, word) cells that are looked up at once."""
 
 _WORD = re.compile(r"\w+")
 _WIDTHS = re.compile("[\uff00-\uffef]")
@@ -114,9 +117,45 @@ class TitleWords:
         share_W = np.bincount(words.ravel(), weights_HL.ravel(), length) / weights_H.sum()
         return np.asarray(share_W.astype(np.float32) * self._rarity_W)
 
-    def best(self, taste_W: FloatArray, rows_T: NDArray[np.integer[Any]]) -> FloatArray:
-        """The weightiest word of each title, 0 where none is in the taste. (T,)."""
-        return np.asarray(taste_W[self._words_NL[rows_T]].max(axis=1, initial=0.0))
+    def bests(
+        self, last: LastItems, decay: float, rows_T: NDArray[np.int64], user_T: NDArray[np.intp]
+    ) -> FloatArray:
+        """The weightiest word of each title by its user's ``taste``, 0 where none is in it. (T,).
+
+        ``last``: the users' histories.
+        """
+        best_T = np.zeros(len(rows_T), np.float32)
+        keys_K, weights_K, starts_B = self._tastes(last, decay)
+        length, users = len(self._rarity_W), len(starts_B) - 1
+        some = max(1, CELLS // length)
+        by_user_T = np.argsort(user_T, kind="stable")
+        starts_T = np.searchsorted(user_T[by_user_T], np.arange(users + 1))
+        weight = np.zeros(min(some, users) * length, np.float32)  # of a word to a user
+        for first in range(0, users, some):  # so many that it stays in a cache
+            until = min(first + some, users)
+            known = slice(starts_B[first], starts_B[until])
+            own_T = by_user_T[starts_T[first] : starts_T[until]]
+            weight[keys_K[known] - first * length] = weights_K[known]
+            cells_TL = (user_T[own_T, None] - first) * length + self._words_NL[rows_T[own_T]]
+            best_T[own_T] = weight[cells_TL].max(axis=1, initial=0.0)
+            weight[keys_K[known] - first * length] = 0.0
+        return best_T
+
+    def _tastes(
+        self, last: LastItems, decay: float
+    ) -> tuple[NDArray[np.int64], FloatArray, NDArray[np.intp]]:
+        """``taste`` of each user: user × (W + 1) + word and weight, where it is any; and where each
+        user's begin."""
+        length, users = len(self._rarity_W), len(last.lengths())
+        words_PL = self._words_NL[last.rows_P]
+        keys_K, at_PL = np.unique(last.user_P[:, None] * length + words_PL, return_inverse=True)
+        weights_PL = np.broadcast_to((decay**last.nth_P)[:, None], words_PL.shape)
+        sums_K = np.bincount(at_PL.ravel(), weights_PL.ravel(), len(keys_K))
+        longest = int(last.lengths().max(initial=0))
+        totals = np.array([(decay ** np.arange(n)).sum() for n in range(longest + 1)])
+        share_K = sums_K / totals[last.lengths()[keys_K // length]]
+        weights_K = share_K.astype(np.float32) * self._rarity_W[keys_K % length]
+        return keys_K, weights_K, np.searchsorted(keys_K, np.arange(users + 1) * length)
 
     def best_of_all(self, taste_W: FloatArray) -> FloatArray:
         """``best`` of every catalogue row, by way of the few words that weigh. (N,)."""

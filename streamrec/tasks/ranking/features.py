@@ -89,12 +89,17 @@ class FeatureMaker:
     ) -> FloatArray:
         """All features of T candidates; ``request_T`` says whose each is. (T, F) float32."""
         pair_TP = self.pair_features(histories, rows_T, request_T)
-        known = (rows_T >= 0)[:, None]
-        item_TI: FloatArray = np.zeros((len(rows_T), self.item_NI.shape[1]), np.float32)
-        if known.any():
-            item_TI = np.where(known, self.item_NI[rows_T], 0.0)
-        stats_TF = np.concatenate([item_TI, pair_TP, users_BU[request_T]], axis=1)
-        return stats_TF.astype(np.float32)
+        items, users_BU = self.item_NI.shape[1], users_BU.astype(np.float32)
+        pairs = items + pair_TP.shape[1]
+        stats_TF = np.zeros((len(rows_T), pairs + users_BU.shape[1]), np.float32)
+        known_T = rows_T >= 0
+        if known_T.all():
+            stats_TF[:, :items] = self.item_NI[rows_T]
+        else:
+            stats_TF[known_T, :items] = self.item_NI[rows_T[known_T]]
+        stats_TF[:, items:pairs] = pair_TP
+        stats_TF[:, pairs:] = users_BU[request_T]
+        return stats_TF
 
     def pair_features(
         self,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
+from streamrec.core.state.last_items import last_items
 from streamrec.tasks.ranking.statistics.declaration import (
     InputColumn,
     InputGroup,
@@ -114,7 +115,7 @@ class Affinity(PairStatistic):
         self, histories: Sequence[IntArray], rows_T: NDArray[np.int64], request_T: NDArray[np.intp]
     ) -> FloatArray:
         of = self._membership
-        tastes_BK = np.stack([self._taste(history) for history in histories])
+        tastes_BK = self._tastes(histories)
         categories_TM, weights_TM = of.categories_NM[rows_T], of.weights_NM[rows_T]
         own_T = (tastes_BK[request_T[:, None], categories_TM] * weights_TM).sum(1)
         lift_T = np.log((own_T + LIFT_PRIOR) / (of.share_N[rows_T] + LIFT_PRIOR))
@@ -123,21 +124,21 @@ class Affinity(PairStatistic):
 
     def catalogue(self, histories: Sequence[IntArray], out_BCN: FloatArray) -> None:
         everyone_N = np.log(self._membership.share_N + LIFT_PRIOR)
-        for out_CN, history in zip(out_BCN, histories, strict=True):
-            taste_K = self._taste(history)
+        for out_CN, taste_K in zip(out_BCN, self._tastes(histories), strict=True):
             if taste_K.max() > 0:
                 out_CN[0] = self._membership.means(taste_K)
                 np.log(out_CN[0] + LIFT_PRIOR, out=out_CN[1])
                 out_CN[1] -= everyone_N
 
-    def _taste(self, history: IntArray) -> FloatArray:
-        """Share of each category in a history, newest weighing most. (K,), padding 0."""
+    def _tastes(self, histories: Sequence[IntArray]) -> FloatArray:
+        """Share of each category in a history, newest weighing most. (B, K), padding 0."""
         of, length = self._membership, self._membership.padding + 1
-        newest_first = history[history >= 0][::-1]
-        if not len(newest_first):
-            return np.zeros(length, np.float32)
-        weight = TASTE_DECAY ** np.arange(len(newest_first))[:, None]
-        weights = weight * of.weights_NM[newest_first]
-        categories = of.categories_NM[newest_first]
-        taste = np.bincount(categories.ravel(), weights.ravel(), minlength=length)
-        return np.asarray(taste / weight.sum(), np.float32)
+        items = last_items(histories)
+        weight_P = TASTE_DECAY**items.nth_P
+        cells = items.user_P[:, None] * length + of.categories_NM[items.rows_P]
+        weights = weight_P[:, None] * of.weights_NM[items.rows_P]
+        taste = np.bincount(cells.ravel(), weights.ravel(), minlength=len(histories) * length)
+        longest = int(items.lengths().max(initial=0))
+        totals = [(TASTE_DECAY ** np.arange(max(1, n))).sum() for n in range(longest + 1)]
+        totals_B = np.array(totals)[items.lengths()]
+        return np.asarray(taste.reshape(-1, length) / totals_B[:, None], np.float32)

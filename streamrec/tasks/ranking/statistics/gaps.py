@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
+from streamrec.core.state.last_items import last_items
 from streamrec.tasks.ranking.statistics.ages import Ages
 from streamrec.tasks.ranking.statistics.declaration import (
     InputColumn,
@@ -48,11 +49,12 @@ class Gap(PairStatistic):
     def _usual(self, histories: Sequence[IntArray]) -> tuple[FloatArray, FloatArray]:
         """The mean of each user's last items (B,), and 1 where there are any."""
         usual_B, has_B = np.zeros((2, len(histories)), np.float32)
-        for b, history in enumerate(histories):
-            last = history[-LAST_ITEMS:]
-            last = last[last >= 0]
-            if len(last):
-                usual_B[b], has_B[b] = self._values_N[last].mean(), 1.0
+        last = last_items(histories, LAST_ITEMS)
+        for length in np.unique(last.lengths()[last.lengths() > 0]).tolist():
+            users = np.flatnonzero(last.lengths() == length)
+            oldest_first = np.arange(length)[::-1]
+            rows = last.rows_P[last.starts_B[users, None] + oldest_first]
+            usual_B[users], has_B[users] = self._values_N[rows].mean(axis=1), 1.0
         return usual_B, has_B
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import IntArray
+from streamrec.core.state.last_items import last_items
 from streamrec.tasks.ranking.statistics.declaration import (
     InputColumn,
     InputGroup,
@@ -32,12 +33,7 @@ class SharedWord(PairStatistic):
     def pairs(
         self, histories: Sequence[IntArray], rows_T: NDArray[np.int64], request_T: NDArray[np.intp]
     ) -> FloatArray:
-        best_T = np.zeros(len(rows_T), np.float32)
-        by_request_T = np.argsort(request_T, kind="stable")
-        ends_B = np.cumsum(np.bincount(request_T, minlength=len(histories)))
-        for history, own_T in zip(histories, np.split(by_request_T, ends_B[:-1]), strict=True):
-            if len(own_T) and len(history):
-                best_T[own_T] = self._words.best(self._taste(history), rows_T[own_T])
+        best_T = self._words.bests(last_items(histories), DECAY, rows_T, request_T)
         return best_T[:, None]
 
     def sharing(self, history: IntArray) -> IntArray:
