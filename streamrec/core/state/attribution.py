@@ -139,7 +139,7 @@ def _open(state: UserState, opened: Pending, logs: Shown) -> Attribution:
     limit = OPEN_VIEWS if single else OPEN_IMPRESSIONS
     pushed = alike[: max(0, len(alike) + 1 - limit)]
     state = state.without(pushed)
-    state = replace(state, pending=(*state.pending, opened))
+    state = state.but(pending=(*state.pending, opened))
     return Attribution(state, opened, logs, pushed)
 
 
@@ -201,7 +201,7 @@ def decide(state: UserState, one: Decided, watermark_ms: int, window_ms: int) ->
         for d in state.decided
         if d.shown.item_id != one.shown.item_id and watermark_ms < d.at_ms + window_ms
     ]
-    return replace(state, decided=(*kept, one)[-DECIDED:])
+    return state.but(decided=(*kept, one)[-DECIDED:])
 
 
 def seen_after(state: UserState, one: Decided) -> tuple[UserState, Pending]:
@@ -216,8 +216,8 @@ def seen_after(state: UserState, one: Decided) -> tuple[UserState, Pending]:
         shown=(one.shown,),
         accepted=(one.shown.item_id,),
     )
-    return replace(state, decided=tuple(seen if d is one else d for d in state.decided)), pending
+    return state.but(decided=tuple(seen if d is one else d for d in state.decided)), pending
 
 
 def _swap(state: UserState, old: Pending, new: Pending) -> UserState:
-    return replace(state, pending=tuple(new if p is old else p for p in state.pending))
+    return state.but(pending=tuple(new if p is old else p for p in state.pending))

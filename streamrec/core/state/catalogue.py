@@ -212,8 +212,8 @@ class Catalogue:
 
     @property
     def categories(self) -> IntArray:
-        """Category numbers of each item, padded with ``category_count``."""
-        padded = self._categories.view(len(self))
+        """Category numbers of each item, padded with ``category_count``: (N, most that one has)."""
+        padded = _trimmed(self._categories.view(len(self)))
         return np.where(padded < 0, self.category_count, padded).astype(np.int32)
 
     @property
@@ -223,7 +223,7 @@ class Catalogue:
     def title_words(self) -> TitleWords:
         """Words of every title; made again only when titles have changed."""
         if self._title_words is None:
-            padded, count = self._words.view(len(self)), len(self._vocabulary)
+            padded, count = _trimmed(self._words.view(len(self))), len(self._vocabulary)
             self._title_words = TitleWords(np.where(padded < 0, count, padded), count)
         return self._title_words
 
@@ -268,6 +268,12 @@ class Catalogue:
         for slot, name in enumerate(distinct[:MAX_CATEGORIES]):
             padded[slot] = self._category_ids.setdefault(name, len(self._category_ids))
         return padded
+
+
+def _trimmed(padded_NM: IntArray) -> IntArray:
+    """Without columns that are padding (-1) in every row; at least one stays."""
+    used = int((padded_NM >= 0).any(axis=0).sum())
+    return padded_NM[:, : max(1, used)]
 
 
 def _last(changes: list[tuple[int, int]]) -> list[tuple[int, int]]:

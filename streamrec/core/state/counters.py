@@ -14,7 +14,7 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -123,4 +123,4 @@ def count_of_user(user: UserState, event: Interaction, declared: Sequence[Counte
     if not own:
         return user
     counted = {one.name: one.update(one.of_user(user), event) for one in own}
-    return replace(user, counted={**user.counted, **counted})
+    return user.but(counted={**user.counted, **counted})

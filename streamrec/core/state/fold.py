@@ -247,7 +247,7 @@ class PartitionFold:
         state = self._with_item(at, before, run) if event.with_item else before.heard(event)
         state = self._replies(at, state, before)
         if state.last_seen_ms > self.watermark_ms + DAY_MS:  # stored before such times were refused
-            state = replace(state, last_seen_ms=event.occurred_at_ms)
+            state = state.but(last_seen_ms=event.occurred_at_ms)
         self._users[event.user_id] = state  # put back last: the most recent one
         self._touched(event.user_id, run)
         if event.with_item and (consumes(event) or event.accepted):
@@ -271,7 +271,7 @@ class PartitionFold:
         now_ms = self.watermark_ms
         found = replies.heard(state.replies, at.event, now_ms, before.accepted_at_ms)
         self._makers.replied(at, at.event.user_id, found.closed)
-        return replace(state, replies=found.replies)
+        return state.but(replies=found.replies)
 
     def _current(self, stored: UserState, at: Located, run: Gathered) -> UserState:
         """A user as of the watermark: new again after a long silence."""
@@ -329,7 +329,7 @@ class PartitionFold:
             self._deadlines.set(user_id, state.waiting, now_ms)
             if closing or silent:
                 heard = replies.ignored(state.replies, silent)
-                self._users[user_id] = replace(state.without(closing), replies=heard.replies)
+                self._users[user_id] = state.without(closing).but(replies=heard.replies)
                 self._touched(user_id, run)
                 self._makers.replied(at, user_id, heard.closed)
             for pending in closing:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,8 +147,7 @@ class UserState:
         if accepted:
             history = (*history, event.item_id)[-HISTORY:]
             history_ms = (*history_ms, event.occurred_at_ms)[-HISTORY:]
-        return replace(
-            self,
+        return self.but(
             history=history,
             history_ms=history_ms,
             consumed=self._consumed_after(event) if consumes(event) else self.consumed,
@@ -156,9 +156,14 @@ class UserState:
             **self._heard(event),
         )
 
+    def but(self, **changes: Any) -> UserState:
+        """``dataclasses.replace`` in a third of its time: every event asks for it."""
+        changed_or: Any = changes.get
+        return UserState(*map(changed_or, _FIELDS, _values(self)))
+
     def heard(self, event: Interaction) -> UserState:
         """The state once its user is known to have been there."""
-        return replace(self, **self._heard(event))
+        return self.but(**self._heard(event))
 
     def _heard(self, event: Interaction) -> dict[str, Any]:
         return {
@@ -191,13 +196,13 @@ class UserState:
         """With the marks that tell which of its events ``core.state.known_ids`` may not know."""
         if self.ids_from_ms and watermark_ms < self.ids_from_ms + horizon_ms:
             return self
-        return replace(self, ids_from_ms=watermark_ms, ids_until_ms=self.last_seen_ms)
+        return self.but(ids_from_ms=watermark_ms, ids_until_ms=self.last_seen_ms)
 
     def without(self, gone: Sequence[Pending]) -> UserState:
         """These pendings are over; the impressions among them will be known as closed."""
         kept = tuple(p for p in self.pending if all(p is not other for other in gone))
         closed = [p.impression_id for p in gone if p.impression_id is not None]
-        return replace(self, pending=kept, closed=(*self.closed, *closed)[-CLOSED:])
+        return self.but(pending=kept, closed=(*self.closed, *closed)[-CLOSED:])
 
     def _consumed_after(self, event: Interaction) -> tuple[str, ...]:
         if event.item_id in self.consumed:
@@ -253,6 +258,8 @@ class UserState:
         )
 
 
+_FIELDS = tuple(one.name for one in fields(UserState))
+_values = attrgetter(*_FIELDS)
 NEW_USER = UserState()
 
 

@@ -10,7 +10,7 @@ Shapes: T candidates of one run, C of one example, F features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -107,9 +107,9 @@ class RankingExamples(ExampleMaker):
         for (_, item), stats_CF in zip(shown, logged[: len(asked)], strict=True):
             item.stats_F = stats_CF[0]
         sampled = {
-            one: self._drawn(one.pending.shown[0], rows_C, share, stats_CF)
-            for (one, (rows_C, share)), stats_CF in zip(
-                drawn.items(), logged[len(asked) :], strict=True
+            one: self._drawn(one.pending.shown[0], rows_C, log_q_C, stats_CF)
+            for (one, (rows_C, _)), log_q_C, stats_CF in zip(
+                drawn.items(), self._log_q(drawn.values()), logged[len(asked) :], strict=True
             )
         }
         return [
@@ -142,8 +142,8 @@ class RankingExamples(ExampleMaker):
             [one.consumed or () for one in closed],
         )
         return {
-            one: (np.concatenate([targets_K[k : k + 1], rows]).astype(np.int64), share)
-            for k, (one, (rows, share)) in enumerate(zip(closed, drawn, strict=True))
+            one: (np.concatenate([[target], rows]), share)
+            for target, one, (rows, share) in zip(targets_K.tolist(), closed, drawn, strict=True)
         }
 
     def _features(
@@ -166,8 +166,19 @@ class RankingExamples(ExampleMaker):
         ends = np.cumsum(sizes).tolist()
         return [stats_TF[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
+    def _log_q(self, drawn: Collection[tuple[Rows, float]]) -> list[FloatArray]:
+        """Of what was drawn with each, (C,)."""
+        if not drawn:
+            return []
+        sizes = [len(rows_C) for rows_C, _ in drawn]
+        log_q_T = self._prepare()[1].log_q(np.concatenate([rows_C for rows_C, _ in drawn]))
+        log_q_T += np.repeat(np.log([share for _, share in drawn]).astype(np.float32), sizes)
+        ends = np.cumsum(sizes)
+        log_q_T[ends - sizes] = 0.0  # the accepted item is in its own list for certain
+        return np.split(log_q_T, ends[:-1])
+
     def _drawn(
-        self, target: Shown, rows_C: Rows, share: float, stats_CF: FloatArray
+        self, target: Shown, rows_C: Rows, log_q_C: FloatArray, stats_CF: FloatArray
     ) -> _Candidates:
         """What was logged of ``target`` before, if it was, stays; else it is logged now."""
         if target.stats_F is None:
@@ -176,8 +187,6 @@ class RankingExamples(ExampleMaker):
             stats_CF[0] = target.stats_F
         labels_C = np.zeros(len(rows_C), np.float32)
         labels_C[0] = 1.0
-        log_q_C = self._prepare()[1].log_q(rows_C) + np.float32(np.log(share))
-        log_q_C[0] = 0.0  # the accepted item is in its own list for certain
         return _Candidates(tuple(self._catalogue.ids(rows_C)), labels_C, stats_CF, log_q_C)
 
     def _example(self, closed: Closed, index: int, candidates: _Candidates) -> RankingExample:

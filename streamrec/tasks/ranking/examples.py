@@ -29,7 +29,8 @@ from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES, USER_FEATURE
 
 USER = len(USER_FEATURES)
 """So many features, the last, are the user's."""
-LARGEST_HALF = float(np.finfo(np.float16).max)
+HALF = np.dtype("<f2")
+LARGEST_HALF = float(np.finfo(HALF).max)
 
 FORGET = "forget"
 """The wire's kind of a mark. It has one candidate without an id and features of 0, so that it
@@ -161,11 +162,13 @@ def _kind(name: str) -> ExampleKind:
 def _stats_to(stats_CF: FloatArray) -> dict[str, bytes | None]:
     """In half the bytes, as replay memory keeps them, and the user's once; unless candidates were
     logged at different moments of the user."""
-    shared_CI, user_CU = stats_CF[:, :-USER], stats_CF[:, -USER:]
-    if (user_CU != user_CU[0]).any():
+    shared_CI, user = stats_CF[:, :-USER], _floats_to(stats_CF[:, -USER:])
+    user_U = user[: 4 * USER]
+    if user != user_U * len(stats_CF):
         return {"stats_CF": _floats_to(stats_CF), "user_U": None}
-    half_CI = np.clip(shared_CI, -LARGEST_HALF, LARGEST_HALF).astype("<f2")
-    return {"stats_CF": half_CI.tobytes(), "user_U": _floats_to(user_CU[0])}
+    if not -LARGEST_HALF <= stats_CF.min() <= stats_CF.max() <= LARGEST_HALF:
+        shared_CI = np.clip(shared_CI, -LARGEST_HALF, LARGEST_HALF)
+    return {"stats_CF": shared_CI.astype(HALF).tobytes(), "user_U": user_U}
 
 
 def _stats_from(fields: Mapping[str, Any], count: int) -> FloatArray:

@@ -55,28 +55,43 @@ class NegativeSampler:
             return [(np.zeros(0, np.int64), 1.0) for _ in offsets]
         points_KM = uniform(partition, offsets, 2 * self._negatives)
         chances_KM = points_KM[:, self._negatives :]
-        points_KM = points_KM[:, : self._negatives] * self._cumulative_N[-1]
+        points_KM = np.sort(points_KM[:, : self._negatives], axis=1) * self._cumulative_N[-1]
         rows_KM = np.searchsorted(self._cumulative_N, points_KM, side="right")
-        rows_KM.sort(axis=1)
-        fresh_KM = rows_KM < len(self._q_N)
-        fresh_KM[:, 1:] &= rows_KM[:, 1:] != rows_KM[:, :-1]
+        allowed_KM = rows_KM < len(self._q_N)
+        allowed_KM[:, 1:] &= rows_KM[:, 1:] != rows_KM[:, :-1]
+        self._forbid(rows_KM, allowed_KM, targets, consumed)
+        kept_KM, allowed_K = self._some(allowed_KM, chances_KM), allowed_KM.sum(1).tolist()
         return [
-            self._some(rows_M[fresh_M], chances_M, {target, *map(self._catalogue.row, items)})
-            for rows_M, fresh_M, chances_M, target, items in zip(
-                rows_KM, fresh_KM, chances_KM, targets, consumed, strict=True
-            )
+            (rows_M[kept_M], min(1.0, self._kept / max(1, allowed)))
+            for rows_M, kept_M, allowed in zip(rows_KM, kept_KM, allowed_K, strict=True)
         ]
 
+    def _forbid(
+        self,
+        rows_KM: NDArray[np.int64],
+        allowed_KM: NDArray[np.bool_],
+        targets: Sequence[int],
+        consumed: Sequence[Sequence[str]],
+    ) -> None:
+        """Of each event its own target and items."""
+        forbidden_N = np.zeros(len(self._q_N) + 1, bool)  # the last one: of unknown items
+        for k, (target, items) in enumerate(zip(targets, consumed, strict=True)):
+            own = self._catalogue.rows(items)
+            forbidden_N[own] = forbidden_N[target] = True
+            allowed_KM[k] &= ~forbidden_N[rows_KM[k]]
+            forbidden_N[own] = forbidden_N[target] = False
+
     def _some(
-        self, rows: NDArray[np.int64], chances_M: NDArray[np.float64], forbidden: set[int | None]
-    ) -> tuple[NDArray[np.int64], float]:
-        """At most as many as are kept, each row with the same chance."""
-        allowed = [row for row in rows.tolist() if row not in forbidden]
-        if len(allowed) <= self._kept:
-            return np.array(allowed, np.int64), 1.0
-        chosen = np.argpartition(chances_M[: len(allowed)], self._kept)[: self._kept]
-        chosen.sort()
-        return np.array(allowed, np.int64)[chosen], self._kept / len(allowed)
+        self, allowed_KM: NDArray[np.bool_], chances_KM: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """At most as many as are kept, each row with the same chance: the n-th that is allowed has
+        the n-th."""
+        if self._kept >= allowed_KM.shape[1]:
+            return allowed_KM
+        nth_KM = np.maximum(np.cumsum(allowed_KM, axis=1) - 1, 0)
+        own_KM = np.where(allowed_KM, np.take_along_axis(chances_KM, nth_KM, axis=1), 2.0)
+        last_K = np.partition(own_KM, self._kept - 1, axis=1)[:, self._kept - 1]
+        return allowed_KM & (own_KM <= last_K[:, None])
 
     def log_q(self, rows: NDArray[np.int64]) -> FloatArray:
         """log P(row is among the draws) = log(1 - (1 - q)^negatives)."""
