@@ -19,13 +19,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from streamrec.core.events import Interaction, Item, Kind
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.lab.replay.recorded import RecordedStream
 from streamrec.lab.replay.replay import Replay, ReplayOptions
+from streamrec.models.item_index import FixedVectors
 from streamrec.tasks.ranking.model.learner import LearnerConfig, OnlineLearner
 from streamrec.tasks.ranking.model.similarity import RECENT
 
@@ -33,17 +33,10 @@ DIM = 384
 USERS = 2_000
 
 
-class FixedVectors:
+def made_up(items: int) -> FixedVectors:
     """An index that is complete from the start."""
-
-    def __init__(self, items: int) -> None:
-        generator = torch.Generator().manual_seed(0)
-        self.vectors: Tensor = functional.normalize(
-            torch.randn(items, DIM, generator=generator), dim=1
-        )
-
-    def ensure(self, _catalogue: Catalogue) -> int:
-        return 0
+    generator = torch.Generator().manual_seed(0)
+    return FixedVectors(functional.normalize(torch.randn(items, DIM, generator=generator), dim=1))
 
 
 def stream(events: int, items: int) -> RecordedStream:
@@ -61,7 +54,7 @@ def stream(events: int, items: int) -> RecordedStream:
 def events_per_second(whole: RecordedStream, *, learn: bool) -> float:
     catalogue = Catalogue()
     catalogue.put(whole.items)
-    vectors = FixedVectors(len(whole.items))
+    vectors = made_up(len(whole.items))
     learner = OnlineLearner(catalogue, vectors, 0, replace(LearnerConfig(), adapter=None))
     replay = Replay(whole, catalogue, learner, ReplayOptions(learn=learn))
     began = time.process_time()
@@ -71,7 +64,7 @@ def events_per_second(whole: RecordedStream, *, learn: bool) -> float:
 
 def bare_per_second(items: int, repeats: int = 40) -> float:
     """Histories of RECENT items against the catalogue, eight users at once: product, maximum."""
-    vectors_ND = FixedVectors(items).vectors
+    vectors_ND = made_up(items).vectors
     keys_KD = vectors_ND[: 8 * RECENT].clone()
     began = time.process_time()
     for _ in range(repeats):

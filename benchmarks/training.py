@@ -33,6 +33,8 @@ from streamrec.core.examples import TrainingBatch
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.core.state.catalogue import Catalogue, item_record
 from streamrec.infra.wire.codec import WireCodec
+from streamrec.models.item_index import FixedVectors
+from streamrec.tasks.ranking.example_maker import KEPT_NEGATIVES
 from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
 from streamrec.tasks.ranking.features import FEATURE_SET, FEATURES
 from streamrec.tasks.ranking.model.head import INPUTS, Head
@@ -43,19 +45,14 @@ from streamrec.tasks.ranking.model.replay_buffer import ReplayBatch
 from tests.harness.codec import wire_codec
 
 DIM = 384
-CANDIDATES = 101
+CANDIDATES = 1 + KEPT_NEGATIVES
 HISTORY = 20
 
 
-class FixedVectors:
+def made_up(items: int) -> FixedVectors:
     """An index that is complete: what encoding costs is benchmarks/encoder.py's matter."""
-
-    def __init__(self, items: int) -> None:
-        generator = torch.Generator().manual_seed(0)
-        self.vectors = functional.normalize(torch.randn(items, DIM, generator=generator), dim=1)
-
-    def ensure(self, _catalogue: Catalogue) -> int:
-        return 0
+    generator = torch.Generator().manual_seed(0)
+    return FixedVectors(functional.normalize(torch.randn(items, DIM, generator=generator), dim=1))
 
 
 def make_examples(count: int, items: int) -> list[RankingExample]:
@@ -123,7 +120,7 @@ def lane_loop(batches: Sequence[ReplayBatch], steps: int) -> None:
 
 
 def new_learner(catalogue: Catalogue) -> OnlineLearner:
-    return OnlineLearner(catalogue, FixedVectors(len(catalogue)), seed=0)
+    return OnlineLearner(catalogue, made_up(len(catalogue)), seed=0)
 
 
 def learner_loop(learner: OnlineLearner, examples: Sequence[RankingExample], size: int) -> None:

@@ -12,7 +12,7 @@ one; ``changed_since`` names such a row, ``given_since`` no others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
+from itertools import repeat, takewhile
 from typing import Any
 
 import numpy as np
@@ -180,8 +180,8 @@ class Catalogue:
 
     def rows(self, item_ids: Sequence[str]) -> IntArray:
         """Rows of items; ``UNKNOWN`` where the catalogue lacks one. Shape (len(item_ids),)."""
-        get = self._row_by_id.get
-        return np.fromiter((get(i, UNKNOWN) for i in item_ids), np.int32, len(item_ids))
+        found = map(self._row_by_id.get, item_ids, repeat(UNKNOWN))
+        return np.fromiter(found, np.int32, len(item_ids))
 
     def item(self, row: int) -> Item:
         return self._items[row]

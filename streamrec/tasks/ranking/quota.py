@@ -118,10 +118,8 @@ def _targets(example: RankingExample) -> tuple[str, ...]:
     """The accepted items; of an item shown alone and left, that one."""
     if example.kind is ExampleKind.VIEW:
         return example.candidates[:1]
-    accepted = (
-        item for item, label in zip(example.candidates, example.labels_C, strict=True) if label > 0
-    )
-    return tuple(accepted)[:TARGETS]
+    accepted = np.flatnonzero(example.labels_C > 0)[:TARGETS].tolist()
+    return tuple(example.candidates[c] for c in accepted)
 
 
 def _hash(name: str) -> int:

@@ -98,12 +98,16 @@ class ReplayMemory:
         return max(0, self._seen - self._recent)
 
     def add(self, examples: ReplayBatch, generator: torch.Generator) -> None:
-        for b in range(len(examples)):
-            slot = self._seen % self._recent
-            if self._seen >= self._recent:
-                self._retire(slot, generator)
-            self._seen += 1
-            self._write(slot, examples, b)
+        for start in range(0, len(examples), self._recent):  # no slot twice in one of these
+            some = examples[start : start + self._recent]
+            slots, retired = [], {}
+            for _ in range(len(some)):
+                slots.append(self._seen % self._recent)
+                if (place := self._place_of_retired(generator)) is not None:
+                    retired[self._recent + place] = slots[-1]
+                self._seen += 1
+            self._write(list(retired), self.stored, list(retired.values()))
+            self._write(slots, some, slice(None))
 
     def draw(self, count: int, generator: torch.Generator) -> ReplayBatch:
         """``count`` examples (fewer when there are fewer), half of them recent, distinct."""
@@ -132,7 +136,7 @@ class ReplayMemory:
             return len(gone)
         for at in gone:
             after = next((k for k in kept if k > at), kept[0]) if kept else at
-            self._write(int(held[at]), self.stored, int(held[after]))
+            self._write([int(held[at])], self.stored, [int(held[after])])
         return len(gone)
 
     def _blank(self) -> ReplayBatch:
@@ -160,17 +164,18 @@ class ReplayMemory:
         for f in fields(ReplayBatch):
             getattr(self.stored, f.name)[state["held"]] = state[f.name]
 
-    def _retire(self, slot: int, generator: torch.Generator) -> None:
-        retired = self._retired
-        place = retired
+    def _place_of_retired(self, generator: torch.Generator) -> int | None:
+        """Where in the reservoir the one goes whose slot the next example takes, if anywhere."""
+        if self._seen < self._recent:
+            return None
+        place = retired = self._retired
         if retired >= self._reservoir:
             place = int(torch.randint(retired + 1, (), generator=generator))
-        if place < self._reservoir:
-            self._write(self._recent + place, self.stored, slot)
+        return place if place < self._reservoir else None
 
-    def _write(self, slot: int, source: ReplayBatch, b: int) -> None:
-        for f in fields(ReplayBatch):
-            getattr(self.stored, f.name)[slot] = getattr(source, f.name)[b]
+    def _write(self, slots: list[int], source: ReplayBatch, which: list[int] | slice) -> None:
+        for f in fields(ReplayBatch) if slots else ():
+            getattr(self.stored, f.name)[slots] = getattr(source, f.name)[which]
 
 
 def replay_batch(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from streamrec.core.events import Interaction, Item, Source
+from streamrec.core.state import words
 from streamrec.core.state.catalogue import UNKNOWN, Catalogue
 from streamrec.core.state.fold import Located
 from streamrec.core.state.statistics import Statistics
@@ -19,6 +20,7 @@ from streamrec.tasks.ranking.features import (
     candidate_features,
 )
 from streamrec.tasks.ranking.negatives import NegativeSampler
+from streamrec.tasks.ranking.statistics import co_occurrences
 from tests.unit.core.test_fold import click, view
 
 PAIRS = slice(len(ITEM_FEATURES), len(ITEM_FEATURES) + len(PAIR_FEATURES))
@@ -70,6 +72,25 @@ def test_items_of_lists_and_of_the_whole_catalogue_get_the_same() -> None:
         np.testing.assert_array_equal(stats[:, : PAIRS.start], maker.item_NI)
         (pairs_PN,) = maker.catalogue_pair_features([user.history])
         np.testing.assert_allclose(stats[:, PAIRS], pairs_PN.T, atol=1e-5)
+
+
+def test_many_users_at_once_get_what_each_gets_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(busy())
+    maker = FeatureMaker(world.statistics, world.catalogue)
+    histories = [world.fold.user(f"u{n}").history for n in range(8)]
+    histories += [(), ("unknown", "i3"), ("unknown",)]
+    users_BU = np.arange(len(histories) * 3, dtype=float).reshape(-1, 3)
+    rng = np.random.default_rng(1)
+    rows_T, request_T = rng.integers(-1, 30, 90), rng.integers(0, len(histories), 90)
+    for module in (co_occurrences, words):  # so few that a look-up holds two users
+        monkeypatch.setattr(module, "CELLS", 2 * len(world.catalogue))
+    together = maker.features(histories, users_BU, rows_T, request_T)
+    for b, history in enumerate(histories):
+        own_T = request_T == b
+        alone = maker.features(
+            [history], users_BU[b : b + 1], rows_T[own_T], np.zeros(own_T.sum(), np.intp)
+        )
+        np.testing.assert_array_equal(together[own_T], alone)
 
 
 def test_nothing_known_is_finite_and_an_unknown_item_is_zero() -> None:

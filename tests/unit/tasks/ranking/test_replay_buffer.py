@@ -69,3 +69,15 @@ def test_whose_it_is_survives_a_checkpoint() -> None:
     memory, later = filled(*(ANN, BOB) * 5), ReplayMemory(RECENT, RESERVOIR, 2, 3)
     later.load_state(memory.state())
     assert users(later) == users(memory)
+
+
+@pytest.mark.parametrize("together", [2, 3, 11])
+def test_many_at_once_are_kept_as_one_after_the_other(together: int) -> None:
+    all_of_them = examples(*[ANN, BOB, BOB] * 11)
+    one_by_one, at_once = (ReplayMemory(RECENT, RESERVOIR, 2, 3) for _ in range(2))
+    for memory, size in ((one_by_one, 1), (at_once, together)):
+        generator = torch.Generator().manual_seed(7)
+        for start in range(0, len(all_of_them), size):
+            memory.add(all_of_them[start : start + size], generator)
+    assert torch.equal(one_by_one.stored.inputs, at_once.stored.inputs)
+    assert users(one_by_one) == users(at_once)
