@@ -7,7 +7,7 @@ some of them, S sums.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,8 @@ def _sums(
     they are too many, and searched for."""
     if not len(cell_T):
         return np.zeros((0, len(CoOccurrences.columns)))
+    slot_T: NDArray[np.integer[Any]]
+    slot_E: NDArray[np.integer[Any]]
     if slot is None:
         cells, slot_T = np.unique(cell_T, return_inverse=True)
         slot_E = np.minimum(np.searchsorted(cells, reached.cell_E), len(cells) - 1)

@@ -74,7 +74,10 @@ def test_items_of_lists_and_of_the_whole_catalogue_get_the_same() -> None:
         np.testing.assert_allclose(stats[:, PAIRS], pairs_PN.T, atol=1e-5)
 
 
-def test_many_users_at_once_get_what_each_gets_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cells", [1, 60])
+def test_many_users_at_once_get_what_each_gets_alone(
+    monkeypatch: pytest.MonkeyPatch, cells: int
+) -> None:
     world = World(busy())
     maker = FeatureMaker(world.statistics, world.catalogue)
     histories = [world.fold.user(f"u{n}").history for n in range(8)]
@@ -82,8 +85,8 @@ def test_many_users_at_once_get_what_each_gets_alone(monkeypatch: pytest.MonkeyP
     users_BU = np.arange(len(histories) * 3, dtype=float).reshape(-1, 3)
     rng = np.random.default_rng(1)
     rows_T, request_T = rng.integers(-1, 30, 90), rng.integers(0, len(histories), 90)
-    for module in (co_occurrences, words):  # so few that a look-up holds two users
-        monkeypatch.setattr(module, "CELLS", 2 * len(world.catalogue))
+    for module in (co_occurrences, words):  # so few that a look-up holds two users, or a part
+        monkeypatch.setattr(module, "CELLS", cells)
     together = maker.features(histories, users_BU, rows_T, request_T)
     for b, history in enumerate(histories):
         own_T = request_T == b
