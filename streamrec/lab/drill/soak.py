@@ -31,7 +31,7 @@ from streamrec.infra.wire.follower import Follower
 from streamrec.lab.demo.cleaning import remove_traces
 from streamrec.lab.demo.memory import MEGABYTE, memory_mb
 from streamrec.lab.demo.ready import Readiness
-from streamrec.lab.demo.waiting import insist_on
+from streamrec.lab.demo.waiting import insist_on, wait_for
 from streamrec.lab.demo.watcher import FOLLOWED, Watcher, manifest_offsets
 from streamrec.lab.drill.kill import drill_settings
 from streamrec.lab.drill.sender import Sender
@@ -58,6 +58,8 @@ SAYINGS = 30
 """Lines of progress in all; not more than one in ten seconds."""
 SHORTEST_SAMPLE_S, SHORTEST_SAY_S = 1.0, 10.0
 LOOK_S = 0.2
+LAST_S = 60.0
+"""So long is waited for a first list, where there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,10 @@ class SoakDrill:
             self._facts.interrupted = True
             self._say("interrupted; judging what was seen so far …")
         self._sender.stop()
+        if not self._samples:  # a machine so busy that the time was over before the first
+            self._sample()
+        seen = self._watcher.loop
+        wait_for(lambda: "" if seen.published else "lists", LAST_S, self._turn)
         self._note_facts()
         return report(self._samples, self._facts)
 
