@@ -37,7 +37,7 @@ class DotRows:
         if len(wanted) > self._capacity:
             return self._dots(list(wanted)), {row: at for at, row in enumerate(wanted)}
         if self._table_KN is None:  # memory is taken page by page, as rows are written
-            self._table_KN = torch.empty(self._capacity, len(self.vectors_ND))
+            self._table_KN = torch.empty(self._capacity, len(self.vectors_ND), dtype=torch.float32)
         for row in wanted.keys() & self._slot_of.keys():
             self._slot_of.move_to_end(row)
         missing = [row for row in wanted if row not in self._slot_of]

@@ -150,7 +150,7 @@ class TextEncoder(AdaptedModel):
         Raises:
             CancelledError: ``stop`` was set meanwhile.
         """
-        vectors_ND = torch.zeros(len(texts), self.dim)
+        vectors_ND = torch.zeros(len(texts), self.dim, dtype=torch.float32)
         for chosen in self._base.alike(self._base.tokens(texts) if texts else []):
             if stop is not None and stop.is_set():
                 raise CancelledError
@@ -217,7 +217,7 @@ class TextEncoder(AdaptedModel):
 
     def _vectors(self, texts: Sequence[str]) -> Tensor:
         if not texts:
-            return torch.zeros(0, self.dim, device=self._base.device)
+            return torch.zeros(0, self.dim, device=self._base.device, dtype=torch.float32)
         if self._upper is not None:
             hidden_BTH, mask_BT = padded(self._base.activations(texts))
             hidden_BTH = hidden_BTH.to(self._upper_dtype)
