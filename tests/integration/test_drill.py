@@ -36,11 +36,9 @@ def drill(shell: CommandLine, minutes: float, *options: str) -> dict[str, object
 @pytest.mark.embedded
 @pytest.mark.timeout(PATIENCE_S + 10)
 def test_a_short_drill_on_the_embedded_servers(shell: CommandLine) -> None:
-    found = drill(shell, 0.4, "--kafka", "embedded", "--replies", "1")
+    found = drill(shell, 0.4, "--kafka", "embedded")
     assert 1 <= int(str(found["kills"])) <= 6
     assert found["checked"]["examples"] > 100
-    assert found["checked"]["in_words"] > 10
-    assert found["promises"]["replies said"]["lost"] == 0
 
 
 @pytest.mark.apache_kafka
