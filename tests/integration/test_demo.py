@@ -110,6 +110,7 @@ def test_headlines_are_played_and_learned_from_until_ctrl_c(shell, tmp_path) -> 
     made_up_tests(tmp_path / "tests.jsonl")
     shell.environment |= {
         "STREAMREC_ENCODER_MODEL": str(save_tiny_model("bert", tmp_path / "model")),
+        "STREAMREC_ENCODER_DTYPE": "float32",
         "STREAMREC_TRAINER_RELEASE_EXAMPLES": "32",
         "STREAMREC_TRAINER_GATE_EXAMPLES": "20",
     }
