@@ -52,9 +52,10 @@ def choose(
     keys_N = scores_N if asked_N is None else scores_N + asked_N
     able = np.flatnonzero(allowed_N & np.isfinite(keys_N))
     reach = k + exploration.reach
-    if len(able) > reach:
-        able = np.sort(able[np.argpartition(-keys_N[able], reach - 1)[:reach]])
-    best: IntArray = able[np.argsort(-keys_N[able], kind="stable")].astype(np.int32)
+    if len(able) > reach > 0:
+        keys = keys_N[able]
+        able = able[keys >= np.partition(keys, -reach)[-reach]]  # more than enough, where some tie
+    best: IntArray = able[np.argsort(-keys_N[able], kind="stable")[:reach]].astype(np.int32)
     if len(best) <= k:
         return Choice(best, scores_N[best])
     last, propensity = last_slot(exploration, recommendation_id, k, len(best))
