@@ -41,7 +41,7 @@ def gather(vectors_ND: Tensor, rows: Tensor) -> Tensor:
     """Vectors of rows of any shape; zero for -1 and for rows not indexed yet."""
     known = (rows >= 0) & (rows < len(vectors_ND))
     found: Tensor = vectors_ND.index_select(0, torch.where(known, rows, 0).flatten())
-    return found.view(*rows.shape, -1).mul_(known.unsqueeze(-1))
+    return found.view(*rows.shape, vectors_ND.shape[1]).mul_(known.unsqueeze(-1))
 
 
 def history_keys(vectors_ND: Tensor, history_BH: Tensor) -> tuple[Tensor, Tensor]:
