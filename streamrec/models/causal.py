@@ -31,7 +31,7 @@ from torch.nn.utils.rnn import pad_sequence
 from streamrec.errors import EncoderUnavailable, SettingsError
 from streamrec.models.adapted_model import AdaptedModel, FrozenBase
 from streamrec.models.constraint import Constraint, TokenVocabulary
-from streamrec.models.loading import device_of, dtype_for, quietly
+from streamrec.models.loading import device_of, dtype_for, pretrained, quietly
 from streamrec.models.lora import Adapted, layer_list, low_rank, put_on, state_digest
 from streamrec.models.weights import find_weights
 from streamrec.ports import Grammar
@@ -254,11 +254,10 @@ def load_causal(settings: EncoderSettings) -> CausalModel:
     device = device_of(settings.device)
     weights = find_weights(settings.model, setting=SETTING)
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        model = pretrained(
+            transformers.AutoModelForCausalLM,
             weights.directory,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=_dtype(settings.dtype, device),
+            _dtype(settings.dtype, device),
             attn_implementation=PLAIN if device.type == "cpu" else None,
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(

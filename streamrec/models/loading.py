@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,11 +61,10 @@ def load_encoder(
             if config.model_type in ENCODER_DECODERS
             else transformers.AutoModel
         )
-        model = loader.from_pretrained(
+        model = pretrained(
+            loader,
             weights.directory,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=dtype,
+            dtype,
             attn_implementation=_attention(device, settings.max_tokens),
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -84,6 +84,23 @@ def load_encoder(
         method=method,
         kept=kept,
     )
+
+
+def pretrained(loader: Any, directory: Path, dtype: torch.dtype, **more: Any) -> Any:
+    """What ``loader.from_pretrained`` reads there, its weights in ``dtype``.
+
+    Read in float32 and turned then: asked for another dtype, transformers makes it the default of
+    every thread for as long as it builds, and a worker that answers meanwhile makes tensors of it.
+
+    Raises OSError, ValueError or SafetensorError where it cannot be read.
+    """
+    model = loader.from_pretrained(
+        directory, local_files_only=True, use_safetensors=True, dtype=torch.float32, **more
+    )
+    for weight in model.state_dict(keep_vars=True).values():  # not what is computed at the start
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
+    return model
 
 
 def depth(settings: EncoderSettings) -> int:

@@ -16,7 +16,7 @@ import transformers
 from safetensors import SafetensorError
 
 from streamrec.errors import EncoderUnavailable
-from streamrec.models.loading import device_of, quietly
+from streamrec.models.loading import device_of, pretrained, quietly
 from streamrec.models.weights import find_weights
 
 SETTING = "STREAMREC_REPLIES_CLASSIFIER"
@@ -30,8 +30,8 @@ def load_text_classifier(name: str, device: str = "auto") -> Callable[[str], flo
     quietly()
     at, weights = device_of(device), find_weights(name, setting=SETTING)
     try:
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(
-            weights.directory, local_files_only=True, use_safetensors=True
+        model = pretrained(
+            transformers.AutoModelForSequenceClassification, weights.directory, torch.float32
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             weights.directory, local_files_only=True

@@ -1,12 +1,18 @@
 """Transformers sets torch's default dtype, of the whole process, while it builds a model: a serving
-worker that loads one in a thread goes on answering with vectors of the dtype they should have."""
+worker that loads one in a thread goes on answering with vectors of the dtype they should have, and
+we do not let it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
+import transformers
 
 from streamrec.models.dot_rows import DotRows
-from tests.fakes.language_models import tiny_encoder
+from streamrec.models.loading import pretrained
+from tests.fakes.language_models import save_tiny_model, tiny_encoder
 
 
 def test_vectors_and_their_products_stay_what_they_are() -> None:
@@ -26,3 +32,22 @@ def test_vectors_and_their_products_stay_what_they_are() -> None:
     for one, other in zip(before, meanwhile, strict=True):
         assert one.dtype == other.dtype == torch.float32
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_a_model_in_bfloat16_changes_no_default(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = save_tiny_model(family, tmp_path)
+    loader = transformers.AutoModel
+    expected = loader.from_pretrained(directory, dtype=torch.bfloat16)
+    defaults: list[torch.dtype] = []
+    monkeypatch.setattr(torch, "set_default_dtype", defaults.append)
+    found = pretrained(loader, directory, torch.bfloat16)
+    assert set(defaults) <= {torch.float32}
+    for of in ("named_parameters", "named_buffers"):
+        ours, theirs = dict(getattr(found, of)()), dict(getattr(expected, of)())
+        assert ours.keys() == theirs.keys()
+        for name, one in ours.items():
+            assert one.dtype == theirs[name].dtype, name
+            assert torch.equal(one, theirs[name]), name
