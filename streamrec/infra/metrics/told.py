@@ -113,7 +113,7 @@ TOLD: Sequence[Told] = (
         {
             "items": ("catalogue_items", "Items that may be recommended"),
             "recall_at_10": (
-                "candidate_recall_at_10_ratio",
+                "candidate_recall_ratio",
                 "Part of the exact ten best that candidates find, in the last lists looked at",
             ),
             "statistics_age_ms": ("statistics_age_seconds", "Since the state was last read"),

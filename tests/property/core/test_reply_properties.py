@@ -43,10 +43,14 @@ def log_of(reply: str, item: str) -> str:
 def told(draw: st.DrawFn) -> tuple[list[Interaction], dict[str, ReplyOutcome]]:
     """Events in any order, some of them twice, and what should come of each reply."""
     events, expected = [], {}
-    for user in ("ann", "ben"):
+    for user, own_ms in (("ann", START), ("ben", START + 2)):  # never at the same moment
+
+        def moment(own_ms: int = own_ms) -> int:
+            return own_ms + 4 * draw(st.integers(0, 225))
+
         for number in range(draw(st.integers(0, REPLIES_OF_EACH))):
             reply, item = f"{user}-r{number}", f"i-{user}-{number}"
-            at_ms = START + draw(st.integers(0, 900))
+            at_ms = moment()
             said = Interaction(
                 reply, user, "", Kind.REPLY, at_ms, query=f"{user}{number}", reply_id=reply,
                 conversation_id=f"c{number}", reply_log=log_of(reply, item),
@@ -62,9 +66,8 @@ def told(draw: st.DrawFn) -> tuple[list[Interaction], dict[str, ReplyOutcome]]:
                     Interaction(f"thumb-{reply}", user, "", kind, later_ms, reply_id=reply)
                 )
         for number in range(draw(st.integers(0, 4))):
-            kind, at_ms = draw(st.sampled_from([Kind.VIEW, Kind.CLICK])), draw(st.integers(0, 900))
-            item = f"other{draw(st.integers(0, 2))}"
-            events.append(Interaction(f"{user}-o{number}", user, item, kind, START + at_ms))
+            kind, item = draw(st.sampled_from([Kind.VIEW, Kind.CLICK])), draw(st.integers(0, 2))
+            events.append(Interaction(f"{user}-o{number}", user, f"other{item}", kind, moment()))
     again = draw(st.lists(st.sampled_from(events), max_size=4)) if events else []
     return draw(st.permutations([*events, *again])), expected
 
@@ -76,12 +79,10 @@ def catalogue() -> Catalogue:
     return found
 
 
-def folded(events: Sequence[Interaction], cuts: Sequence[int]) -> dict[str, list]:
+def folded(log: Sequence[Interaction], cuts: Sequence[int]) -> dict[str, list]:
     """Examples by task; at each cut whoever folds begins anew, from what was stored."""
     items, rows, own, logs, users = catalogue(), {}, {}, {}, {}
     found: dict[str, list] = {RANKING: [], REPLIES: []}
-    late = Interaction("late", "zoe", "other0", Kind.VIEW, START + 3 * WINDOW_MS)
-    log = [*events, *(late_by(late, n) for n in range(3))]
     bounds = [0, *sorted({*cuts, len(log)})]
     for begin, end in pairwise(bounds):
         statistics = Statistics(items)
@@ -111,10 +112,12 @@ def folded(events: Sequence[Interaction], cuts: Sequence[int]) -> dict[str, list
     return found
 
 
-def late_by(event: Interaction, number: int) -> Interaction:
-    """Somebody else, when every window is over."""
-    at_ms = event.occurred_at_ms + number
-    return Interaction(f"late{number}", f"zoe{number}", event.item_id, event.kind, at_ms)
+def ended(events: Sequence[Interaction]) -> list[Interaction]:
+    """With somebody else's after each window, one by one: what ends at once ends user by user, and
+    who has a reply waiting may then be the first of them."""
+    over = {one.occurred_at_ms + WINDOW_MS + 1 for one in events}
+    times = [*sorted(over), *(START + 3 * WINDOW_MS + n for n in range(3))]
+    return [*events, *(Interaction(f"z{ms}", f"zoe{ms}", "other0", Kind.VIEW, ms) for ms in times)]
 
 
 def stored(before: dict, changed: dict) -> dict:
@@ -127,7 +130,7 @@ def stored(before: dict, changed: dict) -> dict:
 @given(told(), st.lists(st.integers(1, 20), max_size=3))
 def test_each_reply_makes_one_example_in_whatever_order(said, cuts) -> None:
     events, expected = said
-    found = folded(events, [cut for cut in cuts if cut < len(events)])
+    found = folded(ended(events), [cut for cut in cuts if cut < len(events)])
     made = {one.reply_id: (one.reward, one.weight) for one in found[REPLIES]}
     assert len(made) == len(found[REPLIES]), "none twice"
     assert made == {reply: worth(outcome, IMPLICIT) for reply, outcome in expected.items()}
@@ -138,10 +141,12 @@ def test_each_reply_makes_one_example_in_whatever_order(said, cuts) -> None:
 @settings(max_examples=30, deadline=None)
 @given(told())
 def test_ranking_learns_the_same_without_them(said) -> None:
-    """But that somebody who talks is not away."""
+    """But that somebody who talks is not away, and that what is late waits from when the clock was
+    moved, by whatever: so in order."""
     events, _ = said
-    with_them = folded(events, [])[RANKING]
-    without = folded([one for one in events if one.with_item], [])[RANKING]
+    log = ended(sorted(events, key=lambda one: one.occurred_at_ms))
+    with_them = folded(log, [])[RANKING]
+    without = folded([one for one in log if one.with_item], [])[RANKING]
     assert len(with_them) == len(without)
     here = [name != "user_away" for name in FEATURES]
     for one, other in zip(with_them, without, strict=True):

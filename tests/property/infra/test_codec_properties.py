@@ -68,7 +68,7 @@ filters = st.builds(Filters, text_tuples, text_tuples, text_maps)
 requests = st.builds(
     Request, ids, ids, times, st.integers(1, 1000), maybe(texts), filters, text_tuples
 )
-acts = st.sampled_from([kind for kind in Kind if kind is not Kind.FORGET])
+acts = st.sampled_from(sorted(WITH_ITEM))
 updates = st.builds(UserUpdate, ids, ids, acts, ints, longs, times, times, times)
 recommendations = st.builds(
     Recommendation,
