@@ -5,6 +5,7 @@ we do not let it."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,17 +35,32 @@ def test_vectors_and_their_products_stay_what_they_are() -> None:
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("family", ["bert", "llama"])
-def test_a_model_in_bfloat16_changes_no_default(
-    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+DEFAULTS: list[torch.dtype] = []
+
+
+class WatchedBert(transformers.BertModel):
+    """Notes the default dtype while it is built."""
+
+    def __init__(self, config: transformers.BertConfig) -> None:
+        DEFAULTS.append(torch.get_default_dtype())
+        super().__init__(config)
+
+
+class WatchedLlama(transformers.LlamaModel):
+    """The same."""
+
+    def __init__(self, config: transformers.LlamaConfig) -> None:
+        DEFAULTS.append(torch.get_default_dtype())
+        super().__init__(config)
+
+
+@pytest.mark.parametrize(("family", "loader"), [("bert", WatchedBert), ("llama", WatchedLlama)])
+def test_a_model_in_bfloat16_changes_no_default(family: str, loader: Any, tmp_path: Path) -> None:
     directory = save_tiny_model(family, tmp_path)
-    loader = transformers.AutoModel
+    DEFAULTS.clear()
     expected = loader.from_pretrained(directory, dtype=torch.bfloat16)
-    defaults: list[torch.dtype] = []
-    monkeypatch.setattr(torch, "set_default_dtype", defaults.append)
     found = pretrained(loader, directory, torch.bfloat16)
-    assert set(defaults) <= {torch.float32}
+    assert DEFAULTS == [torch.bfloat16, torch.float32], "transformers does so; we do not"
     for of in ("named_parameters", "named_buffers"):
         ours, theirs = dict(getattr(found, of)()), dict(getattr(expected, of)())
         assert ours.keys() == theirs.keys()
