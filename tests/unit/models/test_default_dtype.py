@@ -60,7 +60,7 @@ def test_a_model_in_bfloat16_changes_no_default(family: str, loader: Any, tmp_pa
     DEFAULTS.clear()
     expected = loader.from_pretrained(directory, dtype=torch.bfloat16)
     found = pretrained(loader, directory, torch.bfloat16)
-    assert DEFAULTS == [torch.bfloat16, torch.float32], "transformers does so; we do not"
+    assert [torch.bfloat16, torch.float32] == DEFAULTS, "transformers does so; we do not"
     for of in ("named_parameters", "named_buffers"):
         ours, theirs = dict(getattr(found, of)()), dict(getattr(expected, of)())
         assert ours.keys() == theirs.keys()
