@@ -126,9 +126,13 @@ class FeatureMaker:
 
     def catalogue_pair_features(self, histories: Sequence[tuple[str, ...]]) -> FloatArray:
         """``pair_features`` of every catalogue row for every history. (B, P, N) float32."""
-        n, history_rows = len(self._catalogue), [self._catalogue.rows(h) for h in histories]
-        out_BPN = np.zeros((len(histories), self._width, n), np.float32)
-        if n:
+        out_BPN = np.zeros((len(histories), self._width, len(self._catalogue)), np.float32)
+        self.put_pair_features(histories, out_BPN)
+        return out_BPN
+
+    def put_pair_features(self, histories: Sequence[tuple[str, ...]], out_BPN: FloatArray) -> None:
+        """The same, over zeros."""
+        history_rows = [self._catalogue.rows(history) for history in histories]
+        if out_BPN.shape[2]:
             for columns, one in self._pairs:
                 one.catalogue(history_rows, out_BPN[:, columns])
-        return out_BPN

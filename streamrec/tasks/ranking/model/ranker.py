@@ -17,7 +17,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from streamrec.core.examples import FloatArray
 from streamrec.core.state.catalogue import Catalogue
@@ -26,6 +25,7 @@ from streamrec.models.dot_rows import DotRows
 from streamrec.models.item_index import Reads
 from streamrec.tasks.ranking.examples import RankingExample
 from streamrec.tasks.ranking.features import (
+    PAIR_FEATURES,
     FeatureMaker,
     user_features,
 )
@@ -40,6 +40,7 @@ from streamrec.tasks.ranking.model.similarity import (
     candidate_similarities,
     catalogue_similarities,
     padded_rows,
+    put_similarities,
 )
 from streamrec.tasks.ranking.model.tensors import ExampleTensors, example_tensors
 
@@ -147,11 +148,7 @@ class Ranker:
         histories = [user.history for user in users]
         history_BH = padded_rows([self._catalogue.rows(h) for h in histories])
         user_BU = torch.tensor([user_features(u, at) for u, at in zip(users, now_ms, strict=True)])
-        pair_BPN = torch.from_numpy(features.catalogue_pair_features(histories))
-        sims_BSN = catalogue_similarities(self.dots, history_BH)
-        behind = pair_BPN.shape[2] - sims_BSN.shape[2]  # items that came or are missing since
-        sims_BSN = functional.pad(sims_BSN, (0, behind))
-        own_BON = torch.cat([pair_BPN, sims_BSN], dim=1)
+        own_BON = self._own_inputs(histories, history_BH, features)
         scores_BN = self._scores(own_BON, user_BU, features).numpy()
         return MicroBatchRanking(
             head=self.head,
@@ -167,6 +164,19 @@ class Ranker:
         """Calibrated P(accept | shown) of scores of any shape; keeps their order."""
         logits = self.head.calibrated_logit(torch.from_numpy(scores), self.head.served_kind)
         return np.asarray(logits.sigmoid().numpy(), np.float32)
+
+    def _own_inputs(
+        self, histories: Sequence[tuple[str, ...]], history_BH: Tensor, features: FeatureMaker
+    ) -> Tensor:
+        """(B, O, N), written once: at 10,000 items a copy costs more than the arithmetic."""
+        n, pairs, indexed = len(features.item_NI), len(PAIR_FEATURES), len(self.dots.vectors_ND)
+        own_BON = torch.zeros(len(histories), len(OWN), n)
+        features.put_pair_features(histories, own_BON[:, :pairs].numpy())
+        if indexed <= n:  # items that came since are similar to nothing
+            put_similarities(self.dots, history_BH, own_BON[:, pairs:, :indexed])
+        else:
+            own_BON[:, pairs:] = catalogue_similarities(self.dots, history_BH)[:, :, :n]
+        return own_BON
 
     def _scores(self, own_BON: Tensor, user_BU: Tensor, features: FeatureMaker) -> Tensor:
         """The head, with item, user and own inputs kept apart until they must meet.

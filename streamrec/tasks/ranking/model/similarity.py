@@ -80,10 +80,17 @@ def candidate_similarities(vectors_ND: Tensor, history_BH: Tensor, rows_BC: Tens
 
 def catalogue_similarities(dots: DotRows, history_BH: Tensor) -> Tensor:
     """Similarities (B, S, N) of every indexed item. Histories count as long as they are."""
+    shape = len(history_BH), len(SIMILARITIES), len(dots.vectors_ND)
+    sims_BSN = dots.vectors_ND.new_zeros(shape)
+    put_similarities(dots, history_BH, sims_BSN)
+    return sims_BSN
+
+
+def put_similarities(dots: DotRows, history_BH: Tensor, sims_BSN: Tensor) -> None:
+    """The same, over zeros."""
     vectors_ND = dots.vectors_ND
-    sims_BSN = vectors_ND.new_zeros(len(history_BH), len(SIMILARITIES), len(vectors_ND))
     if not len(vectors_ND):
-        return sims_BSN
+        return
     keys_BKD, _ = history_keys(vectors_ND, history_BH)
     pools_QD = keys_BKD[:, :_POOLS].flatten(0, 1)  # one product of all is faster than one each
     sims_BSN[:, :_POOLS] = (pools_QD @ vectors_ND.T).view(-1, _POOLS, len(vectors_ND))
@@ -98,4 +105,3 @@ def catalogue_similarities(dots: DotRows, history_BH: Tensor) -> Tensor:
         weights_RN = (recent_RN * SHARPNESS).exp_()  # |cosine| ≤ 1: no overflow to guard against
         attended_N = (weights_RN * recent_RN).sum(dim=0) / weights_RN.sum(dim=0)
         sims_SN[_POOLS + 2] = attended_N
-    return sims_BSN
