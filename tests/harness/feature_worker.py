@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from streamrec.apps.features import ingest_rules
+from streamrec.core import tasks
 from streamrec.core.events import Interaction, Item, Source
+from streamrec.core.examples import TrainingBatch
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.infra.wire.kafka import KafkaPublisher, make_consumer, partition_for
 from streamrec.infra.wire.kafka_offsets import end_offsets
@@ -90,6 +92,13 @@ def read_topic(settings: Settings, topic: str) -> list:
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
+def ranking_batches(settings: Settings) -> list[TrainingBatch]:
+    """The task's part of ``training-batches``; marks of who is forgotten are for every task."""
+    records = read_topic(settings, "training-batches")
+    ours = [record for record in records if tasks.of_batch_key(record.key) == tasks.RANKING]
+    return [CODEC.decode("training-batches", record.value) for record in ours]
+
+
 def catalogue() -> list[Item]:
     return [Item(item_id, f"Title {item_id}", categories=("a",)) for item_id in ITEMS]
 
@@ -156,8 +165,8 @@ def assert_same_state(settings, store, expected: FakePartitionStore) -> None:
 def trained(settings) -> dict[tuple[int, int, int], int]:
     """Examples as a trainer takes them: each once, no hole."""
     ledger, counts = Ledger(), {}
-    for record in read_topic(settings, "training-batches"):
-        ledger, intake = ledger.admit(CODEC.decode("training-batches", record.value))
+    for batch in ranking_batches(settings):
+        ledger, intake = ledger.admit(batch)
         assert intake.hole is None
         for example in intake.fresh:
             key = (example.partition, example.offset, example.index)

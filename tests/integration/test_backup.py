@@ -16,7 +16,7 @@ import pytest
 from streamrec.core.ledger import ledger as watermarks
 from streamrec.core.ledger.ledger import Ledger
 from streamrec.infra.stores.checkpoints import DirectoryCheckpoints
-from tests.harness.command_line import CommandLine
+from tests.harness.command_line import CommandLine, descendants, gone
 from tests.harness.servers import RedisServer, new_redis_server
 from tests.harness.waiting import eventually
 
@@ -133,7 +133,9 @@ def test_everything_but_kafka_is_lost_and_restored(loop: BackedUpLoop) -> None:
         loop.goes_on()
         eventually(lambda: loop.champion() not in kept, what="a champion younger than the backup")
         before = loop.people()
+        started = descendants(up.pid)
         up.kill()
+    eventually(lambda: gone(started))  # they hear of it, and write until then
     loop.redis.kill()
     shutil.rmtree(loop.state)
     shutil.rmtree(loop.redis.data_dir)

@@ -188,7 +188,7 @@ def test_a_write_that_lacks_replicas_waits_says_so_and_arrives_once(
             publisher.publish("requests", b"u", b"2")
             with pytest.raises(Unavailable, match="waiting for acknowledgements"):
                 publisher.flush(3)
-            assert "requests', partition=0), retrying" in caplog.text
+            eventually(lambda: "requests', partition=0), retrying" in caplog.text)
             assert "NotEnoughReplicas" in caplog.text
             assert publisher.failures == 0
             second.start()

@@ -24,6 +24,7 @@ from tests.harness.feature_worker import (
     catalogue,
     feature_workers,
     make_settings,
+    ranking_batches,
     read_topic,
     send_events,
     send_items,
@@ -157,8 +158,8 @@ def test_users_move_and_nothing_is_folded_where_it_does_not_belong(
         assert worker.terminate() == 0
     assert read_topic(settings, "dead-letter") == []
     ledger = Ledger()
-    for record in read_topic(settings, "training-batches"):
-        ledger, intake = ledger.admit(CODEC.decode("training-batches", record.value))
+    for batch in ranking_batches(settings):
+        ledger, intake = ledger.admit(batch)
         assert intake.hole is None
     for publisher in (old, new):
         publisher.close()
