@@ -80,6 +80,7 @@ def drill_settings(given: Settings) -> Settings:
         settings,
         state_dir=given.state_dir / "drill",
         kafka=replace(settings.kafka, session_timeout_s=6.0),
+        serving=replace(settings.serving, max_age_s=0.0),  # each request has its list
         trainer=replace(
             settings.trainer,
             release_examples=150,
@@ -317,15 +318,18 @@ class KillDrill:
             return ", ".join(f"{lag} behind on {name}" for name, lag in behind.items())
         if self._words and (left := self._unsaid()):
             return f"{left} lists not looked at by replies workers"
-        progress = evidence.progress_of(self._settings)
-        learned = progress.next_batch if progress else 0
-        batches = look[topics.TRAINING_BATCHES].written
-        if learned < batches:
-            return f"{learned} of {batches} mini-batches are in the trainer's checkpoint"
         for partition in range(self._counts[topics.EVENTS]):
             if self._store.outbox(Source(topics.EVENTS, partition), "examples", 1):
                 return f"examples of events-{partition} are not sent yet"
+        written = self._written(topics.TRAINING_BATCHES)  # as of now: all of them are sent
+        progress = evidence.progress_of(self._settings)
+        learned = progress.next_batch if progress else 0
+        if learned < written:
+            return f"{learned} of {written} mini-batches are in the trainer's checkpoint"
         return ""
+
+    def _written(self, topic: str) -> int:
+        return next(flow.written for flow in self._observer.look().flows if flow.topic == topic)
 
     def _unsaid(self) -> int:
         """Lists that no replies worker has dealt with."""
