@@ -80,7 +80,12 @@ class RankingTask:
         encoder = load_encoder(settings.encoder, kept=kept)
         least = candidates_from(settings.serving.scored)
         swap = hot_swap(encoder, answerer.catalogue, signers, settings.encoder, least)
-        return Serving(answerer, swap, {COPY: wordings}, gauges=kept.gauges)
+        return Serving(
+            answerer,
+            swap,
+            {COPY: wordings},
+            gauges=lambda: {**kept.gauges(), **answerer.gauges},
+        )
 
 
 def vector_cache(settings: Settings) -> VectorCache:

@@ -111,11 +111,6 @@ class Answerer(Protocol):
         """Whether the model can answer somebody who has never been seen."""
         ...
 
-    @property
-    def gauges(self) -> Mapping[str, float]:
-        """What it measures of its answers, by name."""
-        ...
-
 
 class TrafficWatch(Protocol):
     """Whether this still is the traffic we know. Kept over restarts by ``to_record``."""

@@ -246,7 +246,6 @@ class ServingWorker:
     def _measured(self, now_ms: int) -> Mapping[str, float]:
         return {
             **self._gauges.read(now_ms),
-            **self._answerer.gauges,
             "lag": sum(self._lag.values()),
             **{f"{LAG}{topic}": behind for topic, behind in self._lag.items()},
             "superseded": self._feed.superseded,

@@ -138,10 +138,6 @@ class ReplyAnswerer:
             if isinstance(about, Recommendation) and about.wants_reply
         ], 0
 
-    @property
-    def gauges(self) -> Mapping[str, float]:
-        return {}
-
     def sound(self, model: ReplyModel) -> bool:
         """Whether it can choose a plan for somebody of whom nothing is known."""
         try:
