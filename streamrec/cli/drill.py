@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -90,13 +91,7 @@ def kill(
     )
     with stopped_by_signals():
         found = run_kill_drill(settings, options, say)
-    out.print(in_words(found))
-    if report is not None:
-        as_tables = report.suffix == ".md"
-        report.write_text(markdown(found) if as_tables else json.dumps(found, indent=2) + "\n")
-        say(f"the same in a file: {report}")
-    if not found["ok"]:
-        raise typer.Exit(1)
+    _tell(found, in_words(found), report, markdown)
 
 
 def swap(
@@ -125,12 +120,7 @@ def swap(
     options = SwapOptions(swaps, items, rate, processes=ProcessCounts(features=1, serving=serving))
     with stopped_by_signals():
         found = run_swap_drill(load(), options, say)
-    out.print(in_words(found))
-    if report is not None:
-        report.write_text(json.dumps(found, indent=2) + "\n")
-        say(f"the same in a file: {report}")
-    if not found["ok"]:
-        raise typer.Exit(1)
+    _tell(found, in_words(found), report)
 
 
 def poison(
@@ -168,13 +158,7 @@ def poison(
     options = PoisonOptions(seed, attack, phase_s, rate, processes=ProcessCounts(serving=serving))
     with stopped_by_signals():
         found = run_poison_drill(load(), options, say)
-    out.print(in_words(found))
-    if report is not None:
-        as_tables = report.suffix == ".md"
-        report.write_text(markdown(found) if as_tables else json.dumps(found, indent=2) + "\n")
-        say(f"the same in a file: {report}")
-    if not found["ok"]:
-        raise typer.Exit(1)
+    _tell(found, in_words(found), report, markdown)
 
 
 def wild(
@@ -205,12 +189,7 @@ def wild(
 
     with stopped_by_signals():
         found = run_wild_drill(load(), WildOptions(seed, seconds), say)
-    out.print(in_words(found))
-    if report is not None:
-        report.write_text(json.dumps(found, indent=2) + "\n")
-        say(f"the same in a file: {report}")
-    if not found["ok"]:
-        raise typer.Exit(1)
+    _tell(found, in_words(found), report)
 
 
 def soak(
@@ -255,10 +234,22 @@ def soak(
     options = SoakOptions(minutes, rate, seed, items, processes)
     with stopped_by_signals():
         found = run_soak_drill(load(), options, say)
-    out.print(in_words(found))
+    _tell(found, in_words(found), report, markdown)
+
+
+def _tell(
+    found: Mapping[str, Any],
+    words: Any,
+    report: Path | None,
+    markdown: Callable[[Any], str] | None = None,
+) -> None:
+    """On the screen and in a file. Ends with exit code 1 where a promise was broken."""
+    out.print(words)
     if report is not None:
-        as_tables = report.suffix == ".md"
-        report.write_text(markdown(found) if as_tables else json.dumps(found, indent=2) + "\n")
+        if markdown is not None and report.suffix == ".md":
+            report.write_text(markdown(found))
+        else:
+            report.write_text(json.dumps(found, indent=2) + "\n")
         say(f"the same in a file: {report}")
     if not found["ok"]:
         raise typer.Exit(1)

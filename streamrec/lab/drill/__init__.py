@@ -1,5 +1,6 @@
 """Breaking the loop on purpose, and counting what it cost.
 
+own_loop.py        a loop on a state directory of its own, with everything due more often
 stream.py          what is sent: seeded users, impressions, clicks, requests, bad messages
 sender.py          sends it at a steady rate, whatever happens to the broker
 strikes.py         whom to kill, when; how long each took to be back

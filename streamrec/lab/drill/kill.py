@@ -31,11 +31,11 @@ from streamrec.infra.wire.kafka import KafkaPublisher
 from streamrec.infra.wire.kafka_offsets import end_offsets, group_offsets
 from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.cleaning import remove_traces
-from streamrec.lab.demo.play import demo_settings
 from streamrec.lab.demo.ready import Readiness
 from streamrec.lab.demo.waiting import insist_on, wait_for
 from streamrec.lab.drill import evidence, stream
 from streamrec.lab.drill.evidence import DrillVerdict
+from streamrec.lab.drill.own_loop import drill_settings
 from streamrec.lab.drill.report import KillFacts, report
 from streamrec.lab.drill.sender import Sender
 from streamrec.lab.drill.servers import (
@@ -68,28 +68,6 @@ class KillOptions:
     rate: float = 40.0
     apache: bool = False
     processes: ProcessCounts = ProcessCounts(features=2, trainer=1, serving=2)
-
-
-def drill_settings(given: Settings) -> Settings:
-    """A fresh state directory, names of its own, and everything due more often than usual.
-
-    A worker that was killed is missed after the shortest time a broker allows by default.
-    """
-    settings = demo_settings(given)
-    return replace(
-        settings,
-        state_dir=given.state_dir / "drill",
-        kafka=replace(settings.kafka, session_timeout_s=6.0),
-        serving=replace(settings.serving, max_age_s=0.0),  # each request has its list
-        trainer=replace(
-            settings.trainer,
-            release_examples=150,
-            release_s=10.0,
-            gate_examples=60,
-            gate_s=5.0,
-            checkpoint_s=3.0,
-        ),
-    )
 
 
 def run_kill_drill(
@@ -363,4 +341,4 @@ class KillDrill:
                 facts.redis_bytes_cut = target.bytes_cut
 
 
-__all__ = ["KillDrill", "KillOptions", "drill_settings", "run_kill_drill"]
+__all__ = ["KillDrill", "KillOptions", "run_kill_drill"]

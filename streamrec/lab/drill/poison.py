@@ -23,18 +23,17 @@ from functools import partial
 from typing import Any
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import TRAINER, LocalLoop, ProcessCounts, empty
+from streamrec.apps.local_loop import TRAINER, LocalLoop, ProcessCounts
 from streamrec.core import topics
 from streamrec.core.events import Interaction, Request
 from streamrec.core.release.registry import ControlRecord
 from streamrec.errors import Refused, RegistryConflict, Unavailable, UserError
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.follower import Follower
-from streamrec.lab.demo.cleaning import remove_traces
 from streamrec.lab.demo.ready import Readiness, load_catalogue
 from streamrec.lab.demo.waiting import insist_on, wait_for
 from streamrec.lab.drill import poison_world
-from streamrec.lab.drill.kill import drill_settings
+from streamrec.lab.drill.own_loop import drill_loop, drill_settings
 from streamrec.lab.drill.poison_report import Phase, PoisonObservations, report
 from streamrec.lab.drill.poison_world import Attack, World
 from streamrec.lab.drill.poisoned import put_upside_down
@@ -97,10 +96,7 @@ def run_poison_drill(
     Raises UserError or Unavailable when it cannot start.
     """
     settings = poison_settings(given, options.phase_s)
-    empty(settings.state_dir)
-    with ExitStack() as stack:
-        loop = stack.enter_context(LocalLoop(settings, options.processes, say))
-        stack.callback(remove_traces, given, loop.settings, say)
+    with drill_loop(given, settings, options.processes, say) as (loop, stack):
         return PoisonDrill(loop, options, say, stack).perform()
 
 

@@ -22,18 +22,17 @@ from typing import Any
 import numpy as np
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
+from streamrec.apps.local_loop import LocalLoop, ProcessCounts
 from streamrec.apps.status import Observer
 from streamrec.core import topics
 from streamrec.errors import Unavailable
 from streamrec.infra.clock import SystemClock
 from streamrec.infra.wire.follower import Follower
-from streamrec.lab.demo.cleaning import remove_traces
 from streamrec.lab.demo.memory import MEGABYTE, memory_mb
 from streamrec.lab.demo.ready import Readiness
 from streamrec.lab.demo.waiting import insist_on, wait_for
 from streamrec.lab.demo.watcher import FOLLOWED, Watcher, manifest_offsets
-from streamrec.lab.drill.kill import drill_settings
+from streamrec.lab.drill.own_loop import drill_loop, drill_settings
 from streamrec.lab.drill.sender import Sender
 from streamrec.lab.drill.soak_report import SoakFacts, progress, report
 from streamrec.lab.drill.soak_world import SoakWorld, WorldSize
@@ -124,10 +123,7 @@ def run_soak_drill(
     Raises UserError or Unavailable when it cannot start.
     """
     settings = soak_settings(given, options.minutes)
-    empty(settings.state_dir)
-    with ExitStack() as stack:
-        loop = stack.enter_context(LocalLoop(settings, options.processes, say))
-        stack.callback(remove_traces, given, loop.settings, say)
+    with drill_loop(given, settings, options.processes, say) as (loop, stack):
         return SoakDrill(loop, options, say, stack).perform()
 
 

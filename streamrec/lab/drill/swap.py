@@ -22,19 +22,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from streamrec.apps import clients
-from streamrec.apps.local_loop import LocalLoop, ProcessCounts, empty
+from streamrec.apps.local_loop import LocalLoop, ProcessCounts
 from streamrec.core import topics
 from streamrec.core.events import Item
 from streamrec.core.measures.percentiles import percentiles
 from streamrec.core.release.registry import ControlRecord
 from streamrec.infra.wire.kafka_topics import partition_counts
-from streamrec.lab.demo.cleaning import remove_traces
 from streamrec.lab.demo.ready import Readiness
 from streamrec.lab.demo.rollback import insist
 from streamrec.lab.demo.swaps import SwapPauses
 from streamrec.lab.demo.waiting import insist_on
 from streamrec.lab.drill import evidence, stream
-from streamrec.lab.drill.kill import drill_settings
+from streamrec.lab.drill.own_loop import drill_loop, drill_settings
 from streamrec.lab.drill.report import machine
 from streamrec.lab.drill.sender import Sender
 from streamrec.lab.drill.stream import Message
@@ -86,10 +85,7 @@ def run_swap_drill(
     Raises UserError or Unavailable when it cannot start.
     """
     settings = drill_settings(given)
-    empty(settings.state_dir)
-    with ExitStack() as stack:
-        loop = stack.enter_context(LocalLoop(settings, options.processes, say))
-        stack.callback(remove_traces, given, loop.settings, say)
+    with drill_loop(given, settings, options.processes, say) as (loop, stack):
         return SwapDrill(loop, options, say, stack).perform()
 
 

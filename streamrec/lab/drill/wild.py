@@ -33,7 +33,7 @@ from streamrec.infra.wire.kafka_topics import partition_counts
 from streamrec.lab.demo.ready import Readiness
 from streamrec.lab.demo.waiting import insist_on, wait_for
 from streamrec.lab.drill import wild_evidence
-from streamrec.lab.drill.kill import drill_settings
+from streamrec.lab.drill.own_loop import drill_settings
 from streamrec.lab.drill.servers import start_apache
 from streamrec.lab.drill.wild_report import Condition, WildFacts, report
 from streamrec.lab.drill.wild_world import (

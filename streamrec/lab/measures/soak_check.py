@@ -58,7 +58,9 @@ class SeriesGrowth:
 
     @property
     def grew(self) -> bool:
-        return self.judged and None not in (self.end, self.allowed) and self.end > self.allowed  # type: ignore[operator]
+        if not self.judged or self.end is None or self.allowed is None:
+            return False
+        return self.end > self.allowed
 
     @property
     def unknown(self) -> bool:
