@@ -99,6 +99,7 @@ class VectorCache:
         self._directory = directory
         self._open: OrderedDict[str, KnownVectors] = OrderedDict()
         self._lock = threading.Lock()
+        self._told = False
         self._counts = {
             "texts_to_encode": 0.0,
             "texts_encoded": 0.0,
@@ -122,8 +123,11 @@ class VectorCache:
 
         Raises CancelledError when ``stop`` is set meanwhile.
         """
+        known = self._known(encoder)
+        if known is None:
+            return encode(texts, stop)
         digests_T = np.array([digest(text) for text in texts], DIGEST)
-        wanted = WantedVectors(self._known(encoder), texts, digests_T, encode, stop, self._count)
+        wanted = WantedVectors(known, texts, digests_T, encode, stop, self._count)
         found = wanted.read(range(len(texts)))
         missing = [place for place in range(len(texts)) if place not in found]
         found |= wanted.make(missing) if len(missing) < FEW else wanted.make_in_chunks(missing)
@@ -131,11 +135,17 @@ class VectorCache:
             return encode([], stop)
         return torch.stack([found[place] for place in range(len(texts))])
 
-    def _known(self, encoder: str) -> KnownVectors:
+    def _known(self, encoder: str) -> KnownVectors | None:
+        """None, told once, where the directory cannot be used."""
         with self._lock:
             known = self._open.pop(encoder, None)
-            if known is None:
-                known = KnownVectors(self._directory, encoder, self._refused)
+            try:
+                known = known or KnownVectors(self._directory, encoder, self._refused)
+            except OSError as error:
+                if not self._told:
+                    log.warning("every restart encodes every text: %s", error)
+                self._told = True
+                return None
             self._open[encoder] = known
             while len(self._open) > VERSIONS:
                 self._open.popitem(last=False)[1].close()
@@ -223,11 +233,21 @@ class KnownVectors:
         for segment in segments:
             places, rows = segment.find(wanted_T)
             if len(places):
-                yield from zip(places.tolist(), segment.vectors(rows), strict=True)
+                yield from zip(places.tolist(), self._vectors(segment, rows), strict=False)
         if pending:
             for place, name in enumerate(wanted_T.tolist()):
                 if name in pending:
                     yield place, pending[name]
+
+    def _vectors(self, segment: Segment, rows: NDArray[np.intp]) -> Sequence[Tensor]:
+        """(D,) of each row; none of a file that somebody has removed."""
+        try:
+            return list(segment.vectors(rows))
+        except (OSError, SafetensorError) as error:
+            log.warning("%s is gone, its texts are encoded anew: %s", segment.path, error)
+            with self._lock:
+                self._segments.pop(segment.path.name, None)
+            return ()
 
     def add(self, digests_T: NDArray[np.bytes_], vectors_TD: Tensor) -> None:
         """They are written when there are ``FEW``."""
@@ -259,6 +279,7 @@ class KnownVectors:
     @contextmanager
     def turn(self, stop: threading.Event | None) -> Iterator[None]:
         """While nobody else encodes a chunk of this version. Raises CancelledError."""
+        self._folder.mkdir(parents=True, exist_ok=True)  # somebody may have removed it
         handle = os.open(self._folder / "encoding", os.O_RDWR | os.O_CREAT)
         never = stop or threading.Event()
         try:

@@ -13,7 +13,7 @@ from streamrec.core.state.attribution import OPEN_IMPRESSIONS
 from streamrec.core.state.catalogue import Catalogue
 from streamrec.core.state.fold import FoldResult, Located
 from streamrec.core.state.statistics import Statistics
-from streamrec.core.state.user_state import CLOSED, Pending, Shown, UserState
+from streamrec.core.state.user_state import CLOSED, NEW_USER, Pending, Shown, UserState
 from streamrec.core.tasks import RANKING
 from streamrec.tasks.ranking.example_maker import RankingRules, ranking_fold
 from streamrec.tasks.ranking.examples import ExampleKind, RankingExample
@@ -321,3 +321,9 @@ def test_a_user_clicking_one_item_again_and_again_does_not_lift_it_without_bound
     assert views[lifted] == accepts[lifted]  # insistence does not spoil its rate either
     assert accepts[liked] > 39.0
     assert partition.fold.user("bot").accepts == 40  # what is known of the user stays whole
+
+
+def test_a_state_is_changed_in_fields_that_it_has() -> None:
+    assert NEW_USER.but(history=("a",)) == replace(NEW_USER, history=("a",))
+    with pytest.raises(TypeError, match="histori"):
+        NEW_USER.but(histori=("a",))

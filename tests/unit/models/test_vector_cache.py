@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
@@ -190,3 +191,23 @@ def test_an_index_is_the_same_to_the_last_bit(tmp_path: Path) -> None:
         assert torch.equal(index.vectors, plain.vectors)
         assert index.key == plain.key
         assert cache.gauges()["texts_from_disk"] == expected
+
+
+def test_a_directory_that_cannot_be_used_costs_time_only(tmp_path: Path, caplog) -> None:
+    (tmp_path / "vectors").write_text("a file")
+    cache, reader = VectorCache(tmp_path / "vectors"), Reader()
+    for _ in range(2):
+        assert len(cache.encode("v1", texts(COUNT), reader)) == COUNT
+    assert len(reader.asked) == 2 * COUNT
+    assert caplog.text.count("every restart encodes every text") == 1
+
+
+def test_what_somebody_removes_meanwhile_is_encoded_anew(tmp_path: Path, caplog) -> None:
+    cache, reader, wanted = VectorCache(tmp_path), Reader(), texts(COUNT)
+    made = cache.encode("v1", wanted, reader)
+    assert torch.equal(cache.encode("v1", wanted, Reader(0)), made)
+    shutil.rmtree(tmp_path)
+    assert torch.equal(cache.encode("v1", wanted, reader), made)
+    assert reader.asked == wanted * 2
+    assert "is gone" in caplog.text
+    assert torch.equal(VectorCache(tmp_path).encode("v1", wanted, Reader(0)), made)

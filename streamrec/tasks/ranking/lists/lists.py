@@ -167,9 +167,8 @@ class ListAnswerer:
         if made is None:
             return self._chosen_of_all(asked, users, model, view)
         rest = [at for at, (one, _) in enumerate(asked) if one.turns]
-        if rest:
-            exact = self._chosen_of_all([asked[at] for at in rest], users, model, view)
-            made += zip(*exact, strict=True)
+        for at in rest:  # one by one: a row of scores and inputs of every item each
+            made += zip(*self._chosen_of_all([asked[at]], users, model, view), strict=True)
         placed = dict(zip([*some, *rest], made, strict=True))
         chosen = [placed[at][0] for at in range(len(asked))]
         return chosen, [placed[at][1] for at in range(len(asked))]
